@@ -1,0 +1,101 @@
+"""The one file that knows pytest-xdist: it keeps a chain whole, on one worker, in order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from pytest_soak.chain import chain_name
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.options import SeedText, SoakRequest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+KEY = "soak"
+ERRORS = "soak_usage_errors"
+
+
+class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
+    """Sends each chain to one worker, as `--dist loadscope` sends each module.
+
+    `--dist loadgroup` cannot serve: on this pytest it scatters the members of a group silently.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return chain_name(nodeid)
+
+
+class Distribution:
+    """The controller's side: hands out the request, and takes usage errors back."""
+
+    def __init__(self, request: SoakRequest) -> None:
+        """Take the *request* that every worker must share."""
+        self._request = request
+        self._errors: dict[str, None] = {}
+
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
+        """Schedule by chain."""
+        return ChainScheduling(config, log)
+
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Give a worker what was read once: run id, folder and overrides."""
+        node.workerinput[KEY] = {
+            "run_id": self._request.run_id,
+            "folder": str(self._request.folder),
+            "seeds": [asdict(seed) for seed in self._request.seeds],
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        """Take a worker's usage errors."""
+        output = getattr(node, "workeroutput", None) or {}
+        self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn usage errors of workers into exit code 4."""
+        if self._errors:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell usage errors of workers, each once."""
+        for error in self._errors:
+            terminalreporter.write_line(f"ERROR: {error}", red=True)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Tell whether this process is a worker."""
+    return hasattr(config, "workerinput")
+
+
+def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
+    """Return *request* as the controller read it, in a worker; as it is, elsewhere."""
+    given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(KEY)
+    if given is None:
+        return request
+    seeds = tuple(SeedText(**seed) for seed in given["seeds"])
+    return replace(request, run_id=given["run_id"], folder=Path(given["folder"]), seeds=seeds)
+
+
+def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
+    """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output.setdefault(ERRORS, []).extend(str(argument) for argument in error.args)
+
+
+def join(config: pytest.Config, request: SoakRequest) -> None:
+    """Take part in the distribution on the controller, where tests are distributed.
+
+    Raises:
+        SoakUsageError: ``--dist each`` would run every chain several times in one folder.
+    """
+    if config.getoption("dist", "no") == "each":
+        msg = "--dist each: runs every chain once per worker, in one folder; allowed: any other"
+        raise SoakUsageError(msg)
+    config.pluginmanager.register(Distribution(request), "soak-distribution")

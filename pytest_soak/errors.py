@@ -1,0 +1,29 @@
+"""The one error that a user's mistake becomes: told in a line, never as a traceback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest import UsageError  # noqa: PT013 - the class itself is the point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SoakUsageError(UsageError):
+    """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
+
+
+def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: str = "") -> str:
+    """Return the line for a *given* name that nobody has.
+
+    Args:
+        kind: What was looked for, such as ``tuner``.
+        given: The name that was given.
+        source: Where it was given, such as ``--soak-tuner``.
+        allowed: The names there are.
+        hint: What else the user may want to know.
+    """
+    names = ", ".join(sorted(allowed)) or "none"
+    line = f"{source}: unknown {kind} {given!r}; installed: {names}"
+    return f"{line} ({hint})" if hint else line

@@ -1,0 +1,1 @@
+"""Gates: strategies that judge iterations."""

@@ -1,0 +1,1 @@
+"""Guards: rules that may cut, hold or veto deltas. Their order is in `registry.py`."""

@@ -1,0 +1,139 @@
+"""The extension surface: what packs, strategies and observers implement.
+
+Every spec that returns strategies returns ``{name: factory}``. A factory is only called where
+its strategy is used. Two plugins that offer one name are a usage error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
+    from pytest_soak.loop import IterationResult
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.plan import ChainPlan
+    from pytest_soak.systems.protocol import System
+    from pytest_soak.tuners.protocol import Tuner
+    from pytest_soak.watchers.protocol import Watcher
+
+
+@pytest.hookspec
+def pytest_soak_packs() -> Mapping[str, Callable[[], Path]]:  # type: ignore[empty-body]
+    """Return packs: ``{name: factory}``; ``factory()`` gives the path of a TOML file.
+
+    Example::
+
+        def pytest_soak_packs():
+            return {"web-service": lambda: Path(__file__).with_name("web-service.toml")}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], System]]:  # type: ignore[empty-body]
+    """Return systems: ``{name: factory}``; ``factory(pack, scenario)`` gives a `System`.
+
+    Example::
+
+        def pytest_soak_systems():
+            return {"staging": lambda pack, scenario: Staging(pack.scenarios[scenario])}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:  # type: ignore[empty-body]
+    """Return watchers: ``{name: factory}``; ``factory(pack)`` gives a `Watcher`. All are used.
+
+    Example::
+
+        def pytest_soak_watchers():
+            return {"spread-of-errors": lambda pack: SpreadOfErrors()}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:  # type: ignore[empty-body]
+    """Return tuners: ``{name: factory}``; ``factory(pack)`` gives a `Tuner`.
+
+    Used where ``--soak-tuner``, the marker, the ini file or the pack names them.
+
+    Example::
+
+        def pytest_soak_tuners():
+            return {"mine": lambda pack: Mine()}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:  # type: ignore[empty-body]
+    """Return guards: ``{name: factory}``; ``factory(pack)`` gives a `Guard`. All are used.
+
+    They look after the core's own vetoes and before the clamp, in the order of their names.
+
+    Example::
+
+        def pytest_soak_guards():
+            return {"no-friday-changes": lambda pack: NoFridayChanges()}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_gates() -> Mapping[str, Callable[[Pack], Gate]]:  # type: ignore[empty-body]
+    """Return gates: ``{name: factory}``; ``factory(pack)`` gives a `Gate`. All are used.
+
+    Example::
+
+        def pytest_soak_gates():
+            return {"error-budget": lambda pack: ErrorBudget()}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_started(plan: ChainPlan) -> None:
+    """Observe that a chain starts, in the process that runs it.
+
+    Example::
+
+        def pytest_soak_started(plan):
+            log.info("soaking %s with %s", plan.name, plan.tuner_names)
+    """
+
+
+@pytest.hookspec
+def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
+    """Observe that an iteration ran and was recorded.
+
+    Example::
+
+        def pytest_soak_iteration(plan, result):
+            gauge.set(result.summary.metrics["latency_p95_ms"])
+    """
+
+
+@pytest.hookspec
+def pytest_soak_applied(plan: ChainPlan, result: IterationResult) -> None:
+    """Observe that changes were applied: the overrides file holds them now.
+
+    Example::
+
+        def pytest_soak_applied(plan, result):
+            log.info("applied %s", result.patch)
+    """
+
+
+@pytest.hookspec
+def pytest_soak_verdict(plan: ChainPlan, verdict: ChainVerdict) -> None:
+    """Observe the verdict of a chain.
+
+    Example::
+
+        def pytest_soak_verdict(plan, verdict):
+            notify(plan.name, verdict.verdict.name)
+    """

@@ -1,0 +1,337 @@
+"""The loop: one iteration, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import Entry, History, Summary, Verified
+from pytest_soak.model.metrics import Measured
+from pytest_soak.model.report import Report, compare, read_report
+from pytest_soak.model.verdict import (
+    ChainVerdict,
+    IterationVerdict,
+    Judgement,
+    Verdict,
+    judge_chain,
+    worst,
+)
+from pytest_soak.options import Mode
+from pytest_soak.store import artifacts
+from pytest_soak.store.records import (
+    decision_from_json,
+    decision_to_json,
+    judged_from_json,
+    judgements_to_json,
+    summary_from_json,
+    summary_to_json,
+)
+from pytest_soak.store.store import GATE, PROFILE, TUNING, ChainStore
+from pytest_soak.strategies import Proposed, Strategies, StrategyFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_soak.model.patch import Operation
+    from pytest_soak.plan import ChainPlan
+    from pytest_soak.registry import Registry
+    from pytest_soak.systems.protocol import System
+
+AUTO_TUNE_OFF = "auto_tune_off"
+RECOMMEND_ONLY = "recommend_only"
+STRATEGY_FAULT = "strategy_fault"
+
+
+@dataclass(frozen=True, slots=True)
+class IterationResult:
+    """What one iteration came to.
+
+    Args:
+        iteration: Its number, from 1.
+        parameters: The effective parameters it ran with.
+        report: What the system measured.
+        summary: What the watchers made of it, with the iteration's verdict.
+        decision: What was decided after it.
+        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
+        applied: Whether the decision's moves were applied.
+        judged: The KPIs one by one.
+        proposed: What each tuner answered.
+        fault: Which strategy failed and how, or an empty string.
+    """
+
+    iteration: int
+    parameters: Mapping[str, float]
+    report: Report
+    summary: Summary
+    decision: Decision
+    patch: tuple[Operation, ...]
+    applied: bool
+    judged: IterationVerdict
+    proposed: tuple[Proposed, ...] = ()
+    fault: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gate's word for this iteration alone."""
+        return self.summary.verdict
+
+
+class SoakLoop:
+    """The iterations of one chain, each run at most once."""
+
+    def __init__(self, plan: ChainPlan, registry: Registry, soak_dir: Path) -> None:
+        """Open the chain's store and take up what it already holds of this run."""
+        self.plan = plan
+        self.store = ChainStore(soak_dir, plan.slug, plan.run_id)
+        self.strategies = Strategies(plan, registry)
+        self.latest: IterationResult | None = None
+        self.finished = False
+        self.entries: list[Entry] = []
+        self.judged: list[IterationVerdict] = []
+        self.adjustments = artifacts.seeded_adjustments(plan.seeding)
+        self._state: object = None
+        self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
+        self._take_up()
+        self.write_profile()
+
+    @property
+    def done(self) -> int:
+        """The number of the last iteration that was recorded, 0 before the first."""
+        return len(self.entries)
+
+    def run(self, iteration: int, system: System | None = None) -> IterationResult:
+        """Run *iteration*, or return its result where it was just run.
+
+        Iterations that were left out before it are recorded as INCONCLUSIVE.
+
+        Raises:
+            ValueError: It was run earlier: a chain's iterations run in order, and once.
+        """
+        if self.latest is not None and self.latest.iteration == iteration:
+            return self.latest
+        if iteration <= self.done:
+            msg = f"iteration {iteration} cannot run again: {self.done} is already recorded"
+            raise ValueError(msg)
+        while self.done + 1 < iteration:
+            self.miss(self.done + 1, "did not run")
+        parameters = self.plan.effective(self.store.overrides)
+        runs = system or self.plan.system
+        if runs is None:
+            msg = "the fixture soak_system gave no system"
+            raise ValueError(msg)
+        raw, state = runs.run(
+            dict(parameters), iteration, self.plan.iteration_seed(iteration), self._state
+        )
+        report = read_report(raw, iteration, self.plan.pack.metrics)
+        return self._record(iteration, parameters, report, state)
+
+    def miss(self, iteration: int, problem: str) -> IterationResult:
+        """Record that *iteration* yielded no report, and why."""
+        parameters = self.plan.effective(self.store.overrides)
+        report = Report(Measured({}, {}), problem=problem)
+        return self._record(iteration, parameters, report, self._state)
+
+    def _record(
+        self, iteration: int, parameters: Mapping[str, float], report: Report, state: object
+    ) -> IterationResult:
+        """Take one report through watchers, tuners and guards to the store."""
+        summary, judged, fault = self._watch(iteration, parameters, report)
+        self.entries.append(Entry(summary))
+        self.judged.append(judged)
+        proposed, decision, fault = self._decide(summary, parameters, fault)
+        self.latest = self._settle(summary, judged, report, proposed, decision, state, fault)
+        return self.latest
+
+    def _watch(
+        self, iteration: int, parameters: Mapping[str, float], report: Report
+    ) -> tuple[Summary, IterationVerdict, str]:
+        """Sum up the report: facts, whether it used what was asked for, the KPIs' words."""
+        problems = [report.problem] if report.problem else []
+        facts: Mapping[str, Any] = report.measured.values
+        fault = ""
+        verified = Verified.UNKNOWN
+        if not report.problem:
+            wrong = compare(parameters, report.parameters)
+            if wrong is not None:
+                verified = Verified.FALSE if wrong else Verified.TRUE
+            problems += [f"override_not_effective: {phrase}" for phrase in wrong or ()]
+            try:
+                facts = self.strategies.observe(report, History(self.entries))
+            except StrategyFault as caught:
+                fault = str(caught)
+                problems.append(fault)
+            lacking = report.measured.lacking(self.strategies.required)
+            problems += [phrase for phrase in lacking if facts.get(phrase.split()[0]) is None]
+        judgements: tuple[Judgement, ...] = ()
+        try:
+            judgements = self.strategies.judge(facts, report.n)
+        except StrategyFault as caught:
+            fault = str(caught)
+            problems.append(fault)
+        verdict = worst(judgement.verdict for judgement in judgements)
+        if problems:
+            verdict = Verdict.INCONCLUSIVE
+        summary = Summary(
+            iteration,
+            parameters,
+            facts,
+            report.n,
+            verdict,
+            tuple(problems),
+            verified,
+            self.plan.in_window(iteration),
+        )
+        return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
+
+    def _decide(
+        self, summary: Summary, parameters: Mapping[str, float], fault: str
+    ) -> tuple[tuple[Proposed, ...], Decision, str]:
+        """Ask the tuners, then the guards. Pure: nothing is changed here."""
+        decision = Decision(summary.iteration, parameters)
+        if self.plan.mode is Mode.OFF:
+            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
+        history = History(self.entries)
+        proposed: tuple[Proposed, ...] = ()
+        try:
+            if not summary.problems:
+                proposed = self.strategies.propose(history, parameters)
+            requests = tuple(wish for answer in proposed for wish in answer.requests)
+            wished = Decision(summary.iteration, parameters, requests)
+            decision = self.strategies.review(history, wished)
+            if self.plan.mode is Mode.RECOMMEND and decision.moves:
+                decision = replace(decision, skip_reason=RECOMMEND_ONLY)
+            return proposed, decision, fault
+        except StrategyFault as caught:
+            skipped = decision.skip("mode", STRATEGY_FAULT, str(caught))
+            return proposed, skipped, str(caught)
+
+    def _settle(
+        self,
+        summary: Summary,
+        judged: IterationVerdict,
+        report: Report,
+        proposed: tuple[Proposed, ...],
+        decision: Decision,
+        state: object,
+        fault: str,
+    ) -> IterationResult:
+        """Commit the decision: journal, overrides, artifacts, in this order."""
+        iteration = summary.iteration
+        before = self.store.overrides
+        applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
+        after = decision.overrides(before) if applies else before
+        body = {
+            "report": report.raw,
+            "summary": summary_to_json(summary),
+            "judgements": judgements_to_json(judged),
+            "decision": decision_to_json(decision),
+            "applied": applies,
+            "system_state": self.store.save_state(iteration, state),
+        }
+        patch = self.store.commit(iteration, body, after)
+        self._state = state
+        self.entries[-1] = Entry(summary, decision, applies)
+        if applies:
+            self.adjustments += artifacts.adjustments(decision)
+        result = IterationResult(
+            iteration,
+            summary.parameters,
+            report,
+            summary,
+            decision,
+            patch,
+            applies,
+            judged,
+            proposed,
+            fault,
+        )
+        self._write_iteration(report)
+        return result
+
+    def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
+        """Judge the chain.
+
+        Args:
+            ran: The iterations whose tests passed; the others count as not run. All, unless given.
+        """
+        counted = [entry for entry in self.judged if ran is None or entry.iteration in ran]
+        first = self.plan.planned - self.plan.window + 1
+        return judge_chain(
+            counted,
+            self.plan.planned,
+            range(first, self.plan.planned + 1),
+            self.plan.pack.max_inconclusive,
+        )
+
+    def finish(self, verdict: ChainVerdict) -> None:
+        """Record the verdict and write what sums up the run."""
+        body = {
+            "verdict": verdict.verdict.name,
+            "reasons": list(verdict.reasons),
+            "problems": list(verdict.problems),
+        }
+        self.store.journal.append("run_ended", self.done, body)
+        self._write_run(verdict)
+        self.finished = True
+
+    def close(self) -> None:
+        """Close the store; what sums up a run that was broken off is written first."""
+        if not self.finished:
+            self._write_run(self.verdict())
+        self.store.close()
+
+    def _write_run(self, verdict: ChainVerdict) -> None:
+        """Write what sums up the run."""
+        self.write_profile()
+        self.store.write(TUNING, artifacts.tuning_report(self.plan, self.entries, verdict))
+        self.store.write(GATE, artifacts.kpi_gate(self.plan, self.judged, verdict))
+
+    def write_profile(self) -> None:
+        """Write ``applied_profile.json``."""
+        self.store.write(
+            PROFILE,
+            artifacts.applied_profile(self.plan, self.store.overrides, self.adjustments),
+        )
+
+    def _write_iteration(self, report: Report) -> None:
+        """Write the artifacts of the latest iteration, and settle those of the one before it."""
+        number = self.done
+        if isinstance(report.raw, dict):
+            self.store.write(f"EDGE_REPORT_{number}.json", report.raw)
+        if number > 1:
+            self._write_summary(number - 1, self.entries[-1].summary.verified)
+        self._write_summary(number, None)
+
+    def _write_summary(self, number: int, verified: Verified | None) -> None:
+        entry = self.entries[number - 1]
+        data = artifacts.iter_summary(entry, self.judged[number - 1], verified)
+        self.store.write(f"ITER_SUMMARY_{number}.json", data)
+
+    def _take_up(self) -> None:
+        """Rebuild the chain's state from the records of iterations that are already settled."""
+        for record in self.store.iterations:
+            number = record["iteration"]
+            summary = summary_from_json(record["summary"], number)
+            decision = decision_from_json(record["decision"], number, summary.parameters)
+            judged = judged_from_json(record)
+            report = read_report(record["report"], number, self.plan.pack.metrics)
+            self.entries.append(Entry(summary, decision, record["applied"]))
+            self.judged.append(judged)
+            patch = tuple(op for op in record["patch"] if op["op"] != "test")
+            if record["applied"]:
+                self.adjustments += artifacts.adjustments(decision)
+            self.latest = IterationResult(
+                number,
+                summary.parameters,
+                report,
+                summary,
+                decision,
+                patch,
+                record["applied"],
+                judged,
+            )
+            self._write_iteration(report)
+        if self.done:
+            self._state = self.store.load_state(self.done)

@@ -1,0 +1,1 @@
+"""Pure values and rules: nothing here knows a file, a clock or pytest."""

@@ -1,0 +1,172 @@
+"""Decisions: what became of the proposals on their way through the guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter, step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.model.proposal import Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One tuner's wish for one parameter."""
+
+    tuner: str
+    parameter: str
+    delta: float
+    corridor: Corridor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to happen to one parameter.
+
+    Args:
+        parameter: Its name.
+        old: The effective value before.
+        requested: The increment that the tuner asked for.
+        effective: The increment that is left; equal to *requested* until a guard cuts it.
+        new: The value after, always ``old + effective``.
+        note: What the clamp did: cap, floor, hold or nothing.
+        reason: The tuner's reason.
+        tuner: Who asked.
+        corridor: The corridor that the tuner declared.
+    """
+
+    parameter: str
+    old: float
+    requested: float
+    effective: float
+    new: float
+    note: Note
+    reason: str
+    tuner: str
+    corridor: Corridor
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """A guard's word: what it stopped, and its enumerated reason."""
+
+    guard: str
+    reason: str
+    parameter: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The deltas of one iteration, from request to what is left of them.
+
+    Args:
+        iteration: The iteration after which it was taken.
+        parameters: The effective parameters it was taken on.
+        requests: Everything that tuners asked for.
+        changes: What is left, one entry a parameter; those held by the clamp stay listed.
+        vetoes: What guards stopped.
+        skip_reason: Why nothing at all is changed, or an empty string.
+    """
+
+    iteration: int
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+    changes: tuple[Change, ...] = ()
+    vetoes: tuple[Veto, ...] = ()
+    skip_reason: str = ""
+
+    @property
+    def moves(self) -> tuple[Change, ...]:
+        """The changes that really move a value."""
+        return tuple(change for change in self.changes if change.effective)
+
+    def skip(self, guard: str, reason: str, detail: str = "") -> Decision:
+        """Return the decision with every change stopped, for *reason*."""
+        veto = Veto(guard, reason, detail=detail)
+        return replace(self, changes=(), vetoes=(*self.vetoes, veto), skip_reason=reason)
+
+    def veto(self, guard: str, parameter: str, reason: str, detail: str = "") -> Decision:
+        """Return the decision with the change of *parameter* stopped, for *reason*."""
+        return replace(
+            self,
+            changes=tuple(change for change in self.changes if change.parameter != parameter),
+            vetoes=(*self.vetoes, Veto(guard, reason, parameter, detail)),
+        )
+
+    def overrides(self, before: Mapping[str, float]) -> dict[str, float]:
+        """Return the overrides after this decision, given those *before* it."""
+        return {**before, **{change.parameter: change.new for change in self.moves}}
+
+
+def request(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request, ...]:
+    """Return a tuner's *proposal* as requests, in the order of the parameters' names."""
+    return tuple(
+        Request(tuner, name, delta, corridor, proposal.reason(name))
+        for name, delta in sorted(proposal.deltas.items())
+        if delta
+    )
+
+
+def take(wish: Request, parameter: Parameter, old: float) -> Change:
+    """Return what *wish* comes to when it passes the one clamp of its tuner's corridor."""
+    stepped = step(parameter, parameter.corridor(wish.corridor), old, wish.delta)
+    return Change(
+        parameter=wish.parameter,
+        old=old,
+        requested=wish.delta,
+        effective=stepped.delta,
+        new=stepped.new,
+        note=stepped.note,
+        reason=wish.reason,
+        tuner=wish.tuner,
+        corridor=wish.corridor,
+    )
+
+
+def breach(change: Change, parameter: Parameter) -> str:
+    """Return how *change* breaks the promise of the clamp, or an empty string.
+
+    The last check before anything is written; no guard and no tuner can talk its way past it.
+    """
+    bounds: Bounds = parameter.corridor(change.corridor)
+    wide = Bounds(min(bounds.lo, change.old), max(bounds.hi, change.old))
+    if change.new not in wide:
+        return f"{change.parameter} would be {change.new:g}, outside {wide.lo:g} to {wide.hi:g}"
+    if change.effective * change.requested < 0:
+        return f"{change.parameter} would turn {change.requested:g} into {change.effective:g}"
+    tolerance = parameter.precision * 1e-6
+    if abs(change.effective) > abs(change.requested) + tolerance:
+        return f"{change.parameter} would move {change.effective:g}, asked {change.requested:g}"
+    if abs(change.old + change.effective - change.new) > tolerance:
+        return f"{change.parameter} would be {change.new:g}, not old + delta"
+    return ""
+
+
+def loosened(before: Decision, after: Decision) -> str:
+    """Return how a guard gave more than it was given, or an empty string.
+
+    A guard may drop a change or make its delta smaller; what was asked for, by whom, from where
+    and in which corridor is not a guard's to rewrite.
+    """
+    given = {change.parameter: change for change in before.changes}
+    for change in after.changes:
+        was = given.get(change.parameter)
+        if was is None:
+            return f"added a change of {change.parameter}"
+        for name in ("old", "requested", "tuner", "corridor"):
+            if getattr(was, name) != getattr(change, name):
+                return f"rewrote {name} of the change of {change.parameter}"
+        if change.effective * was.effective < 0 or abs(change.effective) > abs(was.effective):
+            return (
+                f"made the delta of {change.parameter} {change.effective:g} "
+                f"out of {was.effective:g}"
+            )
+    if after.iteration != before.iteration or after.requests != before.requests:
+        return "rewrote what was asked for"
+    return ""

@@ -1,0 +1,99 @@
+"""The history: every iteration so far, read-only and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import overload
+
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.metrics import Value
+from pytest_soak.model.verdict import Verdict
+
+
+class Verified(StrEnum):
+    """Whether the system was seen to use what had been applied before its iteration."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of one iteration once it has been watched.
+
+    Args:
+        iteration: Its number, from 1.
+        parameters: The effective parameters it ran with.
+        metrics: ``{metric: value}`` with the watchers' facts; None where undefined.
+        n: ``{metric: count}`` behind the values.
+        verdict: The gate's word for this iteration alone.
+        problems: Why it is INCONCLUSIVE, in phrases; empty where it is not.
+        verified: Whether the parameters it ran with were the ones asked for.
+        in_window: Whether it belongs to the observation window.
+    """
+
+    iteration: int
+    parameters: Mapping[str, float]
+    metrics: Mapping[str, Value]
+    n: Mapping[str, int] = field(default_factory=dict)
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    problems: tuple[str, ...] = ()
+    verified: Verified = Verified.UNKNOWN
+    in_window: bool = False
+
+    def number(self, metric: str) -> float:
+        """Return the value of *metric*.
+
+        Raises:
+            KeyError: The metric is undefined here, or is not a number. A tuner whose ``requires``
+                names it is never asked in such an iteration.
+        """
+        value = self.metrics.get(metric)
+        if value is None or isinstance(value, tuple):
+            raise KeyError(metric)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One iteration with the decision that was taken after it, if one was already taken."""
+
+    summary: Summary
+    decision: Decision | None = None
+    applied: bool = False
+
+
+class History(Sequence[Entry]):
+    """The iterations so far, oldest first; the last one is the one just watched."""
+
+    __slots__ = ("_entries", "_length")
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        """View *entries*, oldest first; what is appended to them later stays out of sight."""
+        self._entries = entries
+        self._length = len(entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
+        """Return one entry, or several for a slice; negative numbers count from the end."""
+        if isinstance(index, slice):
+            return tuple(self._entries[i] for i in range(*index.indices(self._length)))
+        if not -self._length <= index < self._length:
+            msg = f"iteration index {index} of {self._length}"
+            raise IndexError(msg)
+        return self._entries[index if index >= 0 else self._length + index]
+
+    def __len__(self) -> int:
+        """Return how many iterations there are."""
+        return self._length
+
+    @property
+    def latest(self) -> Summary:
+        """The summary of the iteration just watched."""
+        return self[-1].summary

@@ -1,0 +1,164 @@
+"""Metrics: what a pack says about them, and how one value is looked up and judged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Value: TypeAlias = float | tuple[str, ...] | None
+"""A metric's value: a number, a list of labels, or None where it is undefined."""
+
+
+class Op(StrEnum):
+    """A comparison, strict or not, exactly as it is written."""
+
+    GT = ">"
+    GE = ">="
+    LT = "<"
+    LE = "<="
+    HAS = "has"
+
+    def holds(self, value: float | tuple[str, ...], limit: float | str) -> bool:
+        """Tell whether ``value <op> limit`` is true."""
+        if isinstance(value, tuple) or isinstance(limit, str):
+            return isinstance(value, tuple) and self is Op.HAS and limit in value
+        match self:
+            case Op.GT:
+                return value > limit
+            case Op.GE:
+                return value >= limit
+            case Op.LT:
+                return value < limit
+            case Op.LE:
+                return value <= limit
+            case Op.HAS:
+                return False
+
+    @property
+    def negated(self) -> Op:
+        """The comparison that is true exactly where this one is false."""
+        return {Op.GT: Op.LE, Op.GE: Op.LT, Op.LT: Op.GE, Op.LE: Op.GT}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric that a pack knows.
+
+    Args:
+        name: Its key in a report's ``totals``.
+        label: A short name for marker lines and tables.
+        unit: The unit of its values, for people.
+        kind: ``number``, ``shares`` (``{reason: {"count", "share"}}``, looked up as
+            ``name.reason``) or ``labels`` (a list of words).
+        least: The smallest value that makes sense, or None.
+        most: The largest value that makes sense, or None.
+        digits: Decimals shown to people.
+        aliases: Other keys under which a report may give it, with the factor that converts them.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    kind: str = "number"
+    least: float | None = None
+    most: float | None = None
+    digits: int = 2
+    aliases: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The metrics of one report, checked once at the edge.
+
+    Args:
+        values: ``{metric: value}``; shares are flattened to ``metric.reason``.
+        problems: ``{metric: what is wrong}`` for every known metric without a usable value.
+    """
+
+    values: Mapping[str, Value]
+    problems: Mapping[str, str]
+
+    def lacking(self, required: Iterable[str]) -> tuple[str, ...]:
+        """Return one phrase, ``metric is missing``, for each *required* metric not usable."""
+        return tuple(
+            f"{name} {self.problems.get(name, 'is missing')}"
+            for name in dict.fromkeys(required)
+            if self.values.get(name) is None
+        )
+
+
+def measure(totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> Measured:
+    """Check a report's *totals* against the *metrics* that the pack knows.
+
+    A value that is missing, null, non-finite, of the wrong type or outside what makes sense is
+    a problem, and never becomes a number: nothing defaults to a healthy value.
+    """
+    values: dict[str, Value] = {}
+    problems: dict[str, str] = {}
+    for metric in metrics.values():
+        raw, found = _find(totals, metric)
+        if not found:
+            problems[metric.name] = "is missing"
+            continue
+        if raw is None:
+            values[metric.name] = None
+            problems[metric.name] = "is null (undefined)"
+            continue
+        problem = _READERS[metric.kind](metric, raw, values)
+        if problem:
+            problems[metric.name] = problem
+    return Measured(values, problems)
+
+
+def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
+    if metric.name in totals:
+        return totals[metric.name], True
+    for alias, factor in metric.aliases:
+        raw = totals.get(alias)
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            return raw * factor, True
+        if alias in totals:
+            return raw, True
+    return None, False
+
+
+def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return f"is not a number: {raw!r}"
+    if not math.isfinite(raw):
+        return f"is not finite: {raw!r}"
+    if metric.least is not None and raw < metric.least:
+        return f"is {raw!r}, below {metric.least:g}, the least that makes sense"
+    if metric.most is not None and raw > metric.most:
+        return f"is {raw!r}, above {metric.most:g}, the most that makes sense"
+    values[metric.name] = raw
+    return ""
+
+
+def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
+    if not isinstance(raw, dict):
+        return f"is not an object of shares: {raw!r}"
+    for reason, entry in raw.items():
+        share = entry.get("share") if isinstance(entry, dict) else entry
+        if share is None:
+            continue
+        part = Metric(f"{metric.name}.{reason}", "", least=0, most=1)
+        problem = _number(part, share, values)
+        if problem:
+            return f"has a share that is none: {reason} {problem}"
+    return ""
+
+
+def _labels(metric: Metric, raw: object, values: dict[str, Value]) -> str:
+    if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
+        return f"is not a list of words: {raw!r}"
+    values[metric.name] = tuple(raw)
+    return ""
+
+
+_READERS = {"number": _number, "shares": _shares, "labels": _labels}

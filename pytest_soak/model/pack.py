@@ -1,0 +1,152 @@
+"""The pack: a domain as data. Parameters, profiles, scenarios, rules, KPIs, effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_soak.model.metrics import Metric, Op
+from pytest_soak.model.parameters import Corridor, Parameter
+from pytest_soak.model.verdict import Kpi
+
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``metric op value`` in each of the last *streak* iterations."""
+
+    metric: str
+    op: Op
+    value: float | str
+    streak: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of a table: when it fires, and by how much it steps.
+
+    Args:
+        id: Its name within the table.
+        reason: What is written as the reason of its changes.
+        all: Conditions that must all hold.
+        any: Conditions of which one must hold, where there are any.
+        step: ``{parameter: delta}``.
+        not_above: ``{parameter: value}`` beyond which this rule does not raise it.
+        not_below: ``{parameter: value}`` beyond which this rule does not lower it.
+        at_least: ``{parameter: value}``: a step up just large enough to reach it.
+        only_if_no_other: Fires only where no other rule of its table does.
+        priority: Where rules of different priority touch one field, the highest alone counts.
+    """
+
+    id: str
+    reason: str
+    all: tuple[Condition, ...] = ()
+    any: tuple[Condition, ...] = ()
+    step: Mapping[str, float] = field(default_factory=dict)
+    not_above: Mapping[str, float] = field(default_factory=dict)
+    not_below: Mapping[str, float] = field(default_factory=dict)
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    only_if_no_other: bool = False
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MultiFail:
+    """With *triggers* rules or more at once, *step* replaces them all."""
+
+    triggers: int
+    step: Mapping[str, float]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A tuner made of rules.
+
+    Args:
+        name: The tuner's name.
+        rules: Its rows, in order.
+        corridor: The bounds it works in.
+        announce: Whether its triggers are announced by ``soak_iter_tune`` marker lines.
+        max_changes_per_field: How many rules may change one field in one iteration.
+        step_cap: ``{parameter: largest sum of steps in one iteration}``.
+        multi_fail: The calming package, where the table has one.
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    corridor: Corridor = Corridor.APPLY
+    announce: bool = False
+    max_changes_per_field: int = 0
+    step_cap: Mapping[str, float] = field(default_factory=dict)
+    multi_fail: MultiFail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MockMetric:
+    """How one metric of the mock answers to the parameters.
+
+    ``value = start + sum(effect * (parameter - base)) + noise * N(0, 1)``
+    """
+
+    effects: Mapping[str, float] = field(default_factory=dict)
+    noise: float = 0.0
+    n: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named base of the parameters, with fields that no tuner touches."""
+
+    name: str
+    fields: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Everything that a domain tells the core, checked when it was loaded.
+
+    Args:
+        name: Its name.
+        source: Where it was read from, for errors.
+        prefix: What the names of its environment variables begin with, such as ``MM_``.
+        parameters: The tunable fields by name.
+        profiles: The bases by name.
+        profile: The profile used unless another is asked for.
+        metrics: The metrics by name; also the schema of its reports.
+        kpis: What the gate looks at.
+        tables: The tuners made of rules, by name.
+        tuner: The tuner used under ``--auto-tune`` unless another is asked for.
+        system: The system that is soaked unless another is asked for.
+        scenario: The scenario used unless another is asked for.
+        scenarios: ``{name: {system: settings}}``.
+        mock: ``{metric: how it answers}`` for the mock system.
+        guards: ``{guard: settings}``.
+        marker: The metrics that ``soak_iter_tune`` marker lines show.
+        columns: The metrics that the closing table shows beside the KPIs.
+        max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
+    """
+
+    name: str
+    source: str
+    prefix: str
+    parameters: Mapping[str, Parameter]
+    profiles: Mapping[str, Profile]
+    profile: str
+    metrics: Mapping[str, Metric]
+    kpis: tuple[Kpi, ...]
+    tables: Mapping[str, Table]
+    tuner: str
+    system: str
+    scenario: str
+    scenarios: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    mock: Mapping[str, MockMetric] = field(default_factory=dict)
+    guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    marker: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    max_inconclusive: int = 0
+
+    def knows(self, metric: str) -> bool:
+        """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
+        return metric.partition(".")[0] in self.metrics

@@ -1,0 +1,95 @@
+"""The report: what a system measured in one iteration, read once at the edge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_soak.model.metrics import Measured, Metric, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One iteration's report after reading.
+
+    Args:
+        measured: The metrics, with what is wrong with those that are not usable.
+        n: ``{metric: count}``, how many observations a value rests on.
+        parameters: ``{field: number}`` that the system says it used, or None where it is silent.
+        problem: Why the report as a whole cannot be used, or an empty string.
+        raw: The report as the system gave it.
+    """
+
+    measured: Measured
+    n: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, float] | None = None
+    problem: str = ""
+    raw: object = None
+
+
+def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
+    """Read what a system returned for *iteration*.
+
+    A report of another iteration is stale. Whatever is wrong is told in the result, not raised:
+    a system's bad report is an outcome of the soak (INCONCLUSIVE), not an error of the harness.
+    """
+    nothing = Measured({}, dict.fromkeys(metrics, "is missing"))
+
+    def unusable(problem: str) -> Report:
+        return Report(nothing, problem=problem, raw=raw)
+
+    if raw is None:
+        return unusable("no report")
+    if not isinstance(raw, dict):
+        return unusable(f"the report is not an object but {type(raw).__name__}")
+    if raw.get("iteration") != iteration:
+        return unusable(f"stale report: it is of iteration {raw.get('iteration')!r}")
+    totals = raw.get("totals")
+    if not isinstance(totals, dict):
+        return unusable(f"the report's totals are not an object: {totals!r}")
+    parameters, problem = _read_parameters(raw.get("parameters"))
+    if problem:
+        return unusable(problem)
+    counts = raw.get("n")
+    n = counts if isinstance(counts, dict) else {}
+    return Report(
+        measure(totals, metrics),
+        {key: value for key, value in n.items() if isinstance(value, int)},
+        parameters,
+        raw=raw,
+    )
+
+
+def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
+    if raw is None:
+        return None, ""
+    if not isinstance(raw, dict):
+        return None, f"the report's parameters are not an object: {raw!r}"
+    for name, value in raw.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None, f"the report's parameter {name} is not a number: {value!r}"
+    return dict(raw), ""
+
+
+def compare(asked: Mapping[str, float], used: Mapping[str, float] | None) -> tuple[str, ...] | None:
+    """Compare the parameters *asked* for with those the system says it *used*.
+
+    Values within a billionth of each other are the same number, written twice.
+
+    Returns:
+        One phrase for each field used otherwise than asked; None where nothing contradicts but
+        the system did not tell of every field, so that nobody knows.
+    """
+    told = used or {}
+    wrong = tuple(
+        f"{name} asked={value:g} used={told[name]:g}"
+        for name, value in asked.items()
+        if name in told and not math.isclose(told[name], value, rel_tol=1e-9, abs_tol=1e-9)
+    )
+    if not wrong and not asked.keys() <= told.keys():
+        return None
+    return wrong

@@ -1,0 +1,145 @@
+"""Verdicts: KPIs, their thresholds, and how one chain is judged by its iterations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from pytest_soak.model.metrics import Op
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Verdict(IntEnum):
+    """The four words of the gate; the larger is the worse."""
+
+    PASS = 0
+    WARN = 1
+    INCONCLUSIVE = 2
+    FAIL = 3
+
+    @property
+    def good(self) -> bool:
+        """Whether a chain with this verdict passes."""
+        return self <= Verdict.WARN
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A limit that states what is bad, such as ``net_bps < 2.5``; strict where written so."""
+
+    op: Op
+    value: float
+
+    def broken_by(self, value: float) -> bool:
+        """Tell whether *value* is on the bad side."""
+        return self.op.holds(value, self.value)
+
+    def __str__(self) -> str:
+        """Return the limit as people write it, ``< 2.5``."""
+        return f"{self.op} {self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A metric with the limits beyond which it warns or fails."""
+
+    metric: str
+    warn: Threshold | None = None
+    fail: Threshold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One KPI in one iteration: its value, on how many observations, and the word for it."""
+
+    metric: str
+    verdict: Verdict
+    value: float | None = None
+    n: int | None = None
+    rule: str = ""
+    problem: str = ""
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of *verdicts*; of none, INCONCLUSIVE: what was not judged cannot pass."""
+    return max(verdicts, default=Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class IterationVerdict:
+    """What one iteration of a chain came to.
+
+    Args:
+        iteration: Its number, from 1.
+        verdict: The worst of its judgements; INCONCLUSIVE where something was missing.
+        judgements: One for each KPI.
+        problems: Why it is INCONCLUSIVE, in phrases.
+    """
+
+    iteration: int
+    verdict: Verdict
+    judgements: tuple[Judgement, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChainVerdict:
+    """The gate's word for a whole chain, and the phrases that explain it."""
+
+    verdict: Verdict
+    window: tuple[int, ...]
+    reasons: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def judge_chain(
+    iterations: Sequence[IterationVerdict],
+    planned: int,
+    window: Sequence[int],
+    max_inconclusive: int = 0,
+) -> ChainVerdict:
+    """Judge a chain by its observation window.
+
+    The verdict is the worst KPI of the worst iteration in the window. It is at least
+    INCONCLUSIVE if an iteration of the window is, or did not run, or if more than
+    *max_inconclusive* of the other iterations are or did not run. A chain that ran no iteration
+    cannot pass.
+
+    Args:
+        iterations: The iterations that ran, in any order.
+        planned: How many iterations the chain was to have.
+        window: The numbers of the iterations that the verdict is taken on.
+        max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
+    """
+    ran = {entry.iteration: entry for entry in iterations}
+    problems: list[str] = []
+    reasons: dict[str, None] = {}
+    verdicts: list[Verdict] = []
+    for number in window:
+        entry = ran.get(number)
+        if entry is None:
+            verdicts.append(Verdict.INCONCLUSIVE)
+            problems.append(f"iteration {number} did not run")
+            continue
+        verdicts.append(entry.verdict)
+        problems += [f"iteration {number}: {problem}" for problem in entry.problems]
+    verdict = worst(verdicts)
+    for number in window:
+        for judgement in ran[number].judgements if number in ran else ():
+            if judgement.verdict is verdict and verdict is not Verdict.PASS:
+                reasons[judgement.metric] = None
+    unclear = [
+        number
+        for number in range(1, planned + 1)
+        if number not in window
+        and (number not in ran or ran[number].verdict is Verdict.INCONCLUSIVE)
+    ]
+    if len(unclear) > max_inconclusive:
+        verdict = max(verdict, Verdict.INCONCLUSIVE)
+        for number in unclear:
+            told = ran[number].problems if number in ran else ("did not run",)
+            problems.append(f"iteration {number}: {'; '.join(told) or 'inconclusive'}")
+    return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))

@@ -1,0 +1,283 @@
+"""Options, their ini twins and the marker's arguments: one table, read in one order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SoakUsageError
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Mode(StrEnum):
+    """What happens to proposals."""
+
+    OFF = "off"
+    RECOMMEND = "recommend"
+    APPLY = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting with an option, an ini twin (``soak_<name>``) and a marker argument."""
+
+    name: str
+    metavar: str
+    help: str
+    many: bool = False
+    number: bool = False
+    marker: bool = True
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line."""
+        return f"--soak-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The key in the ini file."""
+        return f"soak_{self.name}"
+
+
+SETTINGS = (
+    Setting("pack", "NAME|FILE", "domain: parameters, rules, KPIs (default: demo)"),
+    Setting("system", "NAME", "what is soaked (default: the pack's)"),
+    Setting("scenario", "NAME", "conditions it runs under (default: the pack's)"),
+    Setting("profile", "NAME|FILE", "base of the parameters (default: the pack's)"),
+    Setting("tuner", "NAME[,NAME]", "who proposes under --auto-tune (default: the pack's)"),
+    Setting(
+        "gate", "METRIC>=X", "what is good, replaces a KPI's FAIL limit; warn:METRIC>=X", many=True
+    ),
+    Setting("observe", "N", "iterations at the end in which nothing is applied", number=True),
+    Setting("seed", "N", "seed of the run (default: 0)", number=True),
+    Setting("dir", "PATH", "folder of the artifacts (default: artifacts/soak)", marker=False),
+)
+
+DEFAULT_DIR = "artifacts/soak"
+MARKER = (
+    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
+    "soak; the arguments are settings of its own, see the docs of pytest-soak"
+)
+SKIP_REASON = "a soak: run it with --soak-iterations=N [--auto-tune]"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A setting's value and where it was given, for errors."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedText:
+    """Overrides as they were found, once, on the controller: not parsed, as nobody knows the pack.
+
+    Args:
+        source: ``option`` or ``file``, for the marker line.
+        label: The option or path, for errors.
+        text: The JSON.
+    """
+
+    source: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoakRequest:
+    """What this pytest run was asked to soak.
+
+    Args:
+        iterations: How many iterations each chain has.
+        mode: What happens to proposals.
+        run_id: The run's name; the same in every worker.
+        folder: Where artifacts go.
+        options: ``{setting: given on the command line}``.
+        inis: ``{setting: given in the ini file}``.
+        seeds: Overrides found in option and file, first wins.
+    """
+
+    iterations: int
+    mode: Mode
+    run_id: str
+    folder: Path
+    options: Mapping[str, Given] = field(default_factory=dict)
+    inis: Mapping[str, Given] = field(default_factory=dict)
+    seeds: Sequence[SeedText] = ()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options and their ini twins."""
+    group = parser.getgroup("soak", "soak runs with closed-loop auto-tuning (pytest-soak)")
+    group.addoption(
+        "--soak-iterations", metavar="N", type=int, help="soak: run each chain for N iterations"
+    )
+    group.addoption(
+        "--auto-tune", action="store_true", help="soak: apply what the tuners propose, guarded"
+    )
+    group.addoption(
+        "--soak-recommend",
+        action="store_true",
+        help="soak: record what the tuners propose, apply nothing",
+    )
+    group.addoption(
+        "--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from"
+    )
+    for setting in SETTINGS:
+        text = f"soak: {setting.help}"
+        if setting.many:
+            group.addoption(setting.flag, metavar=setting.metavar, action="append", help=text)
+            parser.addini(setting.ini, text, type="linelist", default=[])
+        else:
+            kind = int if setting.number else str
+            group.addoption(setting.flag, metavar=setting.metavar, type=kind, help=text)
+            parser.addini(setting.ini, text, default="")
+
+
+def read_request(config: pytest.Config) -> SoakRequest | None:
+    """Return what was asked for, or None where no soak was.
+
+    Raises:
+        SoakUsageError: Options that contradict each other or mean nothing.
+    """
+    iterations = config.getoption("soak_iterations")
+    tune = config.getoption("auto_tune")
+    recommend = config.getoption("soak_recommend")
+    if tune and recommend:
+        msg = "--auto-tune applies and --soak-recommend applies nothing: give one of them"
+        raise SoakUsageError(msg)
+    if iterations is None:
+        if tune or recommend:
+            flag = "--auto-tune" if tune else "--soak-recommend"
+            msg = f"{flag}: needs --soak-iterations=N, the number of iterations to soak for"
+            raise SoakUsageError(msg)
+        return None
+    if iterations < 1:
+        msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
+        raise SoakUsageError(msg)
+    mode = Mode.APPLY if tune else Mode.RECOMMEND if recommend else Mode.OFF
+    options = _given_options(config)
+    inis = _given_inis(config)
+    folder = _folder(config, options, inis)
+    return SoakRequest(
+        iterations, mode, new_run_id(), folder, options, inis, _seed_texts(config, folder)
+    )
+
+
+def new_run_id() -> str:
+    """Return a name for a run: UTC time, then six random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def _given_options(config: pytest.Config) -> dict[str, Given]:
+    found = {}
+    for setting in SETTINGS:
+        value = config.getoption(f"soak_{setting.name}")
+        if value is not None:
+            found[setting.name] = Given(value, setting.flag)
+    return found
+
+
+def _given_inis(config: pytest.Config) -> dict[str, Given]:
+    found = {}
+    where = config.inipath.name if config.inipath else "ini file"
+    for setting in SETTINGS:
+        value = config.getini(setting.ini)
+        if value in ("", []):
+            continue
+        source = f"{setting.ini} in {where}"
+        found[setting.name] = Given(_as_int(value, source) if setting.number else value, source)
+    return found
+
+
+def read_marker(kwargs: Mapping[str, object], args: Sequence[object]) -> dict[str, Given]:
+    """Return the settings on a ``soak`` marker.
+
+    Raises:
+        SoakUsageError: An argument that is no setting, or of the wrong type.
+    """
+    known = {setting.name: setting for setting in SETTINGS if setting.marker}
+    source = "@pytest.mark.soak"
+    if args:
+        msg = f"{source}: {args[0]!r} given by position; allowed: {', '.join(known)} by name"
+        raise SoakUsageError(msg)
+    found = {}
+    for name, value in kwargs.items():
+        if name not in known:
+            msg = f"{source}: unknown argument {name!r}; allowed: {', '.join(known)}"
+            raise SoakUsageError(msg)
+        where = f"{source}({name}=)"
+        setting = known[name]
+        if setting.number:
+            value = _as_int(value, where)  # noqa: PLW2901
+        elif setting.many or name == "tuner":
+            value = [value] if isinstance(value, str) else value  # noqa: PLW2901
+            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+                msg = f"{where}: {value!r} given; allowed: text, or a list of texts"
+                raise SoakUsageError(msg)
+        elif not isinstance(value, str):
+            msg = f"{where}: {value!r} given; allowed: text"
+            raise SoakUsageError(msg)
+        found[name] = Given(value, where)
+    return found
+
+
+def _as_int(value: object, source: str) -> int:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise TypeError
+        return int(value)
+    except (TypeError, ValueError):
+        msg = f"{source}: {value!r} given; allowed: a whole number"
+        raise SoakUsageError(msg) from None
+
+
+def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[str, Given]) -> Path:
+    if "dir" in options:
+        folder = config.invocation_params.dir / options["dir"].value
+        source = options["dir"].source
+    else:
+        given = inis.get("dir", Given(DEFAULT_DIR, "the default folder"))
+        folder = config.rootpath / given.value
+        source = given.source
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        msg = f"{source}: {folder}: cannot be written: {error.strerror}"
+        raise SoakUsageError(msg) from None
+    return folder
+
+
+def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:
+    found = []
+    option = config.getoption("soak_overrides")
+    if option is not None:
+        if option.lstrip().startswith(("{", "[", '"')):
+            found.append(SeedText("option", "--soak-overrides", option))
+        else:
+            path = config.invocation_params.dir / option
+            found.append(SeedText("option", f"--soak-overrides {option}", _text(path, option)))
+    seeded = folder / "runtime_overrides.json"
+    if seeded.exists():
+        found.append(SeedText("file", str(seeded), _text(seeded, str(seeded))))
+    return tuple(found)
+
+
+def _text(path: Path, label: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        msg = f"overrides {label}: cannot be read: {reason}; allowed: a file, or a JSON object"
+        raise SoakUsageError(msg) from None

@@ -1,0 +1,1 @@
+"""Packs: reading a domain's data, and the neutral demo pack."""

@@ -1,0 +1,206 @@
+"""Reading a pack from TOML: checked by JSON schema, then by what a schema cannot say."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.metrics import Metric, Op
+from pytest_soak.model.pack import (
+    Condition,
+    MockMetric,
+    MultiFail,
+    Pack,
+    Profile,
+    Rule,
+    Table,
+)
+from pytest_soak.model.parameters import Bounds, Corridor, Parameter
+from pytest_soak.model.verdict import Kpi, Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+
+@cache
+def _validator() -> Any:  # noqa: ANN401 - jsonschema's validators share no public base class
+    text = resources.files(__package__).joinpath("pack.schema.json").read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def load_pack(path: Path | Traversable) -> Pack:
+    """Read and check the pack at *path*.
+
+    Raises:
+        SoakUsageError: It cannot be read, or says something that is not allowed; the line names
+            file, key and what is allowed.
+    """
+    source = str(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"pack {source}: cannot be read: {error}"
+        raise SoakUsageError(msg) from None
+    return build_pack(data, source)
+
+
+def build_pack(data: Mapping[str, Any], source: str) -> Pack:
+    """Build a pack from parsed *data*; *source* is named in errors.
+
+    Raises:
+        SoakUsageError: As for `load_pack`.
+    """
+    found = jsonschema.exceptions.best_match(_validator().iter_errors(data))
+    if found is not None:
+        where = ".".join(str(part) for part in found.absolute_path) or "the top level"
+        msg = f"pack {source}: {where}: {found.message}"
+        raise SoakUsageError(msg)
+    head = data["pack"]
+    pack = Pack(
+        name=head["name"],
+        source=source,
+        prefix=head["prefix"],
+        parameters={name: _parameter(name, raw) for name, raw in data["parameters"].items()},
+        profiles={name: Profile(name, dict(raw)) for name, raw in data["profiles"].items()},
+        profile=head["profile"],
+        metrics={name: _metric(name, raw) for name, raw in data["metrics"].items()},
+        kpis=tuple(_kpi(name, raw) for name, raw in data["kpis"].items()),
+        tables=_tables(data.get("tuners", {}), data.get("rule", [])),
+        tuner=head["tuner"],
+        system=head["system"],
+        scenario=head["scenario"],
+        scenarios=data["scenarios"],
+        mock={name: MockMetric(**raw) for name, raw in data.get("mock", {}).items()},
+        guards=data.get("guards", {}),
+        marker=tuple(head.get("marker", ())),
+        columns=tuple(head.get("columns", ())),
+        max_inconclusive=head.get("max_inconclusive", 0),
+    )
+    fault = next(_faults(pack), "")
+    if fault:
+        msg = f"pack {source}: {fault}"
+        raise SoakUsageError(msg)
+    return pack
+
+
+def parse_threshold(text: str) -> Threshold:
+    """Read a limit such as ``< 2.5``, already matched by the schema's pattern."""
+    op = text[:2] if text[1] == "=" else text[:1]
+    return Threshold(Op(op), float(text[len(op) :]))
+
+
+def _parameter(name: str, raw: Mapping[str, Any]) -> Parameter:
+    limits = Bounds(*raw["limits"])
+    apply = Bounds(*raw.get("apply", raw["limits"]))
+    return Parameter(name, raw["unit"], limits, apply, raw["calm"], raw["precision"])
+
+
+def _metric(name: str, raw: Mapping[str, Any]) -> Metric:
+    aliases = tuple(raw.get("aliases", {}).items())
+    return Metric(**{"name": name, "label": name, **raw, "aliases": aliases})
+
+
+def _kpi(name: str, raw: Mapping[str, str]) -> Kpi:
+    return Kpi(name, **{level: parse_threshold(text) for level, text in raw.items()})
+
+
+def _tables(settings: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
+    rules: dict[str, list[Rule]] = {name: [] for name in settings}
+    for row in rows:
+        rules.setdefault(row["tuner"], []).append(_rule(row))
+    return {name: _table(name, settings.get(name, {}), rows) for name, rows in rules.items()}
+
+
+def _table(name: str, raw: Mapping[str, Any], rules: list[Rule]) -> Table:
+    multi_fail = raw.get("multi_fail")
+    return Table(
+        name=name,
+        rules=tuple(rules),
+        corridor=Corridor(raw.get("corridor", Corridor.APPLY)),
+        announce=raw.get("announce", False),
+        max_changes_per_field=raw.get("max_changes_per_field", 0),
+        step_cap=raw.get("step_cap", {}),
+        multi_fail=MultiFail(**multi_fail) if multi_fail else None,
+    )
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    when = row["when"]
+    rest = {key: value for key, value in row.items() if key not in {"tuner", "when"}}
+    return Rule(
+        all=tuple(_condition(raw) for raw in when.get("all", ())),
+        any=tuple(_condition(raw) for raw in when.get("any", ())),
+        **rest,
+    )
+
+
+def _condition(raw: Mapping[str, Any]) -> Condition:
+    return Condition(raw["metric"], Op(raw["op"]), raw["value"], raw.get("streak", 1))
+
+
+def _faults(pack: Pack) -> Iterable[str]:
+    """Yield what a schema cannot say: names that point nowhere, and bounds that contradict."""
+    for parameter in pack.parameters.values():
+        for kind, bounds in (("limits", parameter.limits), ("apply", parameter.apply)):
+            if bounds.lo > bounds.hi:
+                yield f"parameters.{parameter.name}.{kind}: {bounds.lo:g} is above {bounds.hi:g}"
+        common = parameter.corridor(Corridor.APPLY)
+        if common.lo > common.hi:
+            yield f"parameters.{parameter.name}: limits and apply have nothing in common"
+    if pack.profile not in pack.profiles:
+        yield f"pack.profile: unknown profile {pack.profile!r}; there are {_list(pack.profiles)}"
+    for profile in pack.profiles.values():
+        yield from profile_faults(pack, profile)
+    if pack.scenario not in pack.scenarios:
+        yield f"pack.scenario: unknown {pack.scenario!r}; there are {_list(pack.scenarios)}"
+    named = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
+    named += [("pack.marker", name) for name in pack.marker]
+    named += [("pack.columns", name) for name in pack.columns]
+    named += [("mock", name) for name in pack.mock]
+    for table in pack.tables.values():
+        for rule in table.rules:
+            named += [(f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any)]
+    for where, metric in named:
+        if not pack.knows(metric):
+            yield f"{where}: unknown metric {metric!r}; there are {_list(pack.metrics)}"
+    for where, field in _fields(pack):
+        if field not in pack.parameters:
+            yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
+
+
+def profile_faults(pack: Pack, profile: Profile) -> Iterable[str]:
+    """Yield what is wrong with *profile*: every parameter needs a base inside its limits."""
+    for name, parameter in pack.parameters.items():
+        base = profile.fields.get(name)
+        if base is None:
+            yield f"profiles.{profile.name}: no base for parameter {name}"
+        elif base not in parameter.limits:
+            low, high = parameter.limits.lo, parameter.limits.hi
+            yield f"profiles.{profile.name}.{name}: {base:g} is outside {low:g} to {high:g}"
+
+
+def _fields(pack: Pack) -> Iterable[tuple[str, str]]:
+    for table in pack.tables.values():
+        for field in table.step_cap:
+            yield f"tuners.{table.name}.step_cap", field
+        for field in table.multi_fail.step if table.multi_fail else ():
+            yield f"tuners.{table.name}.multi_fail.step", field
+        for rule in table.rules:
+            for part in (rule.step, rule.not_above, rule.not_below, rule.at_least):
+                for field in part:
+                    yield f"rule {rule.id}", field
+    for name, answer in pack.mock.items():
+        for field in answer.effects:
+            yield f"mock.{name}.effects", field
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)

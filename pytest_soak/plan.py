@@ -1,0 +1,314 @@
+"""From settings to the plan of one chain: option over environment, marker, ini and pack."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SoakUsageError, unknown
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Pack, Profile
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.verdict import Kpi, Threshold
+from pytest_soak.options import Given, Mode, SeedText, SoakRequest
+from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.seeding import Seeding, read_overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_soak.registry import Registered, Registry
+    from pytest_soak.systems.protocol import System
+
+DEFAULT_WINDOW = 2
+DEFAULT_PACK = "demo"
+OWN_SYSTEM = "fixture"
+"""The name of a system that a test brings by overriding the fixture ``soak_system``."""
+GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """Everything that is settled about a chain before its first iteration.
+
+    Args:
+        name: The node id of the test, without the iteration.
+        slug: The name of its folder.
+        run_id: The run it belongs to.
+        planned: How many iterations it has.
+        window: How many at the end are the observation window.
+        mode: What happens to proposals.
+        seed: The run's seed.
+        pack: The domain, with its KPIs as the gate settings left them.
+        profile: The base of the parameters.
+        seeding: The overrides it starts from.
+        scenario: The conditions it runs under.
+        system_name: What is soaked.
+        system: The system itself; None where the test brings its own.
+        tuners: Who proposes; empty where nothing is tuned.
+    """
+
+    name: str
+    slug: str
+    run_id: str
+    planned: int
+    window: int
+    mode: Mode
+    seed: int
+    pack: Pack
+    profile: Profile
+    seeding: Seeding
+    scenario: str
+    system_name: str
+    system: System | None
+    tuners: tuple[Registered, ...] = ()
+
+    @property
+    def tuner_names(self) -> str:
+        """The tuners, for people; ``none`` where nothing is tuned."""
+        return ", ".join(tuner.name for tuner in self.tuners) or "none"
+
+    def in_window(self, iteration: int) -> bool:
+        """Tell whether *iteration* belongs to the observation window."""
+        return iteration > self.planned - self.window
+
+    def effective(self, overrides: Mapping[str, float]) -> dict[str, float]:
+        """Return the effective parameters under *overrides*."""
+        return overlay(self.profile.fields, overrides)
+
+    def iteration_seed(self, iteration: int) -> int:
+        """Return the 64 bits that iteration's randomness derives from: run, chain, iteration."""
+        text = f"{self.seed}:{self.name}:{iteration}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+    def describe(self) -> dict[str, Any]:
+        """Return the resolved configuration as plain JSON, for the journal."""
+        return {
+            "chain": self.name,
+            "pack": self.pack.name,
+            "profile": self.profile.name,
+            "base": dict(self.profile.fields),
+            "system": self.system_name,
+            "scenario": self.scenario,
+            "tuners": [tuner.name for tuner in self.tuners],
+            "mode": str(self.mode),
+            "iterations": self.planned,
+            "observe": self.window,
+            "seed": self.seed,
+            "kpis": {
+                kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
+                for kpi in self.pack.kpis
+            },
+        }
+
+
+def _text(threshold: Threshold | None) -> str | None:
+    return None if threshold is None else str(threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The settings of one chain by level, the first one that has a name wins."""
+
+    options: Mapping[str, Given]
+    marker: Mapping[str, Given]
+    inis: Mapping[str, Given]
+
+    def get(self, name: str, fallback: Given) -> Given:
+        """Return the setting *name* of the first level that has it."""
+        for level in (self.options, self.marker, self.inis):
+            if name in level:
+                return level[name]
+        return fallback
+
+
+def chain_slug(name: str) -> str:
+    """Return a readable folder name for a chain: its last part, and a hash of all of it."""
+    last = name.rpartition("::")[2]
+    readable = re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-")[:80]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def plan_chain(
+    name: str,
+    request: SoakRequest,
+    marker: Mapping[str, Given],
+    registry: Registry,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    system: str = "",
+) -> ChainPlan:
+    """Settle everything about the chain called *name*.
+
+    Args:
+        name: The node id of its test, without the iteration.
+        request: What this pytest run was asked for.
+        marker: The settings on the test's marker.
+        registry: What is installed.
+        environ: The environment.
+        system: The system that a fixture of the test fixes: ``mock``, or ``fixture`` for one of
+            the test's own, which only its fixture can make.
+
+    Raises:
+        SoakUsageError: Something that was given is not known or not allowed.
+    """
+    chosen = Chosen(request.options, marker, request.inis)
+    pack = _pack(chosen, registry)
+    pack = replace(pack, kpis=_kpis(pack, chosen))
+    profile = _profile(pack, chosen, environ)
+    scenario = chosen.get("scenario", Given(pack.scenario, f"pack {pack.name}"))
+    if scenario.value not in pack.scenarios:
+        raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
+    which = chosen.get("system", Given(pack.system, f"pack {pack.name}"))
+    if system:
+        which = Given(system, "a fixture of the test")
+    made: System | None = None
+    if which.value != OWN_SYSTEM:
+        made = registry.find("systems", which.value, which.source).make(
+            pack, scenario.value, needs=("run",)
+        )
+        _check_secrets(made, pack, which.value, environ)
+    return ChainPlan(
+        name=name,
+        slug=chain_slug(name),
+        run_id=request.run_id,
+        planned=request.iterations,
+        window=_window(chosen, request.iterations),
+        mode=request.mode,
+        seed=chosen.get("seed", Given(0, "")).value,
+        pack=pack,
+        profile=profile,
+        seeding=_seeding(pack, profile, request.seeds, environ),
+        scenario=scenario.value,
+        system_name=which.value,
+        system=made,
+        tuners=_tuners(pack, chosen, registry) if request.mode is not Mode.OFF else (),
+    )
+
+
+def _pack(chosen: Chosen, registry: Registry) -> Pack:
+    given = chosen.get("pack", Given(DEFAULT_PACK, "the default pack"))
+    if given.value.endswith(".toml"):
+        return load_pack(Path(given.value))
+    registered = registry.find("packs", given.value, given.source)
+    return load_pack(registered.make(needs=("read_text",)))
+
+
+def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
+    given = chosen.get("profile", Given(pack.profile, f"pack {pack.name}"))
+    variable = f"{pack.prefix}PROFILE"
+    if environ.get(variable, "").strip() and "profile" not in chosen.options:
+        given = Given(environ[variable].strip(), variable)
+    if not given.value.endswith(".toml"):
+        if given.value not in pack.profiles:
+            raise SoakUsageError(unknown("profile", given.value, given.source, pack.profiles))
+        return pack.profiles[given.value]
+    path = Path(given.value)
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{given.source}: profile {path}: cannot be read: {error}"
+        raise SoakUsageError(msg) from None
+    for name, value in fields.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            msg = f"{given.source}: profile {path}: {name} is {value!r}; allowed: a number"
+            raise SoakUsageError(msg)
+    profile = Profile(path.stem, fields)
+    fault = next(iter(profile_faults(pack, profile)), "")
+    if fault:
+        msg = f"{given.source}: profile {path}: {fault}"
+        raise SoakUsageError(msg)
+    return profile
+
+
+def _window(chosen: Chosen, planned: int) -> int:
+    given = chosen.get("observe", Given(DEFAULT_WINDOW, ""))
+    if given.value < 1:
+        msg = f"{given.source}: {given.value} given; allowed: 1 or more"
+        raise SoakUsageError(msg)
+    return max(1, min(given.value, planned - 1))
+
+
+def _kpis(pack: Pack, chosen: Chosen) -> tuple[Kpi, ...]:
+    """Return the pack's KPIs with the gate settings of ini, marker and options laid over."""
+    kpis = {kpi.metric: kpi for kpi in pack.kpis}
+    for level in (chosen.inis, chosen.marker, chosen.options):
+        given = level.get("gate")
+        for text in given.value if given else ():
+            assert given is not None  # noqa: S101 - for the type checker: the loop is empty then
+            warn, metric, threshold = _parse_gate(text, given.source, pack)
+            kpi = kpis.get(metric, Kpi(metric))
+            kpis[metric] = replace(kpi, **{"warn" if warn else "fail": threshold})
+    return tuple(kpis.values())
+
+
+def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshold]:
+    """Read ``net_bps>=2.5``, which states what is good, into the limit that states what is bad."""
+    match = GATE.fullmatch(text.strip())
+    if match is None:
+        msg = f"{source}: {text!r} given; allowed: METRIC>=X, <=, > or <, before it warn: or fail:"
+        raise SoakUsageError(msg)
+    level, metric, op, value = match.groups()
+    if not pack.knows(metric):
+        raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    return level == "warn", metric, Threshold(Op(op).negated, float(value))
+
+
+def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered, ...]:
+    from pytest_soak.registry import NOT_SEEN, Registered  # noqa: PLC0415
+    from pytest_soak.tuners.table import TableTuner  # noqa: PLC0415
+
+    given = chosen.get("tuner", Given(pack.tuner, f"pack {pack.name}"))
+    names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
+    names = list(dict.fromkeys(name.strip() for name in names))
+    installed = dict(registry.all("tuners"))
+    for table in pack.tables.values():
+        factory = lambda pack, table=table: TableTuner(pack, table)  # noqa: E731
+        installed[table.name] = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
+    tuners = []
+    for name in names:
+        if name not in installed:
+            raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
+        tuners.append(installed[name])
+    for registered in tuners:
+        tuner = registered.make(pack, needs=("propose", "requires"))
+        for metric in tuner.requires:
+            if not pack.knows(metric):
+                line = unknown("metric", metric, f"{registered} requires", pack.metrics)
+                raise SoakUsageError(line)
+    return tuple(tuners)
+
+
+def _seeding(
+    pack: Pack, profile: Profile, seeds: Sequence[SeedText], environ: Mapping[str, str]
+) -> Seeding:
+    """Read the overrides of the first source that is present: option, environment, file."""
+    found = {seed.source: seed for seed in reversed(seeds)}
+    variable = f"{pack.prefix}RUNTIME_OVERRIDES_JSON"
+    text = environ.get(variable, "")
+    if text.strip():
+        found["env"] = SeedText("env", variable, text)
+    for source in ("option", "env", "file"):
+        if source in found:
+            return read_overrides(found[source], pack, profile)
+    return Seeding("profile", {})
+
+
+def _check_secrets(
+    system: object, pack: Pack, name: str, environ: Mapping[str, str]
+) -> None:
+    """Refuse to run a system without its secrets, unless safe mode was asked for."""
+    if environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1":
+        return
+    for secret in getattr(system, "secrets", ()):
+        if not environ.get(secret):
+            msg = (
+                f"system {name}: the environment variable {secret} is not set; set it, or run "
+                f"without secrets with {pack.prefix}ALLOW_MISSING_SECRETS=1"
+            )
+            raise SoakUsageError(msg)

@@ -1,0 +1,98 @@
+"""What is installed: packs and strategies by name, with the plugin each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SoakUsageError, unknown
+
+if TYPE_CHECKING:
+    import pytest
+
+NOT_SEEN = (
+    "a strategy is seen if an installed package, -p, or a conftest.py of the collected tests "
+    "registers it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A factory with its name, the hook that returned it and the plugin that owns it."""
+
+    name: str
+    hook: str
+    plugin: str
+    factory: Callable[..., Any]
+
+    def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
+        """Call the factory and check that the result has the methods it *needs*.
+
+        Raises:
+            SoakUsageError: The factory raised, or what it made is no such strategy; the line
+                names plugin, hook and value.
+        """
+        try:
+            made = self.factory(*args)
+        except SoakUsageError:
+            raise
+        except Exception as error:
+            msg = f"{self}: the factory raised {type(error).__name__}: {error}"
+            raise SoakUsageError(msg) from error
+        for need in needs:
+            if not hasattr(made, need):
+                msg = f"{self}: the factory gave {made!r}, which has no {need!r}"
+                raise SoakUsageError(msg)
+        return made
+
+    def __str__(self) -> str:
+        """Return who this is, for errors."""
+        return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
+
+
+class Registry:
+    """Everything that the hooks of one pytest run offer."""
+
+    def __init__(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Ask the plugins that are registered with *pluginmanager* when a kind is looked up."""
+        self._pluginmanager = pluginmanager
+
+    def all(self, kind: str) -> dict[str, Registered]:
+        """Return everything of one *kind* (``packs``, ``tuners``, ...), by name.
+
+        Raises:
+            SoakUsageError: A plugin returned something else than ``{name: factory}``, or a name
+                that another plugin already has.
+        """
+        hook = f"pytest_soak_{kind}"
+        found: dict[str, Registered] = {}
+        for impl in getattr(self._pluginmanager.hook, hook).get_hookimpls():
+            plugin = str(impl.plugin_name)
+            offered = impl.function()
+            if not isinstance(offered, Mapping):
+                msg = f"plugin {plugin}, hook {hook}: returned {offered!r}, not {{name: factory}}"
+                raise SoakUsageError(msg)
+            for name, factory in offered.items():
+                if not isinstance(name, str) or not callable(factory):
+                    msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
+                    raise SoakUsageError(msg)
+                if name in found:
+                    msg = (
+                        f"plugin {plugin}, hook {hook}: the name {name!r} is taken by "
+                        f"plugin {found[name].plugin}"
+                    )
+                    raise SoakUsageError(msg)
+                found[name] = Registered(name, hook, plugin, factory)
+        return dict(sorted(found.items()))
+
+    def find(self, kind: str, name: str, source: str) -> Registered:
+        """Return the one called *name*; *source* tells where the name was given.
+
+        Raises:
+            SoakUsageError: Nobody has that name; the line lists the installed ones.
+        """
+        found = self.all(kind)
+        if name not in found:
+            raise SoakUsageError(unknown(kind[:-1], name, source, found, NOT_SEEN))
+        return found[name]

@@ -1,0 +1,98 @@
+"""Overrides that a person or CI gives at the start: read once, checked, clamped to the limits."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_soak.errors import SoakUsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.model.pack import Pack, Profile
+    from pytest_soak.options import SeedText
+
+REASON = "manual_override"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """One field that was seeded: the base, what was given, and what it became."""
+
+    field: str
+    base: float
+    given: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seeding:
+    """The overrides a chain starts from.
+
+    Args:
+        source: ``option``, ``env``, ``file`` or ``profile``.
+        fields: ``{field: what became of it}``.
+    """
+
+    source: str
+    fields: Mapping[str, Seeded]
+
+    @property
+    def overrides(self) -> dict[str, float]:
+        """The seeded overrides, ``{field: number}``."""
+        return {name: seeded.value for name, seeded in sorted(self.fields.items())}
+
+
+def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
+    """Read the overrides in *seed*.
+
+    A parameter outside its limits is clamped and rounded to its grid; a field of the profile that
+    no tuner touches is taken as it is.
+
+    Raises:
+        SoakUsageError: Broken JSON, an unknown field, or a value that is not a finite number; the
+            line names source, field, value and what is allowed.
+    """
+
+    def refuse(problem: str) -> NoReturn:
+        msg = f"overrides from {seed.label}: {problem}"
+        raise SoakUsageError(msg)
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in items:
+            if key in found:
+                refuse(f"the field {key!r} is given twice")
+            found[key] = value
+        return found
+
+    try:
+        data = json.loads(seed.text, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        refuse(f"broken JSON: {error}; allowed: one JSON object, {{field: number}}")
+    if not isinstance(data, dict):
+        refuse(f"{seed.text.strip()[:60]!r} given; allowed: one JSON object, {{field: number}}")
+    known = (*pack.parameters, *(n for n in profile.fields if n not in pack.parameters))
+    fields = {}
+    for name, value in data.items():
+        if name not in known:
+            refuse(f"unknown field {name!r}; pack {pack.name} has {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a number")
+        if not _finite(value):
+            refuse(f"{name} is {value!r}; allowed: a finite number")
+        parameter = pack.parameters.get(name)
+        final = parameter.quantize(parameter.limits.clamp(value)) if parameter else value
+        base = profile.fields[name]
+        fields[name] = Seeded(name, base, value, final)
+    return Seeding(seed.source, fields)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer too large for a float
+        return False

@@ -1,0 +1,1 @@
+"""The store: the journal, the overrides, and everything that is rebuilt from them."""

@@ -1,0 +1,57 @@
+"""Writing JSON: deterministic text, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Return *value* as JSON can say it: what JSON has no word for becomes its text.
+
+    A NaN in a report is written as ``"nan"``, so that nobody reads it as a number.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if value is None or isinstance(value, str | int):
+        return value
+    return str(value)
+
+
+def line(value: object) -> str:
+    """Return *value* as one line of JSON with sorted keys."""
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+
+
+def document(value: Mapping[str, object]) -> str:
+    """Return *value* as JSON with sorted keys, one line for each of its entries."""
+    body = ",\n".join(f" {line(key)}: {line(value[key])}" for key in sorted(value))
+    return f"{{\n{body}\n}}\n" if body else "{}\n"
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Replace the file at *path* by *value*, so that a reader sees the old or the new one whole.
+
+    Not synced to disk: the journal is, and can rebuild it.
+    """
+    write_text(path, document(value))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file at *path* by *text* in one step."""
+    draft = f"{path}.tmp"
+    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123 - three times as fast
+        file.write(text)
+    os.replace(draft, path)  # noqa: PTH105 - as above

@@ -1,0 +1,102 @@
+"""The journal: append-only lines of JSON, each linked to the one before it. The truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.store.files import line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+START = "0" * 64
+"""What the first record is linked to."""
+
+
+class JournalError(Exception):
+    """A journal that cannot be read: which file, which line, why."""
+
+
+class Journal:
+    """One run's journal. Every record is on disk before `append` returns.
+
+    A record is one line: ``v`` (schema version), ``run``, ``seq`` (from 0), ``iteration``,
+    ``time`` (UTC, ISO 8601), ``kind``, what the kind brings, and ``prev``, the SHA-256 of the
+    line before it (64 zeros for the first).
+    """
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        """Go on with the journal at *path*, or start it."""
+        self.path = path
+        self.run_id = run_id
+        self.records = read_journal(path)
+        self.head = _digest(line(self.records[-1])) if self.records else START
+        self._seq = len(self.records)
+        self._file = path.open("ab")
+
+    def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Append one record and force it to disk; return it as written."""
+        record = {
+            **body,
+            "v": SCHEMA_VERSION,
+            "run": self.run_id,
+            "seq": self._seq,
+            "iteration": iteration,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "kind": kind,
+            "prev": self.head,
+        }
+        text = line(record)
+        self._file.write(f"{text}\n".encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.head = _digest(text)
+        self._seq += 1
+        return record
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return the records of the journal at *path*; none where there is no file.
+
+    Raises:
+        JournalError: A line is no record, or does not follow the one before it.
+    """
+    if not path.exists():
+        return []
+    records: list[dict[str, Any]] = []
+    previous = START
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(text)
+        except ValueError as error:
+            msg = f"{path}, line {number}: {error}"
+            raise JournalError(msg) from None
+        if not isinstance(record, dict) or record.get("prev") != previous:
+            msg = f"{path}, line {number}: does not follow the line before it"
+            raise JournalError(msg)
+        records.append(record)
+        previous = _digest(text)
+    return records
+
+
+def journal_run(path: Path) -> str:
+    """Return the run id in the first record of the journal at *path*, or ``unknown``."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return str(json.loads(file.readline())["run"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"

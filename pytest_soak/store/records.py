@@ -1,0 +1,93 @@
+"""Summaries and decisions as plain JSON, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.model.decision import Change, Decision, Request, Veto
+from pytest_soak.model.history import Summary, Verified
+from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """Return *decision* without its parameters, which the record has already."""
+    return {
+        "requests": [asdict(request) for request in decision.requests],
+        "changes": [asdict(change) for change in decision.changes],
+        "vetoes": [asdict(veto) for veto in decision.vetoes],
+        "skip_reason": decision.skip_reason,
+    }
+
+
+def decision_from_json(
+    data: Mapping[str, Any], iteration: int, parameters: Mapping[str, float]
+) -> Decision:
+    """Return the decision that *data* was written from."""
+    requests = ({**raw, "corridor": Corridor(raw["corridor"])} for raw in data["requests"])
+    changes = (
+        {**raw, "corridor": Corridor(raw["corridor"]), "note": Note(raw["note"])}
+        for raw in data["changes"]
+    )
+    return Decision(
+        iteration,
+        parameters,
+        tuple(Request(**raw) for raw in requests),
+        tuple(Change(**raw) for raw in changes),
+        tuple(Veto(**raw) for raw in data["vetoes"]),
+        data["skip_reason"],
+    )
+
+
+def summary_to_json(summary: Summary) -> dict[str, Any]:
+    """Return *summary* as JSON; the verdict by its name."""
+    return {
+        "parameters": dict(summary.parameters),
+        "metrics": dict(summary.metrics),
+        "n": dict(summary.n),
+        "verdict": summary.verdict.name,
+        "problems": list(summary.problems),
+        "verified": str(summary.verified),
+        "in_window": summary.in_window,
+    }
+
+
+def summary_from_json(data: Mapping[str, Any], iteration: int) -> Summary:
+    """Return the summary that *data* was written from."""
+    metrics = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in data["metrics"].items()
+    }
+    return Summary(
+        iteration,
+        data["parameters"],
+        metrics,
+        data["n"],
+        Verdict[data["verdict"]],
+        tuple(data["problems"]),
+        Verified(data["verified"]),
+        data["in_window"],
+    )
+
+
+def judgements_to_json(judged: IterationVerdict) -> list[dict[str, Any]]:
+    """Return the judgements of one iteration as JSON."""
+    return [
+        {**asdict(judgement), "verdict": judgement.verdict.name} for judgement in judged.judgements
+    ]
+
+
+def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
+    """Return what an iteration's *record* says of its verdict."""
+    return IterationVerdict(
+        record["iteration"],
+        Verdict[record["summary"]["verdict"]],
+        tuple(
+            Judgement(**{**raw, "verdict": Verdict[raw["verdict"]]}) for raw in record["judgements"]
+        ),
+        tuple(record["summary"]["problems"]),
+    )

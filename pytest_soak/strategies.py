@@ -1,0 +1,189 @@
+"""The strategies of one chain: made from the registry, called with their faults named."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pytest_soak.gates.kpi import KpiGate
+from pytest_soak.guards.clamp import Clamp
+from pytest_soak.guards.conflict import Conflict
+from pytest_soak.guards.metrics_usable import MetricsUsable
+from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.model.decision import Decision, breach, loosened, request
+from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.proposal import Proposal, proposal_fault
+from pytest_soak.model.verdict import Judgement
+from pytest_soak.watchers.iter_watcher import IterWatcher
+
+if TYPE_CHECKING:
+    from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.decision import Request
+    from pytest_soak.model.history import History
+    from pytest_soak.model.metrics import Value
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.report import Report
+    from pytest_soak.plan import ChainPlan
+    from pytest_soak.registry import Registered, Registry
+    from pytest_soak.tuners.protocol import Tuner
+    from pytest_soak.watchers.protocol import Watcher
+
+T = TypeVar("T")
+
+
+class StrategyFault(Exception):
+    """A strategy that raised or returned nonsense: plugin, hook, name and what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Generic[T]):
+    """A strategy, its own name, and the words that name its owner in errors."""
+
+    name: str
+    owner: str
+    strategy: T
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What one tuner answered."""
+
+    tuner: str
+    proposal: Proposal
+    announce: bool
+    requests: tuple[Request, ...]
+
+
+class Strategies:
+    """Everything that has a say in one chain, in the fixed order in which it is asked.
+
+    Guards: unusable metrics, the observation window, conflicts, what plugins bring (by name),
+    and last the clamp.
+    """
+
+    def __init__(self, plan: ChainPlan, registry: Registry) -> None:
+        """Make the strategies that *plan* names and *registry* offers."""
+        pack = plan.pack
+        self._pack = pack
+        self._tuners: list[Named[Tuner]] = [
+            Named(tuner.name, str(tuner), tuner.make(pack)) for tuner in plan.tuners
+        ]
+        self._watchers: list[Named[Watcher]] = [_core("iter-watcher", IterWatcher())]
+        self._watchers += _installed(registry.all("watchers"), pack, "observe")
+        self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
+        self._gates += _installed(registry.all("gates"), pack, "judge")
+        self._guards: list[Named[Guard]] = [
+            _core("metrics_usable", MetricsUsable()),
+            _core("observation_window", ObservationWindow()),
+            _core("conflict", Conflict(pack.parameters)),
+            *_installed(registry.all("guards"), pack, "review"),
+            _core("clamp", Clamp(pack.parameters)),
+        ]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Every metric that a gate or a tuner of this chain needs."""
+        gates = (metric for gate in self._gates for metric in gate.strategy.requires)
+        tuners = (metric for tuner in self._tuners for metric in tuner.strategy.requires)
+        return tuple(dict.fromkeys((*gates, *tuners)))
+
+    def observe(self, report: Report, history: History) -> dict[str, Value]:
+        """Return the facts of all watchers, later ones laid over earlier ones.
+
+        Raises:
+            StrategyFault: A watcher raised, or returned something else than facts.
+        """
+        facts: dict[str, Value] = {}
+        for watcher in self._watchers:
+            found = _call(watcher.owner, watcher.strategy.observe, report, history)
+            if not isinstance(found, Mapping):
+                msg = f"{watcher.owner}: observe() returned {found!r}, not {{name: value}}"
+                raise StrategyFault(msg)
+            facts |= found
+        return facts
+
+    def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
+        """Return the judgements of all gates.
+
+        Raises:
+            StrategyFault: A gate raised, or returned something else than judgements.
+        """
+        judgements: list[Judgement] = []
+        for gate in self._gates:
+            found = _call(gate.owner, gate.strategy.judge, metrics, n)
+            if not isinstance(found, tuple) or not all(isinstance(j, Judgement) for j in found):
+                msg = f"{gate.owner}: judge() returned {found!r}, not a tuple of Judgement"
+                raise StrategyFault(msg)
+            judgements += found
+        return tuple(judgements)
+
+    def propose(
+        self, history: History, parameters: Mapping[str, float]
+    ) -> tuple[Proposed, ...]:
+        """Ask every tuner.
+
+        Raises:
+            StrategyFault: A tuner raised, or returned something that cannot be used.
+        """
+        answers = []
+        for tuner in self._tuners:
+            strategy = tuner.strategy
+            proposal = _call(tuner.owner, strategy.propose, history, dict(parameters))
+            fault = proposal_fault(proposal, self._pack.parameters)
+            if fault:
+                msg = f"{tuner.owner}: propose() {fault}"
+                raise StrategyFault(msg)
+            corridor = Corridor(getattr(strategy, "corridor", Corridor.APPLY))
+            requests = request(tuner.name, proposal, corridor)
+            announce = bool(getattr(strategy, "announce", False))
+            answers.append(Proposed(tuner.name, proposal, announce, requests))
+        return tuple(answers)
+
+    def review(self, history: History, decision: Decision) -> Decision:
+        """Pass *decision* through every guard, and make sure that none of them added to it.
+
+        Raises:
+            StrategyFault: A guard raised, returned something else than a decision, or asked for
+                more than it was given.
+        """
+        for guard in self._guards:
+            before = decision
+            settings = self._pack.guards.get(guard.name, {})
+            decision = _call(guard.owner, guard.strategy.review, history, before, settings)
+            fault = "returned no Decision"
+            if isinstance(decision, Decision):
+                fault = "" if guard.name == "conflict" else loosened(before, decision)
+            if fault:
+                msg = f"{guard.owner}: review() {fault}"
+                raise StrategyFault(msg)
+        for change in decision.changes:
+            fault = breach(change, self._pack.parameters[change.parameter])
+            if fault:
+                raise StrategyFault(fault)
+        return decision
+
+
+def _core(name: str, strategy: T) -> Named[T]:
+    return Named(name, f"pytest-soak, {name!r}", strategy)
+
+
+def _installed(found: Mapping[str, Registered], pack: Pack, method: str) -> list[Named[Any]]:
+    return [
+        Named(registered.name, str(registered), registered.make(pack, needs=(method,)))
+        for registered in found.values()
+    ]
+
+
+def _call(owner: str, method: Callable[..., T], *args: object) -> T:
+    try:
+        return method(*args)
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        msg = (
+            f"{owner}: {method.__name__}() raised {type(error).__name__}: {error} "
+            f"({frame.filename}:{frame.lineno})"
+        )
+        raise StrategyFault(msg) from error

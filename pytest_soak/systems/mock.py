@@ -1,0 +1,75 @@
+"""The closed-loop mock: its metrics answer to the parameters, and to nothing else."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from pytest_soak.errors import SoakUsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.model.pack import Pack
+
+
+class MockSystem:
+    """Computes each metric as ``start + sum(effect * (parameter - base)) + noise``.
+
+    ``start`` is the scenario's, ``effect`` and ``noise`` the pack's, ``base`` the pack's default
+    profile. It gets better only if the parameters do: what converges on it was tuned.
+    """
+
+    secrets: tuple[str, ...] = ()
+    virtual_time = True
+    keeps_state = False
+
+    def __init__(self, pack: Pack, scenario: str) -> None:
+        """Take the declared effects of *pack* and the starting values of *scenario*.
+
+        Raises:
+            SoakUsageError: The scenario has no starting values for the mock.
+        """
+        start = pack.scenarios[scenario].get("mock")
+        if start is None:
+            able = [name for name, systems in pack.scenarios.items() if "mock" in systems]
+            msg = (
+                f"pack {pack.source}: scenario {scenario!r} has no [scenarios.{scenario}.mock]; "
+                f"scenarios for the mock: {', '.join(able) or 'none'}"
+            )
+            raise SoakUsageError(msg)
+        self._pack = pack
+        self._start = start
+        self._base = pack.profiles[pack.profile].fields
+
+    def run(
+        self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
+    ) -> tuple[dict[str, object], object]:
+        """Return the report of one iteration; there is no state to keep."""
+        noise = random.Random(seed)  # noqa: S311 - reproducible noise, nothing to protect
+        totals: dict[str, object] = dict(self._start)
+        counts = {}
+        for name, answer in self._pack.mock.items():
+            value = self._start.get(name)
+            if not isinstance(value, int | float):
+                continue
+            moved = sum(
+                effect * (parameters[field] - self._base[field])
+                for field, effect in answer.effects.items()
+            )
+            metric = self._pack.metrics[name]
+            value += moved + answer.noise * noise.gauss(0, 1)
+            if metric.least is not None:
+                value = max(value, metric.least)
+            if metric.most is not None:
+                value = min(value, metric.most)
+            totals[name] = round(value, 6)
+            counts[name] = answer.n
+        report: dict[str, object] = {
+            "iteration": iteration,
+            "parameters": dict(parameters),
+            "totals": totals,
+            "n": counts,
+            "runtime": {"system": "mock"},
+        }
+        return report, state

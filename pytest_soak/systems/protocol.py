@@ -1,0 +1,34 @@
+"""What a system is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class System(Protocol):
+    """What is soaked.
+
+    A class may also declare ``secrets`` (names of environment variables it needs),
+    ``virtual_time`` (its time is not the wall clock's) and ``keeps_state`` (it returns a state
+    that it must be given again); each defaults to nothing.
+    """
+
+    def run(
+        self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
+    ) -> tuple[object, object]:
+        """Run the system for one iteration.
+
+        Args:
+            parameters: Every effective field of the profile, ``{name: value}``.
+            iteration: Its number, from 1.
+            seed: 64 bits derived from the run's seed, the chain and the iteration; the only
+                source of randomness.
+            state: What it returned last time (plain JSON), or None in the first iteration.
+
+        Returns:
+            The report, ``{"iteration", "parameters", "totals": {metric: value}, "n": {metric:
+            count}}``, and the state for the next iteration, or None where it keeps none.
+        """

@@ -1,0 +1,1 @@
+"""Tuners: strategies that propose deltas from the history."""

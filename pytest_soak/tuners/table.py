@@ -1,0 +1,126 @@
+"""The tuner made of rules: trigger tables and zone tables are this engine with other data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_soak.model.parameters import Bounds, step
+from pytest_soak.model.proposal import Proposal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_soak.model.history import History
+    from pytest_soak.model.pack import Condition, Pack, Rule, Table
+    from pytest_soak.model.parameters import Corridor
+
+
+class TableTuner:
+    """Proposes what the fired rules of one table ask for, within the table's own guardrails."""
+
+    def __init__(self, pack: Pack, table: Table) -> None:
+        """Take the *table* and, from its *pack*, the parameters' grids."""
+        self._pack = pack
+        self._table = table
+
+    @property
+    def corridor(self) -> Corridor:
+        """The bounds this table works in."""
+        return self._table.corridor
+
+    @property
+    def announce(self) -> bool:
+        """Whether its triggers have marker lines of their own."""
+        return self._table.announce
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Every metric that a rule looks at."""
+        conditions = (c for rule in self._table.rules for c in (*rule.all, *rule.any))
+        return tuple(dict.fromkeys(condition.metric for condition in conditions))
+
+    def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
+        """Sum up the steps of the rules that fire after the latest iteration."""
+        fired = self._fired(history)
+        multi_fail = self._table.multi_fail
+        if multi_fail and len(fired) >= multi_fail.triggers:
+            return Proposal(
+                deltas=dict(multi_fail.step),
+                reasons=(multi_fail.reason,),
+                withheld=(multi_fail.reason, *(rule.reason for rule in fired)),
+            )
+        return self._sum(fired, parameters)
+
+    def _fired(self, history: History) -> list[Rule]:
+        fired = [rule for rule in self._table.rules if _fires(rule, history)]
+        usual = [rule for rule in fired if not rule.only_if_no_other]
+        return usual or fired
+
+    def _sum(self, fired: list[Rule], parameters: Mapping[str, float]) -> Proposal:
+        values: dict[str, float] = {}
+        reasons: dict[str, list[str]] = {}
+        withheld: list[str] = []
+        most = self._table.max_changes_per_field
+        for rule in fired:
+            for name in _touched(rule):
+                if _outranked(rule, name, fired):
+                    continue
+                if most and len(reasons.get(name, ())) >= most:
+                    withheld.append(f"max_changes_per_field: {name} ({rule.reason})")
+                    continue
+                old = values.get(name, parameters[name])
+                new = self._stepped(rule, name, old)
+                if new != old:
+                    values[name] = new
+                    reasons.setdefault(name, []).append(rule.reason)
+        deltas = {}
+        for name, new in values.items():
+            deltas[name], cut = self._capped(name, new, parameters[name])
+            if cut:
+                withheld.append(f"step_cap: {name}")
+        return Proposal(
+            deltas={name: delta for name, delta in deltas.items() if delta},
+            reasons=tuple(dict.fromkeys(rule.reason for rule in fired)),
+            reason_of={name: "+".join(parts) for name, parts in reasons.items()},
+            withheld=tuple(withheld),
+        )
+
+    def _stepped(self, rule: Rule, name: str, old: float) -> float:
+        """Return where *rule* alone would take *name* from *old*; its own stops included."""
+        parameter = self._pack.parameters[name]
+        wide = float("1e300")
+        stops = Bounds(rule.not_below.get(name, -wide), rule.not_above.get(name, wide))
+        new = step(parameter, stops, old, rule.step.get(name, 0)).new
+        return max(new, rule.at_least.get(name, new))
+
+    def _capped(self, name: str, new: float, old: float) -> tuple[float, bool]:
+        parameter = self._pack.parameters[name]
+        cap = self._table.step_cap.get(name)
+        bounds = Bounds(old - cap, old + cap) if cap is not None else Bounds(new, new)
+        reached = bounds.clamp(new)
+        wide = Bounds(min(old, reached), max(old, reached))
+        return step(parameter, wide, old, reached - old).delta, reached != new
+
+
+def _fires(rule: Rule, history: History) -> bool:
+    if not all(_holds(condition, history) for condition in rule.all):
+        return False
+    return not rule.any or any(_holds(condition, history) for condition in rule.any)
+
+
+def _holds(condition: Condition, history: History) -> bool:
+    if len(history) < condition.streak:
+        return False
+    for entry in history[-condition.streak :]:
+        value = entry.summary.metrics.get(condition.metric)
+        if value is None or not condition.op.holds(value, condition.value):
+            return False
+    return True
+
+
+def _touched(rule: Rule) -> Iterable[str]:
+    return dict.fromkeys((*rule.step, *rule.at_least))
+
+
+def _outranked(rule: Rule, name: str, fired: list[Rule]) -> bool:
+    return any(other.priority > rule.priority and name in _touched(other) for other in fired)

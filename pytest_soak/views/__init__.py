@@ -1,0 +1,1 @@
+"""Views: they read what was decided, and never decide."""

@@ -1,0 +1,155 @@
+"""Marker lines: one line for each thing that was done, for people and for grep in CI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_soak.loop import RECOMMEND_ONLY
+from pytest_soak.options import Mode
+from pytest_soak.store.store import OVERRIDES, PROFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pytest_soak.loop import IterationResult
+    from pytest_soak.model.decision import Change
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.plan import ChainPlan
+    from pytest_soak.strategies import Proposed
+
+SELF_CHECKED = 2
+"""In how many iterations at the start the overrides file is read back and shown."""
+
+
+def number(value: float) -> str:
+    """Return *value* as people write it: 65, 0.14."""
+    return f"{value:.10g}"
+
+
+def started(plan: ChainPlan, folder: Path) -> list[str]:
+    """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
+    lines = [
+        f"| profile_apply | OK | PROFILE={plan.profile.name} |",
+        f"| runtime_overrides | OK | SOURCE={plan.seeding.source} |",
+    ]
+    for name, seeded in sorted(plan.seeding.fields.items()):
+        if seeded.given != seeded.value:
+            lines.append(
+                f"| runtime_override | CLAMP | FIELD={name} FROM={number(seeded.given)} "
+                f"TO={number(seeded.value)} |"
+            )
+        lines.append(_adjust(name, seeded.base, seeded.value, "manual_override"))
+    lines.append(f"| save_applied_profile | OK | {folder / PROFILE} |")
+    return lines
+
+
+def iteration(
+    plan: ChainPlan, result: IterationResult, readback: Mapping[str, float]
+) -> list[str]:
+    """Return the lines of one iteration.
+
+    Args:
+        plan: The chain's plan.
+        result: What the iteration came to.
+        readback: The overrides as their file says them now.
+    """
+    lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in result.summary.problems]
+    if plan.mode is Mode.OFF:
+        return lines
+    for proposed in result.proposed:
+        if proposed.announce:
+            lines += _tune(plan.pack, result, proposed)
+    if result.applied:
+        moves = result.decision.moves
+        lines += [_adjust(c.parameter, c.old, c.new, c.reason) for c in moves]
+        lines.append(f"| iter_watch | APPLY | iter={result.iteration} params={len(moves)} |")
+        lines += map(_change, result.decision.changes)
+    else:
+        reason = result.decision.skip_reason or "no deltas"
+        lines.append(f"| iter_watch | APPLY | SKIP | iter={result.iteration} {reason} |")
+        if result.decision.skip_reason in ("", RECOMMEND_ONLY):
+            lines += map(_change, result.decision.changes)
+    lines += _vetoes(result)
+    if result.iteration <= SELF_CHECKED and not result.summary.in_window:
+        lines += _self_check(result, readback)
+    return lines
+
+
+def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
+    """Return the lines of a chain's end: the verdict, and that applying is over."""
+    lines = []
+    if plan.mode is Mode.APPLY:
+        lines.append("| iter_watch | SUMMARY | steady apply complete |")
+    reasons = f" REASONS={','.join(verdict.reasons)}" if verdict.reasons else ""
+    bar = f"{reasons} |" if reasons else ""
+    lines.append(f"| kpi_gate | {verdict.verdict.name} |{bar}")
+    return lines
+
+
+def _adjust(name: str, old: float, new: float, reason: str) -> str:
+    return (
+        f"| runtime_adjust | OK | FIELD={name} FROM={number(old)} TO={number(new)} "
+        f"REASON={reason} |"
+    )
+
+
+def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[str]:
+    """Return what a trigger table did, with the metrics it looked at."""
+    skipped = result.decision.skip_reason
+    if skipped:
+        yield f"| soak_iter_tune | SKIP | REASON={skipped} |"
+        return
+    withheld = proposed.proposal.withheld
+    multi_fail = pack.tables[proposed.tuner].multi_fail if proposed.tuner in pack.tables else None
+    if multi_fail and multi_fail.reason in withheld:
+        yield f"| soak_iter_tune | SKIP | REASON={multi_fail.reason} |"
+        withheld = withheld[1:]
+    done = [change for change in result.decision.moves if change.tuner == proposed.tuner]
+    if not done:
+        why = "held_at_bounds" if proposed.requests else "metrics_stable"
+        yield f"| soak_iter_tune | OK | ADJUSTMENTS=0 {why} |"
+    else:
+        shown = (f" {_metric(pack, result, name)}" for name in pack.marker)
+        yield f"| soak_iter_tune | OK | ADJUSTMENTS={len(done)}{''.join(shown)} |"
+    yield from (f"  - {reason}" for reason in proposed.proposal.reasons)
+    yield from (f"  - withheld: {reason}" for reason in withheld)
+
+
+def _metric(pack: Pack, result: IterationResult, name: str) -> str:
+    metric = pack.metrics[name]
+    value = result.summary.metrics.get(name)
+    shown = f"{value:.{metric.digits}f}" if isinstance(value, int | float) else "none"
+    return f"{metric.label}={shown}"
+
+
+def _change(change: Change) -> str:
+    cut = "" if change.effective == change.requested else f" requested={change.requested:+.10g}"
+    note = f" [{change.note}]" if change.note else ""
+    moved = f"{number(change.old)} → {number(change.new)} (Δ={change.effective:+.10g}{cut})"
+    return f"  {change.parameter}: {moved}{note}"
+
+
+def _vetoes(result: IterationResult) -> Iterable[str]:
+    """Return what guards stopped for single parameters; what stopped all is the skip reason."""
+    for veto in result.decision.vetoes:
+        if veto.parameter:
+            detail = f" {veto.detail}" if veto.detail else ""
+            yield (
+                f"| soak_guard | {veto.reason.upper()} | iter={result.iteration} "
+                f"FIELD={veto.parameter}{detail} |"
+            )
+
+
+def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:
+    """Return the diff that the file really shows."""
+    yield f"| iter_watch | SELF_CHECK | Diff for {OVERRIDES} (iter {result.iteration}) |"
+    for operation in result.patch:
+        field = operation["path"].removeprefix("/")
+        there = "missing" if field not in readback else number(readback[field])
+        yield f"  {operation['op']} {operation['path']} {there}"
+    if not result.patch:
+        yield "  no difference"
+
+

@@ -1,0 +1,110 @@
+"""What views on the controller need of one iteration: plain values, small, fit for a wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.model.verdict import Verdict
+from pytest_soak.views.markers import number
+
+if TYPE_CHECKING:
+    from pytest_soak.loop import SoakLoop
+    from pytest_soak.model.verdict import ChainVerdict
+
+VERDICT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+
+
+def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
+    plan = loop.plan
+    shown = [kpi.metric for kpi in plan.pack.kpis]
+    shown += [column for column in plan.pack.columns if column not in shown]
+    return {
+        "chain": name,
+        "columns": [
+            [metric.name, metric.label, metric.digits]
+            for metric in (plan.pack.metrics[column] for column in shown)
+        ],
+        "title": (
+            f"{plan.pack.name}/{plan.profile.name}  system {plan.system_name}/{plan.scenario}  "
+            f"tuner {plan.tuner_names}  mode {plan.mode}  seed {plan.seed}"
+        ),
+    }
+
+
+def iteration_row(name: str, loop: SoakLoop) -> dict[str, Any]:
+    """Return the row of the latest iteration: values with their verdicts, and the changes."""
+    entry, judged = loop.entries[-1], loop.judged[-1]
+    summary, decision = entry.summary, entry.decision
+    words = {judgement.metric: judgement.verdict.name for judgement in judged.judgements}
+    header = _header(name, loop)
+    return {
+        **header,
+        "iteration": summary.iteration,
+        "values": [
+            [_plain(summary.metrics.get(column)), words.get(column, "")]
+            for column, _, _ in header["columns"]
+        ],
+        "verdict": summary.verdict.name,
+        "in_window": summary.in_window,
+        "verified": str(summary.verified),
+        "applied": entry.applied,
+        "skip_reason": decision.skip_reason if decision else "",
+        "problems": list(summary.problems),
+        "changes": [
+            [change.parameter, change.old, change.new, str(change.note), change.reason]
+            for change in (decision.changes if decision else ())
+        ],
+    }
+
+
+def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, Any]:
+    """Return the row of a chain's end."""
+    return {
+        **_header(name, loop),
+        "final": verdict.verdict.name,
+        "window": list(verdict.window),
+        "reasons": list(verdict.reasons),
+        "why": list(verdict.problems),
+        "folder": str(loop.store.folder),
+        "head": loop.store.journal.head,
+    }
+
+
+def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
+    """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
+    lines = [f"KPI gate: {verdict.verdict.name}"]
+    lines += [f"  {problem}" for problem in verdict.problems]
+    table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
+    window = set(verdict.window)
+    for judged in loop.judged:
+        for judgement in judged.judgements if judged.iteration in window else ():
+            if judgement.verdict is Verdict.PASS:
+                continue
+            table.append(
+                (
+                    judgement.metric,
+                    judgement.verdict.name,
+                    "none" if judgement.value is None else number(judgement.value),
+                    judgement.rule or judgement.problem,
+                    "" if judgement.n is None else str(judgement.n),
+                    str(judged.iteration),
+                )
+            )
+    if len(table) > 1:
+        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+        lines += [
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in table
+        ]
+    lines.append(f"  artifacts: {loop.store.folder}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _plain(value: object) -> float | str | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return value
+    return str(value)

@@ -1,0 +1,185 @@
+"""The terminal: marker lines as they happen, and the table at the end."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pytest_soak.views.markers import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
+SIGNS = {"FAIL": "✗", "WARN": "!"}
+PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "–": "-", "·": "-", "●": "*"})
+SHOWN = 24
+"""How many iterations the closing table shows: a third from the start, the rest from the end."""
+
+
+class TerminalView:
+    """Collects what items bring along, on the controller, and shows it."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._left_out: dict[str, int] = {}
+        self._verdicts: dict[str, dict[str, Any]] = {}
+        self._terminal: pytest.TerminalReporter | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Find the terminal."""
+        self._terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Show an item's marker lines and keep its row for the closing table."""
+        brought = vars(report).pop("soak", None)
+        if brought is None:
+            return
+        lines = brought.pop("lines")
+        if lines and self._terminal is not None:
+            self._terminal.ensure_newline()
+            for line in lines:
+                self._write(line)
+        if "iteration" in brought:
+            self._keep(brought)
+        elif "final" in brought:
+            self._verdicts[brought["chain"]] = brought
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        rows = self._rows.setdefault(row["chain"], [])
+        rows[:] = [old for old in rows if old["iteration"] != row["iteration"]]
+        rows.append(row)
+        if len(rows) > SHOWN:
+            del rows[SHOWN // 3]
+            self._left_out[row["chain"]] = self._left_out.get(row["chain"], 0) + 1
+
+    def pytest_terminal_summary(self) -> None:
+        """Show one table for each chain."""
+        if self._terminal is None:
+            return
+        names = dict.fromkeys((*self._rows, *self._verdicts))
+        if names:
+            self._terminal.section("soak")
+        for name in names:
+            rows = self._rows.get(name, [])
+            self._chain(name, rows, self._verdicts.get(name))
+
+    def _chain(
+        self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None
+    ) -> None:
+        header = rows[0] if rows else final
+        assert header is not None  # noqa: S101 - a name comes from one of the two
+        self._write(name, bold=True)
+        self._write(f"  {header['title']}")
+        if rows:
+            self._print(metrics_table(rows))
+            left_out = self._left_out.get(name)
+            if left_out:
+                self._write(f"  {left_out} more iterations in TUNING_REPORT.json")
+            changes = list(change_rows(rows))
+            if changes:
+                self._print(changes_table(changes))
+        if final is None:
+            self._write("  no verdict: the run was broken off before the gate", red=True)
+            return
+        word = final["final"]
+        first, last = final["window"][0], final["window"][-1]
+        on = f"iteration {first}" if first == last else f"iterations {first}–{last}"
+        reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
+        color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
+        self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
+        for why in final["why"]:
+            self._write(f"    {why}")
+        self._write(f"  artifacts {final['folder']}")
+        self._write(f"  journal   head {final['head'][:16]}…")
+        self._write("")
+
+    def _print(self, table: Table) -> None:
+        """Let rich lay out *table* and write it through pytest's terminal."""
+        terminal = self._terminal
+        assert terminal is not None  # noqa: S101 - checked by the callers
+        width = terminal._tw.fullwidth  # noqa: SLF001 - the public width is not typed
+        console = Console(
+            file=io.StringIO(),
+            width=max(width, 80),
+            force_terminal=terminal.hasmarkup,
+            color_system="standard" if terminal.hasmarkup else None,
+            highlight=False,
+        )
+        console.print(table)
+        text = console.file.getvalue()  # type: ignore[attr-defined] # the StringIO above
+        for line in text.splitlines():
+            self._write(line.rstrip())
+
+    def _write(self, text: str, **markup: bool) -> None:
+        assert self._terminal is not None  # noqa: S101 - checked by the callers
+        encoding = getattr(self._terminal._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001
+        try:
+            text.encode(encoding)
+        except (UnicodeEncodeError, LookupError):
+            text = text.translate(PLAIN).encode("ascii", "replace").decode()
+        self._terminal.write_line(text, **markup)
+
+
+def metrics_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the table of metrics: a line for each iteration, with the words for its KPIs."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column(" iter", justify="right", no_wrap=True)
+    for _, label, _ in rows[0]["columns"]:
+        table.add_column(label, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in rows:
+        cells = [
+            _cell(value, word, digits)
+            for (value, word), (_, _, digits) in zip(row["values"], row["columns"], strict=True)
+        ]
+        verdict = row["verdict"] + (" ●" if row["in_window"] else "")
+        number_cell = Text(str(row["iteration"]))
+        table.add_row(number_cell, *cells, Text(verdict, style=STYLES[row["verdict"]]))
+    return table
+
+
+def _cell(value: object, word: str, digits: int) -> Text:
+    shown = f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+    return Text(f"{shown}{SIGNS.get(word, ' ')}", style=STYLES.get(word, ""))
+
+
+def change_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, str, str, str, str]]:
+    """Yield what became of each change: iteration, parameter, from and to, how, why."""
+    verified = {row["iteration"]: row["verified"] for row in rows}
+    for row in rows:
+        after = str(row["iteration"])
+        for parameter, old, new, note, reason in row["changes"]:
+            moved = f"{number(old)} → {number(new)}"
+            yield after, parameter, moved, _outcome(row, note, verified), reason
+            after = ""
+
+
+def _outcome(row: dict[str, Any], note: str, verified: dict[int, str]) -> str:
+    if note == "hold":
+        return "held"
+    if not row["applied"]:
+        return "not applied"
+    seen = verified.get(row["iteration"] + 1, "unknown")
+    outcome = {"true": "verified", "false": "NOT EFFECTIVE", "unknown": "unverified"}[seen]
+    return f"{outcome} [{note}]" if note else outcome
+
+
+def changes_table(changes: list[tuple[str, str, str, str, str]]) -> Table:
+    """Return the table of what was applied after which iteration, and why."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("change", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for row in changes:
+        table.add_row(*map(Text, row))
+    return table

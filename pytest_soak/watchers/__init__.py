@@ -1,0 +1,1 @@
+"""Watchers: strategies that derive facts from a report."""
