@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pytest_soak.loop import IterationResult
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History, Summary
-    from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.pack import Pack
+    from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Verdict

@@ -115,8 +115,7 @@ def select(
     dropped = {
         chain.name
         for chain in before
-        if deselect
-        and any(item.nodeid.startswith(deselect) for item in chain.members.values())
+        if deselect and any(item.nodeid.startswith(deselect) for item in chain.members.values())
     }
     kept: list[pytest.Item] = []
     for chain in order.values():

@@ -86,7 +86,7 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
-    output.setdefault(ERRORS, []).extend(str(argument) for argument in error.args)
+    output.setdefault(ERRORS, []).append(str(error))
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:

@@ -1,16 +1,17 @@
-"""The one error that a user's mistake becomes: told in a line, never as a traceback."""
+"""The one error that a user's mistake becomes: told in a line, never as a traceback.
+
+The core raises it; the plugin hands it on as pytest's own `UsageError`, which is exit code 4.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest import UsageError  # noqa: PT013 - the class itself is the point
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class SoakUsageError(UsageError):
+class SoakUsageError(Exception):
     """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
 
 

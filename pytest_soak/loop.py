@@ -141,7 +141,19 @@ class SoakLoop:
         self.entries.append(Entry(summary))
         self.judged.append(judged)
         proposed, decision, fault = self._decide(summary, parameters, fault)
-        self.latest = self._settle(summary, judged, report, proposed, decision, state, fault)
+        undecided = IterationResult(
+            iteration=iteration,
+            parameters=parameters,
+            report=report,
+            summary=summary,
+            decision=decision,
+            patch=(),
+            applied=False,
+            judged=judged,
+            proposed=proposed,
+            fault=fault,
+        )
+        self.latest = self._settle(undecided, state)
         return self.latest
 
     def _watch(
@@ -200,55 +212,33 @@ class SoakLoop:
             requests = tuple(wish for answer in proposed for wish in answer.requests)
             wished = Decision(summary.iteration, parameters, requests)
             decision = self.strategies.review(history, wished)
-            if self.plan.mode is Mode.RECOMMEND and decision.moves:
-                decision = replace(decision, skip_reason=RECOMMEND_ONLY)
-            return proposed, decision, fault
         except StrategyFault as caught:
-            skipped = decision.skip("mode", STRATEGY_FAULT, str(caught))
-            return proposed, skipped, str(caught)
+            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
+        if self.plan.mode is Mode.RECOMMEND and decision.moves:
+            decision = replace(decision, skip_reason=RECOMMEND_ONLY)
+        return proposed, decision, fault
 
-    def _settle(
-        self,
-        summary: Summary,
-        judged: IterationVerdict,
-        report: Report,
-        proposed: tuple[Proposed, ...],
-        decision: Decision,
-        state: object,
-        fault: str,
-    ) -> IterationResult:
+    def _settle(self, result: IterationResult, state: object) -> IterationResult:
         """Commit the decision: journal, overrides, artifacts, in this order."""
-        iteration = summary.iteration
+        iteration, decision = result.iteration, result.decision
         before = self.store.overrides
         applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
-        after = decision.overrides(before) if applies else before
         body = {
-            "report": report.raw,
-            "summary": summary_to_json(summary),
-            "judgements": judgements_to_json(judged),
+            "report": result.report.raw,
+            "summary": summary_to_json(result.summary),
+            "judgements": judgements_to_json(result.judged),
             "decision": decision_to_json(decision),
             "applied": applies,
             "system_state": self.store.save_state(iteration, state),
         }
+        after = decision.overrides(before) if applies else before
         patch = self.store.commit(iteration, body, after)
         self._state = state
-        self.entries[-1] = Entry(summary, decision, applies)
+        self.entries[-1] = Entry(result.summary, decision, applies)
         if applies:
             self.adjustments += artifacts.adjustments(decision)
-        result = IterationResult(
-            iteration,
-            summary.parameters,
-            report,
-            summary,
-            decision,
-            patch,
-            applies,
-            judged,
-            proposed,
-            fault,
-        )
-        self._write_iteration(report)
-        return result
+        self._write_iteration(result.report)
+        return replace(result, patch=patch, applied=applies)
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
         """Judge the chain.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import SoakUsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pytest
 
 
@@ -128,9 +130,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="soak: record what the tuners propose, apply nothing",
     )
-    group.addoption(
-        "--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from"
-    )
+    group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
     for setting in SETTINGS:
         text = f"soak: {setting.help}"
         if setting.many:
@@ -231,13 +231,12 @@ def read_marker(kwargs: Mapping[str, object], args: Sequence[object]) -> dict[st
 
 
 def _as_int(value: object, source: str) -> int:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise TypeError
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
-    except (TypeError, ValueError):
-        msg = f"{source}: {value!r} given; allowed: a whole number"
-        raise SoakUsageError(msg) from None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    msg = f"{source}: {value!r} given; allowed: a whole number"
+    raise SoakUsageError(msg)
 
 
 def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[str, Given]) -> Path:
@@ -256,7 +255,7 @@ def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[s
     except OSError as error:
         msg = f"{source}: {folder}: cannot be written: {error.strerror}"
         raise SoakUsageError(msg) from None
-    return folder
+    return Path(folder)
 
 
 def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:

@@ -180,7 +180,7 @@ def plan_chain(
         planned=request.iterations,
         window=_window(chosen, request.iterations),
         mode=request.mode,
-        seed=chosen.get("seed", Given(0, "")).value,
+        seed=int(chosen.get("seed", Given(0, "")).value),
         pack=pack,
         profile=profile,
         seeding=_seeding(pack, profile, request.seeds, environ),
@@ -231,19 +231,18 @@ def _window(chosen: Chosen, planned: int) -> int:
     if given.value < 1:
         msg = f"{given.source}: {given.value} given; allowed: 1 or more"
         raise SoakUsageError(msg)
-    return max(1, min(given.value, planned - 1))
+    return max(1, min(int(given.value), planned - 1))
 
 
 def _kpis(pack: Pack, chosen: Chosen) -> tuple[Kpi, ...]:
     """Return the pack's KPIs with the gate settings of ini, marker and options laid over."""
     kpis = {kpi.metric: kpi for kpi in pack.kpis}
     for level in (chosen.inis, chosen.marker, chosen.options):
-        given = level.get("gate")
-        for text in given.value if given else ():
-            assert given is not None  # noqa: S101 - for the type checker: the loop is empty then
+        given = level.get("gate", Given((), ""))
+        for text in given.value:
             warn, metric, threshold = _parse_gate(text, given.source, pack)
             kpi = kpis.get(metric, Kpi(metric))
-            kpis[metric] = replace(kpi, **{"warn" if warn else "fail": threshold})
+            kpis[metric] = replace(kpi, warn=threshold) if warn else replace(kpi, fail=threshold)
     return tuple(kpis.values())
 
 
@@ -299,9 +298,7 @@ def _seeding(
     return Seeding("profile", {})
 
 
-def _check_secrets(
-    system: object, pack: Pack, name: str, environ: Mapping[str, str]
-) -> None:
+def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, str]) -> None:
     """Refuse to run a system without its secrets, unless safe mode was asked for."""
     if environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1":
         return

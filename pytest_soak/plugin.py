@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs, options
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.fixtures import mock_soak, override_snapshot, soak, soak_slot, soak_system
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read what was asked for; start a soak session, or see to it that soaks are skipped."""
     config.addinivalue_line("markers", options.MARKER)
-    request = options.read_request(config)
-    if request is None:
-        config.pluginmanager.register(NoSoak(), "soak-off")
-        return
-    from pytest_soak.session import start_session  # noqa: PLC0415 - nothing heavy without a soak
+    try:
+        request = options.read_request(config)
+        if request is None:
+            config.pluginmanager.register(NoSoak(), "soak-off")
+            return
+        from pytest_soak.session import start_session  # noqa: PLC0415 - only for a soak
 
-    start_session(config, request)
+        start_session(config, request)
+    except SoakUsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class NoSoak:

@@ -80,10 +80,8 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
     for name, value in data.items():
         if name not in known:
             refuse(f"unknown field {name!r}; pack {pack.name} has {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a number")
-        if not _finite(value):
-            refuse(f"{name} is {value!r}; allowed: a finite number")
+        if not _is_finite_number(value):
+            refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a finite number")
         parameter = pack.parameters.get(name)
         final = parameter.quantize(parameter.limits.clamp(value)) if parameter else value
         base = profile.fields[name]
@@ -91,7 +89,9 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
     return Seeding(seed.source, fields)
 
 
-def _finite(value: float) -> bool:
+def _is_finite_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:  # an integer too large for a float

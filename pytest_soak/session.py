@@ -102,6 +102,7 @@ class SoakSession:
         chain = self._chain_of(item)
         placed: pytest.Item = item
         if number == GATE:
+            assert item.parent is not None  # noqa: S101 - a function stands in a module or class
             placed = GateItem.from_parent(
                 item.parent, name=item.name, function=item, judge=self.judge
             )
@@ -137,7 +138,7 @@ class SoakSession:
                     self._plan(slot.chain, item)
         except SoakUsageError as error:
             if not hasattr(self._config, "workerinput"):
-                raise
+                raise pytest.UsageError(str(error)) from None
             from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
 
             distribute.report_usage_error(self._config, error)

@@ -46,7 +46,8 @@ class OverrideExtension(AbstractSyrupyExtension):
     @classmethod
     def get_file_basename(cls, *, test_location: PyTestLocation, index: object) -> str:  # noqa: ARG003
         """Return the chain's name as a file name."""
-        return re.sub(r"[^A-Za-z0-9_.]+", "-", cls.get_snapshot_name(test_location=test_location)).strip("-")
+        name = cls.get_snapshot_name(test_location=test_location)
+        return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: object = 0) -> str:  # noqa: ARG003
@@ -54,7 +55,9 @@ class OverrideExtension(AbstractSyrupyExtension):
         return chain_name(test_location.snapshot_name)
 
     @classmethod
-    def matches_test_location(cls, *, test_location: PyTestLocation, snapshot_location: str) -> bool:
+    def matches_test_location(
+        cls, *, test_location: PyTestLocation, snapshot_location: str
+    ) -> bool:
         """Tell whether a recording belongs to a test."""
         return snapshot_location == cls.get_location(test_location=test_location, index=0)
 
@@ -97,7 +100,11 @@ class OverrideExtension(AbstractSyrupyExtension):
         return collection
 
     def read_snapshot_data_from_location(
-        self, *, snapshot_location: str, snapshot_name: str, session_id: str  # noqa: ARG002
+        self,
+        *,
+        snapshot_location: str,
+        snapshot_name: str,  # noqa: ARG002 - one file, one snapshot
+        session_id: str,  # noqa: ARG002 - nothing is cached for a session
     ) -> str | None:
         """Return the recording, or None where there is none."""
         try:
@@ -107,7 +114,10 @@ class OverrideExtension(AbstractSyrupyExtension):
 
     @classmethod
     def write_snapshot_collection(
-        cls, *, snapshot_collection: SnapshotCollection, **_: Any  # noqa: ANN401
+        cls,
+        *,
+        snapshot_collection: SnapshotCollection,
+        **_: Any,  # noqa: ANN401
     ) -> None:
         """Lay the iterations that were run over those that are recorded."""
         path = Path(snapshot_collection.location)
@@ -120,7 +130,7 @@ class OverrideExtension(AbstractSyrupyExtension):
 
 
 def to_text(patches: dict[str, Any]) -> str:
-    """Return ``{iteration: patch}`` as JSON, in the order of the iterations, one operation a line."""
+    """Return ``{iteration: patch}`` as JSON, one operation a line, iterations in order."""
     parts = []
     for iteration in sorted(patches, key=int):
         operations = ",\n".join(f"  {line(operation)}" for operation in patches[iteration])

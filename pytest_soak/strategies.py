@@ -98,7 +98,7 @@ class Strategies:
         """
         facts: dict[str, Value] = {}
         for watcher in self._watchers:
-            found = _call(watcher.owner, watcher.strategy.observe, report, history)
+            found: object = _call(watcher.owner, watcher.strategy.observe, report, history)
             if not isinstance(found, Mapping):
                 msg = f"{watcher.owner}: observe() returned {found!r}, not {{name: value}}"
                 raise StrategyFault(msg)
@@ -113,16 +113,14 @@ class Strategies:
         """
         judgements: list[Judgement] = []
         for gate in self._gates:
-            found = _call(gate.owner, gate.strategy.judge, metrics, n)
+            found: object = _call(gate.owner, gate.strategy.judge, metrics, n)
             if not isinstance(found, tuple) or not all(isinstance(j, Judgement) for j in found):
                 msg = f"{gate.owner}: judge() returned {found!r}, not a tuple of Judgement"
                 raise StrategyFault(msg)
             judgements += found
         return tuple(judgements)
 
-    def propose(
-        self, history: History, parameters: Mapping[str, float]
-    ) -> tuple[Proposed, ...]:
+    def propose(self, history: History, parameters: Mapping[str, float]) -> tuple[Proposed, ...]:
         """Ask every tuner.
 
         Raises:
@@ -150,15 +148,16 @@ class Strategies:
                 more than it was given.
         """
         for guard in self._guards:
-            before = decision
             settings = self._pack.guards.get(guard.name, {})
-            decision = _call(guard.owner, guard.strategy.review, history, before, settings)
-            fault = "returned no Decision"
-            if isinstance(decision, Decision):
-                fault = "" if guard.name == "conflict" else loosened(before, decision)
+            said: object = _call(guard.owner, guard.strategy.review, history, decision, settings)
+            if not isinstance(said, Decision):
+                msg = f"{guard.owner}: review() returned {said!r}, not a Decision"
+                raise StrategyFault(msg)
+            fault = "" if isinstance(guard.strategy, Conflict) else loosened(decision, said)
             if fault:
                 msg = f"{guard.owner}: review() {fault}"
                 raise StrategyFault(msg)
+            decision = said
         for change in decision.changes:
             fault = breach(change, self._pack.parameters[change.parameter])
             if fault:

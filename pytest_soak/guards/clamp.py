@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.decision import Change, Decision
 from pytest_soak.model.parameters import Note, Parameter, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import History
 
 
@@ -32,9 +32,7 @@ class Clamp:
 
     def _clamped(self, change: Change) -> Change:
         parameter = self._parameters[change.parameter]
-        stepped = step(
-            parameter, parameter.corridor(change.corridor), change.old, change.effective
-        )
+        stepped = step(parameter, parameter.corridor(change.corridor), change.old, change.effective)
         note = stepped.note if stepped.note is not Note.NONE else change.note
         if not stepped.delta:
             note = Note.HOLD

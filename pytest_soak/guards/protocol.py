@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 class Guard(Protocol):
     """A rule that may cut, hold or veto deltas. Pure."""
 
-    def review(
-        self, history: History, decision: Decision, settings: Mapping[str, Any]
-    ) -> Decision:
+    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
         """Return the decision, or one with less in it.
 
         Args:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from pytest_soak.model.decision import Decision
-from pytest_soak.model.metrics import Value
 from pytest_soak.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pytest_soak.model.decision import Decision
+    from pytest_soak.model.metrics import Value
 
 
 class Verified(StrEnum):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.parameters import Corridor, Parameter
-from pytest_soak.model.verdict import Kpi
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.model.metrics import Metric, Op
+    from pytest_soak.model.verdict import Kpi
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +37,24 @@ def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:
     """
     if not isinstance(proposal, Proposal):
         return f"returned {proposal!r}, not a Proposal"
-    for name, delta in proposal.deltas.items():
-        if name not in known:
-            return f"wants to change {name!r}; tunable are {', '.join(known)}"
-        if isinstance(delta, bool) or not isinstance(delta, int | float):
-            return f"gave {delta!r} as the delta of {name}, not a number"
-        if not math.isfinite(delta):
-            return f"gave {delta!r} as the delta of {name}, not a finite number"
-    texts = (*proposal.reasons, *proposal.reason_of.values(), *proposal.withheld)
-    if isinstance(proposal.reasons, str) or not all(isinstance(text, str) for text in texts):
-        return "gave reasons that are not a tuple of strings"
+    given: object = proposal.deltas  # a stranger's code need not be typed
+    if not isinstance(given, Mapping):
+        return f"gave {given!r} as its deltas, not {{parameter: increment}}"
+    faults = [_delta_fault(name, delta, known) for name, delta in given.items()]
+    faults += [_words_fault(words) for words in (proposal.reasons, proposal.withheld)]
+    return next(filter(None, faults), "")
+
+
+def _delta_fault(name: object, delta: object, known: Mapping[str, object]) -> str:
+    if name not in known:
+        return f"wants to change {name!r}; tunable are {', '.join(known)}"
+    number = isinstance(delta, int | float) and not isinstance(delta, bool)
+    if not number or not math.isfinite(float(str(delta))):
+        return f"gave {delta!r} as the delta of {name}, not a finite number"
     return ""
+
+
+def _words_fault(words: object) -> str:
+    if isinstance(words, tuple) and all(isinstance(word, str) for word in words):
+        return ""
+    return f"gave {words!r} as its reasons, not a tuple of strings"

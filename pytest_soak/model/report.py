@@ -70,7 +70,8 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
     if not isinstance(raw, dict):
         return None, f"the report's parameters are not an object: {raw!r}"
     for name, value in raw.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
             return None, f"the report's parameter {name} is not a number: {value!r}"
     return dict(raw), ""
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import Op
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pytest_soak.model.metrics import Op
 
 
 class Verdict(IntEnum):

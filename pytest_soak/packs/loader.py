@@ -25,7 +25,7 @@ from pytest_soak.model.parameters import Bounds, Corridor, Parameter
 from pytest_soak.model.verdict import Kpi, Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -146,29 +146,17 @@ def _condition(raw: Mapping[str, Any]) -> Condition:
     return Condition(raw["metric"], Op(raw["op"]), raw["value"], raw.get("streak", 1))
 
 
-def _faults(pack: Pack) -> Iterable[str]:
+def _faults(pack: Pack) -> Iterator[str]:
     """Yield what a schema cannot say: names that point nowhere, and bounds that contradict."""
     for parameter in pack.parameters.values():
-        for kind, bounds in (("limits", parameter.limits), ("apply", parameter.apply)):
-            if bounds.lo > bounds.hi:
-                yield f"parameters.{parameter.name}.{kind}: {bounds.lo:g} is above {bounds.hi:g}"
-        common = parameter.corridor(Corridor.APPLY)
-        if common.lo > common.hi:
-            yield f"parameters.{parameter.name}: limits and apply have nothing in common"
+        yield from _bounds_faults(parameter)
     if pack.profile not in pack.profiles:
         yield f"pack.profile: unknown profile {pack.profile!r}; there are {_list(pack.profiles)}"
     for profile in pack.profiles.values():
         yield from profile_faults(pack, profile)
     if pack.scenario not in pack.scenarios:
         yield f"pack.scenario: unknown {pack.scenario!r}; there are {_list(pack.scenarios)}"
-    named = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
-    named += [("pack.marker", name) for name in pack.marker]
-    named += [("pack.columns", name) for name in pack.columns]
-    named += [("mock", name) for name in pack.mock]
-    for table in pack.tables.values():
-        for rule in table.rules:
-            named += [(f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any)]
-    for where, metric in named:
+    for where, metric in _metrics_named(pack):
         if not pack.knows(metric):
             yield f"{where}: unknown metric {metric!r}; there are {_list(pack.metrics)}"
     for where, field in _fields(pack):
@@ -176,7 +164,30 @@ def _faults(pack: Pack) -> Iterable[str]:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
 
 
-def profile_faults(pack: Pack, profile: Profile) -> Iterable[str]:
+def _bounds_faults(parameter: Parameter) -> Iterator[str]:
+    for kind, bounds in (("limits", parameter.limits), ("apply", parameter.apply)):
+        where = f"parameters.{parameter.name}.{kind}"
+        if bounds.lo > bounds.hi:
+            yield f"{where}: {bounds.lo:g} is above {bounds.hi:g}"
+        for end in (bounds.lo, bounds.hi):
+            if parameter.quantize(end) != end:
+                yield f"{where}: {end:g} is no multiple of the precision {parameter.precision:g}"
+    common = parameter.corridor(Corridor.APPLY)
+    if common.lo > common.hi:
+        yield f"parameters.{parameter.name}: limits and apply have nothing in common"
+
+
+def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
+    yield from ((f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis)
+    yield from (("pack.marker", name) for name in pack.marker)
+    yield from (("pack.columns", name) for name in pack.columns)
+    yield from (("mock", name) for name in pack.mock)
+    for table in pack.tables.values():
+        for rule in table.rules:
+            yield from ((f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any))
+
+
+def profile_faults(pack: Pack, profile: Profile) -> Iterator[str]:
     """Yield what is wrong with *profile*: every parameter needs a base inside its limits."""
     for name, parameter in pack.parameters.items():
         base = profile.fields.get(name)
@@ -187,7 +198,7 @@ def profile_faults(pack: Pack, profile: Profile) -> Iterable[str]:
             yield f"profiles.{profile.name}.{name}: {base:g} is outside {low:g} to {high:g}"
 
 
-def _fields(pack: Pack) -> Iterable[tuple[str, str]]:
+def _fields(pack: Pack) -> Iterator[tuple[str, str]]:
     for table in pack.tables.values():
         for field in table.step_cap:
             yield f"tuners.{table.name}.step_cap", field

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.patch import apply, diff, guarded
@@ -15,6 +14,7 @@ from pytest_soak.store.journal import Journal, journal_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_soak.model.patch import Operation
 

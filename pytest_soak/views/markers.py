@@ -45,9 +45,7 @@ def started(plan: ChainPlan, folder: Path) -> list[str]:
     return lines
 
 
-def iteration(
-    plan: ChainPlan, result: IterationResult, readback: Mapping[str, float]
-) -> list[str]:
+def iteration(plan: ChainPlan, result: IterationResult, readback: Mapping[str, float]) -> list[str]:
     """Return the lines of one iteration.
 
     Args:
@@ -151,5 +149,3 @@ def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Itera
         yield f"  {operation['op']} {operation['path']} {there}"
     if not result.patch:
         yield "  no difference"
-
-

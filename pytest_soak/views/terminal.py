@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
-PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "–": "-", "·": "-", "●": "*"})
+PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*"})
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 
@@ -44,13 +44,22 @@ class TerminalView:
             return
         lines = brought.pop("lines")
         if lines and self._terminal is not None:
-            self._terminal.ensure_newline()
+            self._break_line()
+            if self._terminal.verbosity <= 0:
+                self._write(report.nodeid)
             for line in lines:
                 self._write(line)
         if "iteration" in brought:
             self._keep(brought)
         elif "final" in brought:
             self._verdicts[brought["chain"]] = brought
+
+    def _break_line(self) -> None:
+        """Begin a new line, so that every marker line can be found by its beginning."""
+        assert self._terminal is not None  # noqa: S101 - checked by the caller
+        self._terminal.ensure_newline()
+        if self._terminal._tw.width_of_current_line:  # noqa: SLF001 - letters written one by one
+            self._terminal.line("")
 
     def _keep(self, row: dict[str, Any]) -> None:
         rows = self._rows.setdefault(row["chain"], [])
@@ -71,9 +80,7 @@ class TerminalView:
             rows = self._rows.get(name, [])
             self._chain(name, rows, self._verdicts.get(name))
 
-    def _chain(
-        self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None
-    ) -> None:
+    def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
         header = rows[0] if rows else final
         assert header is not None  # noqa: S101 - a name comes from one of the two
         self._write(name, bold=True)
@@ -91,7 +98,7 @@ class TerminalView:
             return
         word = final["final"]
         first, last = final["window"][0], final["window"][-1]
-        on = f"iteration {first}" if first == last else f"iterations {first}–{last}"
+        on = f"iteration {first}" if first == last else f"iterations {first} to {last}"
         reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
@@ -133,7 +140,7 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
-        table.add_column(label, justify="right", no_wrap=True)
+        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         cells = [
@@ -147,7 +154,7 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _cell(value: object, word: str, digits: int) -> Text:
-    shown = f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+    shown = f"{value:.{digits}f}" if isinstance(value, int | float) else "-"
     return Text(f"{shown}{SIGNS.get(word, ' ')}", style=STYLES.get(word, ""))
 
 
