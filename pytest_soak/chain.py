@@ -94,7 +94,7 @@ def select(
     before: Iterable[Chain],
     named: Collection[str],
     deselect: tuple[str, ...],
-) -> tuple[list[pytest.Item], list[pytest.Item]]:
+) -> list[pytest.Item]:
     """Choose chains whole, and put each in order; the chains in the order of their first items.
 
     Args:
@@ -104,7 +104,7 @@ def select(
         deselect: The prefixes given by ``--deselect``; one member of a chain drops it all.
 
     Returns:
-        The items to run, and those that were left but go with their chain.
+        The items to run.
     """
     chosen = set(items)
     order: dict[str, Chain] = {}
@@ -123,8 +123,7 @@ def select(
             continue
         chain.partial = _is_partial(chain, named)
         kept += chain.part(chosen) if chain.partial else chain.whole()
-    running = set(kept)
-    return kept, [item for item in items if item not in running]
+    return kept
 
 
 def _is_partial(chain: Chain, named: Collection[str]) -> bool:

@@ -173,6 +173,7 @@ def plan_chain(
             pack, scenario.value, needs=("run",)
         )
         _check_secrets(made, pack, which.value, environ)
+    tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
     return ChainPlan(
         name=name,
         slug=chain_slug(name),
@@ -187,7 +188,7 @@ def plan_chain(
         scenario=scenario.value,
         system_name=which.value,
         system=made,
-        tuners=_tuners(pack, chosen, registry) if request.mode is not Mode.OFF else (),
+        tuners=tuners if request.mode is not Mode.OFF else (),
     )
 
 

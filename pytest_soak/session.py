@@ -20,6 +20,7 @@ from pytest_soak.chain import (
 from pytest_soak.core import CorePlugin
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.loop import SoakLoop
+from pytest_soak.model.verdict import partial_verdict
 from pytest_soak.options import SoakRequest, read_marker
 from pytest_soak.plan import OWN_SYSTEM, plan_chain
 from pytest_soak.registry import Registry
@@ -104,7 +105,11 @@ class SoakSession:
         if number == GATE:
             assert item.parent is not None  # noqa: S101 - a function stands in a module or class
             placed = GateItem.from_parent(
-                item.parent, name=item.name, function=item, judge=self.judge
+                item.parent,
+                name=item.name,
+                nodeid=item.nodeid,  # or pytest 9.2 takes it for another item than its report's
+                function=item,
+                judge=self.judge,
             )
         chain.members[number] = placed
         placed.stash[SLOT] = Slot(chain, number)
@@ -128,9 +133,9 @@ class SoakSession:
         collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
         yield
         deselect = tuple(self._config.getoption("deselect") or ())
-        items[:], dropped = select(items, collected.values(), named_nodes(session), deselect)
-        if dropped:
-            self._config.hook.pytest_deselected(items=dropped)
+        left = set(items)
+        items[:] = select(items, collected.values(), named_nodes(session), deselect)
+        self._tell_selection(left, set(items))
         try:
             for item in items:
                 slot = item.stash[SLOT]
@@ -143,6 +148,15 @@ class SoakSession:
 
             distribute.report_usage_error(self._config, error)
             items.clear()
+
+    def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
+        """Correct what was reported as deselected: the members that go or come with their chain."""
+        if left - chosen:
+            self._config.hook.pytest_deselected(items=list(left - chosen))
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        deselected = terminal.stats.get("deselected") if terminal else None
+        if deselected:
+            deselected[:] = [item for item in deselected if item not in chosen]
 
     def _plan(self, chain: Chain, item: pytest.Item) -> None:
         settings: dict[str, Any] = {}
@@ -194,6 +208,8 @@ class SoakSession:
         """Give the verdict of *chain* and record it; return why it does not pass, if so."""
         loop = opened(chain)
         verdict = loop.verdict(chain.passed)
+        if chain.partial:
+            verdict = partial_verdict(verdict)
         loop.finish(verdict)
         self._lines += markers.gate(loop.plan, verdict)
         self._config.hook.pytest_soak_verdict(plan=loop.plan, verdict=verdict)

@@ -60,8 +60,9 @@ class Proposed:
 class Strategies:
     """Everything that has a say in one chain, in the fixed order in which it is asked.
 
-    Guards: unusable metrics, the observation window, conflicts, what plugins bring (by name),
-    and last the clamp.
+    Guards: conflicts, which make one change out of several requests; unusable metrics; the
+    observation window; what plugins bring (by name); and last the clamp. Only the first one makes
+    changes; every later one can but take away.
     """
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
@@ -75,10 +76,10 @@ class Strategies:
         self._watchers += _installed(registry.all("watchers"), pack, "observe")
         self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
         self._gates += _installed(registry.all("gates"), pack, "judge")
+        self._conflict = Conflict(pack.parameters)
         self._guards: list[Named[Guard]] = [
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
-            _core("conflict", Conflict(pack.parameters)),
             *_installed(registry.all("guards"), pack, "review"),
             _core("clamp", Clamp(pack.parameters)),
         ]
@@ -147,13 +148,14 @@ class Strategies:
             StrategyFault: A guard raised, returned something else than a decision, or asked for
                 more than it was given.
         """
+        decision = self._conflict.review(history, decision, {})
         for guard in self._guards:
             settings = self._pack.guards.get(guard.name, {})
             said: object = _call(guard.owner, guard.strategy.review, history, decision, settings)
             if not isinstance(said, Decision):
                 msg = f"{guard.owner}: review() returned {said!r}, not a Decision"
                 raise StrategyFault(msg)
-            fault = "" if isinstance(guard.strategy, Conflict) else loosened(decision, said)
+            fault = loosened(decision, said)
             if fault:
                 msg = f"{guard.owner}: review() {fault}"
                 raise StrategyFault(msg)

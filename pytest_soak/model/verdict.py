@@ -143,3 +143,12 @@ def judge_chain(
             told = ran[number].problems if number in ran else ("did not run",)
             problems.append(f"iteration {number}: {'; '.join(told) or 'inconclusive'}")
     return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))
+
+
+def partial_verdict(verdict: ChainVerdict) -> ChainVerdict:
+    """Return the verdict of a chain of which only single iterations were asked for.
+
+    It is INCONCLUSIVE whatever they came to: nobody saw the chain.
+    """
+    problem = "partial chain: only single iterations of it were asked for by node id"
+    return ChainVerdict(Verdict.INCONCLUSIVE, verdict.window, (), (problem, *verdict.problems))

@@ -1,0 +1,10 @@
+"""What every test of this repository may use."""
+
+from __future__ import annotations
+
+# Imported once, here: a pytest run inside a test forgets what it imported itself, and would pay
+# for it anew each time.
+import pytest_soak.session
+import pytest_soak.snapshots  # noqa: F401
+
+pytest_plugins = ["pytester"]

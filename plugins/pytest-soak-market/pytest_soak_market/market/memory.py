@@ -1,0 +1,73 @@
+"""What the maker knows and carries over from one iteration to the next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .book import BUY, SELL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(slots=True)
+class Quote:
+    """An order of the maker's, as the maker knows it: side, price in ticks, time it was sent."""
+
+    side: int
+    price: int
+    sent_s: float
+    is_closing: bool = False
+
+
+@dataclass(slots=True)
+class Memory:
+    """The maker's memory.
+
+    Attributes:
+        next_id: the id of the next order.
+        lots: inventory, signed.
+        mid: the newest mid, in ticks.
+        busy_until_s: when the maker gets to the next message.
+        decided_s: when it last decided.
+        decided_mid: the mid it decided on, in ticks.
+        tokens: replaces it may send at once; it had them at ``tokens_s``.
+        tokens_s: see ``tokens``.
+        vip: recent flow of VIP takers, from -1 (all sell) to 1; it was that at ``vip_s``.
+        vip_s: see ``vip``.
+        slippage: recent slippage per fill, in basis points.
+        is_hedging: whether a hedge is on its way.
+        quotes: its orders by id, per side.
+    """
+
+    tokens: float
+    next_id: int = 1
+    lots: int = 0
+    mid: float = 0.0
+    busy_until_s: float = 0.0
+    decided_s: float = 0.0
+    decided_mid: float = 0.0
+    tokens_s: float = 0.0
+    vip: float = 0.0
+    vip_s: float = 0.0
+    slippage: float = 0.0
+    is_hedging: bool = False
+    quotes: dict[int, dict[int, Quote]] = field(default_factory=lambda: {BUY: {}, SELL: {}})
+
+    def dump(self) -> dict[str, Any]:
+        """Return the memory as JSON values."""
+        quotes = [
+            [order_id, asdict(quote)]
+            for side in (BUY, SELL)
+            for order_id, quote in self.quotes[side].items()
+        ]
+        return {**asdict(self), "quotes": quotes}
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any]) -> Memory:
+        """Build the memory that ``dump`` was called on."""
+        memory = cls(**{**dumped, "quotes": {BUY: {}, SELL: {}}})
+        for order_id, quote in dumped["quotes"]:
+            memory.quotes[quote["side"]][order_id] = Quote(**quote)
+        return memory

@@ -1,0 +1,92 @@
+"""The report of one iteration: its metrics, their counts, and what was used to get them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from . import metrics
+from .bot import BLOCKS, DECISION, RISK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .metrics import Fill, OrderEnd
+
+_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def virtual_time(seconds: float) -> str:
+    """Write virtual time, in seconds since a fixed epoch, as ISO 8601 in UTC."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def measure(
+    fills: Sequence[Fill],
+    ends: Sequence[OrderEnd],
+    lags_ms: Sequence[float],
+    blocks: Mapping[str, int],
+    equity: tuple[float, float],
+) -> tuple[dict[str, object], dict[str, int]]:
+    """Compute all metrics of a report.
+
+    Arguments:
+        fills: the executions.
+        ends: the ended orders.
+        lags_ms: per market data message, processing time minus venue time.
+        blocks: the number of quote decisions, and by reason of the blocked ones.
+        equity: in USD, at the start and at the end.
+
+    Returns:
+        The metrics, undefined ones as None, and for each the number of samples it rests on.
+    """
+    net = metrics.net_bps(fills, *equity)
+    markout = metrics.weighted_mean(fills, metrics.markout_bps)
+    adverse = metrics.weighted_mean(fills, metrics.adverse_bps)
+    slippage = metrics.weighted_mean(fills, metrics.slippage_bps)
+    fees = metrics.fees_bps(fills)
+    inventory = metrics.inventory_bps(net, markout, fees)
+    decisions = blocks[DECISION]
+    costs = {
+        "fees": fees,
+        "slippage": slippage,
+        "adverse": adverse,
+        "inventory": None if inventory is None else -inventory,
+    }
+    totals: dict[str, object] = {
+        "net_bps": net,
+        "gross_bps": metrics.weighted_mean(fills, metrics.capture_bps),
+        "fees_bps": fees,
+        "inventory_bps": inventory,
+        "markout_bps": markout,
+        "adverse_bps_p95": metrics.adverse_bps_p95(fills),
+        "slippage_bps_p95": metrics.slippage_bps_p95(fills),
+        "slippage_taker_bps_p95": metrics.slippage_taker_bps_p95(fills),
+        "cancel_ratio": metrics.cancel_ratio(ends),
+        "replace_ratio": metrics.replace_ratio(ends),
+        "order_age_p95_ms": metrics.order_age_p95_ms(ends),
+        "ws_lag_p95_ms": metrics.percentile(lags_ms, 95),
+        "maker_share": metrics.maker_share(fills),
+        "risk_ratio": metrics.ratio(blocks[RISK], decisions),
+        "blocked": {
+            reason: {"count": blocks[reason], "share": metrics.ratio(blocks[reason], decisions)}
+            for reason in BLOCKS
+        },
+        "neg_edge_drivers": metrics.neg_edge_drivers(net, costs),
+        "fills": len(fills),
+        "orders": len(ends),
+    }
+    makers = sum(fill.is_maker for fill in fills)
+    marked = [fill for fill in fills if fill.mid_later is not None]
+    counts = dict.fromkeys(totals, len(fills))
+    counts |= dict.fromkeys(("markout_bps", "inventory_bps"), len(marked))
+    counts |= dict.fromkeys(
+        ("cancel_ratio", "replace_ratio", "order_age_p95_ms", "orders"), len(ends)
+    )
+    counts |= dict.fromkeys(("risk_ratio", "blocked"), decisions)
+    counts |= {
+        "adverse_bps_p95": sum(fill.is_maker for fill in marked),
+        "slippage_taker_bps_p95": len(fills) - makers,
+        "ws_lag_p95_ms": len(lags_ms),
+    }
+    return totals, counts

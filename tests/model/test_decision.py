@@ -1,0 +1,189 @@
+"""Decisions: from request to change, and what no guard may do on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.decision import (
+    Change,
+    Decision,
+    Request,
+    Veto,
+    breach,
+    loosened,
+    request,
+    take,
+)
+from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
+from pytest_soak.model.proposal import Proposal
+
+WORKERS = Parameter("workers", "1", Bounds(1, 16), Bounds(2, 12), "up", 1)
+VALUES = st.integers(-20, 40)
+
+
+def a_request(delta: float = 2, corridor: Corridor = Corridor.APPLY) -> Request:
+    return Request("table", "workers", delta, corridor, "slow")
+
+
+def a_decision(delta: float = 2, old: float = 4) -> Decision:
+    wish = a_request(delta)
+    return Decision(
+        3, {"workers": old}, (wish,), (take(wish, WORKERS, old),), (Veto("g", "cold", "batch"),)
+    )
+
+
+def test_a_request_passes_the_corridor_that_its_tuner_declared() -> None:
+    assert take(a_request(9, Corridor.LIMITS), WORKERS, 4).new == 13
+    change = take(a_request(9, Corridor.APPLY), WORKERS, 4)
+    assert (change.new, change.effective, change.requested) == (12, 8, 9)
+    assert change.note is Note.CAP
+
+
+def test_a_change_remembers_who_asked_for_what() -> None:
+    change = take(a_request(), WORKERS, 4)
+    assert (change.tuner, change.reason, change.old) == ("table", "slow", 4)
+    assert change.corridor is Corridor.APPLY
+
+
+def test_requests_are_sorted_by_name_and_a_delta_of_zero_is_none() -> None:
+    proposal = Proposal(
+        {"workers": 1, "batch": -5, "backoff": 0},
+        reasons=("slow", "errors"),
+        reason_of={"workers": "slow"},
+    )
+    made = request("table", proposal, Corridor.LIMITS)
+    assert [(wish.parameter, wish.delta, wish.reason) for wish in made] == [
+        ("batch", -5, "slow+errors"),
+        ("workers", 1, "slow"),
+    ]
+    assert {wish.corridor for wish in made} == {Corridor.LIMITS}
+
+
+def test_a_held_change_stays_listed_but_moves_nothing() -> None:
+    decision = a_decision(2, old=12)
+    assert [change.note for change in decision.changes] == [Note.HOLD]
+    assert decision.moves == ()
+    assert decision.overrides({"workers": 12}) == {"workers": 12}
+
+
+def test_a_skip_stops_every_change_and_says_why() -> None:
+    skipped = a_decision().skip("window", "observation_window", "iteration 3")
+    assert (skipped.changes, skipped.moves) == ((), ())
+    assert skipped.skip_reason == "observation_window"
+    assert skipped.vetoes[-1] == Veto("window", "observation_window", "", "iteration 3")
+    assert skipped.requests == a_decision().requests
+
+
+def test_a_veto_stops_one_parameter_and_leaves_the_others() -> None:
+    decision = a_decision()
+    other = replace(decision.changes[0], parameter="batch")
+    decision = replace(decision, changes=(*decision.changes, other))
+    vetoed = decision.veto("mine", "workers", "too_soon")
+    assert [change.parameter for change in vetoed.changes] == ["batch"]
+    assert vetoed.vetoes[-1] == Veto("mine", "too_soon", "workers")
+    assert vetoed.skip_reason == ""
+
+
+def test_overrides_are_laid_over_those_before() -> None:
+    assert a_decision().overrides({"batch": 40}) == {"batch": 40, "workers": 6}
+
+
+@given(VALUES, VALUES, st.sampled_from(Corridor))
+def test_what_the_clamp_lets_through_breaks_no_promise(
+    old: int, delta: int, corridor: Corridor
+) -> None:
+    assert breach(take(a_request(delta, corridor), WORKERS, old), WORKERS) == ""
+
+
+@pytest.mark.parametrize(
+    ("forged", "phrase"),
+    [
+        ({"new": 13, "effective": 9, "requested": 9}, "outside 2 to 12"),
+        ({"new": 1, "effective": -3, "requested": -3}, "outside 2 to 12"),
+        ({"new": 3, "effective": -1}, "would turn 2 into -1"),
+        ({"new": 7, "effective": 3}, "would move 3, asked 2"),
+        ({"new": 5, "effective": 2}, "not old + delta"),
+        ({"new": float("nan"), "effective": float("nan")}, "workers"),
+        ({"effective": float("nan")}, "workers"),
+    ],
+    ids=["above", "below", "turned", "enlarged", "inconsistent", "nan", "nan delta"],
+)
+def test_a_forged_change_is_a_breach(forged: dict[str, Any], phrase: str) -> None:
+    change = replace(take(a_request(), WORKERS, 4), **forged)
+    assert phrase in breach(change, WORKERS)
+
+
+def test_outside_the_corridor_a_change_must_not_lead_farther_away() -> None:
+    change = Change("workers", 14, 1, 1, 15, Note.NONE, "slow", "table", Corridor.APPLY)
+    assert "outside 2 to 14" in breach(change, WORKERS)
+    assert breach(replace(change, requested=-1, effective=-1, new=13), WORKERS) == ""
+
+
+@pytest.mark.parametrize("effective", [2, 1, 0])
+def test_a_guard_may_make_a_delta_smaller(effective: float) -> None:
+    before = a_decision()
+    cut = replace(before.changes[0], effective=effective, new=4 + effective, note=Note.CAP)
+    assert loosened(before, replace(before, changes=(cut,))) == ""
+
+
+def test_a_guard_may_stop_a_change_or_everything() -> None:
+    before = a_decision()
+    assert loosened(before, before.veto("mine", "workers", "too_soon")) == ""
+    assert loosened(before, before.skip("mine", "too_soon")) == ""
+
+
+@pytest.mark.parametrize(
+    ("forged", "phrase"),
+    [
+        ({"effective": 3, "new": 7}, "made the delta of workers 3 out of 2"),
+        ({"effective": -1, "new": 3}, "made the delta of workers -1 out of 2"),
+        ({"effective": float("nan")}, "made the delta of workers nan"),
+        ({"requested": 9}, "rewrote requested of the change of workers"),
+        ({"old": 6}, "rewrote old of the change of workers"),
+        ({"tuner": "other"}, "rewrote tuner of the change of workers"),
+        ({"corridor": Corridor.LIMITS}, "rewrote corridor of the change of workers"),
+        ({"reason": "because"}, "rewrote reason of the change of workers"),
+        ({"parameter": "batch"}, "added a change of batch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
+def test_a_guard_that_rewrites_a_change_is_found_out(forged: dict[str, Any], phrase: str) -> None:
+    before = a_decision()
+    after = replace(before, changes=(replace(before.changes[0], **forged),))
+    assert phrase in loosened(before, after)
+
+
+def test_a_guard_that_revives_a_dropped_change_is_found_out() -> None:
+    before = a_decision()
+    dropped = before.veto("mine", "workers", "too_soon")
+    assert loosened(dropped, before) == "added a change of workers"
+
+
+def test_a_guard_that_doubles_a_change_is_found_out() -> None:
+    before = a_decision()
+    assert loosened(before, replace(before, changes=before.changes * 2))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"iteration": 4},
+        {"requests": ()},
+        {"parameters": {"workers": 5}},
+        {"vetoes": ()},
+    ],
+    ids=lambda value: "".join(value),
+)
+def test_a_guard_that_rewrites_what_went_before_is_found_out(forged: dict[str, Any]) -> None:
+    before = a_decision()
+    assert loosened(before, replace(before, **forged))
+
+
+def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:
+    before = a_decision().skip("window", "observation_window")
+    assert loosened(before, replace(before, skip_reason=""))

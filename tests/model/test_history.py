@@ -1,0 +1,76 @@
+"""The history: read-only, complete, and as long as it was when it was handed out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.history import Entry, History, Summary
+
+INDICES = st.none() | st.integers(-9, 9)
+
+
+def entries(count: int) -> list[Entry]:
+    return [Entry(Summary(number, {}, {"latency": 1.5})) for number in range(1, count + 1)]
+
+
+@given(st.integers(0, 6), st.integers(0, 4), INDICES, INDICES, st.sampled_from((None, 1, 2, -1)))
+def test_slices_are_those_of_a_list_that_never_grew(
+    count: int, later: int, start: int | None, stop: int | None, stride: int | None
+) -> None:
+    known = entries(count)
+    history = History(known)
+    frozen = tuple(known)
+    known += entries(later)
+    assert tuple(history[start:stop:stride]) == frozen[start:stop:stride]
+    assert tuple(history) == frozen
+    assert len(history) == count
+
+
+@given(st.integers(0, 6), st.integers(0, 4), st.integers(-9, 9))
+def test_indices_are_those_of_a_list_that_never_grew(count: int, later: int, index: int) -> None:
+    known = entries(count)
+    history = History(known)
+    frozen = tuple(known)
+    known += entries(later)
+    if -count <= index < count:
+        assert history[index] is frozen[index]
+    else:
+        with pytest.raises(IndexError):
+            history[index]
+
+
+def test_the_latest_is_the_one_just_watched_also_when_more_came_later() -> None:
+    known = entries(2)
+    history = History(known)
+    known += entries(5)
+    assert history.latest.iteration == 2
+
+
+def test_before_the_first_iteration_there_is_no_latest() -> None:
+    with pytest.raises(IndexError):
+        _ = History().latest
+
+
+def test_a_history_cannot_be_written_to() -> None:
+    history = History(entries(1))
+    assert not hasattr(history, "append")
+    with pytest.raises(TypeError):
+        history[0] = history[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", [None, ("fees",)])
+def test_a_metric_that_is_no_number_is_a_key_error_and_no_number(
+    value: tuple[str, ...] | None,
+) -> None:
+    summary = Summary(1, {}, {"latency": value, "rate": 0.0})
+    with pytest.raises(KeyError, match="latency"):
+        summary.number("latency")
+    with pytest.raises(KeyError, match="unheard"):
+        summary.number("unheard")
+    assert summary.number("rate") == 0.0
+
+
+def test_a_summary_is_inconclusive_until_it_was_judged() -> None:
+    assert not Summary(1, {}, {}).verdict.good

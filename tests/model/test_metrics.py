@@ -1,0 +1,240 @@
+"""Reports at the edge: what is not a healthy value never becomes a number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.metrics import Metric, Op, measure
+from pytest_soak.model.report import compare, read_report
+
+LATENCY = Metric("latency", "lat", least=0, most=1000)
+SHARE = Metric("maker_share", "maker", least=0, most=1, aliases=(("maker_share_pct", 0.01),))
+BLOCKED = Metric("blocked", "blocked", kind="shares")
+DRIVERS = Metric("drivers", "drivers", kind="labels")
+METRICS = {metric.name: metric for metric in (LATENCY, SHARE, BLOCKED, DRIVERS)}
+
+SCALARS = st.none() | st.booleans() | st.floats() | st.integers() | st.sampled_from(("", "12"))
+JSON = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(
+    st.sampled_from(("risk", "share", "iteration", "totals")),
+    SCALARS | st.dictionaries(st.sampled_from(("share", "count")), SCALARS, max_size=2),
+    max_size=3,
+)
+
+
+def a_report(**parts: object) -> dict[str, object]:
+    return {"iteration": 3, "totals": {}, "parameters": {"workers": 2}, "n": {}, **parts}
+
+
+@pytest.mark.parametrize(
+    ("raw", "phrase"),
+    [
+        (None, "is null (undefined)"),
+        (math.nan, "is not finite"),
+        (math.inf, "is not finite"),
+        (-math.inf, "is not finite"),
+        (True, "is not a number"),
+        ("12", "is not a number"),
+        ([12], "is not a number"),
+        ({"value": 12}, "is not a number"),
+        (-0.001, "below 0"),
+        (1000.1, "above 1000"),
+        (10**400, "is"),
+    ],
+    ids=lambda value: repr(value)[:12],
+)
+def test_a_value_that_means_nothing_is_a_problem_and_no_number(raw: object, phrase: str) -> None:
+    measured = measure({"latency": raw}, {"latency": LATENCY})
+    assert measured.values.get("latency") is None
+    assert phrase in measured.problems["latency"]
+    (lack,) = measured.lacking(["latency"])
+    assert lack.startswith("latency is")
+
+
+def test_a_missing_metric_is_a_problem() -> None:
+    measured = measure({}, METRICS)
+    assert measured.problems == dict.fromkeys(METRICS, "is missing")
+    assert measured.lacking(["latency", "drivers", "latency"]) == (
+        "latency is missing",
+        "drivers is missing",
+    )
+
+
+@pytest.mark.parametrize("raw", [0, 1000, 0.5])
+def test_the_ends_of_what_makes_sense_are_values(raw: float) -> None:
+    measured = measure({"latency": raw}, {"latency": LATENCY})
+    assert measured.values == {"latency": raw}
+    assert measured.lacking(["latency"]) == ()
+
+
+@given(st.dictionaries(st.sampled_from((*METRICS, "maker_share_pct", "other")), JSON))
+def test_whatever_is_reported_a_value_is_in_range_or_there_is_a_problem(
+    totals: dict[str, object],
+) -> None:
+    measured = measure(totals, METRICS)
+    for name in ("latency", "maker_share"):
+        value = measured.values.get(name)
+        assert (value is None) == (name in measured.problems)
+        if value is not None:
+            assert isinstance(value, int | float)
+            assert METRICS[name].least <= value <= METRICS[name].most  # type: ignore[operator]
+    assert "other" not in measured.values
+
+
+def test_a_percentage_given_under_its_alias_is_converted() -> None:
+    measured = measure({"maker_share_pct": 92.5}, METRICS)
+    assert measured.values["maker_share"] == pytest.approx(0.925)
+    assert "maker_share" not in measured.problems
+
+
+@pytest.mark.parametrize("raw", [None, "92", True, math.nan, 120, 10**400], ids=lambda v: repr(v)[:12])
+def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
+    measured = measure({"maker_share_pct": raw}, METRICS)
+    assert measured.values.get("maker_share") is None
+    assert "maker_share" in measured.problems
+
+
+def test_the_metrics_own_name_wins_over_its_alias() -> None:
+    assert measure({"maker_share": 0.9, "maker_share_pct": 50}, METRICS).values["maker_share"] == 0.9
+
+
+def test_shares_are_flattened_to_one_value_a_reason() -> None:
+    blocked = {"risk": {"count": 4, "share": 0.4}, "throttle": 0.1, "unknown": {"count": 3}}
+    measured = measure({"blocked": blocked}, {"blocked": BLOCKED})
+    assert measured.values == {"blocked.risk": 0.4, "blocked.throttle": 0.1}
+    assert measured.lacking(["blocked.risk"]) == ()
+    assert measured.lacking(["blocked.unknown"]) == ("blocked.unknown is missing",)
+
+
+@pytest.mark.parametrize("raw", [[0.4], 0.4, {"risk": 1.5}, {"risk": {"share": "much"}}], ids=repr)
+def test_shares_that_are_none_are_a_problem(raw: object) -> None:
+    measured = measure({"blocked": raw}, {"blocked": BLOCKED})
+    assert "blocked" in measured.problems
+    assert "blocked.risk" not in measured.values
+
+
+def test_labels_are_words_and_no_labels_are_a_value() -> None:
+    assert measure({"drivers": ["fees"]}, {"drivers": DRIVERS}).values == {"drivers": ("fees",)}
+    measured = measure({"drivers": []}, {"drivers": DRIVERS})
+    assert measured.lacking(["drivers"]) == ()
+
+
+@pytest.mark.parametrize("raw", ["fees", [1], {"fees": 1}], ids=repr)
+def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
+    measured = measure({"drivers": raw}, {"drivers": DRIVERS})
+    assert measured.values == {}
+    assert "is not a list of words" in measured.problems["drivers"]
+
+
+@pytest.mark.parametrize(
+    ("op", "below", "equal", "above"),
+    [
+        (Op.GT, False, False, True),
+        (Op.GE, False, True, True),
+        (Op.LT, True, False, False),
+        (Op.LE, True, True, False),
+    ],
+)
+def test_comparisons_are_strict_as_written(
+    op: Op, below: bool, equal: bool, above: bool  # noqa: FBT001
+) -> None:
+    assert [op.holds(value, 2.5) for value in (2.4, 2.5, 2.6)] == [below, equal, above]
+
+
+@given(
+    st.sampled_from([op for op in Op if op is not Op.HAS]),
+    st.floats(allow_nan=False),
+    st.floats(allow_nan=False),
+)
+def test_the_negated_comparison_holds_where_the_other_does_not(
+    op: Op, value: float, limit: float
+) -> None:
+    assert op.negated.holds(value, limit) is not op.holds(value, limit)
+
+
+def test_has_looks_for_a_word_and_nothing_else() -> None:
+    assert Op.HAS.holds(("fees", "slippage"), "fees")
+    assert not Op.HAS.holds(("fees",), "slippage")
+    assert not Op.HAS.holds(1.0, "fees")
+    assert not Op.HAS.holds(1.0, 1.0)
+    assert not Op.GT.holds(("fees",), 0.5)
+
+
+def test_a_good_report_is_read() -> None:
+    raw = a_report(totals={"latency": 12}, n={"latency": 100, "odd": "many"})
+    report = read_report(raw, 3, METRICS)
+    assert report.problem == ""
+    assert report.measured.values["latency"] == 12
+    assert report.n == {"latency": 100}
+    assert report.parameters == {"workers": 2}
+    assert report.raw is raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "phrase"),
+    [
+        (None, "no report"),
+        ([], "not an object but list"),
+        ("report", "not an object but str"),
+        (a_report(iteration=2), "stale"),
+        (a_report(iteration="3"), "stale"),
+        (a_report(iteration=None), "stale"),
+        ({"totals": {}}, "stale"),
+        (a_report(totals=None), "totals are not an object"),
+        (a_report(totals=[1]), "totals are not an object"),
+        (a_report(parameters=[2]), "parameters are not an object"),
+        (a_report(parameters={"workers": "2"}), "parameter workers is not a number"),
+        (a_report(parameters={"workers": True}), "parameter workers is not a number"),
+        (a_report(parameters={"workers": math.nan}), "parameter workers is not a number"),
+        (a_report(parameters={"workers": 10**400}), "parameter workers is not a number"),
+    ],
+)
+def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
+    raw: object, phrase: str
+) -> None:
+    report = read_report(raw, 3, METRICS)
+    assert phrase in report.problem
+    assert all(report.measured.values.get(name) is None for name in METRICS)
+    assert set(report.measured.problems) == set(METRICS)
+
+
+@given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
+def test_no_report_whatever_its_shape_raises(raw: Any) -> None:  # noqa: ANN401
+    report = read_report(raw, 3, METRICS)
+    assert report.raw is raw
+
+
+def test_counts_of_the_wrong_shape_are_no_counts() -> None:
+    assert read_report(a_report(n=[1]), 3, METRICS).n == {}
+
+
+def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
+    report = read_report({"iteration": 3, "totals": {"latency": 1}}, 3, METRICS)
+    assert (report.problem, report.parameters) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("used", "outcome"),
+    [
+        ({"workers": 4, "backoff": 0.3}, ()),
+        ({"workers": 4.0, "backoff": 0.1 + 0.2, "more": 1}, ()),
+        ({"workers": 4}, None),
+        ({}, None),
+        (None, None),
+        ({"workers": 2, "backoff": 0.3}, ("workers asked=4 used=2",)),
+        ({"workers": 2}, ("workers asked=4 used=2",)),
+    ],
+    ids=["same", "same in other digits", "partly told", "told nothing", "silent", "other", "both"],
+)
+def test_what_was_asked_is_compared_with_what_was_used(
+    used: dict[str, float] | None, outcome: tuple[str, ...] | None
+) -> None:
+    assert compare({"workers": 4, "backoff": 0.3}, used) == outcome
+
+
+def test_one_step_of_the_finest_grid_is_a_difference() -> None:
+    assert compare({"spread": 0.14}, {"spread": 0.141}) == ("spread asked=0.14 used=0.141",)

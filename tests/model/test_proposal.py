@@ -1,0 +1,57 @@
+"""Proposals at the edge: what a tuner returned, checked before anybody uses it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from pytest_soak.model.proposal import Proposal, proposal_fault
+
+KNOWN = {"workers": None, "batch": None}
+
+
+def forged(**parts: Any) -> Proposal:  # noqa: ANN401
+    return Proposal(**parts)
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [Proposal(), Proposal({"workers": 2}), Proposal({"batch": -0.5}, ("slow",), {"batch": "r"})],
+)
+def test_a_proposal_of_finite_steps_of_known_parameters_is_fine(proposal: Proposal) -> None:
+    assert proposal_fault(proposal, KNOWN) == ""
+
+
+@pytest.mark.parametrize(
+    ("returned", "phrase"),
+    [
+        (None, "returned None, not a Proposal"),
+        ({"workers": 2}, "not a Proposal"),
+        (forged(deltas={"wokers": 2}), "wants to change 'wokers'; tunable are workers, batch"),
+        (forged(deltas={"workers": "2"}), "gave '2' as the delta of workers, not a"),
+        (forged(deltas={"workers": True}), "gave True as the delta of workers, not a"),
+        (forged(deltas={"workers": None}), "gave None as the delta of workers, not a"),
+        (forged(deltas={"workers": math.nan}), "gave nan as the delta of workers, not a finite"),
+        (forged(deltas={"workers": -math.inf}), "gave -inf as the delta of workers, not a finite"),
+        (forged(deltas={"workers": 10**400}), "as the delta of workers, not a finite"),
+        (forged(deltas=None), "deltas"),
+        (forged(deltas=[("workers", 2)]), "deltas"),
+        (forged(reasons="slow"), "not a tuple of strings"),
+        (forged(reasons=(1,)), "not a tuple of strings"),
+        (forged(reasons=None), "not a tuple of strings"),
+        (forged(withheld=(None,)), "not a tuple of strings"),
+        (forged(withheld="multi_fail"), "not a tuple of strings"),
+        (forged(reason_of={"workers": 1}), "not a tuple of strings"),
+        (forged(reason_of=("slow",)), "reason"),
+    ],
+)
+def test_anything_else_is_a_fault_that_names_the_value(returned: object, phrase: str) -> None:
+    assert phrase in proposal_fault(returned, KNOWN)
+
+
+def test_a_parameters_own_reason_is_narrower_than_the_proposals() -> None:
+    proposal = Proposal({"workers": 1}, ("slow", "errors"), {"workers": "slow"})
+    assert proposal.reason("workers") == "slow"
+    assert proposal.reason("batch") == "slow+errors"

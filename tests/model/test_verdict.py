@@ -1,0 +1,164 @@
+"""Verdicts: four words, the worst wins, and nothing unjudged passes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.verdict import (
+    ChainVerdict,
+    IterationVerdict,
+    Judgement,
+    Threshold,
+    Verdict,
+    judge_chain,
+    worst,
+)
+
+PASS, WARN, INCONCLUSIVE, FAIL = Verdict
+WORDS = st.sampled_from(list(Verdict))
+
+
+def an_iteration(number: int, verdict: Verdict, metric: str = "latency") -> IterationVerdict:
+    problems = ("latency is missing",) if verdict is INCONCLUSIVE else ()
+    return IterationVerdict(number, verdict, (Judgement(metric, verdict),), problems)
+
+
+def a_chain(*verdicts: Verdict, max_inconclusive: int = 0) -> ChainVerdict:
+    """Judge a chain that ran whole, the last two iterations its window."""
+    entries = [an_iteration(number, verdict) for number, verdict in enumerate(verdicts, 1)]
+    planned = len(verdicts)
+    return judge_chain(entries, planned, range(planned - 1, planned + 1), max_inconclusive)
+
+
+def test_the_four_words_are_ordered_from_best_to_worst() -> None:
+    assert [verdict.name for verdict in Verdict] == ["PASS", "WARN", "INCONCLUSIVE", "FAIL"]
+    assert all(better < worse for better, worse in pairwise(Verdict))
+
+
+def test_only_pass_and_warn_are_good() -> None:
+    assert [verdict.good for verdict in Verdict] == [True, True, False, False]
+
+
+def test_of_nothing_the_worst_is_inconclusive() -> None:
+    assert worst(()) is INCONCLUSIVE
+
+
+@given(st.lists(WORDS, min_size=1))
+def test_the_worst_word_is_one_of_them_and_no_better_than_any(verdicts: list[Verdict]) -> None:
+    assert worst(verdicts) in verdicts
+    assert all(verdict <= worst(verdicts) for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "broken"),
+    [
+        (Threshold(Op.LT, 2.5), [True, False, False]),
+        (Threshold(Op.LE, 2.5), [True, True, False]),
+        (Threshold(Op.GT, 2.5), [False, False, True]),
+        (Threshold(Op.GE, 2.5), [False, True, True]),
+    ],
+    ids=str,
+)
+def test_a_threshold_is_strict_as_written(threshold: Threshold, broken: list[bool]) -> None:
+    assert [threshold.broken_by(value) for value in (2.499, 2.5, 2.501)] == broken
+
+
+def test_a_threshold_reads_as_people_write_it() -> None:
+    assert str(Threshold(Op.LT, 2.5)) == "< 2.5"
+
+
+@given(st.lists(WORDS, min_size=3, max_size=8))
+def test_the_verdict_is_the_worst_of_the_window_alone(verdicts: list[Verdict]) -> None:
+    before = [PASS if verdict is INCONCLUSIVE else verdict for verdict in verdicts[:-2]]
+    assert a_chain(*before, *verdicts[-2:]).verdict is max(verdicts[-2:])
+
+
+def test_a_failing_iteration_before_the_window_does_not_count() -> None:
+    assert a_chain(FAIL, FAIL, PASS, PASS) == ChainVerdict(PASS, (3, 4))
+
+
+def test_an_inconclusive_iteration_of_the_window_makes_the_chain_inconclusive() -> None:
+    judged = a_chain(PASS, PASS, INCONCLUSIVE, PASS, max_inconclusive=9)
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == ("iteration 3: latency is missing",)
+
+
+def test_a_missing_iteration_of_the_window_makes_the_chain_inconclusive() -> None:
+    judged = judge_chain([an_iteration(n, PASS) for n in (1, 2, 4)], 4, (3, 4), 9)
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == ("iteration 3 did not run",)
+
+
+def test_a_failing_window_fails_even_where_an_iteration_of_it_is_missing() -> None:
+    judged = judge_chain([an_iteration(n, FAIL) for n in (1, 2, 3)], 4, (3, 4))
+    assert judged.verdict is FAIL
+    assert judged.problems == ("iteration 4 did not run",)
+
+
+@pytest.mark.parametrize("window", [(), (1,), (5, 6)])
+def test_a_chain_that_ran_no_iteration_cannot_pass(window: tuple[int, ...]) -> None:
+    assert not judge_chain([], 6, window, 99).verdict.good
+
+
+@pytest.mark.parametrize(
+    ("most", "verdict"), [(0, INCONCLUSIVE), (1, INCONCLUSIVE), (2, PASS), (3, PASS)]
+)
+def test_more_than_max_inconclusive_before_the_window_make_the_chain_inconclusive(
+    most: int, verdict: Verdict
+) -> None:
+    judged = a_chain(INCONCLUSIVE, PASS, INCONCLUSIVE, PASS, PASS, max_inconclusive=most)
+    assert judged.verdict is verdict
+    assert bool(judged.problems) is (verdict is INCONCLUSIVE)
+
+
+def test_an_iteration_before_the_window_that_did_not_run_counts_as_inconclusive() -> None:
+    ran = [an_iteration(n, PASS) for n in (2, 3, 4)]
+    judged = judge_chain(ran, 4, (3, 4))
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == ("iteration 1: did not run",)
+    assert judge_chain(ran, 4, (3, 4), 1).verdict is PASS
+
+
+def test_too_many_inconclusive_before_the_window_do_not_soften_a_failure() -> None:
+    judged = a_chain(INCONCLUSIVE, FAIL, FAIL)
+    assert judged.verdict is FAIL
+    assert judged.problems == ("iteration 1: latency is missing",)
+
+
+def test_the_reasons_are_the_metrics_with_the_worst_word_each_once() -> None:
+    entries = [
+        IterationVerdict(1, FAIL, (Judgement("latency", FAIL), Judgement("rate", WARN))),
+        IterationVerdict(2, FAIL, (Judgement("errors", FAIL), Judgement("latency", FAIL))),
+    ]
+    assert judge_chain(entries, 2, (1, 2)).reasons == ("latency", "errors")
+
+
+def test_a_passing_chain_has_no_reasons() -> None:
+    assert a_chain(PASS, PASS).reasons == ()
+
+
+def test_a_warning_names_what_warned() -> None:
+    judged = a_chain(PASS, PASS, WARN)
+    assert (judged.verdict, judged.reasons) == (WARN, ("latency",))
+
+
+def test_what_warned_is_no_reason_of_an_inconclusive_chain() -> None:
+    judged = a_chain(INCONCLUSIVE, PASS, WARN)
+    assert (judged.verdict, judged.reasons) == (INCONCLUSIVE, ())
+
+
+@given(st.lists(WORDS, min_size=2, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_in_which_iterations_are_given_does_not_matter(
+    verdicts: list[Verdict], random: Random
+) -> None:
+    entries = [an_iteration(number, verdict) for number, verdict in enumerate(verdicts, 1)]
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    window = (len(entries) - 1, len(entries))
+    assert judge_chain(shuffled, len(entries), window) == judge_chain(entries, len(entries), window)

@@ -1,0 +1,291 @@
+"""Packs: what is wrong with one is told in one line that names file, key and what is allowed."""
+
+from __future__ import annotations
+
+import copy
+import math
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Pack
+from pytest_soak.model.parameters import Bounds, Corridor
+from pytest_soak.model.verdict import Kpi, Threshold
+from pytest_soak.packs.loader import build_pack, load_pack, parse_threshold
+
+GOOD: dict[str, Any] = {
+    "pack": {
+        "name": "tiny",
+        "prefix": "TINY_",
+        "profile": "base",
+        "tuner": "table",
+        "system": "mock",
+        "scenario": "calm",
+        "marker": ["latency"],
+        "columns": ["rate"],
+    },
+    "parameters": {
+        "workers": {
+            "unit": "1",
+            "limits": [1, 16],
+            "apply": [2, 12],
+            "calm": "up",
+            "precision": 1,
+        }
+    },
+    "profiles": {"base": {"workers": 2, "tilt": 0.5}},
+    "metrics": {
+        "latency": {"least": 0},
+        "rate": {},
+        "blocked": {"kind": "shares"},
+        "drivers": {"kind": "labels"},
+    },
+    "kpis": {"latency": {"warn": "> 250", "fail": ">= 300"}},
+    "tuners": {
+        "table": {
+            "step_cap": {"workers": 3},
+            "multi_fail": {"triggers": 3, "step": {"workers": 1}, "reason": "many"},
+        }
+    },
+    "rule": [
+        {
+            "tuner": "table",
+            "id": "slow",
+            "when": {"all": [{"metric": "latency", "op": ">", "value": 240}]},
+            "step": {"workers": 2},
+            "reason": "latency>240",
+        }
+    ],
+    "scenarios": {"calm": {"mock": {"latency": 300}}},
+    "mock": {"latency": {"effects": {"workers": -10}}},
+}
+MISSING = object()
+
+
+def broken(path: str, value: object) -> dict[str, Any]:
+    """Return the good pack with *value* at *path*, or without the key that it names."""
+    data = copy.deepcopy(GOOD)
+    place: Any = data
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+    for part in parents:
+        place = place[part]
+    if value is MISSING:
+        del place[last]
+    else:
+        place[last] = value
+    return data
+
+
+def refusal(data: dict[str, Any]) -> str:
+    with pytest.raises(SoakUsageError) as caught:
+        build_pack(data, "here/tiny.toml")
+    line = str(caught.value)
+    assert line.startswith("pack here/tiny.toml: ")
+    assert "\n" not in line
+    return line
+
+
+def test_the_good_pack_is_good() -> None:
+    pack = build_pack(GOOD, "here/tiny.toml")
+    assert (pack.name, pack.source, pack.prefix) == ("tiny", "here/tiny.toml", "TINY_")
+    assert pack.kpis == (Kpi("latency", Threshold(Op.GT, 250), Threshold(Op.GE, 300)),)
+    assert pack.parameters["workers"].corridor(Corridor.APPLY) == Bounds(2, 12)
+    assert pack.metrics["latency"].label == "latency"
+    (rule,) = pack.tables["table"].rules
+    assert (rule.id, rule.step, rule.all[0].streak) == ("slow", {"workers": 2}, 1)
+    assert pack.tables["table"].corridor is Corridor.APPLY
+
+
+def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
+    pack = build_pack(broken("parameters/workers/apply", MISSING), "tiny")
+    assert pack.parameters["workers"].corridor(Corridor.APPLY) == Bounds(1, 16)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        # what every pack needs
+        ("pack", MISSING, ["top level", "'pack'"]),
+        ("parameters", MISSING, ["top level", "'parameters'"]),
+        ("profiles", MISSING, ["top level", "'profiles'"]),
+        ("metrics", MISSING, ["top level", "'metrics'"]),
+        ("kpis", MISSING, ["top level", "'kpis'"]),
+        ("scenarios", MISSING, ["top level", "'scenarios'"]),
+        ("pack/name", MISSING, ["pack:", "'name'"]),
+        ("pack/prefix", MISSING, ["pack:", "'prefix'"]),
+        ("parameters/workers/limits", MISSING, ["parameters.workers", "'limits'"]),
+        ("parameters/workers/precision", MISSING, ["parameters.workers", "'precision'"]),
+        ("rule/0/reason", MISSING, ["rule.0", "'reason'"]),
+        ("rule/0/when", MISSING, ["rule.0", "'when'"]),
+        # what is no key, with the keys there are
+        ("paramters", {}, ["top level", "'paramters'", "parameters"]),
+        ("pack/nmae", "x", ["pack:", "'nmae'", "name"]),
+        ("parameters/workers/limit", [1, 2], ["parameters.workers", "'limit'", "limits"]),
+        ("metrics/latency/lable", "x", ["metrics.latency", "'lable'", "label"]),
+        ("kpis/latency/fails", "> 1", ["kpis.latency", "'fails'", "fail"]),
+        ("rule/0/steps", {}, ["rule.0", "'steps'", "step"]),
+        ("tuners/table/corrider", "apply", ["tuners.table", "'corrider'", "corridor"]),
+        # values of the wrong type or range
+        ("pack/name", "Tiny Pack", ["pack.name", "'Tiny Pack'"]),
+        ("pack/prefix", "tiny", ["pack.prefix", "'tiny'"]),
+        ("pack/max_inconclusive", -1, ["pack.max_inconclusive", "-1", "0"]),
+        ("pack/marker", ["latency", "latency"], ["pack.marker"]),
+        ("parameters", {}, ["parameters"]),
+        ("parameters/workers/limits", [1], ["parameters.workers.limits", "[1]"]),
+        ("parameters/workers/limits", [1, 2, 3], ["parameters.workers.limits"]),
+        ("parameters/workers/limits", ["1", 16], ["parameters.workers.limits.0", "'1'", "number"]),
+        ("parameters/workers/limits", [True, 16], ["parameters.workers.limits.0", "number"]),
+        ("parameters/workers/calm", "left", ["parameters.workers.calm", "'left'", "'up', 'down'"]),
+        ("parameters/workers/precision", 0, ["parameters.workers.precision", "0"]),
+        ("profiles/base/workers", "2", ["profiles.base.workers", "'2'", "number"]),
+        ("profiles/base/workers", True, ["profiles.base.workers", "True", "number"]),
+        ("metrics/latency/kind", "text", ["metrics.latency.kind", "'text'", "'shares'"]),
+        ("kpis", {}, ["kpis"]),
+        ("kpis/latency", {}, ["kpis.latency"]),
+        ("kpis/latency/fail", "== 3", ["kpis.latency.fail", "'== 3'"]),
+        ("kpis/latency/fail", "300", ["kpis.latency.fail", "'300'"]),
+        ("rule/0/when/all/0/op", "==", ["rule.0.when.all.0.op", "'=='", "'>='"]),
+        ("rule/0/when/all/0/streak", 0, ["rule.0.when.all.0.streak", "0"]),
+        ("rule/0/when", {}, ["rule.0.when"]),
+        ("rule/0/when", {"all": []}, ["rule.0.when.all"]),
+        ("rule/0/step/workers", "2", ["rule.0.step.workers", "'2'", "number"]),
+        ("tuners/table/corridor", "wide", ["tuners.table.corridor", "'wide'", "'limits'"]),
+        ("tuners/table/max_changes_per_field", 0, ["max_changes_per_field", "0"]),
+        ("mock/latency/noise", -1, ["mock.latency.noise", "-1"]),
+        # numbers that TOML can write and nobody can use
+        ("parameters/workers/limits", [1, math.inf], ["parameters.workers.limits.1", "inf"]),
+        ("parameters/workers/precision", math.nan, ["parameters.workers.precision", "nan"]),
+        ("profiles/base/tilt", math.nan, ["profiles.base.tilt", "nan"]),
+        ("rule/0/when/all/0/value", math.nan, ["rule.0.when.all.0.value", "nan"]),
+        ("rule/0/step/workers", math.inf, ["rule.0.step.workers", "inf"]),
+        # names that point nowhere, with the names there are
+        ("pack/profile", "prod", ["pack.profile", "'prod'", "base"]),
+        ("pack/scenario", "storm", ["pack.scenario", "'storm'", "calm"]),
+        ("pack/marker", ["lag"], ["pack.marker", "'lag'", "latency"]),
+        ("pack/columns", ["lag"], ["pack.columns", "'lag'", "latency"]),
+        ("kpis/lag", {"fail": "> 1"}, ["kpis.lag", "'lag'", "latency"]),
+        ("mock/lag", {}, ["mock", "'lag'", "latency"]),
+        ("rule/0/when/all/0/metric", "lag", ["rule slow", "'lag'", "latency"]),
+        ("rule/0/when/any", [{"metric": "lag", "op": ">", "value": 1}], ["rule slow", "'lag'"]),
+        ("rule/0/step", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
+        ("rule/0/not_above", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
+        ("rule/0/not_below", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
+        ("rule/0/at_least", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
+        ("rule/0/step", {"tilt": 1}, ["rule slow", "'tilt'", "workers"]),
+        ("tuners/table/step_cap", {"wokers": 1}, ["tuners.table.step_cap", "'wokers'", "workers"]),
+        (
+            "tuners/table/multi_fail/step",
+            {"wokers": 1},
+            ["tuners.table.multi_fail.step", "'wokers'", "workers"],
+        ),
+        ("mock/latency/effects", {"wokers": 1}, ["mock.latency.effects", "'wokers'", "workers"]),
+        # bounds that contradict
+        ("parameters/workers/limits", [16, 1], ["parameters.workers.limits", "16", "1"]),
+        ("parameters/workers/apply", [12, 2], ["parameters.workers.apply", "12", "2"]),
+        ("parameters/workers/apply", [20, 30], ["parameters.workers", "nothing in common"]),
+        ("profiles/base/workers", 17, ["profiles.base.workers", "17", "1 to 16"]),
+        ("profiles/base/workers", 0.5, ["profiles.base.workers", "0.5", "1 to 16"]),
+        ("profiles/base/workers", MISSING, ["profiles.base", "workers"]),
+        # conditions that can never hold, thresholds that nothing can ever break
+        ("rule/0/when/all/0/metric", "latency.p95", ["rule slow", "'latency.p95'"]),
+        ("kpis/latency.p95", {"fail": "> 1"}, ["kpis.latency.p95", "'latency.p95'"]),
+        ("kpis/drivers", {"fail": "> 1"}, ["kpis.drivers", "labels"]),
+        ("kpis/blocked", {"fail": "> 1"}, ["kpis.blocked", "shares"]),
+        ("rule/0/when/all/0/op", "has", ["rule slow", "latency"]),
+        ("rule/0/when/all/0/value", "240", ["rule slow", "latency", "'240'"]),
+        ("rule/0/when/all/0/metric", "drivers", ["rule slow", "drivers"]),
+        ("rule/0/when/all/0/metric", "blocked", ["rule slow", "blocked"]),
+    ],
+)
+def test_a_fault_is_told_in_one_line_with_file_key_and_what_is_allowed(
+    path: str, value: object, named: list[str]
+) -> None:
+    line = refusal(broken(path, value))
+    for word in named:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("limits", "precision"), [([0.4, 16], 1), ([1, 16.4], 1), ([0, 0.0005], 0.001)]
+)
+def test_limits_that_no_point_of_the_grid_can_reach_are_refused(
+    limits: list[float], precision: float
+) -> None:
+    data = broken("parameters/workers/limits", limits)
+    data["parameters"]["workers"] |= {"apply": limits, "precision": precision}
+    data["profiles"]["base"]["workers"] = limits[0]
+    line = refusal(data)
+    assert "parameters.workers.limits" in line
+    assert "precision" in line
+
+
+def test_a_share_of_a_shares_metric_may_be_judged_and_ruled_on() -> None:
+    data = broken("kpis/blocked.risk", {"fail": "> 0.4"})
+    data["rule"][0]["when"]["all"][0] = {"metric": "blocked.risk", "op": ">", "value": 0.4}
+    assert [kpi.metric for kpi in build_pack(data, "tiny").kpis] == ["latency", "blocked.risk"]
+
+
+def test_a_label_may_be_ruled_on_with_has() -> None:
+    data = broken("rule/0/when/all/0", {"metric": "drivers", "op": "has", "value": "fees"})
+    assert build_pack(data, "tiny").tables["table"].rules[0].all[0].op is Op.HAS
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold"),
+    [
+        ("< 2.5", Threshold(Op.LT, 2.5)),
+        ("<2", Threshold(Op.LT, 2)),
+        ("<= -2.5", Threshold(Op.LE, -2.5)),
+        (">0.05", Threshold(Op.GT, 0.05)),
+        (">=  3", Threshold(Op.GE, 3)),
+    ],
+)
+def test_a_limit_is_read_as_it_is_written(text: str, threshold: Threshold) -> None:
+    assert parse_threshold(text) == threshold
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[pack\n", b"\xff\xfe", b'[pack]\nname = "a"\nname = "b"\n', None],
+    ids=["broken", "not utf-8", "twice", "absent"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "tiny.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SoakUsageError, match="cannot be read") as caught:
+        load_pack(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_is_no_pack(tmp_path: Path) -> None:
+    with pytest.raises(SoakUsageError, match="cannot be read"):
+        load_pack(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Pack:
+    return load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
+
+
+def test_the_demo_pack_loads(demo: Pack) -> None:
+    assert demo.name == "demo"
+    assert demo.tuner in demo.tables
+    assert demo.scenario in demo.scenarios
+
+
+def test_the_demo_pack_is_neutral() -> None:
+    text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8").lower()
+    assert tomllib.loads(text)
+    for word in ("bps", "spread", "maker", "fill", "order", "inventory", "quote"):
+        assert word not in text
+
+
+def test_every_kpi_of_the_demo_pack_has_a_value_in_every_scenario(demo: Pack) -> None:
+    for scenario in demo.scenarios.values():
+        assert {kpi.metric for kpi in demo.kpis} <= set(scenario["mock"])
