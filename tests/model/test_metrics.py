@@ -19,10 +19,14 @@ DRIVERS = Metric("drivers", "drivers", kind="labels")
 METRICS = {metric.name: metric for metric in (LATENCY, SHARE, BLOCKED, DRIVERS)}
 
 SCALARS = st.none() | st.booleans() | st.floats() | st.integers() | st.sampled_from(("", "12"))
-JSON = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(
-    st.sampled_from(("risk", "share", "iteration", "totals")),
-    SCALARS | st.dictionaries(st.sampled_from(("share", "count")), SCALARS, max_size=2),
-    max_size=3,
+JSON = (
+    SCALARS
+    | st.lists(SCALARS, max_size=2)
+    | st.dictionaries(
+        st.sampled_from(("risk", "share", "iteration", "totals")),
+        SCALARS | st.dictionaries(st.sampled_from(("share", "count")), SCALARS, max_size=2),
+        max_size=3,
+    )
 )
 
 
@@ -91,7 +95,9 @@ def test_a_percentage_given_under_its_alias_is_converted() -> None:
     assert "maker_share" not in measured.problems
 
 
-@pytest.mark.parametrize("raw", [None, "92", True, math.nan, 120, 10**400], ids=lambda v: repr(v)[:12])
+@pytest.mark.parametrize(
+    "raw", [None, "92", True, math.nan, 120, 10**400], ids=lambda v: repr(v)[:12]
+)
 def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
     measured = measure({"maker_share_pct": raw}, METRICS)
     assert measured.values.get("maker_share") is None
@@ -99,7 +105,9 @@ def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
 
 
 def test_the_metrics_own_name_wins_over_its_alias() -> None:
-    assert measure({"maker_share": 0.9, "maker_share_pct": 50}, METRICS).values["maker_share"] == 0.9
+    assert (
+        measure({"maker_share": 0.9, "maker_share_pct": 50}, METRICS).values["maker_share"] == 0.9
+    )
 
 
 def test_shares_are_flattened_to_one_value_a_reason() -> None:
@@ -140,7 +148,10 @@ def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
     ],
 )
 def test_comparisons_are_strict_as_written(
-    op: Op, below: bool, equal: bool, above: bool  # noqa: FBT001
+    op: Op,
+    below: bool,
+    equal: bool,
+    above: bool,  # noqa: FBT001
 ) -> None:
     assert [op.holds(value, 2.5) for value in (2.4, 2.5, 2.6)] == [below, equal, above]
 

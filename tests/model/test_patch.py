@@ -51,7 +51,9 @@ def test_every_old_value_that_a_patch_replaces_or_removes_is_tested_first(
     before: dict[str, float], after: dict[str, float]
 ) -> None:
     patch = guarded(diff(before, after), before)
-    gone = {field for field in before if field not in after or repr(after[field]) != repr(before[field])}
+    gone = {
+        field for field in before if field not in after or repr(after[field]) != repr(before[field])
+    }
     tests = [operation for operation in patch if operation["op"] == "test"]
     assert {test["path"]: test["value"] for test in tests} == {f"/{f}": before[f] for f in gone}
     assert list(patch[: len(tests)]) == tests
@@ -84,9 +86,7 @@ def test_operations_come_in_the_order_of_their_paths_however_the_fields_do(
 
 
 @given(OVERRIDES, OVERRIDES)
-def test_documents_are_left_as_they_were(
-    before: dict[str, float], after: dict[str, float]
-) -> None:
+def test_documents_are_left_as_they_were(before: dict[str, float], after: dict[str, float]) -> None:
     kept = dict(before)
     apply(before, guarded(diff(before, after), before))
     assert before == kept

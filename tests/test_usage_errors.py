@@ -1,0 +1,221 @@
+"""A user's mistake is one clear line and exit 4, in one process and under xdist."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support import DEMO
+
+TUNED = ("--soak-iterations=2", "--auto-tune")
+
+MISTAKES = {
+    "unknown tuner": (("--soak-tuner=nope",), "*--soak-tuner: unknown tuner 'nope'*demo-table*"),
+    "unknown system": (("--soak-system=nope",), "*--soak-system: unknown system 'nope'*mock*"),
+    "unknown scenario": (("--soak-scenario=nope",), "*unknown scenario 'nope'*busy, calm*"),
+    "unknown pack": (("--soak-pack=nope",), "*--soak-pack: unknown pack 'nope'*demo*"),
+    "pack file missing": (("--soak-pack=nope.toml",), "*pack nope.toml: cannot be read*"),
+    "unknown profile": (("--soak-profile=nope",), "*unknown profile 'nope'*default*"),
+    "profile file missing": (("--soak-profile=x.toml",), "*--soak-profile: profile x.toml*"),
+    "unknown gate metric": (("--soak-gate=nope>=1",), "*unknown metric 'nope'*error_rate*"),
+    "gate grammar": (("--soak-gate=latency",), "*'latency' given; allowed: METRIC>=X*"),
+    "window of nothing": (("--soak-observe=0",), "*--soak-observe: 0 given; allowed: 1 or more*"),
+    "broken JSON": (("--soak-overrides={",), "*overrides from --soak-overrides: broken JSON*"),
+    "a list": (("--soak-overrides=[1]",), "*'[[]1]' given; allowed: one JSON object*"),
+    "unknown field": (('--soak-overrides={"x": 1}',), "*unknown field 'x'*workers*"),
+    "a string": (('--soak-overrides={"workers": "4"}',), '*workers is "4"; allowed: a finite*'),
+    "a boolean": (('--soak-overrides={"workers": true}',), "*workers is true; allowed*"),
+    "NaN": (('--soak-overrides={"workers": NaN}',), "*workers is NaN; allowed*"),
+    "infinity": (('--soak-overrides={"workers": -Infinity}',), "*workers is -Infinity; allowed*"),
+    "nested": (('--soak-overrides={"workers": {"a": 1}}',), '*workers is {"a": 1}; allowed*'),
+    "null": (('--soak-overrides={"workers": null}',), "*workers is null; allowed*"),
+    "given twice": (
+        ('--soak-overrides={"workers": 1, "workers": 2}',),
+        "*'workers' is given twice",
+    ),
+    "no such file": (("--soak-overrides=none.json",), "*none.json: cannot be read*"),
+}
+
+
+# The way back from a worker is the same for all: a few of each kind go it.
+DISTRIBUTED = ("unknown tuner", "unknown gate metric", "broken JSON", "unknown field", "NaN")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "distributed"),
+    [*((name, ()) for name in MISTAKES), *((name, ("-n2",)) for name in DISTRIBUTED)],
+)
+def test_a_mistake_is_one_line_and_exit_4(
+    pytester: pytest.Pytester, mistake: str, distributed: tuple[str, ...]
+) -> None:
+    args, line = MISTAKES[mistake]
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*TUNED, *args, *distributed)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [text for text in (*result.outlines, *result.errlines) if text.startswith("ERROR")]
+    assert len(told) == 1
+    pytest.LineMatcher(told).fnmatch_lines([line])
+    assert "Traceback" not in str(result.stdout) + str(result.stderr)
+    assert not list((pytester.path / "artifacts" / "soak").glob("test_demo-*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 or more"),
+        (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 or more"),
+        (("--soak-iterations=many",), "*--soak-iterations: invalid int value: 'many'*"),
+        (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N*"),
+        (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N*"),
+        ((*TUNED, "--soak-recommend"), "*give one of them"),
+        ((*TUNED, "-n2", "--dist=each"), "*--dist each: *allowed: any other"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(
+    pytester: pytest.Pytester, args: tuple[str, ...], line: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_a_folder_that_is_a_file_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "taken").write_text("")
+    result = pytester.runpytest(*TUNED, "--soak-dir=taken")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--soak-dir: *taken: cannot be written*"])
+
+
+def test_a_bad_overrides_file_stays_as_it_was(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    seeded = pytester.path / "artifacts" / "soak" / "runtime_overrides.json"
+    seeded.parent.mkdir(parents=True)
+    seeded.write_text('{"workers": "four"}')
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f'*{seeded}: workers is "four"; allowed: a finite number'])
+    assert seeded.read_text() == '{"workers": "four"}'
+
+
+def test_bad_overrides_in_the_environment_name_the_variable(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    monkeypatch.setenv("SOAK_DEMO_RUNTIME_OVERRIDES_JSON", '{"workers": []}')
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*SOAK_DEMO_RUNTIME_OVERRIDES_JSON: workers is *"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "line", "distributed"),
+    [
+        ("'mock'", "*@pytest.mark.soak: 'mock' given by position*", ()),
+        ("colour='red'", "*unknown argument 'colour'; allowed: pack, system*", ()),
+        ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
+        ("system=3", "*soak(system=): 3 given; allowed: text", ()),
+        ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
+        ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ()),
+        ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ("-n1",)),
+    ],
+)
+def test_a_mistake_on_a_marker_is_exit_4(
+    pytester: pytest.Pytester, marker: str, line: str, distributed: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(f"import pytest\n@pytest.mark.soak({marker})\ndef test_x(soak): soak.run()")
+    result = pytester.runpytest(*TUNED, *distributed)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [text for text in (*result.outlines, *result.errlines) if text.startswith("ERROR")]
+    pytest.LineMatcher(told).fnmatch_lines([line])
+
+
+def test_a_bad_ini_value_names_the_key(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini("[pytest]\nsoak_observe = two")
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*soak_observe in tox.ini: 'two' given; allowed: a whole number"])
+
+
+def test_a_missing_secret_is_named_and_safe_mode_runs_without(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXCHANGE_KEY", raising=False)
+    pytester.makeconftest(
+        """
+        from pytest_soak.systems.mock import MockSystem
+
+        class Secretive(MockSystem):
+            secrets = ("EXCHANGE_KEY",)
+
+        def pytest_soak_systems():
+            return {"secretive": Secretive}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=5", "--auto-tune", "--soak-system=secretive")
+    refused = pytester.runpytest(*args)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*EXCHANGE_KEY is not set*SOAK_DEMO_ALLOW_MISSING_SECRETS=1*"])
+    monkeypatch.setenv("SOAK_DEMO_ALLOW_MISSING_SECRETS", "1")
+    assert pytester.runpytest(*args).ret == 0
+
+
+def test_a_profile_file_is_checked_like_a_pack(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    profile = pytester.path / "mine.toml"
+    profile.write_text("workers = 99\nbatch_size = 40\nbackoff_s = 0.2\n")
+    result = pytester.runpytest(*TUNED, "--soak-profile=mine.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mine.toml*workers: 99 is outside 1 to 16"])
+    profile.write_text("workers = 4\nbatch_size = 40\nbackoff_s = 0.2\n")
+    result = pytester.runpytest("--soak-iterations=1", "--soak-profile=mine.toml")
+    result.stdout.fnmatch_lines(["| profile_apply | OK | PROFILE=mine |"])
+
+
+def test_a_tuner_that_needs_an_unknown_metric_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        class Wants:
+            requires = ("happiness",)
+            def __init__(self, pack): pass
+            def propose(self, history, parameters): raise AssertionError
+
+        def pytest_soak_tuners():
+            return {"wants": Wants}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*TUNED, "--soak-tuner=wants")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pytest_soak_tuners, 'wants' requires: unknown metric*"])
+
+
+@pytest.mark.parametrize(
+    ("hook", "line"),
+    [
+        ("def pytest_soak_tuners(): return ['a']", "*conftest.py, hook pytest_soak_tuners: retur*"),
+        ("def pytest_soak_tuners(): return {'a': 3}", "*pytest_soak_tuners: 'a': 3 is no factory"),
+        ("def pytest_soak_systems(): return {'mock': print}", "*the name 'mock' is taken by*"),
+        ("def pytest_soak_tuners(): return {'a': lambda pack: 3}", "*which has no 'propose'"),
+        ("def pytest_soak_tuners(): return {'a': lambda pack: 1/0}", "*raised ZeroDivisionError*"),
+    ],
+)
+def test_a_hook_that_offers_nonsense_is_named(
+    pytester: pytest.Pytester, hook: str, line: str
+) -> None:
+    pytester.makeconftest(hook)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*TUNED, "--soak-tuner=a")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_json_in_the_option_may_be_a_file(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "seed.json").write_text(json.dumps({"workers": 6}))
+    result = pytester.runpytest("--soak-iterations=1", "--soak-overrides=seed.json")
+    result.stdout.fnmatch_lines(["| runtime_overrides | OK | SOURCE=option |"])
