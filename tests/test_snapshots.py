@@ -1,4 +1,4 @@
-"""Recorded patches: compared one iteration at a time, never shortened, readable when they differ."""
+"""Recorded patches: compared by iteration, never shortened, readable when they differ."""
 
 from __future__ import annotations
 

@@ -1,0 +1,146 @@
+"""A report that is missing, stale, of the wrong type or untrue is INCONCLUSIVE: nothing is tuned."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import chain_folder, patches, read_json
+
+SYSTEM = """
+import pytest
+from pytest_soak.systems.mock import MockSystem
+
+class Odd:
+    def __init__(self, mock):
+        self.mock = mock
+
+    def run(self, parameters, iteration, seed, state):
+        report, state = self.mock.run(parameters, iteration, seed, state)
+        if iteration == {iteration}:
+            {mischief}
+        return report, state
+
+def pytest_soak_systems():
+    return {{"odd": lambda pack, scenario: Odd(MockSystem(pack, scenario))}}
+"""
+
+DEMO = """
+def test_demo(soak):
+    soak.run()
+"""
+
+ODD_REPORTS = {
+    "none": ("report = None", "no report"),
+    "a list": ("report = [1]", "the report is not an object but list"),
+    "stale": ("report['iteration'] = iteration - 1", "stale report: it is of iteration *"),
+    "without an iteration": ("del report['iteration']", "stale report: it is of iteration None"),
+    "without totals": ("del report['totals']", "the report's totals are not an object: None"),
+    "metric missing": ("del report['totals']['error_rate']", "error_rate is missing"),
+    "metric null": ("report['totals']['error_rate'] = None", "error_rate is null (undefined)"),
+    "metric text": ("report['totals']['error_rate'] = '0'", "error_rate is not a number: '0'"),
+    "metric boolean": ("report['totals']['error_rate'] = False", "error_rate is not a number*"),
+    "metric NaN": ("report['totals']['error_rate'] = float('nan')", "error_rate is not finite*"),
+    "metric absurd": ("report['totals']['error_rate'] = 37", "error_rate is 37, above 1*"),
+    "parameter text": (
+        "report['parameters']['workers'] = 'x'",
+        "*parameter workers is not a number*",
+    ),
+    "parameters differ": (
+        "report['parameters']['workers'] = 1",
+        "override_not_effective: workers asked=* used=1",
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_REPORTS)
+def test_an_odd_report_in_the_window_makes_the_verdict_inconclusive(
+    pytester: pytest.Pytester, odd: str
+) -> None:
+    mischief, problem = ODD_REPORTS[odd]
+    pytester.makeconftest(SYSTEM.format(iteration=6, mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(
+        ["| kpi_gate | INCONCLUSIVE |*", "KPI gate: INCONCLUSIVE", f"  iteration 6: {problem}"]
+    )
+
+
+@pytest.mark.parametrize("odd", ["none", "metric missing", "parameters differ"])
+def test_nothing_is_tuned_on_an_odd_report(pytester: pytest.Pytester, odd: str) -> None:
+    mischief, _ = ODD_REPORTS[odd]
+    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
+    assert patches(chain_folder(pytester))[1] == []
+    assert patches(chain_folder(pytester))[2] != []
+    result.stdout.fnmatch_lines(["| iter_watch | APPLY | SKIP | iter=2 inconclusive |"])
+    result.stdout.fnmatch_lines(["| kpi_gate | INCONCLUSIVE |*"])
+    summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_2.json")
+    assert summary["tuning"]["skip_reason"] == "inconclusive"
+
+
+def test_a_change_that_never_reached_the_system_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.systems.mock import MockSystem
+
+        class Deaf(MockSystem):
+            def run(self, parameters, iteration, seed, state):
+                return super().run(self._base, iteration, seed, state)
+
+        def pytest_soak_systems():
+            return {"deaf": Deaf}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=deaf")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "| iter_watch | APPLY | iter=1 params=3 |",
+            "| soak_iter | INCONCLUSIVE | override_not_effective: workers asked=4 used=2 |",
+            "*NOT EFFECTIVE*",
+        ]
+    )
+    assert (
+        read_json(chain_folder(pytester) / "ITER_SUMMARY_1.json")["tuning"]["verified"] == "false"
+    )
+
+
+def test_a_silent_system_leaves_changes_unverified(pytester: pytest.Pytester) -> None:
+    mischief = "pass\n        report['parameters'] = None"
+    pytester.makeconftest(SYSTEM.format(iteration=0, mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines(["*unverified*"])
+    summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_1.json")
+    assert summary["tuning"]["verified"] == "unknown"
+
+
+def test_an_inconclusive_iteration_before_the_window_may_be_allowed_by_the_pack(
+    pytester: pytest.Pytester,
+) -> None:
+    from importlib import resources  # noqa: PLC0415
+
+    demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
+    lenient = demo.replace('scenario = "busy"', 'scenario = "busy"\nmax_inconclusive = 1', 1)
+    (pytester.path / "lenient.toml").write_text(lenient, encoding="utf-8")
+    pytester.makeconftest(SYSTEM.format(iteration=2, mischief="report = None"))
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=7", "--auto-tune", "--soak-system=odd")
+    assert pytester.runpytest(*args).ret == pytest.ExitCode.TESTS_FAILED
+    assert pytester.runpytest(*args, "--soak-pack=lenient.toml").ret == 0
+
+
+@pytest.mark.parametrize("mode", [(), ("-n1",)], ids=["one-process", "xdist"])
+def test_reports_of_the_wrong_python_types_do_no_harm(
+    pytester: pytest.Pytester, mode: tuple[str, ...]
+) -> None:
+    mischief = "from decimal import Decimal; report['totals']['extra'] = {Decimal(1): {3}}"
+    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd", *mode)
+    result.assert_outcomes(passed=7)
