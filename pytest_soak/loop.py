@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Decision
@@ -248,11 +249,20 @@ class SoakLoop:
         """
         counted = [entry for entry in self.judged if ran is None or entry.iteration in ran]
         first = self.plan.planned - self.plan.window + 1
-        return judge_chain(
+        verdict = judge_chain(
             counted,
             self.plan.planned,
             range(first, self.plan.planned + 1),
             self.plan.pack.max_inconclusive,
+        )
+        return replace(verdict, unverified=self._unverified())
+
+    def _unverified(self) -> tuple[int, ...]:
+        """Return the iterations whose changes the next report said nothing of."""
+        return tuple(
+            entry.summary.iteration
+            for entry, following in pairwise(self.entries)
+            if entry.applied and following.summary.verified is Verified.UNKNOWN
         )
 
     def finish(self, verdict: ChainVerdict) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import SoakUsageError, unknown
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Pack, Profile
-from pytest_soak.model.parameters import overlay
+from pytest_soak.model.parameters import Corridor, overlay
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
@@ -277,6 +277,10 @@ def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered,
         tuners.append(installed[name])
     for registered in tuners:
         tuner = registered.make(pack, needs=("propose", "requires"))
+        corridor = getattr(tuner, "corridor", Corridor.APPLY)
+        if corridor not in tuple(Corridor):
+            msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
+            raise SoakUsageError(msg)
         for metric in tuner.requires:
             if not pack.knows(metric):
                 line = unknown("metric", metric, f"{registered} requires", pack.metrics)

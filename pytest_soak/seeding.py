@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.metrics import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,20 +79,12 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
     fields = {}
     for name, value in data.items():
         if name not in known:
-            refuse(f"unknown field {name!r}; pack {pack.name} has {', '.join(known)}")
-        if not _is_finite_number(value):
+            told = json.dumps(value)[:60]
+            refuse(f"unknown field {name!r} given as {told}; pack {pack.name} has {', '.join(known)}")
+        if not is_number(value):
             refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a finite number")
         parameter = pack.parameters.get(name)
         final = parameter.quantize(parameter.limits.clamp(value)) if parameter else value
         base = profile.fields[name]
         fields[name] = Seeded(name, base, value, final)
     return Seeding(seed.source, fields)
-
-
-def _is_finite_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer too large for a float
-        return False

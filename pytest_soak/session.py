@@ -191,10 +191,12 @@ class SoakSession:
     def run(self, chain: Chain, number: int, system: System | None) -> IterationResult:
         """Run one iteration of *chain*, or return its result where it was just run."""
         loop = opened(chain)
-        new = loop.latest is None or loop.latest.iteration != number
+        settled = loop.latest is not None and loop.latest.iteration == number
         result = loop.run(number, system)
-        if new:
+        if not settled:
             self._tell(chain, result)
+        elif result.applied:
+            self._lines += markers.again(result)
         return result
 
     def _tell(self, chain: Chain, result: IterationResult) -> None:
@@ -268,6 +270,7 @@ class Soak:
         self._session = session
         self._chain = chain
         self._system = system
+        self._result: IterationResult | None = None
         self.iteration = iteration
 
     @property
@@ -281,10 +284,11 @@ class Soak:
         Fails the test where a strategy raised or returned nonsense; the iteration is recorded all
         the same, and nothing is applied.
         """
-        result = self._session.run(self._chain, self.iteration, self._system)
-        if result.fault:
-            pytest.fail(result.fault, pytrace=False)
-        return result
+        if self._result is None:
+            self._result = self._session.run(self._chain, self.iteration, self._system)
+        if self._result.fault:
+            pytest.fail(self._result.fault, pytrace=False)
+        return self._result
 
 
 def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pytest_soak.guards.conflict import Conflict
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
 from pytest_soak.model.decision import Decision, breach, loosened, request
+from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.verdict import Judgement
@@ -72,10 +74,10 @@ class Strategies:
         self._tuners: list[Named[Tuner]] = [
             Named(tuner.name, str(tuner), tuner.make(pack)) for tuner in plan.tuners
         ]
-        self._watchers: list[Named[Watcher]] = [_core("iter-watcher", IterWatcher())]
-        self._watchers += _installed(registry.all("watchers"), pack, "observe")
+        self._summary = IterWatcher()
+        self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
         self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
-        self._gates += _installed(registry.all("gates"), pack, "judge")
+        self._gates += _installed(registry.all("gates"), pack, "judge", "requires")
         self._conflict = Conflict(pack.parameters)
         self._guards: list[Named[Guard]] = [
             _core("metrics_usable", MetricsUsable()),
@@ -92,17 +94,23 @@ class Strategies:
         return tuple(dict.fromkeys((*gates, *tuners)))
 
     def observe(self, report: Report, history: History) -> dict[str, Value]:
-        """Return the facts of all watchers, later ones laid over earlier ones.
+        """Return the metrics of *report* with the facts of all watchers.
 
         Raises:
-            StrategyFault: A watcher raised, or returned something else than facts.
+            StrategyFault: A watcher raised, returned something else than facts, or a value for a
+                metric, which only the report may give.
         """
-        facts: dict[str, Value] = {}
+        facts = dict(self._summary.observe(report, history))
         for watcher in self._watchers:
             found: object = _call(watcher.owner, watcher.strategy.observe, report, history)
-            if not isinstance(found, Mapping):
-                msg = f"{watcher.owner}: observe() returned {found!r}, not {{name: value}}"
+            fault = _facts_fault(found, self._pack)
+            if fault or not isinstance(found, Mapping):
+                msg = f"{watcher.owner}: observe() {fault}"
                 raise StrategyFault(msg)
+            for name, value in found.items():
+                if not isinstance(name, str) or not _is_value(value):
+                    msg = f"{watcher.owner}: observe() gave {value!r} as the fact {name!r}"
+                    raise StrategyFault(msg)
             facts |= found
         return facts
 
@@ -135,7 +143,7 @@ class Strategies:
             if fault:
                 msg = f"{tuner.owner}: propose() {fault}"
                 raise StrategyFault(msg)
-            corridor = Corridor(getattr(strategy, "corridor", Corridor.APPLY))
+            corridor = _corridor(tuner)
             requests = request(tuner.name, proposal, corridor)
             announce = bool(getattr(strategy, "announce", False))
             answers.append(Proposed(tuner.name, proposal, announce, requests))
@@ -171,11 +179,40 @@ def _core(name: str, strategy: T) -> Named[T]:
     return Named(name, f"pytest-soak, {name!r}", strategy)
 
 
-def _installed(found: Mapping[str, Registered], pack: Pack, method: str) -> list[Named[Any]]:
+def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:
     return [
-        Named(registered.name, str(registered), registered.make(pack, needs=(method,)))
+        Named(registered.name, str(registered), registered.make(pack, needs=needs))
         for registered in found.values()
     ]
+
+
+def _facts_fault(found: object, pack: Pack) -> str:
+    """Return what is wrong with what a watcher returned, or an empty string."""
+    if not isinstance(found, Mapping):
+        return f"returned {found!r}, not {{name: value}}"
+    for name, value in found.items():
+        if not isinstance(name, str) or pack.knows(name):
+            return f"gave a value for {name!r}, a metric that only the report may give"
+        words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (value is None or words or (number and math.isfinite(value))):
+            return f"gave {value!r} for {name!r}; allowed: a finite number, words in a tuple, None"
+    return ""
+
+
+def _corridor(tuner: Named[Tuner]) -> Corridor:
+    declared = getattr(tuner.strategy, "corridor", Corridor.APPLY)
+    try:
+        return Corridor(declared)
+    except ValueError:
+        msg = f"{tuner.owner}: corridor is {declared!r}; allowed: {', '.join(Corridor)}"
+        raise StrategyFault(msg) from None
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(isinstance(word, str) for word in value)
+    return value is None or is_number(value)
 
 
 def _call(owner: str, method: Callable[..., T], *args: object) -> T:

@@ -233,7 +233,9 @@ def test_a_rerun_applies_nothing_twice(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest("--soak-iterations=5", "--auto-tune", "--reruns=1")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*6 passed, 1 rerun*"])
+    result.stdout.fnmatch_lines(
+        ["| iter_watch | APPLY | SKIP | iter=2 already_applied=true |", "*6 passed, 1 rerun*"]
+    )
     assert patches(chain_folder(pytester)) == undisturbed
     assert undisturbed[1] != []
 

@@ -204,23 +204,24 @@ def test_the_first_block_of_run_and_test_is_one_line_that_installs(
     assert first[2] == f"{INSTALL}.venv/bin/pytest {arguments}\n"
 
 
+def all_flags(config: pytest.Config) -> set[str]:
+    group = config._parser.getgroup("soak")
+    return {flag for option in group.options for flag in option.names()}
+
+
 def test_every_option_and_its_ini_twin_is_documented_and_no_other(
     pytestconfig: pytest.Config,
 ) -> None:
-    parser = pytestconfig._parser
-    group = parser.getgroup("soak")
-    flags = {flag for option in group.options for flag in option.names()}
-    inis = {name for name in parser._ininames if name.startswith("soak_")}
+    inis = {setting.ini for setting in options.SETTINGS}
     page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`(--[a-z-]+)", page)) == flags
+    assert set(re.findall(r"`(--[a-z-]+)", page)) == all_flags(pytestconfig)
     assert set(re.findall(r"`(soak_[a-z]+)`", page)) == inis
     rows = re.findall(r"^\| `--soak-([a-z]+) [^|]*\| [^|]*\| `([a-z]+)=` ", page, re.MULTILINE)
     assert {name for _, name in rows} == {s.name for s in options.SETTINGS if s.marker}
 
 
 def test_an_option_that_a_page_mentions_exists(pytestconfig: pytest.Config) -> None:
-    group = pytestconfig._parser.getgroup("soak")
-    flags = {flag for option in group.options for flag in option.names()}
+    flags = all_flags(pytestconfig)
     for page in PAGES:
         if page.name == "known-limits.md":  # lists those that are not there yet
             continue

@@ -1,4 +1,4 @@
-"""A report that is missing, stale, of the wrong type or untrue is INCONCLUSIVE: nothing is tuned."""
+"""A report that is missing, stale, of the wrong type or untrue is INCONCLUSIVE."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ ODD_REPORTS = {
     "metric text": ("report['totals']['error_rate'] = '0'", "error_rate is not a number: '0'"),
     "metric boolean": ("report['totals']['error_rate'] = False", "error_rate is not a number*"),
     "metric NaN": ("report['totals']['error_rate'] = float('nan')", "error_rate is not finite*"),
+    "metric of nothing": ("report['n'] = {'error_rate': 0}", "error_rate rests on no observat*"),
     "metric absurd": ("report['totals']['error_rate'] = 37", "error_rate is 37, above 1*"),
     "parameter text": (
         "report['parameters']['workers'] = 'x'",
@@ -115,7 +116,8 @@ def test_a_silent_system_leaves_changes_unverified(pytester: pytest.Pytester) ->
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
     result.assert_outcomes(passed=7)
-    result.stdout.fnmatch_lines(["*unverified*"])
+    result.stdout.fnmatch_lines(["| kpi_gate | PASS | UNVERIFIED=1,2,3 |", "*unverified*"])
+    assert read_json(chain_folder(pytester) / "KPI_GATE.json")["unverified"] == [1, 2, 3]
     summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_1.json")
     assert summary["tuning"]["verified"] == "unknown"
 

@@ -224,6 +224,16 @@ def test_watchers_gates_and_observers_of_a_stranger_are_used(pytester: pytest.Py
     [
         ("watchers", "observe(self, report, history): return 3", "observe() returned 3"),
         ("watchers", "observe(self, report, history): 1 / 0", "observe() raised ZeroDivisionErr*"),
+        (
+            "watchers",
+            "observe(self, report, history): return {'error_rate': 0.0}",
+            "observe() gave a value for 'error_rate', a metric that only the report may give",
+        ),
+        (
+            "watchers",
+            "observe(self, report, history): return {'slack': float('nan')}",
+            "observe() gave nan for 'slack'; allowed*",
+        ),
         ("gates", "judge(self, metrics, n): return []", "judge() returned [[]]"),
         ("gates", "judge(self, metrics, n): 1 / 0", "judge() raised ZeroDivisionError"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import is_number
 from pytest_soak.model.verdict import Judgement, Kpi, Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class KpiGate:
 
 
 def _judge(kpi: Kpi, value: Value, n: int | None) -> Judgement:
-    if value is None or isinstance(value, tuple):
+    if not is_number(value):
         return Judgement(kpi.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
     for verdict, threshold in ((Verdict.FAIL, kpi.fail), (Verdict.WARN, kpi.warn)):
         if threshold is not None and threshold.broken_by(value):

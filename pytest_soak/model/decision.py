@@ -141,7 +141,7 @@ def breach(change: Change, parameter: Parameter) -> str:
     if change.effective * change.requested < 0:
         return f"{change.parameter} would turn {change.requested:g} into {change.effective:g}"
     tolerance = parameter.precision * 1e-6
-    if abs(change.effective) > abs(change.requested) + tolerance:
+    if not abs(change.effective) <= abs(change.requested) + tolerance:
         return f"{change.parameter} would move {change.effective:g}, asked {change.requested:g}"
     if abs(change.old + change.effective - change.new) > tolerance:
         return f"{change.parameter} would be {change.new:g}, not old + delta"
@@ -156,17 +156,23 @@ def loosened(before: Decision, after: Decision) -> str:
     """
     given = {change.parameter: change for change in before.changes}
     for change in after.changes:
-        was = given.get(change.parameter)
+        was = given.pop(change.parameter, None)
         if was is None:
             return f"added a change of {change.parameter}"
-        for name in ("old", "requested", "tuner", "corridor"):
+        for name in ("old", "requested", "reason", "tuner", "corridor"):
             if getattr(was, name) != getattr(change, name):
                 return f"rewrote {name} of the change of {change.parameter}"
-        if change.effective * was.effective < 0 or abs(change.effective) > abs(was.effective):
+        smaller = abs(change.effective) <= abs(was.effective)  # false also for NaN
+        if change.effective * was.effective < 0 or not smaller:
             return (
                 f"made the delta of {change.parameter} {change.effective:g} "
                 f"out of {was.effective:g}"
             )
-    if after.iteration != before.iteration or after.requests != before.requests:
-        return "rewrote what was asked for"
+    for name in ("iteration", "parameters", "requests"):
+        if getattr(before, name) != getattr(after, name):
+            return f"rewrote what was asked for: {name}"
+    if after.vetoes[: len(before.vetoes)] != before.vetoes:
+        return "took back a veto"
+    if before.skip_reason and not after.skip_reason:
+        return f"took back the skip {before.skip_reason}"
     return ""

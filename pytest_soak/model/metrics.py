@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Value: TypeAlias = float | tuple[str, ...] | None
 """A metric's value: a number, a list of labels, or None where it is undefined."""
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether *value* is a finite number: no bool, no NaN, no integer too large to compute."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer too large for a float
+        return False
 
 
 class Op(StrEnum):
@@ -92,11 +102,14 @@ class Measured:
         )
 
 
-def measure(totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> Measured:
+def measure(
+    totals: Mapping[str, object], n: Mapping[str, int], metrics: Mapping[str, Metric]
+) -> Measured:
     """Check a report's *totals* against the *metrics* that the pack knows.
 
-    A value that is missing, null, non-finite, of the wrong type or outside what makes sense is
-    a problem, and never becomes a number: nothing defaults to a healthy value.
+    A value that is missing, null, non-finite, of the wrong type, outside what makes sense or
+    resting on no observation (``n`` of 0) is a problem, and never becomes a number: nothing
+    defaults to a healthy value.
     """
     values: dict[str, Value] = {}
     problems: dict[str, str] = {}
@@ -104,6 +117,10 @@ def measure(totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> Meas
         raw, found = _find(totals, metric)
         if not found:
             problems[metric.name] = "is missing"
+            continue
+        if raw is not None and n.get(metric.name) == 0:
+            values[metric.name] = None
+            problems[metric.name] = "rests on no observations (n = 0)"
             continue
         if raw is None:
             values[metric.name] = None
@@ -120,7 +137,7 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
         return totals[metric.name], True
     for alias, factor in metric.aliases:
         raw = totals.get(alias)
-        if isinstance(raw, int | float) and not isinstance(raw, bool):
+        if is_number(raw):
             return raw * factor, True
         if alias in totals:
             return raw, True
@@ -130,7 +147,7 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return f"is not a number: {raw!r}"
-    if not math.isfinite(raw):
+    if not is_number(raw):
         return f"is not finite: {raw!r}"
     if metric.least is not None and raw < metric.least:
         return f"is {raw!r}, below {metric.least:g}, the least that makes sense"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 DUST = Decimal("1e-6")
 """Share of a parameter's precision below which a difference is floating-point dust."""
+
+ANY_FLOAT = Context(prec=700)
+"""Digits enough for every float on every grid, so that no request is too large to be clamped."""
 
 
 class Corridor(StrEnum):
@@ -121,7 +124,7 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
     """
     before = Decimal(str(old))
     dust = Decimal(str(parameter.precision)) * DUST
-    requested = Decimal(str(delta)).quantize(dust, rounding=ROUND_HALF_EVEN)
+    requested = Decimal(str(delta)).quantize(dust, ROUND_HALF_EVEN, ANY_FLOAT)
     lowest = min(Decimal(str(bounds.lo)), before)
     highest = max(Decimal(str(bounds.hi)), before)
     target = before + requested

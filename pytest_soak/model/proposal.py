@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+
+from pytest_soak.model.metrics import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,19 @@ def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:
     given: object = proposal.deltas  # a stranger's code need not be typed
     if not isinstance(given, Mapping):
         return f"gave {given!r} as its deltas, not {{parameter: increment}}"
+    narrower: object = proposal.reason_of
+    if not isinstance(narrower, Mapping):
+        return f"gave {narrower!r} as its reason_of, not {{parameter: reason}}"
     faults = [_delta_fault(name, delta, known) for name, delta in given.items()]
-    faults += [_words_fault(words) for words in (proposal.reasons, proposal.withheld)]
+    words = (proposal.reasons, proposal.withheld, tuple(narrower.values()))
+    faults += [_words_fault(each) for each in words]
     return next(filter(None, faults), "")
 
 
 def _delta_fault(name: object, delta: object, known: Mapping[str, object]) -> str:
     if name not in known:
         return f"wants to change {name!r}; tunable are {', '.join(known)}"
-    number = isinstance(delta, int | float) and not isinstance(delta, bool)
-    if not number or not math.isfinite(float(str(delta))):
+    if not is_number(delta):
         return f"gave {delta!r} as the delta of {name}, not a finite number"
     return ""
 

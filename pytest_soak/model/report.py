@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import Measured, Metric, measure
+from pytest_soak.model.metrics import Measured, Metric, is_number, measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,13 +55,9 @@ def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> R
     if problem:
         return unusable(problem)
     counts = raw.get("n")
-    n = counts if isinstance(counts, dict) else {}
-    return Report(
-        measure(totals, metrics),
-        {key: value for key, value in n.items() if isinstance(value, int)},
-        parameters,
-        raw=raw,
-    )
+    told = counts if isinstance(counts, dict) else {}
+    n = {key: value for key, value in told.items() if isinstance(value, int)}
+    return Report(measure(totals, n, metrics), n, parameters, raw=raw)
 
 
 def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
@@ -70,8 +66,7 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
     if not isinstance(raw, dict):
         return None, f"the report's parameters are not an object: {raw!r}"
     for name, value in raw.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
+        if not is_number(value):
             return None, f"the report's parameter {name} is not a number: {value!r}"
     return dict(raw), ""
 

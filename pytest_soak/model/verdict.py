@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -87,12 +87,21 @@ class IterationVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """The gate's word for a whole chain, and the phrases that explain it."""
+    """The gate's word for a whole chain.
+
+    Args:
+        verdict: PASS, WARN, INCONCLUSIVE or FAIL.
+        window: The iterations it was taken on.
+        reasons: The KPIs behind it.
+        problems: What else is behind it, in phrases.
+        unverified: The iterations whose changes nobody can tell to have reached the system.
+    """
 
     verdict: Verdict
     window: tuple[int, ...]
     reasons: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    unverified: tuple[int, ...] = ()
 
 
 def judge_chain(
@@ -127,10 +136,6 @@ def judge_chain(
         verdicts.append(entry.verdict)
         problems += [f"iteration {number}: {problem}" for problem in entry.problems]
     verdict = worst(verdicts)
-    for number in window:
-        for judgement in ran[number].judgements if number in ran else ():
-            if judgement.verdict is verdict and verdict is not Verdict.PASS:
-                reasons[judgement.metric] = None
     unclear = [
         number
         for number in range(1, planned + 1)
@@ -142,6 +147,10 @@ def judge_chain(
         for number in unclear:
             told = ran[number].problems if number in ran else ("did not run",)
             problems.append(f"iteration {number}: {'; '.join(told) or 'inconclusive'}")
+    for number in window:
+        for judgement in ran[number].judgements if number in ran else ():
+            if judgement.verdict is verdict and verdict is not Verdict.PASS:
+                reasons[judgement.metric] = None
     return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))
 
 
@@ -151,4 +160,5 @@ def partial_verdict(verdict: ChainVerdict) -> ChainVerdict:
     It is INCONCLUSIVE whatever they came to: nobody saw the chain.
     """
     problem = "partial chain: only single iterations of it were asked for by node id"
-    return ChainVerdict(Verdict.INCONCLUSIVE, verdict.window, (), (problem, *verdict.problems))
+    problems = (problem, *verdict.problems)
+    return replace(verdict, verdict=Verdict.INCONCLUSIVE, reasons=(), problems=problems)

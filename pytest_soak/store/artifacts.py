@@ -157,6 +157,7 @@ def kpi_gate(
         "verdict": verdict.verdict.name,
         "reasons": list(verdict.reasons),
         "problems": list(verdict.problems),
+        "unverified": list(verdict.unverified),
         "window": list(verdict.window),
         "thresholds": plan.describe()["kpis"],
         "kpis": values,

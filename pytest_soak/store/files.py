@@ -30,14 +30,20 @@ def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
 def line(value: object) -> str:
     """Return *value* as one line of JSON with sorted keys."""
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
-        return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot say
+        return json.dumps(json.loads(text), sort_keys=True)
+    return text
 
 
 def document(value: Mapping[str, object]) -> str:
     """Return *value* as JSON with sorted keys, one line for each of its entries."""
-    body = ",\n".join(f" {line(key)}: {line(value[key])}" for key in sorted(value))
+    entries = {str(key): entry for key, entry in value.items()}
+    body = ",\n".join(f" {line(key)}: {line(entries[key])}" for key in sorted(entries))
     return f"{{\n{body}\n}}\n" if body else "{}\n"
 
 

@@ -79,7 +79,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         return []
     records: list[dict[str, Any]] = []
     previous = START
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_bytes().splitlines(), 1):
         try:
             record = json.loads(text)
         except ValueError as error:
@@ -89,7 +89,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             msg = f"{path}, line {number}: does not follow the line before it"
             raise JournalError(msg)
         records.append(record)
-        previous = _digest(text)
+        previous = hashlib.sha256(text).hexdigest()
     return records
 
 

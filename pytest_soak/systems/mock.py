@@ -64,7 +64,8 @@ class MockSystem:
             if metric.most is not None:
                 value = min(value, metric.most)
             totals[name] = round(value, 6)
-            counts[name] = answer.n
+            if answer.n:
+                counts[name] = answer.n
         report: dict[str, object] = {
             "iteration": iteration,
             "parameters": dict(parameters),

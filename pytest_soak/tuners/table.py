@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_soak.model.pack import Condition, Pack, Rule, Table
     from pytest_soak.model.parameters import Corridor
 
+WIDE = 1e300
+"""A bound that stops nothing."""
+
 
 class TableTuner:
     """Proposes what the fired rules of one table ask for, within the table's own guardrails."""
@@ -88,18 +91,17 @@ class TableTuner:
     def _stepped(self, rule: Rule, name: str, old: float) -> float:
         """Return where *rule* alone would take *name* from *old*; its own stops included."""
         parameter = self._pack.parameters[name]
-        wide = float("1e300")
-        stops = Bounds(rule.not_below.get(name, -wide), rule.not_above.get(name, wide))
+        stops = Bounds(rule.not_below.get(name, -WIDE), rule.not_above.get(name, WIDE))
         new = step(parameter, stops, old, rule.step.get(name, 0)).new
         return max(new, rule.at_least.get(name, new))
 
     def _capped(self, name: str, new: float, old: float) -> tuple[float, bool]:
+        """Return the step from *old* to *new*, cut at the table's cap, and whether it was cut."""
         parameter = self._pack.parameters[name]
-        cap = self._table.step_cap.get(name)
-        bounds = Bounds(old - cap, old + cap) if cap is not None else Bounds(new, new)
-        reached = bounds.clamp(new)
-        wide = Bounds(min(old, reached), max(old, reached))
-        return step(parameter, wide, old, reached - old).delta, reached != new
+        wanted = step(parameter, Bounds(-WIDE, WIDE), old, new - old).delta
+        cap = self._table.step_cap.get(name, WIDE)
+        delta = Bounds(-cap, cap).clamp(wanted)
+        return delta, delta != wanted
 
 
 def _fires(rule: Rule, history: History) -> bool:

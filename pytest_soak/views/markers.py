@@ -80,10 +80,19 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
     lines = []
     if plan.mode is Mode.APPLY:
         lines.append("| iter_watch | SUMMARY | steady apply complete |")
-    reasons = f" REASONS={','.join(verdict.reasons)}" if verdict.reasons else ""
-    bar = f"{reasons} |" if reasons else ""
-    lines.append(f"| kpi_gate | {verdict.verdict.name} |{bar}")
+    words = []
+    if verdict.reasons:
+        words.append(f"REASONS={','.join(verdict.reasons)}")
+    if verdict.unverified:
+        words.append(f"UNVERIFIED={','.join(map(str, verdict.unverified))}")
+    details = f" {' '.join(words)} |" if words else ""
+    lines.append(f"| kpi_gate | {verdict.verdict.name} |{details}")
     return lines
+
+
+def again(result: IterationResult) -> list[str]:
+    """Return the line of an item that ran again after its iteration was settled."""
+    return [f"| iter_watch | APPLY | SKIP | iter={result.iteration} already_applied=true |"]
 
 
 def _adjust(name: str, old: float, new: float, reason: str) -> str:
