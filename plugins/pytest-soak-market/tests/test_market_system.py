@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import fields
 from functools import cache
 from statistics import fmean, stdev
@@ -10,8 +11,12 @@ from typing import Any, cast
 
 import pytest
 from pytest_soak_market.market import MarketSettings, MarketSystem
-from pytest_soak_market.market.scenarios import SCENARIOS
+from pytest_soak_market.plugin import PACK
 
+SCENARIOS = {
+    name: systems["market"]
+    for name, systems in tomllib.loads(PACK.read_text(encoding="utf-8"))["scenarios"].items()
+}
 S1 = {
     "min_interval_ms": 60.0,
     "replace_rate_per_min": 300.0,

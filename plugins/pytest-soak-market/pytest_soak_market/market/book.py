@@ -51,10 +51,6 @@ class OrderBook:
         # Sorted `side * price`: the best price of either side is the last entry.
         self._ranks: dict[int, list[int]] = {BUY: [], SELL: []}
 
-    def __contains__(self, order_id: int) -> bool:
-        """Tell whether the order rests in the book."""
-        return order_id in self._orders
-
     def add(self, order: Order) -> list[Trade]:
         """Trade an order as far as its price reaches and rest what is left of it.
 

@@ -17,6 +17,8 @@ from .messages import Message, Request, RequestKind, Topic
 from .units import BPS, CELL, to_lots
 
 if TYPE_CHECKING:
+    from random import Random
+
     from .parameters import MakerParameters
     from .settings import MarketSettings
 
@@ -31,7 +33,6 @@ _BURST_S = 1.0  # the time for which the replace rate saves up
 _VIP_MEMORY_S = 1.0  # time constant of the VIP flow
 _VIP_WEIGHT = 0.5  # weight of one VIP print in it
 _SLIPPAGE_WEIGHT = 0.02  # weight of the newest fill in the recent slippage
-_GOLDEN = 0.618033988749895  # its multiples, modulo 1, fill the unit interval evenly
 
 
 class MarketMaker:
@@ -44,9 +45,14 @@ class MarketMaker:
     """
 
     def __init__(
-        self, settings: MarketSettings, parameters: MakerParameters, memory: Memory | None
+        self,
+        settings: MarketSettings,
+        parameters: MakerParameters,
+        rng: Random,
+        memory: Memory | None,
     ) -> None:
-        """Start with an empty memory, or go on from one."""
+        """Start with an empty memory, or go on from one; ``rng`` varies the sizes of orders."""
+        self._rng = rng
         self._settings = settings
         self._parameters = parameters
         self._interval_s = parameters.min_interval_ms / 1e3
@@ -202,7 +208,7 @@ class MarketMaker:
         price = round(target)
         self.memory.quotes[side][order_id] = Quote(side, price, self.memory.busy_until_s)
         self._sides[order_id] = side
-        varied = 1 - self._settings.size_variation * (order_id * _GOLDEN % 1)
+        varied = 1 - self._settings.size_variation * self._rng.random()
         lots = to_lots(self._size * varied, self.memory.mid)
         self._send(kind, order_id, side=side, price=price, quantity=lots, replaced=replaced)
 

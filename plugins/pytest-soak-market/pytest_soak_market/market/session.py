@@ -58,7 +58,7 @@ class Session:
         self._requests: deque[Request] = deque()
         self._acknowledged: dict[int, float] = {}
         memory = None if state is None else Memory.load(state["maker"])
-        self.maker = MarketMaker(settings, parameters, memory)
+        self.maker = MarketMaker(settings, parameters, rng, memory)
         self.now_s = 0.0 if state is None else state["now_s"]
         self.cash = settings.capital if state is None else state["cash"]
         self.lots = 0 if state is None else state["lots"]
