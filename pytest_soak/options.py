@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -105,6 +106,7 @@ class SoakRequest:
         options: ``{setting: given on the command line}``.
         inis: ``{setting: given in the ini file}``.
         seeds: Overrides found in option and file, first wins.
+        packs: ``{pack: what pyproject.toml changes in it}``.
     """
 
     iterations: int
@@ -114,6 +116,7 @@ class SoakRequest:
     options: Mapping[str, Given] = field(default_factory=dict)
     inis: Mapping[str, Given] = field(default_factory=dict)
     seeds: Sequence[SeedText] = ()
+    packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -168,7 +171,14 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     inis = _given_inis(config)
     folder = _folder(config, options, inis)
     return SoakRequest(
-        iterations, mode, new_run_id(), folder, options, inis, _seed_texts(config, folder)
+        iterations,
+        mode,
+        new_run_id(),
+        folder,
+        options,
+        inis,
+        _seed_texts(config, folder),
+        _pack_overlays(config.rootpath / "pyproject.toml"),
     )
 
 
@@ -273,10 +283,31 @@ def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:
     return tuple(found)
 
 
+def _pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
+    """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
+    if not pyproject.exists():
+        return {}
+    try:
+        table = tomllib.loads(_text(pyproject, str(pyproject))).get("tool", {})
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{pyproject}: cannot be read: {error}"
+        raise SoakUsageError(msg) from None
+    own = table.get("pytest-soak", {})
+    packs = own.get("packs", {})
+    for key, value in (*((k, v) for k, v in own.items() if k != "packs"), *packs.items()):
+        if key not in packs or not isinstance(value, dict):
+            msg = (
+                f"{pyproject}: [tool.pytest-soak] has {key} = {value!r}; "
+                "allowed: tables [tool.pytest-soak.packs.NAME]"
+            )
+            raise SoakUsageError(msg)
+    return dict(packs)
+
+
 def _text(path: Path, label: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        msg = f"overrides {label}: cannot be read: {reason}; allowed: a file, or a JSON object"
+        msg = f"{label}: cannot be read: {reason}"
         raise SoakUsageError(msg) from None

@@ -158,7 +158,7 @@ def plan_chain(
         SoakUsageError: Something that was given is not known or not allowed.
     """
     chosen = Chosen(request.options, marker, request.inis)
-    pack = _pack(chosen, registry)
+    pack = _pack(chosen, registry, request.packs)
     pack = replace(pack, kpis=_kpis(pack, chosen))
     profile = _profile(pack, chosen, environ)
     scenario = chosen.get("scenario", Given(pack.scenario, f"pack {pack.name}"))
@@ -192,12 +192,12 @@ def plan_chain(
     )
 
 
-def _pack(chosen: Chosen, registry: Registry) -> Pack:
+def _pack(chosen: Chosen, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]) -> Pack:
     given = chosen.get("pack", Given(DEFAULT_PACK, "the default pack"))
     if given.value.endswith(".toml"):
-        return load_pack(Path(given.value))
+        return load_pack(Path(given.value), overlays)
     registered = registry.find("packs", given.value, given.source)
-    return load_pack(registered.make(needs=("read_text",)))
+    return load_pack(registered.make(needs=("read_text",)), overlays)
 
 
 def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:

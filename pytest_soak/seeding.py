@@ -80,7 +80,9 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
     for name, value in data.items():
         if name not in known:
             told = json.dumps(value)[:60]
-            refuse(f"unknown field {name!r} given as {told}; pack {pack.name} has {', '.join(known)}")
+            refuse(
+                f"unknown field {name!r} given as {told}; pack {pack.name} has {', '.join(known)}"
+            )
         if not is_number(value):
             refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a finite number")
         parameter = pack.parameters.get(name)

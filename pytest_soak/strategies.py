@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -107,10 +106,6 @@ class Strategies:
             if fault or not isinstance(found, Mapping):
                 msg = f"{watcher.owner}: observe() {fault}"
                 raise StrategyFault(msg)
-            for name, value in found.items():
-                if not isinstance(name, str) or not _is_value(value):
-                    msg = f"{watcher.owner}: observe() gave {value!r} as the fact {name!r}"
-                    raise StrategyFault(msg)
             facts |= found
         return facts
 
@@ -194,8 +189,7 @@ def _facts_fault(found: object, pack: Pack) -> str:
         if not isinstance(name, str) or pack.knows(name):
             return f"gave a value for {name!r}, a metric that only the report may give"
         words = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (value is None or words or (number and math.isfinite(value))):
+        if not (value is None or words or is_number(value)):
             return f"gave {value!r} for {name!r}; allowed: a finite number, words in a tuple, None"
     return ""
 
@@ -207,12 +201,6 @@ def _corridor(tuner: Named[Tuner]) -> Corridor:
     except ValueError:
         msg = f"{tuner.owner}: corridor is {declared!r}; allowed: {', '.join(Corridor)}"
         raise StrategyFault(msg) from None
-
-
-def _is_value(value: object) -> bool:
-    if isinstance(value, tuple):
-        return all(isinstance(word, str) for word in value)
-    return value is None or is_number(value)
 
 
 def _call(owner: str, method: Callable[..., T], *args: object) -> T:

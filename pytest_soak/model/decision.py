@@ -168,6 +168,11 @@ def loosened(before: Decision, after: Decision) -> str:
                 f"made the delta of {change.parameter} {change.effective:g} "
                 f"out of {was.effective:g}"
             )
+    return _rewritten(before, after)
+
+
+def _rewritten(before: Decision, after: Decision) -> str:
+    """Return what of the story so far a guard told otherwise, or an empty string."""
     for name in ("iteration", "parameters", "requests"):
         if getattr(before, name) != getattr(after, name):
             return f"rewrote what was asked for: {name}"
@@ -175,4 +180,6 @@ def loosened(before: Decision, after: Decision) -> str:
         return "took back a veto"
     if before.skip_reason and not after.skip_reason:
         return f"took back the skip {before.skip_reason}"
+    if after.skip_reason and after.moves:
+        return f"skipped for {after.skip_reason}, but left changes"
     return ""

@@ -151,4 +151,14 @@ class Pack:
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
-        return metric.partition(".")[0] in self.metrics
+        return bool(self.kind(metric))
+
+    def kind(self, metric: str) -> str:
+        """Return what *metric* is: ``number`` (a share is one), ``shares``, ``labels``, or ''."""
+        name, dot, _ = metric.partition(".")
+        if name not in self.metrics:
+            return ""
+        kind = self.metrics[name].kind
+        if dot:
+            return "number" if kind == "shares" else ""
+        return kind

@@ -15,7 +15,9 @@ Operation: TypeAlias = dict[str, Any]
 
 def diff(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Operation, ...]:
     """Return the patch that turns *before* into *after*, in the order of the paths."""
-    operations = jsonpatch.make_patch(dict(sorted(before.items())), dict(sorted(after.items()))).patch
+    operations = jsonpatch.make_patch(
+        dict(sorted(before.items())), dict(sorted(after.items()))
+    ).patch
     return tuple(sorted(operations, key=lambda operation: str(operation["path"])))
 
 

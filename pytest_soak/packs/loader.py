@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,10 @@ from pytest_soak.model.pack import (
 )
 from pytest_soak.model.parameters import Bounds, Corridor, Parameter
 from pytest_soak.model.verdict import Kpi, Threshold
+from pytest_soak.packs.overlay import TABLE, lay_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -36,8 +39,14 @@ def _validator() -> Any:  # noqa: ANN401 - jsonschema's validators share no publ
     return jsonschema.Draft202012Validator(json.loads(text))
 
 
-def load_pack(path: Path | Traversable) -> Pack:
+def load_pack(
+    path: Path | Traversable, overlays: Mapping[str, Mapping[str, Any]] | None = None
+) -> Pack:
     """Read and check the pack at *path*.
+
+    Args:
+        path: A TOML file.
+        overlays: ``{pack: what pyproject.toml changes in it}``.
 
     Raises:
         SoakUsageError: It cannot be read, or says something that is not allowed; the line names
@@ -49,6 +58,12 @@ def load_pack(path: Path | Traversable) -> Pack:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"pack {source}: cannot be read: {error}"
         raise SoakUsageError(msg) from None
+    head = data.get("pack")
+    name = head.get("name") if isinstance(head, dict) else None
+    overlay = (overlays or {}).get(name) if isinstance(name, str) else None
+    if overlay:
+        data = lay_over(data, overlay)
+        source = f"{source} with [{TABLE}.{name}]"
     return build_pack(data, source)
 
 
@@ -62,6 +77,12 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
     if found is not None:
         where = ".".join(str(part) for part in found.absolute_path) or "the top level"
         msg = f"pack {source}: {where}: {found.message}"
+        if found.validator == "additionalProperties":
+            msg += f"; allowed: {_list(found.schema['properties'])}"
+        raise SoakUsageError(msg)
+    odd = next(_not_finite(data), "")
+    if odd:
+        msg = f"pack {source}: {odd}; allowed: a finite number"
         raise SoakUsageError(msg)
     head = data["pack"]
     pack = Pack(
@@ -91,6 +112,19 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
     return pack
 
 
+def _not_finite(data: object, where: str = "") -> Iterator[str]:
+    """Yield the numbers that TOML can write and nobody can use: inf and nan."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield f"{where} is {data}"
+    entries: Iterable[tuple[object, object]] = ()
+    if isinstance(data, Mapping):
+        entries = data.items()
+    elif isinstance(data, list):
+        entries = enumerate(data)
+    for key, entry in entries:
+        yield from _not_finite(entry, f"{where}.{key}" if where else str(key))
+
+
 def parse_threshold(text: str) -> Threshold:
     """Read a limit such as ``< 2.5``, already matched by the schema's pattern."""
     op = text[:2] if text[1] == "=" else text[:1]
@@ -115,7 +149,9 @@ def _kpi(name: str, raw: Mapping[str, str]) -> Kpi:
 def _tables(settings: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
     rules: dict[str, list[Rule]] = {name: [] for name in settings}
     for row in rows:
-        rules.setdefault(row["tuner"], []).append(_rule(row))
+        owners = row["tuner"]
+        for owner in [owners] if isinstance(owners, str) else owners:
+            rules.setdefault(owner, []).append(_rule(row))
     return {name: _table(name, settings.get(name, {}), rows) for name, rows in rules.items()}
 
 
@@ -159,6 +195,7 @@ def _faults(pack: Pack) -> Iterator[str]:
     for where, metric in _metrics_named(pack):
         if not pack.knows(metric):
             yield f"{where}: unknown metric {metric!r}; there are {_list(pack.metrics)}"
+    yield from _kind_faults(pack)
     for where, field in _fields(pack):
         if field not in pack.parameters:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
@@ -185,6 +222,25 @@ def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
     for table in pack.tables.values():
         for rule in table.rules:
             yield from ((f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any))
+
+
+def _kind_faults(pack: Pack) -> Iterable[str]:
+    """Yield the comparisons that can never hold: a word with a number, or with a set of shares."""
+    for kpi in pack.kpis:
+        kind = pack.kind(kpi.metric)
+        if kind != "number":
+            yield f"kpis.{kpi.metric}: {kpi.metric} is of kind {kind}; allowed: a number"
+    for rule in (rule for table in pack.tables.values() for rule in table.rules):
+        for condition in (*rule.all, *rule.any):
+            kind = pack.kind(condition.metric)
+            given = f"rule {rule.id}: {condition.metric} {condition.op} {condition.value!r}"
+            word = condition.op is Op.HAS and isinstance(condition.value, str)
+            if kind == "labels" and not word:
+                yield f"{given}: a metric of kind labels; allowed: has and a word"
+            elif kind == "shares":
+                yield f"{given}: a metric of kind shares; allowed: {condition.metric}.REASON"
+            elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
+                yield f"{given}: a number; allowed: >, >=, <, <= and a number"
 
 
 def profile_faults(pack: Pack, profile: Profile) -> Iterator[str]:

@@ -46,6 +46,7 @@ class ChainStore:
         (self.folder / "backups").mkdir(exist_ok=True)
         self.journal = Journal(self.folder / "journal.jsonl", run_id)
         self.overrides: dict[str, float] = {}
+        self._recorded: set[int] = set()
         self._point_latest(soak_dir, slug)
 
     @property
@@ -61,8 +62,11 @@ class ChainStore:
     def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
         """Begin the run with the *seeded* overrides, or take up what the journal says."""
         if self.journal.records:
-            self.overrides = dict(seeded)
+            self.overrides = dict(self.journal.records[0]["overrides"])
             for record in self.iterations:
+                self._recorded.add(record["iteration"])
+                if record["patch"]:
+                    self._back_up(record["iteration"])
                 self.overrides = apply(self.overrides, record["patch"])
         else:
             self.overrides = dict(seeded)
@@ -91,8 +95,11 @@ class ChainStore:
             after: The overrides to come; equal to the present ones where nothing is applied.
 
         Returns:
-            The patch from the overrides before to those after.
+            The patch from the overrides before to those after; empty for an iteration that was
+            already recorded, which changes nothing.
         """
+        if iteration in self._recorded:
+            return ()
         before = self.overrides
         patch = diff(before, after)
         record = {
@@ -103,12 +110,16 @@ class ChainStore:
             "state_after": state_hash(after),
         }
         self.journal.append("iteration", iteration, record)
+        self._recorded.add(iteration)
         if patch:
-            name = f"runtime_overrides_backup_{iteration}.json"
-            write_json(self.folder / "backups" / name, before)
+            self._back_up(iteration)
             write_json(self.overrides_path, after)
             self.overrides = dict(after)
         return patch
+
+    def _back_up(self, iteration: int) -> None:
+        name = f"runtime_overrides_backup_{iteration}.json"
+        write_json(self.folder / "backups" / name, self.overrides)
 
     def readback(self) -> dict[str, float]:
         """Return the overrides as the file says them, for whoever doubts."""

@@ -1,0 +1,50 @@
+"""Single numbers of a pack, changed from pyproject.toml: laid over before the pack is checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SoakUsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TABLE = "tool.pytest-soak.packs"
+
+
+def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *base* with *overlay* laid over it.
+
+    Tables are merged key by key, anything else is replaced; a ``[[rule]]`` is merged with the one
+    of the same tuner and id, or added.
+
+    Raises:
+        SoakUsageError: A rule to be changed does not say which one it is.
+    """
+    merged = _merge(base, {key: value for key, value in overlay.items() if key != "rule"})
+    if "rule" in overlay:
+        merged["rule"] = _rules(base.get("rule", []), overlay["rule"])
+    return merged
+
+
+def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overlay.items():
+        there = merged.get(key)
+        both = isinstance(there, dict) and isinstance(value, dict)
+        merged[key] = _merge(there, value) if both and there is not None else value
+    return merged
+
+
+def _rules(base: list[dict[str, Any]], changed: object) -> list[dict[str, Any]]:
+    rows = [dict(row) for row in base]
+    for change in changed if isinstance(changed, list) else [changed]:
+        if not isinstance(change, dict) or not {"tuner", "id"} <= change.keys():
+            msg = f"{TABLE}: rule {change!r}: say which one by tuner and id"
+            raise SoakUsageError(msg)
+        same = [row for row in rows if (row["tuner"], row["id"]) == (change["tuner"], change["id"])]
+        if same:
+            same[0].update(_merge(same[0], change))
+        else:
+            rows.append(change)
+    return rows
