@@ -34,9 +34,10 @@ INSTALL = (
 SHELL_LINES = {
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
     f"{INSTALL}.venv/bin/pytest -n 2",
+    ".venv/bin/python tests/soak/market_seeds.py",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }
-"""The only shell lines that are not run here: they install from the network."""
+"""The only shell lines that are not run here: they install from the network, or take a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,8 @@ class Reader:
             self._follow(commands(block.text))
         elif block.kind == "sh":
             assert block.text.strip() in SHELL_LINES
+            for path in re.findall(r" ((?:tests|plugins)/[\w./-]+)", block.text):
+                assert (ROOT / path).exists(), path
         else:
             pytest.fail(f"no rule covers this block: ```{block.kind}\n{block.text}```")
 
@@ -165,6 +168,25 @@ def test_every_example_of_a_page_does_what_the_page_says(page: Path, reader: Rea
     for block in blocks(page):
         if not is_the_main_job(block):
             reader.read(block)
+
+
+@pytest.mark.parametrize(
+    ("block", "why"),
+    [
+        (Block("text", "", "hello\n"), "no rule covers"),
+        (Block("python", "", "1 / 0\n"), "no rule covers"),
+        (Block("sh", "", "make all\n"), "make all"),
+        (Block("console", "", "$ rm x\n"), "no rule runs"),
+        (Block("console", "", "$ pytest\n$ echo $?\n0\n"), "ended with 5, not 0"),
+        (Block("console", "", "$ pytest\n...\nall well\n$ echo $?\n5\n"), "should show"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.kind,
+)
+def test_a_block_that_no_rule_covers_or_that_lies_is_an_error(
+    block: Block, why: str, reader: Reader
+) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=why):
+        reader.read(block)
 
 
 def is_the_main_job(block: Block) -> bool:
