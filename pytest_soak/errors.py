@@ -15,6 +15,11 @@ class SoakUsageError(Exception):
     """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
 
 
+def why_unreadable(error: Exception) -> str:
+    """Return why a file could not be read, without its name."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: str = "") -> str:
     """Return the line for a *given* name that nobody has.
 
@@ -26,5 +31,5 @@ def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: st
         hint: What else the user may want to know.
     """
     names = ", ".join(sorted(allowed)) or "none"
-    line = f"{source}: unknown {kind} {given!r}; installed: {names}"
+    line = f"{source}: unknown {kind} {given!r}; {'installed' if hint else 'there are'}: {names}"
     return f"{line} ({hint})" if hint else line

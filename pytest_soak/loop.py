@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.model.decision import Decision
 from pytest_soak.model.history import Entry, History, Summary, Verified
 from pytest_soak.model.metrics import Measured
-from pytest_soak.model.report import Report, compare, read_report
+from pytest_soak.model.report import Report, contradictions, read_report
 from pytest_soak.model.verdict import (
     ChainVerdict,
     IterationVerdict,
     Judgement,
     Verdict,
     judge_chain,
+    not_passed,
     worst,
 )
 from pytest_soak.options import Mode
 from pytest_soak.store import artifacts
+from pytest_soak.store.files import line
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -125,6 +128,9 @@ class SoakLoop:
         raw, state = runs.run(
             dict(parameters), iteration, self.plan.iteration_seed(iteration), self._state
         )
+        if state is not None and json.loads(line(state)) != state:
+            msg = f"system {self.plan.system_name}: run() returned a state that is no plain JSON"
+            raise StrategyFault(msg)
         report = read_report(raw, iteration, self.plan.pack.metrics)
         return self._record(iteration, parameters, report, state)
 
@@ -164,12 +170,13 @@ class SoakLoop:
         problems = [report.problem] if report.problem else []
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
-        verified = Verified.UNKNOWN
+        wrong = contradictions(parameters, report.parameters)
         if not report.problem:
-            wrong = compare(parameters, report.parameters)
-            if wrong is not None:
-                verified = Verified.FALSE if wrong else Verified.TRUE
-            problems += [f"override_not_effective: {phrase}" for phrase in wrong or ()]
+            problems += [
+                f"override_not_effective: {name} asked={parameters[name]:g} used={used:g}"
+                for name, used in wrong.items()
+                if used is not None
+            ]
             try:
                 facts = self.strategies.observe(report, History(self.entries))
             except StrategyFault as caught:
@@ -193,7 +200,7 @@ class SoakLoop:
             report.n,
             verdict,
             tuple(problems),
-            verified,
+            {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
             self.plan.in_window(iteration),
         )
         return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
@@ -245,9 +252,13 @@ class SoakLoop:
         """Judge the chain.
 
         Args:
-            ran: The iterations whose tests passed; the others count as not run. All, unless given.
+            ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
+                unless given.
         """
-        counted = [entry for entry in self.judged if ran is None or entry.iteration in ran]
+        counted = [
+            entry if ran is None or entry.iteration in ran else not_passed(entry)
+            for entry in self.judged
+        ]
         first = self.plan.planned - self.plan.window + 1
         verdict = judge_chain(
             counted,
@@ -262,7 +273,7 @@ class SoakLoop:
         return tuple(
             entry.summary.iteration
             for entry, following in pairwise(self.entries)
-            if entry.applied and following.summary.verified is Verified.UNKNOWN
+            if entry.applied and seen_after(entry, following) is Verified.UNKNOWN
         )
 
     def finish(self, verdict: ChainVerdict) -> None:
@@ -301,7 +312,7 @@ class SoakLoop:
         if isinstance(report.raw, dict):
             self.store.write(f"EDGE_REPORT_{number}.json", report.raw)
         if number > 1:
-            self._write_summary(number - 1, self.entries[-1].summary.verified)
+            self._write_summary(number - 1, seen_after(self.entries[-2], self.entries[-1]))
         self._write_summary(number, None)
 
     def _write_summary(self, number: int, verified: Verified | None) -> None:
@@ -335,3 +346,9 @@ class SoakLoop:
             self._write_iteration(report)
         if self.done:
             self._state = self.store.load_state(self.done)
+
+
+def seen_after(entry: Entry, following: Entry) -> Verified:
+    """Return whether the changes made after *entry* were seen in the iteration *following* it."""
+    moves = entry.decision.moves if entry.decision else ()
+    return following.summary.saw(change.parameter for change in moves)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -192,8 +192,13 @@ def _given_options(config: pytest.Config) -> dict[str, Given]:
     for setting in SETTINGS:
         value = config.getoption(f"soak_{setting.name}")
         if value is not None:
-            found[setting.name] = Given(value, setting.flag)
+            found[setting.name] = Given(_placed(value, config.invocation_params.dir), setting.flag)
     return found
+
+
+def _placed(value: object, folder: Path) -> object:
+    """Return *value*; the name of a TOML file as a path below *folder*, where it was given."""
+    return str(folder / value) if isinstance(value, str) and value.endswith(".toml") else value
 
 
 def _given_inis(config: pytest.Config) -> dict[str, Given]:
@@ -204,12 +209,15 @@ def _given_inis(config: pytest.Config) -> dict[str, Given]:
         if value in ("", []):
             continue
         source = f"{setting.ini} in {where}"
-        found[setting.name] = Given(_as_int(value, source) if setting.number else value, source)
+        value = _as_int(value, source) if setting.number else _placed(value, config.rootpath)
+        found[setting.name] = Given(value, source)
     return found
 
 
-def read_marker(kwargs: Mapping[str, object], args: Sequence[object]) -> dict[str, Given]:
-    """Return the settings on a ``soak`` marker.
+def read_marker(
+    kwargs: Mapping[str, object], args: Sequence[object], root: Path
+) -> dict[str, Given]:
+    """Return the settings on a ``soak`` marker; files are named from *root*.
 
     Raises:
         SoakUsageError: An argument that is no setting, or of the wrong type.
@@ -236,7 +244,7 @@ def read_marker(kwargs: Mapping[str, object], args: Sequence[object]) -> dict[st
         elif not isinstance(value, str):
             msg = f"{where}: {value!r} given; allowed: text"
             raise SoakUsageError(msg)
-        found[name] = Given(value, where)
+        found[name] = Given(_placed(value, root), where)
     return found
 
 
@@ -257,6 +265,10 @@ def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[s
         given = inis.get("dir", Given(DEFAULT_DIR, "the default folder"))
         folder = config.rootpath / given.value
         source = given.source
+    latest = folder / "latest"
+    if latest.exists() and not latest.is_symlink():
+        msg = f"{source}: {latest} is in the way: it is to become a link to the newest chain"
+        raise SoakUsageError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
@@ -308,6 +320,5 @@ def _text(path: Path, label: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        msg = f"{label}: cannot be read: {reason}"
+        msg = f"{label}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

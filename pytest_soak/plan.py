@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, unknown
+from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import Corridor, overlay
@@ -168,7 +168,7 @@ def plan_chain(
     if system:
         which = Given(system, "a fixture of the test")
     made: System | None = None
-    if which.value != OWN_SYSTEM:
+    if system != OWN_SYSTEM:
         made = registry.find("systems", which.value, which.source).make(
             pack, scenario.value, needs=("run",)
         )
@@ -213,7 +213,7 @@ def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"{given.source}: profile {path}: cannot be read: {error}"
+        msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     for name, value in fields.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -256,6 +256,9 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     level, metric, op, value = match.groups()
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    if pack.kind(metric) != "number":
+        msg = f"{source}: {metric} is no number; of shares name one, as in blocked.risk"
+        raise SoakUsageError(msg)
     return level == "warn", metric, Threshold(Op(op).negated, float(value))
 
 
@@ -276,16 +279,25 @@ def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered,
             raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
         tuners.append(installed[name])
     for registered in tuners:
-        tuner = registered.make(pack, needs=("propose", "requires"))
-        corridor = getattr(tuner, "corridor", Corridor.APPLY)
-        if corridor not in tuple(Corridor):
-            msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
-            raise SoakUsageError(msg)
-        for metric in tuner.requires:
-            if not pack.knows(metric):
-                line = unknown("metric", metric, f"{registered} requires", pack.metrics)
-                raise SoakUsageError(line)
+        _check_tuner(registered, pack)
     return tuple(tuners)
+
+
+def _check_tuner(registered: Registered, pack: Pack) -> None:
+    """Refuse a tuner whose corridor or required metrics nobody knows."""
+    tuner = registered.make(pack, needs=("propose", "requires"))
+    try:
+        requires = [str(metric) for metric in tuner.requires]
+    except Exception as error:
+        msg = f"{registered}: requires: {type(error).__name__}: {error}; allowed: metrics by name"
+        raise SoakUsageError(msg) from error
+    for metric in requires:
+        if not pack.knows(metric):
+            raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
+    corridor = getattr(tuner, "corridor", Corridor.APPLY)
+    if corridor not in tuple(Corridor):
+        msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
+        raise SoakUsageError(msg)
 
 
 def _seeding(

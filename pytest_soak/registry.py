@@ -35,15 +35,15 @@ class Registered:
         """
         try:
             made = self.factory(*args)
+            lacking = [need for need in needs if not hasattr(made, need)]
         except SoakUsageError:
             raise
         except Exception as error:
             msg = f"{self}: the factory raised {type(error).__name__}: {error}"
             raise SoakUsageError(msg) from error
-        for need in needs:
-            if not hasattr(made, need):
-                msg = f"{self}: the factory gave {made!r}, which has no {need!r}"
-                raise SoakUsageError(msg)
+        if lacking:
+            msg = f"{self}: the factory gave {made!r}, which has no {lacking[0]!r}"
+            raise SoakUsageError(msg)
         return made
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ from pytest_soak.model.verdict import partial_verdict
 from pytest_soak.options import SoakRequest, read_marker
 from pytest_soak.plan import OWN_SYSTEM, plan_chain
 from pytest_soak.registry import Registry
+from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
 from pytest_soak.views.terminal import TerminalView
 
@@ -161,7 +162,7 @@ class SoakSession:
     def _plan(self, chain: Chain, item: pytest.Item) -> None:
         settings: dict[str, Any] = {}
         for mark in reversed(list(item.iter_markers("soak"))):
-            settings |= read_marker(mark.kwargs, mark.args)
+            settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
         chain.plan = plan_chain(
             chain.name, self._request, settings, self._registry, system=chain.system
         )
@@ -185,6 +186,8 @@ class SoakSession:
     def _open(self, chain: Chain) -> None:
         assert chain.plan is not None  # noqa: S101 - settled when collection ended
         chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
+        # What another worker recorded before it died had passed there, or it would be run again.
+        chain.passed.update(range(1, chain.loop.done + 1))
         self._lines += markers.started(chain.plan, chain.loop.store.folder)
         self._config.hook.pytest_soak_started(plan=chain.plan)
 
@@ -285,15 +288,20 @@ class Soak:
         the same, and nothing is applied.
         """
         if self._result is None:
-            self._result = self._session.run(self._chain, self.iteration, self._system)
+            try:
+                self._result = self._session.run(self._chain, self.iteration, self._system)
+            except StrategyFault as fault:
+                pytest.fail(str(fault), pytrace=False)
         if self._result.fault:
             pytest.fail(self._result.fault, pytrace=False)
         return self._result
 
 
 def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
-    """Return the soak of *item*."""
-    return Soak(item.config.stash[SESSION], item.stash[SLOT].chain, iteration, system)
+    """Return the soak of *item*; *system* is used where the test brings its own."""
+    chain = item.stash[SLOT].chain
+    own = system if chain.system == OWN_SYSTEM else None
+    return Soak(item.config.stash[SESSION], chain, iteration, own)
 
 
 def opened(chain: Chain) -> SoakLoop:

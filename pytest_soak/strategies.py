@@ -208,8 +208,9 @@ def _call(owner: str, method: Callable[..., T], *args: object) -> T:
         return method(*args)
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
+        name = getattr(method, "__name__", method)
         msg = (
-            f"{owner}: {method.__name__}() raised {type(error).__name__}: {error} "
+            f"{owner}: {name}() raised {type(error).__name__}: {error} "
             f"({frame.filename}:{frame.lineno})"
         )
         raise StrategyFault(msg) from error

@@ -289,3 +289,33 @@ def test_methods_of_classes_are_chains_too(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest("--soak-iterations=5", "--auto-tune")
     result.assert_outcomes(passed=12)
+
+
+def test_the_mock_is_the_mock_whatever_system_the_test_brings(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def soak_system():
+            return "no system at all"
+
+        def test_demo(mock_soak):
+            mock_soak.run()
+        """
+    )
+    pytester.runpytest("--soak-iterations=6", "--auto-tune").assert_outcomes(passed=7)
+
+
+def test_a_failed_iteration_is_not_told_as_one_that_did_not_run(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_demo(soak):
+            soak.run()
+            assert soak.iteration != 6
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    result.stdout.fnmatch_lines(["KPI gate: INCONCLUSIVE", "  iteration 6: its test did not pass"])

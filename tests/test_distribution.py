@@ -138,3 +138,21 @@ def _unindented(text: str, *, crash: bool) -> str:
 )
 def test_a_chain_is_named_like_its_test(nodeid: str, chain: str) -> None:
     assert chain_name(nodeid) == chain
+
+
+def test_a_chain_taken_over_from_a_dead_worker_can_pass(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        from pathlib import Path
+
+        def test_demo(soak):
+            crashed = Path("crashed")
+            if soak.iteration == 3 and not crashed.exists():
+                crashed.touch()
+                os._exit(1)
+            soak.run()
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-n2")
+    result.stdout.fnmatch_lines(["| kpi_gate | PASS |", "*worker*crashed*"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,19 @@ def test_a_mistake_in_pyproject_names_file_and_key(
     result = pytester.runpytest("--soak-iterations=3", "--auto-tune")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([line])
+
+
+def test_a_share_may_be_a_kpi_and_a_column(pytester: pytest.Pytester) -> None:
+    demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
+    text = demo.replace(
+        "[kpis]", "blocked = { label = 'blocked', kind = 'shares' }\n[kpis]\n", 1
+    ).replace("[scenarios.busy.mock]", "[scenarios.busy.mock]\nblocked = { risk = 0.5 }", 1)
+    (pytester.path / "shares.toml").write_text(text, encoding="utf-8")
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=6", "--auto-tune", "--soak-pack=shares.toml")
+    result = pytester.runpytest(*args, "--soak-gate=blocked.risk<=0.4")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=blocked.risk |"])
+    refused = pytester.runpytest(*args, "--soak-gate=blocked<=0.4")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*--soak-gate: blocked is no number; of shares name one*"])

@@ -280,3 +280,40 @@ def test_a_test_may_bring_a_system_of_its_own(pytester: pytest.Pytester) -> None
     result = pytester.runpytest("--soak-iterations=3")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["*system fixture/busy*"])
+
+
+def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.systems.mock import MockSystem
+
+        class Untidy(MockSystem):
+            def run(self, parameters, iteration, seed, state):
+                report, _ = super().run(parameters, iteration, seed, state)
+                return report, {1: (2, 3)}
+
+        def pytest_soak_systems():
+            return {"untidy": Untidy}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=3", "--soak-system=untidy")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*system untidy: run() returned a state that is no plain JSON"])
+
+
+def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        class Mine:
+            requires = 3
+            def propose(self, history, parameters): ...
+
+        def pytest_soak_tuners():
+            return {"mine": lambda pack: Mine()}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*ARGS)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*pytest_soak_tuners, 'mine': requires: TypeError: *"])

@@ -15,9 +15,15 @@ MISTAKES = {
     "unknown system": (("--soak-system=nope",), "*--soak-system: unknown system 'nope'*mock*"),
     "unknown scenario": (("--soak-scenario=nope",), "*unknown scenario 'nope'*busy, calm*"),
     "unknown pack": (("--soak-pack=nope",), "*--soak-pack: unknown pack 'nope'*demo*"),
-    "pack file missing": (("--soak-pack=nope.toml",), "*pack nope.toml: cannot be read*"),
+    "pack file missing": (
+        ("--soak-pack=nope.toml",),
+        "*pack *nope.toml: cannot be read: No such *",
+    ),
     "unknown profile": (("--soak-profile=nope",), "*unknown profile 'nope'*default*"),
-    "profile file missing": (("--soak-profile=x.toml",), "*--soak-profile: profile x.toml*"),
+    "profile file missing": (
+        ("--soak-profile=x.toml",),
+        "*--soak-profile: profile *x.toml: cannot be read: No*",
+    ),
     "unknown gate metric": (("--soak-gate=nope>=1",), "*unknown metric 'nope'*error_rate*"),
     "gate grammar": (("--soak-gate=latency",), "*'latency' given; allowed: METRIC>=X*"),
     "window of nothing": (("--soak-observe=0",), "*--soak-observe: 0 given; allowed: 1 or more*"),
@@ -219,3 +225,37 @@ def test_json_in_the_option_may_be_a_file(pytester: pytest.Pytester) -> None:
     (pytester.path / "seed.json").write_text(json.dumps({"workers": 6}))
     result = pytester.runpytest("--soak-iterations=1", "--soak-overrides=seed.json")
     result.stdout.fnmatch_lines(["| runtime_overrides | OK | SOURCE=option |"])
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("--soak-system=fixture",), "*--soak-system: unknown system 'fixture'*"),
+        (("--soak-gate=latency_p95_ms.x<=1",), "*unknown metric 'latency_p95_ms.x'*"),
+    ],
+)
+def test_names_of_our_own_are_no_back_door(
+    pytester: pytest.Pytester, args: tuple[str, ...], line: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*TUNED, *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_a_folder_called_latest_is_not_overwritten(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "artifacts" / "soak" / "latest").mkdir(parents=True)
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*latest is in the way*"])
+
+
+def test_files_are_named_from_where_they_are_named(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mine.toml").write_text("workers = 4\nbatch_size = 40\nbackoff_s = 0.2\n")
+    pytester.makeini("[pytest]\nsoak_profile = mine.toml")
+    folder = pytester.mkdir("deep")
+    (folder / "test_demo.py").write_text(DEMO)
+    command = ("--soak-iterations=1", "--rootdir", str(pytester.path))
+    found = pytester.runpytest(*command, "-c", str(pytester.path / "tox.ini"), "deep")
+    found.stdout.fnmatch_lines(["| profile_apply | OK | PROFILE=mine |"])

@@ -89,7 +89,8 @@ class Decision:
     def skip(self, guard: str, reason: str, detail: str = "") -> Decision:
         """Return the decision with every change stopped, for *reason*."""
         veto = Veto(guard, reason, detail=detail)
-        return replace(self, changes=(), vetoes=(*self.vetoes, veto), skip_reason=reason)
+        first = self.skip_reason or reason
+        return replace(self, changes=(), vetoes=(*self.vetoes, veto), skip_reason=first)
 
     def veto(self, guard: str, parameter: str, reason: str, detail: str = "") -> Decision:
         """Return the decision with the change of *parameter* stopped, for *reason*."""

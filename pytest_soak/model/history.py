@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, overload
@@ -33,7 +33,8 @@ class Summary:
         n: ``{metric: count}`` behind the values.
         verdict: The gate's word for this iteration alone.
         problems: Why it is INCONCLUSIVE, in phrases; empty where it is not.
-        verified: Whether the parameters it ran with were the ones asked for.
+        doubts: ``{field: false or unknown}`` for each parameter that the report contradicts or is
+            silent on; the others were seen to be used as asked.
         in_window: Whether it belongs to the observation window.
     """
 
@@ -43,8 +44,21 @@ class Summary:
     n: Mapping[str, int] = field(default_factory=dict)
     verdict: Verdict = Verdict.INCONCLUSIVE
     problems: tuple[str, ...] = ()
-    verified: Verified = Verified.UNKNOWN
+    doubts: Mapping[str, Verified] = field(default_factory=dict)
     in_window: bool = False
+
+    @property
+    def verified(self) -> Verified:
+        """Whether the parameters it ran with were the ones asked for."""
+        return self.saw(self.doubts)
+
+    def saw(self, fields: Iterable[str]) -> Verified:
+        """Return whether *fields* were used as asked: false if one was not, unknown if untold."""
+        words = {self.doubts.get(name, Verified.TRUE) for name in fields}
+        for word in (Verified.FALSE, Verified.UNKNOWN):
+            if word in words:
+                return word
+        return Verified.TRUE
 
     def number(self, metric: str) -> float:
         """Return the value of *metric*.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.metrics import Metric
 from pytest_soak.model.parameters import Corridor, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_soak.model.metrics import Metric, Op
+    from pytest_soak.model.metrics import Op
     from pytest_soak.model.verdict import Kpi
 
 
@@ -152,6 +153,10 @@ class Pack:
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
         return bool(self.kind(metric))
+
+    def metric(self, name: str) -> Metric:
+        """Return the metric called *name*; a share, ``blocked.risk``, has its name as a label."""
+        return self.metrics.get(name) or Metric(name, name, least=0, most=1)
 
     def kind(self, metric: str) -> str:
         """Return what *metric* is: ``number`` (a share is one), ``shares``, ``labels``, or ''."""

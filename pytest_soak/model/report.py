@@ -46,7 +46,7 @@ def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> R
         return unusable("no report")
     if not isinstance(raw, dict):
         return unusable(f"the report is not an object but {type(raw).__name__}")
-    if raw.get("iteration") != iteration:
+    if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
         return unusable(f"stale report: it is of iteration {raw.get('iteration')!r}")
     totals = raw.get("totals")
     if not isinstance(totals, dict):
@@ -71,21 +71,20 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
     return dict(raw), ""
 
 
-def compare(asked: Mapping[str, float], used: Mapping[str, float] | None) -> tuple[str, ...] | None:
+def contradictions(
+    asked: Mapping[str, float], used: Mapping[str, float] | None
+) -> dict[str, float | None]:
     """Compare the parameters *asked* for with those the system says it *used*.
 
     Values within a billionth of each other are the same number, written twice.
 
     Returns:
-        One phrase for each field used otherwise than asked; None where nothing contradicts but
-        the system did not tell of every field, so that nobody knows.
+        ``{field: the value it used instead}``, None for a field that the system did not tell of;
+        nothing for a field that it used as asked.
     """
     told = used or {}
-    wrong = tuple(
-        f"{name} asked={value:g} used={told[name]:g}"
+    return {
+        name: told.get(name)
         for name, value in asked.items()
-        if name in told and not math.isclose(told[name], value, rel_tol=1e-9, abs_tol=1e-9)
-    )
-    if not wrong and not asked.keys() <= told.keys():
-        return None
-    return wrong
+        if name not in told or not math.isclose(told[name], value, rel_tol=1e-9, abs_tol=1e-9)
+    }

@@ -124,34 +124,38 @@ def judge_chain(
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
     """
     ran = {entry.iteration: entry for entry in iterations}
-    problems: list[str] = []
-    reasons: dict[str, None] = {}
-    verdicts: list[Verdict] = []
-    for number in window:
-        entry = ran.get(number)
-        if entry is None:
-            verdicts.append(Verdict.INCONCLUSIVE)
-            problems.append(f"iteration {number} did not run")
-            continue
-        verdicts.append(entry.verdict)
-        problems += [f"iteration {number}: {problem}" for problem in entry.problems]
-    verdict = worst(verdicts)
+    missing = IterationVerdict(0, Verdict.INCONCLUSIVE, problems=("did not run",))
+    verdict = worst(ran.get(number, missing).verdict for number in window)
     unclear = [
         number
         for number in range(1, planned + 1)
-        if number not in window
-        and (number not in ran or ran[number].verdict is Verdict.INCONCLUSIVE)
+        if number not in window and ran.get(number, missing).verdict is Verdict.INCONCLUSIVE
     ]
+    told = set(window)
     if len(unclear) > max_inconclusive:
         verdict = max(verdict, Verdict.INCONCLUSIVE)
-        for number in unclear:
-            told = ran[number].problems if number in ran else ("did not run",)
-            problems.append(f"iteration {number}: {'; '.join(told) or 'inconclusive'}")
-    for number in window:
-        for judgement in ran[number].judgements if number in ran else ():
-            if judgement.verdict is verdict and verdict is not Verdict.PASS:
-                reasons[judgement.metric] = None
+        told.update(unclear)
+    reasons = {
+        judgement.metric: None
+        for number in window
+        for judgement in ran.get(number, missing).judgements
+        if judgement.verdict is verdict is not Verdict.PASS
+    }
+    problems = (
+        f"iteration {number}: {problem}"
+        for number in sorted(told)
+        for problem in ran.get(number, missing).problems
+    )
     return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))
+
+
+def not_passed(judged: IterationVerdict) -> IterationVerdict:
+    """Return what *judged* comes to where the test of its iteration did not pass."""
+    return replace(
+        judged,
+        verdict=max(judged.verdict, Verdict.INCONCLUSIVE),
+        problems=(*judged.problems, "its test did not pass"),
+    )
 
 
 def partial_verdict(verdict: ChainVerdict) -> ChainVerdict:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.pack import (
     Condition,
@@ -56,7 +56,7 @@ def load_pack(
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"pack {source}: cannot be read: {error}"
+        msg = f"pack {source}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     head = data.get("pack")
     name = head.get("name") if isinstance(head, dict) else None
@@ -199,6 +199,8 @@ def _faults(pack: Pack) -> Iterator[str]:
     for where, field in _fields(pack):
         if field not in pack.parameters:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
+    yield from _rule_faults(pack)
+    yield from _mock_faults(pack)
 
 
 def _bounds_faults(parameter: Parameter) -> Iterator[str]:
@@ -243,6 +245,35 @@ def _kind_faults(pack: Pack) -> Iterable[str]:
                 yield f"{given}: a number; allowed: >, >=, <, <= and a number"
 
 
+def _rule_faults(pack: Pack) -> Iterator[str]:
+    """Yield the rows that can do nothing, or that cannot be told apart."""
+    for table in pack.tables.values():
+        seen: set[str] = set()
+        for rule in table.rules:
+            touched = {*rule.step, *rule.at_least}
+            if rule.id in seen:
+                yield f"rule {rule.id}: tuner {table.name} has it twice"
+            seen.add(rule.id)
+            if not touched:
+                yield f"rule {rule.id}: changes nothing; allowed: step or at_least"
+            for stop in sorted({*rule.not_above, *rule.not_below} - touched):
+                yield f"rule {rule.id}: a stop for {stop}, which it does not change"
+        for name, cap in table.step_cap.items():
+            if cap <= 0:
+                yield f"tuners.{table.name}.step_cap.{name}: {cap:g}; allowed: above 0"
+
+
+def _mock_faults(pack: Pack) -> Iterator[str]:
+    for name, systems in pack.scenarios.items():
+        for given in systems.get("mock", ()):
+            if given not in pack.metrics:
+                where = f"scenarios.{name}.mock"
+                yield f"{where}: unknown metric {given!r}; there are {_list(pack.metrics)}"
+    for metric in pack.metrics.values():
+        if metric.least is not None and metric.most is not None and metric.least > metric.most:
+            yield f"metrics.{metric.name}: least {metric.least:g} is above most {metric.most:g}"
+
+
 def profile_faults(pack: Pack, profile: Profile) -> Iterator[str]:
     """Yield what is wrong with *profile*: every parameter needs a base inside its limits."""
     for name, parameter in pack.parameters.items():
@@ -252,6 +283,9 @@ def profile_faults(pack: Pack, profile: Profile) -> Iterator[str]:
         elif base not in parameter.limits:
             low, high = parameter.limits.lo, parameter.limits.hi
             yield f"profiles.{profile.name}.{name}: {base:g} is outside {low:g} to {high:g}"
+        elif parameter.quantize(base) != base:
+            grid = f"{parameter.precision:g}"
+            yield f"profiles.{profile.name}.{name}: {base:g} is no multiple of the precision {grid}"
 
 
 def _fields(pack: Pack) -> Iterator[tuple[str, str]]:

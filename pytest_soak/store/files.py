@@ -11,15 +11,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+DEEPEST = 40
+"""How deep a value may be nested before the rest is written as text; also ends circles."""
+
+
+def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
     """Return *value* as JSON can say it: what JSON has no word for becomes its text.
 
     A NaN in a report is written as ``"nan"``, so that nobody reads it as a number.
     """
+    if depth == DEEPEST:
+        return f"nested deeper than {DEEPEST}"
     if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry, depth + 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [plain(entry, depth + 1) for entry in value]
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
     if value is None or isinstance(value, str | int):
@@ -31,7 +37,7 @@ def line(value: object) -> str:
     """Return *value* as one line of JSON with sorted keys."""
     try:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
     try:
         text.encode()

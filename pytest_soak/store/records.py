@@ -51,7 +51,7 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "n": dict(summary.n),
         "verdict": summary.verdict.name,
         "problems": list(summary.problems),
-        "verified": str(summary.verified),
+        "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "in_window": summary.in_window,
     }
 
@@ -69,7 +69,7 @@ def summary_from_json(data: Mapping[str, Any], iteration: int) -> Summary:
         data["n"],
         Verdict[data["verdict"]],
         tuple(data["problems"]),
-        Verified(data["verified"]),
+        {name: Verified(word) for name, word in data["doubts"].items()},
         data["in_window"],
     )
 

@@ -59,6 +59,12 @@ def iteration(plan: ChainPlan, result: IterationResult, readback: Mapping[str, f
     for proposed in result.proposed:
         if proposed.announce:
             lines += _tune(plan.pack, result, proposed)
+    if not result.proposed:
+        unasked = (plan.pack.tables.get(tuner.name) for tuner in plan.tuners)
+        reason = result.decision.skip_reason
+        lines += [
+            f"| soak_iter_tune | SKIP | REASON={reason} |" for t in unasked if t and t.announce
+        ]
     if result.applied:
         moves = result.decision.moves
         lines += [_adjust(c.parameter, c.old, c.new, c.reason) for c in moves]
@@ -125,7 +131,7 @@ def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[s
 
 
 def _metric(pack: Pack, result: IterationResult, name: str) -> str:
-    metric = pack.metrics[name]
+    metric = pack.metric(name)
     value = result.summary.metrics.get(name)
     shown = f"{value:.{metric.digits}f}" if isinstance(value, int | float) else "none"
     return f"{metric.label}={shown}"

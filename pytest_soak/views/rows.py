@@ -23,8 +23,7 @@ def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
     return {
         "chain": name,
         "columns": [
-            [metric.name, metric.label, metric.digits]
-            for metric in (plan.pack.metrics[column] for column in shown)
+            [metric.name, metric.label, metric.digits] for metric in map(plan.pack.metric, shown)
         ],
         "title": (
             f"{plan.pack.name}/{plan.profile.name}  system {plan.system_name}/{plan.scenario}  "
@@ -48,7 +47,7 @@ def iteration_row(name: str, loop: SoakLoop) -> dict[str, Any]:
         ],
         "verdict": summary.verdict.name,
         "in_window": summary.in_window,
-        "verified": str(summary.verified),
+        "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "applied": entry.applied,
         "skip_reason": decision.skip_reason if decision else "",
         "problems": list(summary.problems),

@@ -160,21 +160,22 @@ def _cell(value: object, word: str, digits: int) -> Text:
 
 def change_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, str, str, str, str]]:
     """Yield what became of each change: iteration, parameter, from and to, how, why."""
-    verified = {row["iteration"]: row["verified"] for row in rows}
+    doubts = {row["iteration"]: row["doubts"] for row in rows}
     for row in rows:
         after = str(row["iteration"])
         for parameter, old, new, note, reason in row["changes"]:
             moved = f"{number(old)} → {number(new)}"
-            yield after, parameter, moved, _outcome(row, note, verified), reason
+            seen = doubts.get(row["iteration"] + 1, {parameter: "unknown"})
+            outcome = _outcome(row, note, seen.get(parameter, "true"))
+            yield after, parameter, moved, outcome, reason
             after = ""
 
 
-def _outcome(row: dict[str, Any], note: str, verified: dict[int, str]) -> str:
+def _outcome(row: dict[str, Any], note: str, seen: str) -> str:
     if note == "hold":
         return "held"
     if not row["applied"]:
         return "not applied"
-    seen = verified.get(row["iteration"] + 1, "unknown")
     outcome = {"true": "verified", "false": "NOT EFFECTIVE", "unknown": "unverified"}[seen]
     return f"{outcome} [{note}]" if note else outcome
 

@@ -23,9 +23,7 @@ PARAMETERS = {
 }
 
 
-def wish(
-    tuner: str, parameter: str, delta: float, corridor: Corridor = Corridor.APPLY
-) -> Request:
+def wish(tuner: str, parameter: str, delta: float, corridor: Corridor = Corridor.APPLY) -> Request:
     return Request(tuner, parameter, delta, corridor, f"{tuner} wants it")
 
 

@@ -177,11 +177,17 @@ def test_a_guard_that_doubles_a_change_is_found_out() -> None:
         {"parameters": {"workers": 5}},
         {"vetoes": ()},
     ],
-    ids=lambda value: "".join(value),
+    ids=",".join,
 )
 def test_a_guard_that_rewrites_what_went_before_is_found_out(forged: dict[str, Any]) -> None:
     before = a_decision()
     assert loosened(before, replace(before, **forged))
+
+
+def test_a_guard_that_says_skip_and_leaves_changes_is_found_out() -> None:
+    before = a_decision()
+    after = replace(before, skip_reason="too_soon")
+    assert loosened(before, after) == "skipped for too_soon, but left changes"
 
 
 def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History, Summary, Verified
 
 INDICES = st.none() | st.integers(-9, 9)
 
@@ -74,3 +74,19 @@ def test_a_metric_that_is_no_number_is_a_key_error_and_no_number(
 
 def test_a_summary_is_inconclusive_until_it_was_judged() -> None:
     assert not Summary(1, {}, {}).verdict.good
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ((), Verified.TRUE),
+        (("batch",), Verified.TRUE),
+        (("batch", "backoff"), Verified.UNKNOWN),
+        (("backoff", "workers"), Verified.FALSE),
+    ],
+)
+def test_fields_were_seen_in_use_only_where_all_of_them_were(
+    fields: tuple[str, ...], word: Verified
+) -> None:
+    doubts = {"workers": Verified.FALSE, "backoff": Verified.UNKNOWN}
+    assert Summary(1, {}, {}, doubts=doubts).saw(fields) is word

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.model.metrics import Metric, Op, measure
-from pytest_soak.model.report import compare, read_report
+from pytest_soak.model.report import contradictions, read_report
 
 LATENCY = Metric("latency", "lat", least=0, most=1000)
 SHARE = Metric("maker_share", "maker", least=0, most=1, aliases=(("maker_share_pct", 0.01),))
@@ -52,7 +52,7 @@ def a_report(**parts: object) -> dict[str, object]:
     ids=lambda value: repr(value)[:12],
 )
 def test_a_value_that_means_nothing_is_a_problem_and_no_number(raw: object, phrase: str) -> None:
-    measured = measure({"latency": raw}, {"latency": LATENCY})
+    measured = measure({"latency": raw}, {}, {"latency": LATENCY})
     assert measured.values.get("latency") is None
     assert phrase in measured.problems["latency"]
     (lack,) = measured.lacking(["latency"])
@@ -60,7 +60,7 @@ def test_a_value_that_means_nothing_is_a_problem_and_no_number(raw: object, phra
 
 
 def test_a_missing_metric_is_a_problem() -> None:
-    measured = measure({}, METRICS)
+    measured = measure({}, {}, METRICS)
     assert measured.problems == dict.fromkeys(METRICS, "is missing")
     assert measured.lacking(["latency", "drivers", "latency"]) == (
         "latency is missing",
@@ -68,9 +68,16 @@ def test_a_missing_metric_is_a_problem() -> None:
     )
 
 
+def test_a_value_that_rests_on_no_observation_is_a_problem() -> None:
+    measured = measure({"latency": 12}, {"latency": 0}, {"latency": LATENCY})
+    assert measured.values["latency"] is None
+    assert measured.lacking(["latency"]) == ("latency rests on no observations (n = 0)",)
+    assert measure({"latency": 12}, {"latency": 1}, {"latency": LATENCY}).problems == {}
+
+
 @pytest.mark.parametrize("raw", [0, 1000, 0.5])
 def test_the_ends_of_what_makes_sense_are_values(raw: float) -> None:
-    measured = measure({"latency": raw}, {"latency": LATENCY})
+    measured = measure({"latency": raw}, {}, {"latency": LATENCY})
     assert measured.values == {"latency": raw}
     assert measured.lacking(["latency"]) == ()
 
@@ -79,7 +86,7 @@ def test_the_ends_of_what_makes_sense_are_values(raw: float) -> None:
 def test_whatever_is_reported_a_value_is_in_range_or_there_is_a_problem(
     totals: dict[str, object],
 ) -> None:
-    measured = measure(totals, METRICS)
+    measured = measure(totals, {}, METRICS)
     for name in ("latency", "maker_share"):
         value = measured.values.get(name)
         assert (value is None) == (name in measured.problems)
@@ -90,7 +97,7 @@ def test_whatever_is_reported_a_value_is_in_range_or_there_is_a_problem(
 
 
 def test_a_percentage_given_under_its_alias_is_converted() -> None:
-    measured = measure({"maker_share_pct": 92.5}, METRICS)
+    measured = measure({"maker_share_pct": 92.5}, {}, METRICS)
     assert measured.values["maker_share"] == pytest.approx(0.925)
     assert "maker_share" not in measured.problems
 
@@ -99,20 +106,21 @@ def test_a_percentage_given_under_its_alias_is_converted() -> None:
     "raw", [None, "92", True, math.nan, 120, 10**400], ids=lambda v: repr(v)[:12]
 )
 def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
-    measured = measure({"maker_share_pct": raw}, METRICS)
+    measured = measure({"maker_share_pct": raw}, {}, METRICS)
     assert measured.values.get("maker_share") is None
     assert "maker_share" in measured.problems
 
 
 def test_the_metrics_own_name_wins_over_its_alias() -> None:
     assert (
-        measure({"maker_share": 0.9, "maker_share_pct": 50}, METRICS).values["maker_share"] == 0.9
+        measure({"maker_share": 0.9, "maker_share_pct": 50}, {}, METRICS).values["maker_share"]
+        == 0.9
     )
 
 
 def test_shares_are_flattened_to_one_value_a_reason() -> None:
     blocked = {"risk": {"count": 4, "share": 0.4}, "throttle": 0.1, "unknown": {"count": 3}}
-    measured = measure({"blocked": blocked}, {"blocked": BLOCKED})
+    measured = measure({"blocked": blocked}, {}, {"blocked": BLOCKED})
     assert measured.values == {"blocked.risk": 0.4, "blocked.throttle": 0.1}
     assert measured.lacking(["blocked.risk"]) == ()
     assert measured.lacking(["blocked.unknown"]) == ("blocked.unknown is missing",)
@@ -120,20 +128,20 @@ def test_shares_are_flattened_to_one_value_a_reason() -> None:
 
 @pytest.mark.parametrize("raw", [[0.4], 0.4, {"risk": 1.5}, {"risk": {"share": "much"}}], ids=repr)
 def test_shares_that_are_none_are_a_problem(raw: object) -> None:
-    measured = measure({"blocked": raw}, {"blocked": BLOCKED})
+    measured = measure({"blocked": raw}, {}, {"blocked": BLOCKED})
     assert "blocked" in measured.problems
     assert "blocked.risk" not in measured.values
 
 
 def test_labels_are_words_and_no_labels_are_a_value() -> None:
-    assert measure({"drivers": ["fees"]}, {"drivers": DRIVERS}).values == {"drivers": ("fees",)}
-    measured = measure({"drivers": []}, {"drivers": DRIVERS})
+    assert measure({"drivers": ["fees"]}, {}, {"drivers": DRIVERS}).values == {"drivers": ("fees",)}
+    measured = measure({"drivers": []}, {}, {"drivers": DRIVERS})
     assert measured.lacking(["drivers"]) == ()
 
 
 @pytest.mark.parametrize("raw", ["fees", [1], {"fees": 1}], ids=repr)
 def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
-    measured = measure({"drivers": raw}, {"drivers": DRIVERS})
+    measured = measure({"drivers": raw}, {}, {"drivers": DRIVERS})
     assert measured.values == {}
     assert "is not a list of words" in measured.problems["drivers"]
 
@@ -149,9 +157,10 @@ def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
 )
 def test_comparisons_are_strict_as_written(
     op: Op,
+    *,
     below: bool,
     equal: bool,
-    above: bool,  # noqa: FBT001
+    above: bool,
 ) -> None:
     assert [op.holds(value, 2.5) for value in (2.4, 2.5, 2.6)] == [below, equal, above]
 
@@ -231,21 +240,21 @@ def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("used", "outcome"),
     [
-        ({"workers": 4, "backoff": 0.3}, ()),
-        ({"workers": 4.0, "backoff": 0.1 + 0.2, "more": 1}, ()),
-        ({"workers": 4}, None),
-        ({}, None),
-        (None, None),
-        ({"workers": 2, "backoff": 0.3}, ("workers asked=4 used=2",)),
-        ({"workers": 2}, ("workers asked=4 used=2",)),
+        ({"workers": 4, "backoff": 0.3}, {}),
+        ({"workers": 4.0, "backoff": 0.1 + 0.2, "more": 1}, {}),
+        ({"workers": 4}, {"backoff": None}),
+        ({}, {"workers": None, "backoff": None}),
+        (None, {"workers": None, "backoff": None}),
+        ({"workers": 2, "backoff": 0.3}, {"workers": 2}),
+        ({"workers": 2}, {"workers": 2, "backoff": None}),
     ],
     ids=["same", "same in other digits", "partly told", "told nothing", "silent", "other", "both"],
 )
 def test_what_was_asked_is_compared_with_what_was_used(
-    used: dict[str, float] | None, outcome: tuple[str, ...] | None
+    used: dict[str, float] | None, outcome: dict[str, float | None]
 ) -> None:
-    assert compare({"workers": 4, "backoff": 0.3}, used) == outcome
+    assert contradictions({"workers": 4, "backoff": 0.3}, used) == outcome
 
 
 def test_one_step_of_the_finest_grid_is_a_difference() -> None:
-    assert compare({"spread": 0.14}, {"spread": 0.141}) == ("spread asked=0.14 used=0.141",)
+    assert contradictions({"spread": 0.14}, {"spread": 0.141}) == {"spread": 0.141}

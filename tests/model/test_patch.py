@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 import jsonpatch
 import pytest
@@ -10,6 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_soak.model.patch import apply, diff, guarded
+
+if TYPE_CHECKING:
+    from random import Random
 
 NUMBERS = st.one_of(
     st.integers(-1000, 1000), st.floats(-1000, 1000, allow_nan=False).map(lambda x: round(x, 3))

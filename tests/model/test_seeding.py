@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.pack import Pack
 from pytest_soak.options import SeedText
 from pytest_soak.packs.loader import build_pack
 from pytest_soak.seeding import Seeding, read_overrides
+
+if TYPE_CHECKING:
+    from pytest_soak.model.pack import Pack
 
 LABEL = "--soak-overrides"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,9 @@ from pytest_soak.model.verdict import (
     judge_chain,
     worst,
 )
+
+if TYPE_CHECKING:
+    from random import Random
 
 PASS, WARN, INCONCLUSIVE, FAIL = Verdict
 WORDS = st.sampled_from(list(Verdict))
@@ -92,13 +95,13 @@ def test_an_inconclusive_iteration_of_the_window_makes_the_chain_inconclusive() 
 def test_a_missing_iteration_of_the_window_makes_the_chain_inconclusive() -> None:
     judged = judge_chain([an_iteration(n, PASS) for n in (1, 2, 4)], 4, (3, 4), 9)
     assert judged.verdict is INCONCLUSIVE
-    assert judged.problems == ("iteration 3 did not run",)
+    assert judged.problems == ("iteration 3: did not run",)
 
 
 def test_a_failing_window_fails_even_where_an_iteration_of_it_is_missing() -> None:
     judged = judge_chain([an_iteration(n, FAIL) for n in (1, 2, 3)], 4, (3, 4))
     assert judged.verdict is FAIL
-    assert judged.problems == ("iteration 4 did not run",)
+    assert judged.problems == ("iteration 4: did not run",)
 
 
 @pytest.mark.parametrize("window", [(), (1,), (5, 6)])

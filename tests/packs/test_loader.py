@@ -6,17 +6,20 @@ import copy
 import math
 import tomllib
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import Op
-from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Bounds, Corridor
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.loader import build_pack, load_pack, parse_threshold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_soak.model.pack import Pack
 
 GOOD: dict[str, Any] = {
     "pack": {

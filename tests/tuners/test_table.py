@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.model.history import Entry, History, Summary
-from pytest_soak.model.metrics import Value
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.packs.loader import build_pack
 from pytest_soak.tuners.table import TableTuner
+
+if TYPE_CHECKING:
+    from pytest_soak.model.metrics import Value
 
 HOT = {"metric": "heat", "op": ">", "value": 10}
 LOUD = {"metric": "noise", "op": ">", "value": 10}
@@ -75,7 +77,9 @@ def test_a_fired_rule_proposes_its_step_and_says_why() -> None:
 
 @pytest.mark.parametrize("heat", [None, ("much",)], ids=["undefined", "labels"])
 def test_what_is_no_number_fires_nothing(heat: Value) -> None:
-    assert asked(a_tuner(a_rule("hot", {"all": [HOT]}, step={"fan": 5})), {"heat": heat}) == Proposal()
+    assert (
+        asked(a_tuner(a_rule("hot", {"all": [HOT]}, step={"fan": 5})), {"heat": heat}) == Proposal()
+    )
 
 
 def test_a_metric_nobody_measured_fires_nothing() -> None:
@@ -105,7 +109,8 @@ def test_all_conditions_must_hold_and_one_of_any(
 @given(st.lists(st.sampled_from((9, 11)), min_size=1, max_size=6), st.integers(1, 4))
 def test_a_streak_must_be_whole_and_recent(heats: list[int], streak: int) -> None:
     tuner = a_tuner(a_rule("hot", {"all": [{**HOT, "streak": streak}]}, step={"fan": 5}))
-    proposal = asked(tuner, *({"heat": heat} for heat in heats))
+    past: list[dict[str, Value]] = [{"heat": heat} for heat in heats]
+    proposal = asked(tuner, *past)
     recent = heats[-streak:]
     assert bool(proposal.deltas) is (len(recent) == streak and min(recent) > 10)
 

@@ -1,0 +1,503 @@
+"""The store: the journal first, then what is rebuilt from it; each iteration once."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_soak.model.patch import apply
+from pytest_soak.store import files, store
+from pytest_soak.store.files import document, line
+from pytest_soak.store.journal import START, Journal, JournalError, journal_run, read_journal
+from pytest_soak.store.store import ChainStore, state_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+PLAN = {"chain": "test_x", "seed": 0}
+QUICK = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Opener:
+    """Opens stores of one chain, and closes them when the test is over."""
+
+    def __init__(self) -> None:
+        self._opened: list[ChainStore] = []
+
+    def __call__(self, folder: Path, run: str = "run-1", /, **seeded: float) -> ChainStore:
+        chain = ChainStore(folder, "test_x-1234", run)
+        self._opened.append(chain)
+        chain.start(PLAN, seeded, "option" if seeded else "profile")
+        return chain
+
+    def close(self) -> None:
+        for chain in self._opened:
+            chain.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    opener = Opener()
+    yield opener
+    opener.close()
+
+
+def contents(chain: ChainStore) -> list[dict[str, Any]]:
+    return read_journal(chain.journal.path)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal.jsonl", "run-1")
+    yield made
+    made.close()
+
+
+def test_records_are_numbered_and_each_is_linked_to_the_one_before(journal: Journal) -> None:
+    for iteration in range(3):
+        journal.append("iteration", iteration, {"report": {"totals": {}}})
+    records = read_journal(journal.path)
+    assert [record["seq"] for record in records] == [0, 1, 2]
+    assert records[0]["prev"] == START
+    assert len({record["prev"] for record in records}) == 3
+    assert {record["run"] for record in records} == {"run-1"}
+    assert {record["v"] for record in records} == {1}
+
+
+def test_a_record_says_what_it_was_given_and_cannot_forge_its_own_head(journal: Journal) -> None:
+    journal.append("iteration", 4, {"note": "x", "kind": "run_ended", "seq": 99, "prev": "0"})
+    (record,) = read_journal(journal.path)
+    assert (record["note"], record["iteration"]) == ("x", 4)
+    assert (record["kind"], record["seq"], record["prev"]) == ("iteration", 0, START)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_record_that_was_altered_is_found_out(journal: Journal, number: int) -> None:
+    for iteration in range(5):
+        journal.append("iteration", iteration, {"spread": 0.25})
+    lines = journal.path.read_text("utf-8").splitlines(keepends=True)
+    lines[number] = lines[number].replace("0.25", "0.26")
+    journal.path.write_text("".join(lines), "utf-8")
+    with pytest.raises(JournalError, match=rf"line {number + 2}: does not follow"):
+        read_journal(journal.path)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_record_that_was_cut_out_is_found_out(journal: Journal, number: int) -> None:
+    for iteration in range(5):
+        journal.append("iteration", iteration, {})
+    lines = journal.path.read_text("utf-8").splitlines(keepends=True)
+    del lines[number]
+    journal.path.write_text("".join(lines), "utf-8")
+    with pytest.raises(JournalError, match=rf"line {number + 1}: does not follow"):
+        read_journal(journal.path)
+
+
+def test_records_that_were_swapped_are_found_out(journal: Journal) -> None:
+    for iteration in range(3):
+        journal.append("iteration", iteration, {})
+    first, second, third = journal.path.read_text("utf-8").splitlines(keepends=True)
+    journal.path.write_text(first + third + second, "utf-8")
+    with pytest.raises(JournalError, match="line 2"):
+        read_journal(journal.path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n", "nonsense\n", "3\n", "\n"])
+def test_what_is_no_record_is_refused_with_file_and_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(JournalError, match="line 1") as caught:
+        read_journal(path)
+    assert str(path) in str(caught.value)
+
+
+def test_where_there_is_no_file_there_are_no_records(tmp_path: Path) -> None:
+    assert read_journal(tmp_path / "journal.jsonl") == []
+    assert journal_run(tmp_path / "journal.jsonl") == "unknown"
+
+
+TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
+
+
+@given(TEXT)
+@QUICK
+def test_whatever_text_a_system_reports_its_journal_can_be_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    journal = Journal(path, "run-1")
+    journal.append("iteration", 1, {"text": text})
+    journal.append("run_ended", 1, {})
+    journal.close()
+    assert read_journal(path)[0]["text"] == text
+
+
+def test_a_reopened_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for number in range(3):
+        journal = Journal(path, "run-1")
+        assert len(journal.records) == number
+        journal.append("iteration", number, {})
+        journal.close()
+    assert [record["seq"] for record in read_journal(path)] == [0, 1, 2]
+
+
+def test_a_record_is_on_disk_before_append_returns(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def record_synced(fd: int) -> None:
+        seen.append([entry["kind"] for entry in read_journal(journal.path)])
+
+    monkeypatch.setattr(os, "fsync", record_synced)
+    journal.append("run_started", 0, {})
+    journal.append("iteration", 1, {})
+    assert seen == [["run_started"], ["run_started", "iteration"]]
+
+
+def test_the_overrides_file_holds_what_was_committed(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path, workers=2, batch=40)
+    assert chain.readback() == {"workers": 2, "batch": 40}
+    patch = chain.commit(1, {"note": "slow"}, {"workers": 4, "batch": 40})
+    assert patch == ({"op": "replace", "path": "/workers", "value": 4},)
+    assert chain.readback() == chain.overrides == {"workers": 4, "batch": 40}
+    assert chain.overrides_path == tmp_path / "test_x-1234" / "runtime_overrides.json"
+
+
+def test_a_record_holds_patch_inverse_and_the_hashes_of_both_states(
+    opened: Opener, tmp_path: Path
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {"note": "slow"}, {"workers": 4, "batch": 35})
+    started, record = contents(chain)
+    before, after = {"workers": 2}, {"workers": 4, "batch": 35}
+    assert started["state_after"] == record["state_before"] == state_hash(before)
+    assert record["state_after"] == state_hash(after)
+    assert apply(before, record["patch"]) == after
+    assert apply(after, record["inverse"]) == before
+    assert record["note"] == "slow"
+    assert (record["kind"], record["iteration"]) == ("iteration", 1)
+
+
+def test_the_start_records_where_the_overrides_came_from(opened: Opener, tmp_path: Path) -> None:
+    (started,) = contents(opened(tmp_path, workers=2))
+    assert started["kind"] == "run_started"
+    assert started["overrides"] == {"workers": 2}
+    assert started["overrides_source"] == "option"
+    assert started["config"] == PLAN
+
+
+def test_the_backup_holds_the_overrides_before_the_apply(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    chain.commit(2, {}, {"workers": 4})
+    chain.commit(3, {}, {"workers": 6})
+    backups = sorted((chain.folder / "backups").iterdir())
+    assert [json.loads(path.read_text("utf-8")) for path in backups] == [
+        {"workers": 2},
+        {"workers": 4},
+    ]
+    assert [path.name for path in backups] == [
+        "runtime_overrides_backup_1.json",
+        "runtime_overrides_backup_3.json",
+    ]
+
+
+def test_an_iteration_without_changes_is_recorded_and_touches_nothing(
+    opened: Opener, tmp_path: Path
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    written = chain.overrides_path.stat().st_mtime_ns
+    assert chain.commit(1, {}, dict(chain.overrides)) == ()
+    assert contents(chain)[-1]["patch"] == []
+    assert chain.overrides_path.stat().st_mtime_ns == written
+
+
+def test_the_journal_is_synced_before_the_overrides_are_replaced(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    order: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def spy_fsync(fd: int) -> None:
+        fsync(fd)
+        order.append(f"fsync of {len(contents(chain))} records")
+
+    def spy_replace(source: str, target: Path) -> None:
+        rename(source, target)
+        order.append(f"replace {target.name}")
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    chain.commit(1, {}, {"workers": 4})
+    assert order == [
+        "fsync of 2 records",
+        "replace runtime_overrides_backup_1.json",
+        "replace runtime_overrides.json",
+    ]
+
+
+class Crash(Exception):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_crash_between_any_two_steps_of_an_apply_is_repaired_by_reopening(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    steps = 0
+    write = files.write_json
+
+    def crashing(path: Path, value: dict[str, object]) -> None:
+        nonlocal steps
+        if steps == survived:
+            raise Crash
+        steps += 1
+        write(path, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_json", crashing)
+        if survived < 2:
+            with pytest.raises(Crash):
+                chain.commit(1, {}, {"workers": 4})
+        else:
+            chain.commit(1, {}, {"workers": 4})
+    chain.close()
+    again = opened(tmp_path, workers=2)
+    assert again.overrides == again.readback() == {"workers": 4}
+    assert [record["iteration"] for record in again.iterations] == [1]
+    backup = again.folder / "backups" / "runtime_overrides_backup_1.json"
+    assert json.loads(backup.read_text("utf-8")) == {"workers": 2}
+
+
+def test_a_crash_before_the_record_is_on_disk_applies_nothing(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = opened(tmp_path, workers=2)
+
+    def crashing(*args: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain.journal, "append", crashing)
+        with pytest.raises(Crash):
+            chain.commit(1, {}, {"workers": 4})
+    assert chain.overrides == chain.readback() == {"workers": 2}
+    assert list((chain.folder / "backups").iterdir()) == []
+
+
+STATES = st.dictionaries(
+    st.sampled_from(("workers", "batch", "spread")), st.integers(0, 9), max_size=3
+)
+
+
+@given(STATES, st.lists(STATES, max_size=6), st.data())
+@QUICK
+def test_reopening_at_any_time_changes_nothing(
+    opened: Opener,
+    tmp_path_factory: pytest.TempPathFactory,
+    seeded: dict[str, int],
+    states: list[dict[str, float]],
+    data: st.DataObject,
+) -> None:
+    folder = tmp_path_factory.mktemp("soak")
+    chain = opened(folder, "run-1", **seeded)
+    for iteration, state in enumerate(states, 1):
+        chain.commit(iteration, {}, state)
+        if data.draw(st.booleans(), "reopen"):
+            chain.close()
+            chain = opened(folder, "run-1", **seeded)
+        assert chain.overrides == chain.readback() == state
+    assert len(contents(chain)) == 1 + len(states)
+    chain.close()
+
+
+def test_committing_an_iteration_twice_changes_nothing(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    assert chain.commit(1, {}, {"workers": 6}) == ()
+    assert chain.overrides == chain.readback() == {"workers": 4}
+    assert [record["iteration"] for record in contents(chain)] == [0, 1]
+
+
+def test_committing_an_iteration_again_after_reopening_changes_nothing(
+    opened: Opener, tmp_path: Path
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    chain.close()
+    again = opened(tmp_path, workers=2)
+    assert again.commit(1, {}, {"workers": 6}) == ()
+    assert again.overrides == again.readback() == {"workers": 4}
+    assert [record["iteration"] for record in contents(again)] == [0, 1]
+
+
+def test_the_same_step_in_two_iterations_is_applied_twice(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {"deltas": {"workers": 2}}, {"workers": 4})
+    chain.commit(2, {"deltas": {"workers": 2}}, {"workers": 6})
+    assert chain.readback() == {"workers": 6}
+
+
+def test_a_file_that_somebody_changed_is_written_anew_from_the_journal(
+    opened: Opener, tmp_path: Path
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    chain.close()
+    chain.overrides_path.write_text('{"workers": 99}', "utf-8")
+    assert opened(tmp_path, workers=2).readback() == {"workers": 4}
+
+
+def test_a_reopened_run_starts_from_its_journal_whatever_is_seeded_now(
+    opened: Opener, tmp_path: Path
+) -> None:
+    chain = opened(tmp_path, workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    chain.close()
+    again = opened(tmp_path, workers=9, batch=1)
+    assert again.overrides == again.readback() == {"workers": 4}
+
+
+def test_another_run_finds_a_clean_folder_and_the_earlier_ones_files_beside_it(
+    opened: Opener,
+    tmp_path: Path,
+) -> None:
+    chain = opened(tmp_path, "run-1", workers=2)
+    chain.commit(1, {}, {"workers": 4})
+    chain.write("EDGE_REPORT_1.json", {"iteration": 1})
+    chain.close()
+    again = opened(tmp_path, "run-2")
+    assert again.overrides == again.readback() == {}
+    assert again.iterations == []
+    assert not (again.folder / "EDGE_REPORT_1.json").exists()
+    assert list((again.folder / "backups").iterdir()) == []
+    earlier = again.folder / "runs" / "run-1"
+    assert json.loads((earlier / "runtime_overrides.json").read_text("utf-8")) == {"workers": 4}
+    assert json.loads((earlier / "EDGE_REPORT_1.json").read_text("utf-8")) == {"iteration": 1}
+    assert (earlier / "backups" / "runtime_overrides_backup_1.json").exists()
+    assert len(read_journal(earlier / "journal.jsonl")) == 2
+
+
+def test_every_earlier_run_is_kept(opened: Opener, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        opened(tmp_path, f"run-{number}", workers=number).close()
+    kept = tmp_path / "test_x-1234" / "runs"
+    assert sorted(path.name for path in kept.iterdir()) == ["run-1", "run-2"]
+
+
+def test_two_leftovers_without_a_journal_do_not_overwrite_each_other(
+    opened: Opener, tmp_path: Path
+) -> None:
+    folder = tmp_path / "test_x-1234"
+    for text in ("one", "two"):
+        folder.mkdir(exist_ok=True)
+        (folder / "journal.jsonl").unlink(missing_ok=True)
+        (folder / "leftover.txt").write_text(text, "utf-8")
+        opened(tmp_path, text).close()
+    texts = {path.read_text("utf-8") for path in folder.glob("runs/*/leftover.txt")}
+    assert texts == {"one", "two"}
+
+
+def test_latest_points_to_the_newest_chain(tmp_path: Path) -> None:
+    for slug in ("first-1", "second-2", "first-1"):
+        ChainStore(tmp_path, slug, "run").close()
+        assert (tmp_path / "latest").resolve() == (tmp_path / slug).resolve()
+    assert (tmp_path / "latest").readlink() == Path("first-1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first-1", "latest", "second-2"]
+
+
+@pytest.mark.parametrize("state", [{"inventory": [1, 2]}, [], 0, "text"])
+def test_a_systems_state_is_kept_for_its_iteration_alone(
+    opened: Opener, tmp_path: Path, state: object
+) -> None:
+    chain = opened(tmp_path)
+    digest = chain.save_state(3, state)
+    assert chain.load_state(3) == state
+    assert chain.load_state(2) is None
+    assert digest == chain.save_state(3, state)
+    assert digest != chain.save_state(4, state)
+
+
+def test_without_a_state_there_is_nothing_to_keep(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path)
+    assert chain.save_state(1, None) == ""
+    assert chain.load_state(1) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(TEXT, JSON, max_size=4), st.randoms(use_true_random=False))
+def test_a_document_is_json_and_the_same_in_whatever_order_it_is_given(
+    value: dict[str, Any], random: Random
+) -> None:
+    text = document(value)
+    assert json.loads(text) == value
+    assert text.endswith("\n")
+    keys = list(value)
+    random.shuffle(keys)
+    assert document({key: value[key] for key in keys}) == text
+    text.encode()
+
+
+@given(JSON)
+def test_a_line_is_one_line_of_json(value: object) -> None:
+    text = line(value)
+    assert json.loads(text) == value
+    assert "\n" not in text
+    text.encode()
+
+
+def test_keys_are_sorted_at_every_depth() -> None:
+    assert line({"b": {"d": 1, "c": 2}, "a": 3}) == '{"a": 3, "b": {"c": 2, "d": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
+)
+def test_a_number_that_json_has_no_word_for_becomes_its_text(value: float, text: str) -> None:
+    written = json.loads(document({"totals": {"net": [value], "ok": 1.5}}))
+    assert written == {"totals": {"net": [text], "ok": 1.5}}
+
+
+def test_what_is_no_json_becomes_its_text() -> None:
+    assert json.loads(document({"folder": Path("a"), "pair": (1, 2)})) == {
+        "folder": "a",
+        "pair": [1, 2],
+    }
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {1: 2, "a": 3}, {None: 1}, {"in": {1: 2, "a": 3}}])
+def test_keys_that_are_no_text_become_text(value: dict[Any, Any]) -> None:
+    json.loads(document(value))
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "overrides.json"
+    files.write_json(path, {"workers": 2})
+
+    def crashing(*args: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(os, "replace", crashing)
+    with pytest.raises(Crash):
+        files.write_json(path, {"workers": 4})
+    assert json.loads(path.read_text("utf-8")) == {"workers": 2}
