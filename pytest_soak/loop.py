@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Decision
@@ -21,7 +20,6 @@ from pytest_soak.model.verdict import (
     worst,
 )
 from pytest_soak.options import Mode
-from pytest_soak.store import artifacts
 from pytest_soak.store.files import line
 from pytest_soak.store.records import (
     decision_from_json,
@@ -30,8 +28,9 @@ from pytest_soak.store.records import (
     judgements_to_json,
     summary_from_json,
     summary_to_json,
+    verdict_to_json,
 )
-from pytest_soak.store.store import GATE, PROFILE, TUNING, ChainStore
+from pytest_soak.store.store import ChainStore
 from pytest_soak.strategies import Proposed, Strategies, StrategyFault
 
 if TYPE_CHECKING:
@@ -94,11 +93,10 @@ class SoakLoop:
         self.finished = False
         self.entries: list[Entry] = []
         self.judged: list[IterationVerdict] = []
-        self.adjustments = artifacts.seeded_adjustments(plan.seeding)
+        self._unverified: list[int] = []
         self._state: object = None
         self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
         self._take_up()
-        self.write_profile()
 
     @property
     def done(self) -> int:
@@ -231,8 +229,10 @@ class SoakLoop:
         iteration, decision = result.iteration, result.decision
         before = self.store.overrides
         applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
+        settles = self._settlement(result.summary)
         body = {
             "report": result.report.raw,
+            "settles": settles,
             "summary": summary_to_json(result.summary),
             "judgements": judgements_to_json(result.judged),
             "decision": decision_to_json(decision),
@@ -243,10 +243,22 @@ class SoakLoop:
         patch = self.store.commit(iteration, body, after)
         self._state = state
         self.entries[-1] = Entry(result.summary, decision, applies)
-        if applies:
-            self.adjustments += artifacts.adjustments(decision)
-        self._write_iteration(result.report)
+        self._note_settled(settles)
         return replace(result, patch=patch, applied=applies)
+
+    def _settlement(self, summary: Summary) -> dict[str, Any] | None:
+        """Return whether the changes made before *summary* were seen in it, if there were any."""
+        if len(self.entries) < 2:  # noqa: PLR2004 - this one, and the one before it
+            return None
+        before = self.entries[-2]
+        if not before.applied or before.decision is None:
+            return None
+        seen = summary.saw(change.parameter for change in before.decision.moves)
+        return {"iteration": before.summary.iteration, "verified": str(seen)}
+
+    def _note_settled(self, settles: dict[str, Any] | None) -> None:
+        if settles and settles["verified"] == Verified.UNKNOWN:
+            self._unverified.append(settles["iteration"])
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
         """Judge the chain.
@@ -266,59 +278,20 @@ class SoakLoop:
             range(first, self.plan.planned + 1),
             self.plan.pack.max_inconclusive,
         )
-        return replace(verdict, unverified=self._unverified())
-
-    def _unverified(self) -> tuple[int, ...]:
-        """Return the iterations whose changes the next report said nothing of."""
-        return tuple(
-            entry.summary.iteration
-            for entry, following in pairwise(self.entries)
-            if entry.applied and seen_after(entry, following) is Verified.UNKNOWN
-        )
+        return replace(verdict, unverified=tuple(self._unverified))
 
     def finish(self, verdict: ChainVerdict) -> None:
         """Record the verdict and write what sums up the run."""
-        body = {
-            "verdict": verdict.verdict.name,
-            "reasons": list(verdict.reasons),
-            "problems": list(verdict.problems),
-        }
-        self.store.journal.append("run_ended", self.done, body)
-        self._write_run(verdict)
+        word = verdict_to_json(verdict)
+        self.store.journal.append("run_ended", self.done, word)
+        self.store.sum_up(word)
         self.finished = True
 
     def close(self) -> None:
         """Close the store; what sums up a run that was broken off is written first."""
         if not self.finished:
-            self._write_run(self.verdict())
+            self.store.sum_up(verdict_to_json(self.verdict()))
         self.store.close()
-
-    def _write_run(self, verdict: ChainVerdict) -> None:
-        """Write what sums up the run."""
-        self.write_profile()
-        self.store.write(TUNING, artifacts.tuning_report(self.plan, self.entries, verdict))
-        self.store.write(GATE, artifacts.kpi_gate(self.plan, self.judged, verdict))
-
-    def write_profile(self) -> None:
-        """Write ``applied_profile.json``."""
-        self.store.write(
-            PROFILE,
-            artifacts.applied_profile(self.plan, self.store.overrides, self.adjustments),
-        )
-
-    def _write_iteration(self, report: Report) -> None:
-        """Write the artifacts of the latest iteration, and settle those of the one before it."""
-        number = self.done
-        if isinstance(report.raw, dict):
-            self.store.write(f"EDGE_REPORT_{number}.json", report.raw)
-        if number > 1:
-            self._write_summary(number - 1, seen_after(self.entries[-2], self.entries[-1]))
-        self._write_summary(number, None)
-
-    def _write_summary(self, number: int, verified: Verified | None) -> None:
-        entry = self.entries[number - 1]
-        data = artifacts.iter_summary(entry, self.judged[number - 1], verified)
-        self.store.write(f"ITER_SUMMARY_{number}.json", data)
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
@@ -327,28 +300,19 @@ class SoakLoop:
             summary = summary_from_json(record["summary"], number)
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
-            report = read_report(record["report"], number, self.plan.pack.metrics)
             self.entries.append(Entry(summary, decision, record["applied"]))
             self.judged.append(judged)
-            patch = tuple(op for op in record["patch"] if op["op"] != "test")
-            if record["applied"]:
-                self.adjustments += artifacts.adjustments(decision)
+            self._note_settled(record["settles"])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
-                report,
+                read_report(record["report"], number, self.plan.pack.metrics),
                 summary,
                 decision,
-                patch,
+                tuple(op for op in record["patch"] if op["op"] != "test"),
                 record["applied"],
                 judged,
             )
-            self._write_iteration(report)
-        if self.done:
-            self._state = self.store.load_state(self.done)
-
-
-def seen_after(entry: Entry, following: Entry) -> Verified:
-    """Return whether the changes made after *entry* were seen in the iteration *following* it."""
-    moves = entry.decision.moves if entry.decision else ()
-    return following.summary.saw(change.parameter for change in moves)
+        if self.store.iterations:
+            digest = self.store.iterations[-1]["system_state"]
+            self._state = self.store.load_state(self.done, digest)

@@ -1,164 +1,216 @@
-"""The contents of the artifacts: projections of what was recorded, never read back to decide."""
+"""The artifacts as projections of the journal: each is what the records say, and nothing else.
+
+So a lost artifact can be rebuilt, and one that was changed by hand can be told.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.seeding import REASON, Seeding
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.patch import apply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import Entry, Verified
-    from pytest_soak.model.verdict import ChainVerdict, IterationVerdict
-    from pytest_soak.plan import ChainPlan
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+OVERRIDES = "runtime_overrides.json"
+PROFILE = "applied_profile.json"
+TUNING = "TUNING_REPORT.json"
+GATE = "KPI_GATE.json"
+SEEDED = "manual_override"
 
 
-def seeded_adjustments(seeding: Seeding) -> list[dict[str, Any]]:
-    """Return what a person or CI laid over the base, as adjustments."""
-    ts = _now()
-    return [
-        {"ts": ts, "field": name, "from": seeded.base, "to": seeded.value, "reason": REASON}
-        for name, seeded in sorted(seeding.fields.items())
-    ]
+def report_name(iteration: int) -> str:
+    """Return the file name of an iteration's report."""
+    return f"EDGE_REPORT_{iteration}.json"
 
 
-def adjustments(decision: Decision) -> list[dict[str, Any]]:
-    """Return the moves of an applied *decision*, as adjustments."""
-    ts = _now()
-    return [
-        {
-            "ts": ts,
-            "field": change.parameter,
-            "from": change.old,
-            "to": change.new,
-            "reason": change.reason,
-            "iteration": decision.iteration,
-        }
-        for change in decision.moves
-    ]
+def summary_name(iteration: int) -> str:
+    """Return the file name of an iteration's summary."""
+    return f"ITER_SUMMARY_{iteration}.json"
 
 
-def applied_profile(
-    plan: ChainPlan, overrides: Mapping[str, float], adjusted: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return ``applied_profile.json``: the base, what was laid over it and why, the result."""
-    return {
-        "profile": plan.profile.name,
-        "base": dict(plan.profile.fields),
-        "overrides_runtime": dict(overrides),
-        "runtime_adjustments": list(adjusted),
-        "applied": plan.effective(overrides),
-    }
+def backup_name(iteration: int) -> str:
+    """Return the file name of the overrides before an iteration's apply."""
+    return f"backups/runtime_overrides_backup_{iteration}.json"
 
 
-def iter_summary(
-    entry: Entry, judged: IterationVerdict, verified: Verified | None
-) -> dict[str, Any]:
+def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, Any]:
     """Return ``ITER_SUMMARY_N.json``.
 
-    ``tuning.verified`` is null until the next report has told; where nothing was applied there
-    is nothing to verify, and it stays null.
+    Args:
+        record: The iteration's record.
+        verified: Whether the next report showed its changes: true, false, unknown; None until
+            then, and where nothing was applied. The next record says it, in ``settles``.
     """
-    summary, decision = entry.summary, entry.decision
-    tuning: dict[str, Any] = {
-        "deltas": {},
-        "effective": {},
-        "applied": entry.applied,
-        "verified": str(verified) if entry.applied and verified else None,
-        "reasons": [],
-        "skip_reason": "",
-    }
-    if decision is not None:
-        asked = {wish.parameter: wish.delta for wish in decision.requests}
-        tuning["deltas"] = {**asked, **{c.parameter: c.requested for c in decision.changes}}
-        tuning["effective"] = {change.parameter: change.effective for change in decision.changes}
-        tuning["reasons"] = list(dict.fromkeys(wish.reason for wish in decision.requests))
-        tuning["skip_reason"] = decision.skip_reason
-        tuning["vetoes"] = [
-            {"guard": veto.guard, "reason": veto.reason, "parameter": veto.parameter}
-            for veto in decision.vetoes
-        ]
-        tuning["notes"] = {c.parameter: str(c.note) for c in decision.changes if c.note}
+    summary, decision = record["summary"], record["decision"]
+    requests, changes = decision["requests"], decision["changes"]
     return {
-        "iteration": summary.iteration,
+        "iteration": record["iteration"],
         "summary": {
-            "metrics": dict(summary.metrics),
-            "n": dict(summary.n),
-            "parameters": dict(summary.parameters),
-            "parameters_verified": str(summary.verified),
-            "verdict": summary.verdict.name,
-            "problems": list(summary.problems),
-            "observation_window": summary.in_window,
-            "kpis": {judgement.metric: judgement.verdict.name for judgement in judged.judgements},
+            "metrics": summary["metrics"],
+            "n": summary["n"],
+            "parameters": summary["parameters"],
+            "doubts": summary["doubts"],
+            "verdict": summary["verdict"],
+            "problems": summary["problems"],
+            "observation_window": summary["in_window"],
+            "kpis": {judged["metric"]: judged["verdict"] for judged in record["judgements"]},
         },
-        "tuning": tuning,
+        "tuning": {
+            "deltas": {
+                **{wish["parameter"]: wish["delta"] for wish in requests},
+                **{change["parameter"]: change["requested"] for change in changes},
+            },
+            "effective": {change["parameter"]: change["effective"] for change in changes},
+            "applied": record["applied"],
+            "verified": verified,
+            "reasons": list(dict.fromkeys(wish["reason"] for wish in requests)),
+            "skip_reason": decision["skip_reason"],
+            "vetoes": [
+                {key: veto[key] for key in ("guard", "reason", "parameter")}
+                for veto in decision["vetoes"]
+            ],
+            "notes": {c["parameter"]: c["note"] for c in changes if c["note"]},
+        },
     }
 
 
-def tuning_report(
-    plan: ChainPlan, entries: Sequence[Entry], verdict: ChainVerdict
-) -> dict[str, Any]:
-    """Return ``TUNING_REPORT.json``: every iteration in a line, and the counts of skip reasons."""
-    skips: Counter[str] = Counter()
-    rows = []
-    for entry in entries:
-        decision = entry.decision
-        moves = decision.moves if decision else ()
-        if decision:
-            skips.update(veto.reason for veto in decision.vetoes)
-        rows.append(
+def moves(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the changes of an iteration that moved a value, applied or not."""
+    return [change for change in record["decision"]["changes"] if change["effective"]]
+
+
+class RunSummary:
+    """What sums up a run, gathered record by record, so that a long journal can be streamed."""
+
+    def __init__(self) -> None:
+        """Start before the first record."""
+        self.config: dict[str, Any] = {}
+        self.run = ""
+        self.overrides: dict[str, float] = {}
+        self.ended: Mapping[str, Any] = {}
+        self._adjusted: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._skips: Counter[str] = Counter()
+        self._kpis: dict[str, list[dict[str, Any]]] = {}
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Take in the next record of the journal."""
+        if record["kind"] == "run_started":
+            self._start(record)
+        elif record["kind"] == "iteration":
+            self._iterate(record)
+        elif record["kind"] == "run_ended":
+            self.ended = record
+        self.overrides = apply(self.overrides, record.get("patch", ()))
+
+    def _start(self, record: Mapping[str, Any]) -> None:
+        self.config, self.run = record["config"], record["run"]
+        self.overrides = dict(record["overrides"])
+        for name, value in sorted(record["overrides"].items()):
+            self._adjust(record, name, self.config["base"][name], value, SEEDED)
+
+    def _iterate(self, record: Mapping[str, Any]) -> None:
+        moved = moves(record)
+        for change in moved if record["applied"] else ():
+            self._adjust(
+                record, change["parameter"], change["old"], change["new"], change["reason"]
+            )
+        self._skips.update(veto["reason"] for veto in record["decision"]["vetoes"])
+        self._rows.append(
             {
-                "iteration": entry.summary.iteration,
-                "verdict": entry.summary.verdict.name,
-                "metrics": dict(entry.summary.metrics),
-                "applied": entry.applied,
-                "skip_reason": decision.skip_reason if decision else "",
+                "iteration": record["iteration"],
+                "verdict": record["summary"]["verdict"],
+                "metrics": record["summary"]["metrics"],
+                "applied": record["applied"],
+                "skip_reason": record["decision"]["skip_reason"],
                 "moves": [
-                    {"field": c.parameter, "from": c.old, "to": c.new, "reason": c.reason}
-                    for c in moves
+                    {
+                        "field": c["parameter"],
+                        "from": c["old"],
+                        "to": c["new"],
+                        "reason": c["reason"],
+                    }
+                    for c in moved
                 ],
             }
         )
-    return {
-        **plan.describe(),
-        "run": plan.run_id,
-        "verdict": verdict.verdict.name,
-        "skip_reasons": dict(skips),
-        "rows": rows,
-    }
+        if record["summary"]["in_window"]:
+            for judged in record["judgements"]:
+                told = {key: judged[key] for key in ("value", "n", "verdict", "rule")}
+                entry = {"iteration": record["iteration"], **told}
+                self._kpis.setdefault(judged["metric"], []).append(entry)
+
+    def _adjust(
+        self, record: Mapping[str, Any], field: str, old: float, new: float, reason: str
+    ) -> None:
+        self._adjusted.append(
+            {
+                "ts": record["time"],
+                "iteration": record["iteration"],
+                "field": field,
+                "from": old,
+                "to": new,
+                "reason": reason,
+            }
+        )
+
+    def applied_profile(self) -> dict[str, Any]:
+        """Return ``applied_profile.json``: the base, what was laid over it and why, the result."""
+        return {
+            "profile": self.config["profile"],
+            "base": self.config["base"],
+            "overrides_runtime": self.overrides,
+            "runtime_adjustments": self._adjusted,
+            "applied": overlay(self.config["base"], self.overrides),
+        }
+
+    def tuning_report(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``TUNING_REPORT.json``: every iteration in a line, counts of skip reasons."""
+        return {
+            **self.config,
+            "run": self.run,
+            "verdict": verdict["verdict"],
+            "skip_reasons": dict(self._skips),
+            "rows": self._rows,
+        }
+
+    def kpi_gate(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``KPI_GATE.json``: the verdict, and limits and values in the window."""
+        return {
+            **{key: verdict[key] for key in VERDICT_KEYS},
+            "thresholds": self.config["kpis"],
+            "kpis": self._kpis,
+        }
 
 
-def kpi_gate(
-    plan: ChainPlan, judged: Sequence[IterationVerdict], verdict: ChainVerdict
-) -> dict[str, Any]:
-    """Return ``KPI_GATE.json``: the verdict and, for each KPI, limits and values in the window."""
-    window = set(verdict.window)
-    values: dict[str, list[dict[str, Any]]] = {}
-    for entry in judged:
-        for judgement in entry.judgements if entry.iteration in window else ():
-            values.setdefault(judgement.metric, []).append(
-                {
-                    "iteration": entry.iteration,
-                    "value": judgement.value,
-                    "n": judgement.n,
-                    "verdict": judgement.verdict.name,
-                    "rule": judgement.rule,
-                }
-            )
-    return {
-        "verdict": verdict.verdict.name,
-        "reasons": list(verdict.reasons),
-        "problems": list(verdict.problems),
-        "unverified": list(verdict.unverified),
-        "window": list(verdict.window),
-        "thresholds": plan.describe()["kpis"],
-        "kpis": values,
-    }
+VERDICT_KEYS = ("verdict", "reasons", "problems", "unverified", "window")
+
+
+def rebuild(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every artifact that *records* imply, as ``(file name, content)``.
+
+    What sums up the run comes last, and only where the run has ended.
+    """
+    total = RunSummary()
+    previous: Mapping[str, Any] | None = None
+    for record in records:
+        if record["kind"] == "iteration":
+            if previous is not None:
+                settled = record["settles"]["verified"] if record["settles"] else None
+                yield summary_name(previous["iteration"]), iter_summary(previous, settled)
+            if record["patch"]:
+                yield backup_name(record["iteration"]), dict(total.overrides)
+            if isinstance(record["report"], dict):
+                yield report_name(record["iteration"]), record["report"]
+            previous = record
+        total.take(record)
+    if previous is not None:
+        yield summary_name(previous["iteration"]), iter_summary(previous, None)
+    yield OVERRIDES, total.overrides
+    yield PROFILE, total.applied_profile()
+    if total.ended:
+        yield TUNING, total.tuning_report(total.ended)
+        yield GATE, total.kpi_gate(total.ended)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.store.files import line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -75,22 +75,28 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     Raises:
         JournalError: A line is no record, or does not follow the one before it.
     """
-    if not path.exists():
-        return []
-    records: list[dict[str, Any]] = []
+    return list(stream_journal(path)) if path.exists() else []
+
+
+def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of the journal at *path* one by one.
+
+    Raises:
+        JournalError: As for `read_journal`.
+    """
     previous = START
-    for number, text in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            msg = f"{path}, line {number}: {error}"
-            raise JournalError(msg) from None
-        if not isinstance(record, dict) or record.get("prev") != previous:
-            msg = f"{path}, line {number}: does not follow the line before it"
-            raise JournalError(msg)
-        records.append(record)
-        previous = hashlib.sha256(text).hexdigest()
-    return records
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            try:
+                record = json.loads(text)
+            except ValueError as error:
+                msg = f"{path}, line {number}: {error}"
+                raise JournalError(msg) from None
+            if not isinstance(record, dict) or record.get("prev") != previous:
+                msg = f"{path}, line {number}: does not follow the line before it"
+                raise JournalError(msg)
+            yield record
+            previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
 
 
 def journal_run(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.model.decision import Change, Decision, Request, Veto
 from pytest_soak.model.history import Summary, Verified
 from pytest_soak.model.parameters import Corridor, Note
-from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict
+from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,17 @@ def judgements_to_json(judged: IterationVerdict) -> list[dict[str, Any]]:
     return [
         {**asdict(judgement), "verdict": judgement.verdict.name} for judgement in judged.judgements
     ]
+
+
+def verdict_to_json(verdict: ChainVerdict) -> dict[str, Any]:
+    """Return a chain's *verdict* as JSON."""
+    return {
+        "verdict": verdict.verdict.name,
+        "window": list(verdict.window),
+        "reasons": list(verdict.reasons),
+        "problems": list(verdict.problems),
+        "unverified": list(verdict.unverified),
+    }
 
 
 def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:

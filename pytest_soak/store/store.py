@@ -8,9 +8,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.patch import apply, diff, guarded
+from pytest_soak.model.patch import diff, guarded
+from pytest_soak.store import artifacts
 from pytest_soak.store.files import line, write_json
-from pytest_soak.store.journal import Journal, journal_run
+from pytest_soak.store.journal import Journal, JournalError, journal_run, stream_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
     from pytest_soak.model.patch import Operation
 
 RUNS = "runs"
-OVERRIDES = "runtime_overrides.json"
-PROFILE = "applied_profile.json"
-TUNING = "TUNING_REPORT.json"
-GATE = "KPI_GATE.json"
-STATE = "system_state.json"
+JOURNAL = "journal.jsonl"
+STATE = "system_state_{}.json"
+STATES_KEPT = 2
+"""The newest state, and the one to go back to where the newest record was lost in a crash."""
 
 
 def state_hash(overrides: Mapping[str, float]) -> str:
@@ -44,9 +44,10 @@ class ChainStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         _archive_other_runs(self.folder, run_id)
         (self.folder / "backups").mkdir(exist_ok=True)
-        self.journal = Journal(self.folder / "journal.jsonl", run_id)
+        self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
         self._recorded: set[int] = set()
+        self._last: dict[str, Any] | None = None
         self._point_latest(soak_dir, slug)
 
     @property
@@ -57,17 +58,16 @@ class ChainStore:
     @property
     def overrides_path(self) -> Path:
         """The file that the system reads."""
-        return self.folder / OVERRIDES
+        return self.folder / artifacts.OVERRIDES
 
     def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
         """Begin the run with the *seeded* overrides, or take up what the journal says."""
         if self.journal.records:
-            self.overrides = dict(self.journal.records[0]["overrides"])
-            for record in self.iterations:
-                self._recorded.add(record["iteration"])
-                if record["patch"]:
-                    self._back_up(record["iteration"])
-                self.overrides = apply(self.overrides, record["patch"])
+            for name, content in artifacts.rebuild(self.journal.records):
+                self.write(name, content)
+            self._recorded = {record["iteration"] for record in self.iterations}
+            self._last = self.iterations[-1] if self.iterations else None
+            self.overrides = self.readback()
         else:
             self.overrides = dict(seeded)
             body = {
@@ -78,7 +78,8 @@ class ChainStore:
                 "state_after": state_hash(seeded),
             }
             self.journal.append("run_started", 0, body)
-        write_json(self.overrides_path, self.overrides)
+            write_json(self.overrides_path, self.overrides)
+        self.sum_up()
 
     def commit(
         self, iteration: int, body: Mapping[str, Any], after: Mapping[str, float]
@@ -109,17 +110,38 @@ class ChainStore:
             "state_before": state_hash(before),
             "state_after": state_hash(after),
         }
-        self.journal.append("iteration", iteration, record)
+        written = self.journal.append("iteration", iteration, record)
         self._recorded.add(iteration)
         if patch:
-            self._back_up(iteration)
+            self.write(artifacts.backup_name(iteration), before)
             write_json(self.overrides_path, after)
             self.overrides = dict(after)
+        self._write_iteration(written)
         return patch
 
-    def _back_up(self, iteration: int) -> None:
-        name = f"runtime_overrides_backup_{iteration}.json"
-        write_json(self.folder / "backups" / name, self.overrides)
+    def _write_iteration(self, record: dict[str, Any]) -> None:
+        """Write an iteration's artifacts, and settle those of the one before it."""
+        number = record["iteration"]
+        if isinstance(record["report"], dict):
+            self.write(artifacts.report_name(number), record["report"])
+        if self._last and record["settles"]:
+            settled = artifacts.iter_summary(self._last, record["settles"]["verified"])
+            self.write(artifacts.summary_name(number - 1), settled)
+        self.write(artifacts.summary_name(number), artifacts.iter_summary(record, None))
+        self._last = record
+
+    def sum_up(self, verdict: Mapping[str, Any] | None = None) -> None:
+        """Write what sums up the run: the applied profile and, with a *verdict*, the reports.
+
+        Streams the journal: a run's summary costs memory for its rows, not for its reports.
+        """
+        total = artifacts.RunSummary()
+        for record in stream_journal(self.journal.path):
+            total.take(record)
+        self.write(artifacts.PROFILE, total.applied_profile())
+        if verdict is not None:
+            self.write(artifacts.TUNING, total.tuning_report(verdict))
+            self.write(artifacts.GATE, total.kpi_gate(verdict))
 
     def readback(self) -> dict[str, float]:
         """Return the overrides as the file says them, for whoever doubts."""
@@ -139,22 +161,29 @@ class ChainStore:
         """
         if state is None:
             return ""
-        text = line({"iteration": iteration, "state": state})
-        draft = self.folder / f"{STATE}.tmp"
-        with draft.open("w", encoding="utf-8") as file:
+        text = line(state)
+        path = self.folder / STATE.format(iteration)
+        with path.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self.folder / STATE)
+        (self.folder / STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def load_state(self, iteration: int) -> object:
-        """Return the state that was kept after *iteration*, or None where it is not there."""
-        path = self.folder / STATE
-        if not path.exists():
+    def load_state(self, iteration: int, digest: str) -> object:
+        """Return the state kept after *iteration*, None for one without.
+
+        Raises:
+            JournalError: It is not there, or not the one whose *digest* the journal has.
+        """
+        if not digest:
             return None
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return data["state"] if data["iteration"] == iteration else None
+        path = self.folder / STATE.format(iteration)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            msg = f"{path}: not the system's state that the journal knows of"
+            raise JournalError(msg)
+        return json.loads(text)
 
     def close(self) -> None:
         """Close the journal."""
@@ -171,7 +200,7 @@ class ChainStore:
 
 def _archive_other_runs(folder: Path, run_id: str) -> None:
     """Move the files of an earlier run to ``runs/<run id>``, so that nothing is mixed."""
-    earlier = journal_run(folder / "journal.jsonl")
+    earlier = journal_run(folder / JOURNAL)
     if earlier == run_id:
         return
     rest = [path for path in folder.iterdir() if path.name != RUNS]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.loop import RECOMMEND_ONLY
 from pytest_soak.options import Mode
-from pytest_soak.store.store import OVERRIDES, PROFILE
+from pytest_soak.store.artifacts import OVERRIDES, PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

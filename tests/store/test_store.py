@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-PLAN = {"chain": "test_x", "seed": 0}
+BASE = {"workers": 2, "batch": 40, "spread": 0}
+PLAN = {"chain": "test_x", "seed": 0, "profile": "default", "base": BASE, "kpis": {}}
 QUICK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -50,6 +51,21 @@ def opened() -> Iterator[Opener]:
     opener = Opener()
     yield opener
     opener.close()
+
+
+def body(**more: object) -> dict[str, Any]:
+    """Return what an iteration's record says besides its patch, as little as there can be."""
+    summary = {"metrics": {}, "n": {}, "parameters": {}, "doubts": {}, "problems": []}
+    return {
+        "report": None,
+        "settles": None,
+        "summary": {**summary, "verdict": "PASS", "in_window": False},
+        "judgements": [],
+        "decision": {"requests": [], "changes": [], "vetoes": [], "skip_reason": ""},
+        "applied": True,
+        "system_state": "",
+        **more,
+    }
 
 
 def contents(chain: ChainStore) -> list[dict[str, Any]]:
@@ -168,7 +184,7 @@ def test_a_record_is_on_disk_before_append_returns(
 def test_the_overrides_file_holds_what_was_committed(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2, batch=40)
     assert chain.readback() == {"workers": 2, "batch": 40}
-    patch = chain.commit(1, {"note": "slow"}, {"workers": 4, "batch": 40})
+    patch = chain.commit(1, body(note="slow"), {"workers": 4, "batch": 40})
     assert patch == ({"op": "replace", "path": "/workers", "value": 4},)
     assert chain.readback() == chain.overrides == {"workers": 4, "batch": 40}
     assert chain.overrides_path == tmp_path / "test_x-1234" / "runtime_overrides.json"
@@ -178,7 +194,7 @@ def test_a_record_holds_patch_inverse_and_the_hashes_of_both_states(
     opened: Opener, tmp_path: Path
 ) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {"note": "slow"}, {"workers": 4, "batch": 35})
+    chain.commit(1, body(note="slow"), {"workers": 4, "batch": 35})
     started, record = contents(chain)
     before, after = {"workers": 2}, {"workers": 4, "batch": 35}
     assert started["state_after"] == record["state_before"] == state_hash(before)
@@ -199,9 +215,9 @@ def test_the_start_records_where_the_overrides_came_from(opened: Opener, tmp_pat
 
 def test_the_backup_holds_the_overrides_before_the_apply(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {}, {"workers": 4})
-    chain.commit(2, {}, {"workers": 4})
-    chain.commit(3, {}, {"workers": 6})
+    chain.commit(1, body(), {"workers": 4})
+    chain.commit(2, body(), {"workers": 4})
+    chain.commit(3, body(), {"workers": 6})
     backups = sorted((chain.folder / "backups").iterdir())
     assert [json.loads(path.read_text("utf-8")) for path in backups] == [
         {"workers": 2},
@@ -218,7 +234,7 @@ def test_an_iteration_without_changes_is_recorded_and_touches_nothing(
 ) -> None:
     chain = opened(tmp_path, workers=2)
     written = chain.overrides_path.stat().st_mtime_ns
-    assert chain.commit(1, {}, dict(chain.overrides)) == ()
+    assert chain.commit(1, body(), dict(chain.overrides)) == ()
     assert contents(chain)[-1]["patch"] == []
     assert chain.overrides_path.stat().st_mtime_ns == written
 
@@ -240,11 +256,12 @@ def test_the_journal_is_synced_before_the_overrides_are_replaced(
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
     monkeypatch.setattr(os, "replace", spy_replace)
-    chain.commit(1, {}, {"workers": 4})
+    chain.commit(1, body(), {"workers": 4})
     assert order == [
         "fsync of 2 records",
         "replace runtime_overrides_backup_1.json",
         "replace runtime_overrides.json",
+        "replace ITER_SUMMARY_1.json",
     ]
 
 
@@ -252,7 +269,7 @@ class Crash(Exception):
     """The process ended here."""
 
 
-@pytest.mark.parametrize("survived", [0, 1, 2])
+@pytest.mark.parametrize("survived", [0, 1, 2, 3])
 def test_a_crash_between_any_two_steps_of_an_apply_is_repaired_by_reopening(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
@@ -269,11 +286,11 @@ def test_a_crash_between_any_two_steps_of_an_apply_is_repaired_by_reopening(
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "write_json", crashing)
-        if survived < 2:
+        if survived < 3:
             with pytest.raises(Crash):
-                chain.commit(1, {}, {"workers": 4})
+                chain.commit(1, body(), {"workers": 4})
         else:
-            chain.commit(1, {}, {"workers": 4})
+            chain.commit(1, body(), {"workers": 4})
     chain.close()
     again = opened(tmp_path, workers=2)
     assert again.overrides == again.readback() == {"workers": 4}
@@ -293,7 +310,7 @@ def test_a_crash_before_the_record_is_on_disk_applies_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(chain.journal, "append", crashing)
         with pytest.raises(Crash):
-            chain.commit(1, {}, {"workers": 4})
+            chain.commit(1, body(), {"workers": 4})
     assert chain.overrides == chain.readback() == {"workers": 2}
     assert list((chain.folder / "backups").iterdir()) == []
 
@@ -315,7 +332,7 @@ def test_reopening_at_any_time_changes_nothing(
     folder = tmp_path_factory.mktemp("soak")
     chain = opened(folder, "run-1", **seeded)
     for iteration, state in enumerate(states, 1):
-        chain.commit(iteration, {}, state)
+        chain.commit(iteration, body(), state)
         if data.draw(st.booleans(), "reopen"):
             chain.close()
             chain = opened(folder, "run-1", **seeded)
@@ -326,8 +343,8 @@ def test_reopening_at_any_time_changes_nothing(
 
 def test_committing_an_iteration_twice_changes_nothing(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {}, {"workers": 4})
-    assert chain.commit(1, {}, {"workers": 6}) == ()
+    chain.commit(1, body(), {"workers": 4})
+    assert chain.commit(1, body(), {"workers": 6}) == ()
     assert chain.overrides == chain.readback() == {"workers": 4}
     assert [record["iteration"] for record in contents(chain)] == [0, 1]
 
@@ -336,18 +353,18 @@ def test_committing_an_iteration_again_after_reopening_changes_nothing(
     opened: Opener, tmp_path: Path
 ) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {}, {"workers": 4})
+    chain.commit(1, body(), {"workers": 4})
     chain.close()
     again = opened(tmp_path, workers=2)
-    assert again.commit(1, {}, {"workers": 6}) == ()
+    assert again.commit(1, body(), {"workers": 6}) == ()
     assert again.overrides == again.readback() == {"workers": 4}
     assert [record["iteration"] for record in contents(again)] == [0, 1]
 
 
 def test_the_same_step_in_two_iterations_is_applied_twice(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {"deltas": {"workers": 2}}, {"workers": 4})
-    chain.commit(2, {"deltas": {"workers": 2}}, {"workers": 6})
+    chain.commit(1, body(deltas={"workers": 2}), {"workers": 4})
+    chain.commit(2, body(deltas={"workers": 2}), {"workers": 6})
     assert chain.readback() == {"workers": 6}
 
 
@@ -355,7 +372,7 @@ def test_a_file_that_somebody_changed_is_written_anew_from_the_journal(
     opened: Opener, tmp_path: Path
 ) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {}, {"workers": 4})
+    chain.commit(1, body(), {"workers": 4})
     chain.close()
     chain.overrides_path.write_text('{"workers": 99}', "utf-8")
     assert opened(tmp_path, workers=2).readback() == {"workers": 4}
@@ -365,7 +382,7 @@ def test_a_reopened_run_starts_from_its_journal_whatever_is_seeded_now(
     opened: Opener, tmp_path: Path
 ) -> None:
     chain = opened(tmp_path, workers=2)
-    chain.commit(1, {}, {"workers": 4})
+    chain.commit(1, body(), {"workers": 4})
     chain.close()
     again = opened(tmp_path, workers=9, batch=1)
     assert again.overrides == again.readback() == {"workers": 4}
@@ -376,7 +393,7 @@ def test_another_run_finds_a_clean_folder_and_the_earlier_ones_files_beside_it(
     tmp_path: Path,
 ) -> None:
     chain = opened(tmp_path, "run-1", workers=2)
-    chain.commit(1, {}, {"workers": 4})
+    chain.commit(1, body(), {"workers": 4})
     chain.write("EDGE_REPORT_1.json", {"iteration": 1})
     chain.close()
     again = opened(tmp_path, "run-2")
@@ -425,16 +442,33 @@ def test_a_systems_state_is_kept_for_its_iteration_alone(
 ) -> None:
     chain = opened(tmp_path)
     digest = chain.save_state(3, state)
-    assert chain.load_state(3) == state
-    assert chain.load_state(2) is None
+    assert chain.load_state(3, digest) == state
+    with pytest.raises(JournalError, match="not the system's state that the journal knows of"):
+        chain.load_state(2, digest)
     assert digest == chain.save_state(3, state)
-    assert digest != chain.save_state(4, state)
+    assert digest != chain.save_state(3, [state])
 
 
 def test_without_a_state_there_is_nothing_to_keep(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path)
     assert chain.save_state(1, None) == ""
-    assert chain.load_state(1) is None
+    assert chain.load_state(1, "") is None
+
+
+def test_the_newest_state_and_the_one_before_it_are_kept(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path)
+    for iteration in range(1, 6):
+        chain.save_state(iteration, {"at": iteration})
+    left = sorted(path.name for path in chain.folder.glob("system_state_*"))
+    assert left == ["system_state_4.json", "system_state_5.json"]
+
+
+def test_a_state_that_somebody_changed_is_refused(opened: Opener, tmp_path: Path) -> None:
+    chain = opened(tmp_path)
+    digest = chain.save_state(1, {"inventory": 3})
+    (chain.folder / "system_state_1.json").write_text('{"inventory": 4}', "utf-8")
+    with pytest.raises(JournalError, match=r"system_state_1\.json: not the system's state"):
+        chain.load_state(1, digest)
 
 
 JSON = st.recursive(
