@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_soak.errors import SoakUsageError
+    from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
     from pytest_soak.loop import IterationResult
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History, Summary
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Verdict
     from pytest_soak.plan import ChainPlan
     from pytest_soak.session import Soak
+    from pytest_soak.systems.protocol import System
+    from pytest_soak.tuners.protocol import Tuner
+    from pytest_soak.watchers.protocol import Watcher
 
 __all__ = [
     "Bounds",
@@ -30,6 +35,8 @@ __all__ = [
     "Corridor",
     "Decision",
     "Entry",
+    "Gate",
+    "Guard",
     "History",
     "IterationResult",
     "Judgement",
@@ -40,7 +47,10 @@ __all__ = [
     "Soak",
     "SoakUsageError",
     "Summary",
+    "System",
+    "Tuner",
     "Verdict",
+    "Watcher",
 ]
 
 _HOME = {
@@ -51,6 +61,8 @@ _HOME = {
     "Corridor": "model.parameters",
     "Decision": "model.decision",
     "Entry": "model.history",
+    "Gate": "gates.protocol",
+    "Guard": "guards.protocol",
     "History": "model.history",
     "IterationResult": "loop",
     "Judgement": "model.verdict",
@@ -61,7 +73,10 @@ _HOME = {
     "Soak": "session",
     "SoakUsageError": "errors",
     "Summary": "model.history",
+    "System": "systems.protocol",
+    "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
+    "Watcher": "watchers.protocol",
 }
 
 
