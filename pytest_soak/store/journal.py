@@ -32,13 +32,25 @@ class Journal:
     """
 
     def __init__(self, path: Path, run_id: str) -> None:
-        """Go on with the journal at *path*, or start it."""
+        """Go on with the journal at *path*, or start it.
+
+        What a crash left of a record that was being written is cut off, and the damage recorded:
+        a record counts from the moment it is on disk as a whole, and its effect comes after.
+
+        Raises:
+            JournalError: It is damaged elsewhere than at its end.
+        """
         self.path = path
         self.run_id = run_id
+        torn = heal(path)
         self.records = read_journal(path)
         self.head = _digest(line(self.records[-1])) if self.records else START
         self._seq = len(self.records)
         self._file = path.open("ab")
+        if torn and self.records:
+            damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+            last = self.records[-1]["iteration"]
+            self.records.append(self.append("damage_found", last, damage))
 
     def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Append one record and force it to disk; return it as written."""
@@ -97,6 +109,25 @@ def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
                 raise JournalError(msg)
             yield record
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
+
+
+def heal(path: Path) -> bytes:
+    """Cut an unfinished record off the end of the journal at *path*; return what was cut.
+
+    Every record ends with a line break that is written with it, so that what comes after the
+    last one was never on disk as a whole.
+    """
+    if not path.exists():
+        return b""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    torn = content[whole:]
+    if torn:
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            file.flush()
+            os.fsync(file.fileno())
+    return torn
 
 
 def journal_run(path: Path) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +57,11 @@ def opened() -> Iterator[Opener]:
 
 def body(**more: object) -> dict[str, Any]:
     """Return what an iteration's record says besides its patch, as little as there can be."""
-    summary = {"metrics": {}, "n": {}, "parameters": {}, "doubts": {}, "problems": []}
+    empty: dict[str, object] = {"metrics": {}, "n": {}, "parameters": {}, "doubts": {}}
     return {
         "report": None,
         "settles": None,
-        "summary": {**summary, "verdict": "PASS", "in_window": False},
+        "summary": {**empty, "problems": [], "verdict": "PASS", "in_window": False},
         "judgements": [],
         "decision": {"requests": [], "changes": [], "vetoes": [], "skip_reason": ""},
         "applied": True,
@@ -535,3 +537,38 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(Crash):
         files.write_json(path, {"workers": 4})
     assert json.loads(path.read_text("utf-8")) == {"workers": 2}
+
+
+@pytest.mark.parametrize("kept", range(0, 60, 7))
+def test_a_torn_last_record_is_cut_off_and_the_damage_recorded(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-1")) as first:
+        first.append("run_started", 0, {})
+        first.append("iteration", 1, {"note": "settled"})
+    whole = path.read_bytes()
+    with closing(Journal(path, "run-1")) as second:
+        second.append("iteration", 2, {"note": "being written"})
+    torn = path.read_bytes()[len(whole) : len(whole) + kept]
+    path.write_bytes(whole + torn)
+    with closing(Journal(path, "run-1")) as healed:
+        healed.append("iteration", 2, {"note": "again"})
+    kinds = [(record["kind"], record["iteration"]) for record in read_journal(path)]
+    damage = [("damage_found", 1)] if kept else []
+    assert kinds == [("run_started", 0), ("iteration", 1), *damage, ("iteration", 2)]
+    if kept:
+        found = read_journal(path)[2]
+        assert found["bytes"] == kept
+        assert found["sha256"] == hashlib.sha256(torn).hexdigest()
+
+
+def test_damage_in_the_middle_is_not_healed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-1")) as journal:
+        for iteration in range(3):
+            journal.append("iteration", iteration, {})
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="line 2"):
+        Journal(path, "run-1")
+    assert path.read_bytes() == before
