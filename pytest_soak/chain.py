@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pytest_soak.loop import SoakLoop
     from pytest_soak.plan import ChainPlan
@@ -52,6 +52,8 @@ class Chain:
         passed: The iterations whose tests passed.
         broken: The iteration whose test failed and ended the chain, or 0.
         partial: Whether only some of its iterations were asked for by node id.
+        resumed: The last iteration that was settled before this run resumed it, or 0.
+        notes: Marker lines to be shown at its start.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Chain:
     passed: set[int] = field(default_factory=set)
     broken: int = 0
     partial: bool = False
+    resumed: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def whole(self) -> list[pytest.Item]:
         """Return every member in order, the gate last."""
@@ -164,8 +168,24 @@ class GateItem(pytest.Item):
         """
         super().__init__(**kwargs)
         self._judge = judge
+        # Other plugins look at markers and keywords, conditions of marks at the function's names.
         self.own_markers.extend(function.own_markers)
+        self.keywords.update({mark.name: mark for mark in function.own_markers})
+        self.obj = function.obj
+        self.function = function.function
+        self.originalname = function.originalname
+        # What skips tests by their fixtures (--benchmark-only) must not part a chain and its gate.
+        self.fixturenames = list(function.fixturenames)
+        self.funcargs: dict[str, object] = {}
         self._reportinfo = function.reportinfo()
+
+    def iter_markers_with_node(
+        self, name: str | None = None
+    ) -> Iterator[tuple[pytest.Item | pytest.Collector, pytest.Mark]]:
+        """Yield the marks of the test, of its class and module, but for an expected failure."""
+        for node, mark in super().iter_markers_with_node(name):
+            if mark.name != "xfail":
+                yield node, mark  # type: ignore[misc] # a node of the tree is one of the two
 
     def runtest(self) -> None:
         """Give the verdict.

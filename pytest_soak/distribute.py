@@ -69,11 +69,6 @@ class Distribution:
             terminalreporter.write_line(f"ERROR: {error}", red=True)
 
 
-def is_worker(config: pytest.Config) -> bool:
-    """Tell whether this process is a worker."""
-    return hasattr(config, "workerinput")
-
-
 def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     """Return *request* as the controller read it, in a worker; as it is, elsewhere."""
     given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(KEY)

@@ -40,6 +40,8 @@ def soak(request: pytest.FixtureRequest, soak_slot: int, soak_system: System | N
 @pytest.fixture
 def mock_soak(soak: Soak) -> Soak:
     """Return the soak of this test, on the mock system."""
+    if soak.chain.system != "mock":
+        pytest.fail("mock_soak must be an argument of the test or of its fixtures", pytrace=False)
     return soak
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.decision import Decision
+from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History, Summary, Verified
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.report import Report, contradictions, read_report
@@ -17,6 +17,7 @@ from pytest_soak.model.verdict import (
     Verdict,
     judge_chain,
     not_passed,
+    unfit_verdict,
     worst,
 )
 from pytest_soak.options import Mode
@@ -97,6 +98,10 @@ class SoakLoop:
         self._state: object = None
         self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
         self._take_up()
+        self._taken_up = self.done
+        if plan.resumed:
+            body = {"config": plan.describe(), "differences": list(plan.differences)}
+            self.store.journal.append("run_resumed", self.done, body)
 
     @property
     def done(self) -> int:
@@ -119,18 +124,23 @@ class SoakLoop:
         while self.done + 1 < iteration:
             self.miss(self.done + 1, "did not run")
         parameters = self.plan.effective(self.store.overrides)
-        runs = system or self.plan.system
-        if runs is None:
-            msg = "the fixture soak_system gave no system"
-            raise ValueError(msg)
-        raw, state = runs.run(
-            dict(parameters), iteration, self.plan.iteration_seed(iteration), self._state
-        )
+        runs = self.plan.system or system
+        if runs is None or not hasattr(runs, "run"):
+            msg = f"the fixture soak_system gave {runs!r}, which has no run()"
+            raise StrategyFault(msg)
+        seed = self.plan.iteration_seed(iteration)
+        returned: object = runs.run(dict(parameters), iteration, seed, self._state)
+        who = f"system {self.plan.system_name}: run() returned"
+        if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
+            msg = f"{who} {type(returned).__name__}, not the pair (report, state)"
+            raise StrategyFault(msg)
+        raw, state = returned
         if state is not None and json.loads(line(state)) != state:
-            msg = f"system {self.plan.system_name}: run() returned a state that is no plain JSON"
+            msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
         report = read_report(raw, iteration, self.plan.pack.metrics)
-        return self._record(iteration, parameters, report, state)
+        lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
+        return self._record(iteration, parameters, report, state, restarted=lost)
 
     def miss(self, iteration: int, problem: str) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""
@@ -139,13 +149,25 @@ class SoakLoop:
         return self._record(iteration, parameters, report, self._state)
 
     def _record(
-        self, iteration: int, parameters: Mapping[str, float], report: Report, state: object
+        self,
+        iteration: int,
+        parameters: Mapping[str, float],
+        report: Report,
+        state: object,
+        *,
+        restarted: bool = False,
     ) -> IterationResult:
         """Take one report through watchers, tuners and guards to the store."""
         summary, judged, fault = self._watch(iteration, parameters, report)
+        summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
         self.judged.append(judged)
         proposed, decision, fault = self._decide(summary, parameters, fault)
+        if fault and fault not in summary.problems:
+            problems = (*summary.problems, fault)
+            summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
+            judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
+            self.entries[-1], self.judged[-1] = Entry(summary), judged
         undecided = IterationResult(
             iteration=iteration,
             parameters=parameters,
@@ -221,7 +243,10 @@ class SoakLoop:
         except StrategyFault as caught:
             return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
         if self.plan.mode is Mode.RECOMMEND and decision.moves:
-            decision = replace(decision, skip_reason=RECOMMEND_ONLY)
+            veto = Veto("mode", RECOMMEND_ONLY)
+            decision = replace(
+                decision, skip_reason=RECOMMEND_ONLY, vetoes=(*decision.vetoes, veto)
+            )
         return proposed, decision, fault
 
     def _settle(self, result: IterationResult, state: object) -> IterationResult:
@@ -287,10 +312,15 @@ class SoakLoop:
         self.store.sum_up(word)
         self.finished = True
 
-    def close(self) -> None:
-        """Close the store; what sums up a run that was broken off is written first."""
+    def close(self, ran: set[int]) -> None:
+        """Close the store; what sums up a run that was broken off is written first.
+
+        Args:
+            ran: The iterations whose tests passed.
+        """
         if not self.finished:
-            self.store.sum_up(verdict_to_json(self.verdict()))
+            problem = "broken off: the gate did not run"
+            self.store.sum_up(verdict_to_json(unfit_verdict(self.verdict(ran), problem)))
         self.store.close()
 
     def _take_up(self) -> None:

@@ -27,6 +27,14 @@ class Mode(StrEnum):
     APPLY = "apply"
 
 
+class Resume(StrEnum):
+    """Whether to go on with the newest unfinished run."""
+
+    NO = ""
+    YES = "yes"
+    FORCE = "force"
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A setting with an option, an ini twin (``soak_<name>``) and a marker argument."""
@@ -107,6 +115,8 @@ class SoakRequest:
         inis: ``{setting: given in the ini file}``.
         seeds: Overrides found in option and file, first wins.
         packs: ``{pack: what pyproject.toml changes in it}``.
+        resume: Whether to go on with the newest unfinished run of each chain.
+        worker: Whether this process is a worker of pytest-xdist.
     """
 
     iterations: int
@@ -117,6 +127,8 @@ class SoakRequest:
     inis: Mapping[str, Given] = field(default_factory=dict)
     seeds: Sequence[SeedText] = ()
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resume: Resume = Resume.NO
+    worker: bool = False
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -132,6 +144,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--soak-recommend",
         action="store_true",
         help="soak: record what the tuners propose, apply nothing",
+    )
+    group.addoption(
+        "--soak-resume",
+        metavar="force",
+        nargs="?",
+        const=str(Resume.YES),
+        help="soak: go on with the newest unfinished run; =force: though settings changed",
     )
     group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
     for setting in SETTINGS:
@@ -157,15 +176,20 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     if tune and recommend:
         msg = "--auto-tune applies and --soak-recommend applies nothing: give one of them"
         raise SoakUsageError(msg)
+    resume = config.getoption("soak_resume") is not None
     if iterations is None:
-        if tune or recommend:
-            flag = "--auto-tune" if tune else "--soak-recommend"
+        if tune or recommend or resume:
+            flag = "--auto-tune" if tune else "--soak-recommend" if recommend else "--soak-resume"
             msg = f"{flag}: needs --soak-iterations=N, the number of iterations to soak for"
             raise SoakUsageError(msg)
         return None
     if iterations < 1:
         msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
         raise SoakUsageError(msg)
+    for option in ("setuponly", "setupplan"):
+        if config.getoption(option, default=False):
+            msg = f"--{option[:5]}-{option[5:]}: a soak cannot be set up without being run"
+            raise SoakUsageError(msg)
     mode = Mode.APPLY if tune else Mode.RECOMMEND if recommend else Mode.OFF
     options = _given_options(config)
     inis = _given_inis(config)
@@ -179,7 +203,19 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         inis,
         _seed_texts(config, folder),
         _pack_overlays(config.rootpath / "pyproject.toml"),
+        _resume(config),
+        hasattr(config, "workerinput"),
     )
+
+
+def _resume(config: pytest.Config) -> Resume:
+    given = config.getoption("soak_resume")
+    if given is None:
+        return Resume.NO
+    if given not in tuple(Resume):
+        msg = f"--soak-resume={given}: allowed: --soak-resume or --soak-resume=force; put it last"
+        raise SoakUsageError(msg)
+    return Resume(given)
 
 
 def new_run_id() -> str:

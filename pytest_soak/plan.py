@@ -51,6 +51,8 @@ class ChainPlan:
         system_name: What is soaked.
         system: The system itself; None where the test brings its own.
         tuners: Who proposes; empty where nothing is tuned.
+        resumed: Whether it goes on with a run that was broken off.
+        differences: What is set otherwise than when that run was started, by force.
     """
 
     name: str
@@ -67,6 +69,8 @@ class ChainPlan:
     system_name: str
     system: System | None
     tuners: tuple[Registered, ...] = ()
+    resumed: bool = False
+    differences: tuple[str, ...] = ()
 
     @property
     def tuner_names(self) -> str:
@@ -91,6 +95,7 @@ class ChainPlan:
         return {
             "chain": self.name,
             "pack": self.pack.name,
+            "pack_digest": self.pack.digest,
             "profile": self.profile.name,
             "base": dict(self.profile.fields),
             "system": self.system_name,
@@ -165,15 +170,18 @@ def plan_chain(
     if scenario.value not in pack.scenarios:
         raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
     which = chosen.get("system", Given(pack.system, f"pack {pack.name}"))
-    if system:
+    registry.find("systems", which.value, which.source)  # known also where a fixture has its way
+    if system and (system == "mock" or "system" not in request.options):
         which = Given(system, "a fixture of the test")
     made: System | None = None
-    if system != OWN_SYSTEM:
+    if which.source != "a fixture of the test" or system == "mock":
         made = registry.find("systems", which.value, which.source).make(
             pack, scenario.value, needs=("run",)
         )
         _check_secrets(made, pack, which.value, environ)
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
+    seeding = _seeding(pack, profile, request.seeds, environ)
+    _check_parameters(made, which.value, overlay(profile.fields, seeding.overrides))
     return ChainPlan(
         name=name,
         slug=chain_slug(name),
@@ -184,7 +192,7 @@ def plan_chain(
         seed=int(chosen.get("seed", Given(0, "")).value),
         pack=pack,
         profile=profile,
-        seeding=_seeding(pack, profile, request.seeds, environ),
+        seeding=seeding,
         scenario=scenario.value,
         system_name=which.value,
         system=made,
@@ -263,21 +271,22 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
 
 
 def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered, ...]:
-    from pytest_soak.registry import NOT_SEEN, Registered  # noqa: PLC0415
+    from pytest_soak.registry import NOT_SEEN, Registered, the_one  # noqa: PLC0415
     from pytest_soak.tuners.table import TableTuner  # noqa: PLC0415
 
     given = chosen.get("tuner", Given(pack.tuner, f"pack {pack.name}"))
     names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
     names = list(dict.fromkeys(name.strip() for name in names))
-    installed = dict(registry.all("tuners"))
+    installed = registry.offers("tuners")
     for table in pack.tables.values():
         factory = lambda pack, table=table: TableTuner(pack, table)  # noqa: E731
-        installed[table.name] = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
+        own = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
+        installed.setdefault(table.name, []).append(own)
     tuners = []
     for name in names:
         if name not in installed:
             raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
-        tuners.append(installed[name])
+        tuners.append(the_one(installed[name]))
     for registered in tuners:
         _check_tuner(registered, pack)
     return tuple(tuners)
@@ -285,12 +294,10 @@ def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered,
 
 def _check_tuner(registered: Registered, pack: Pack) -> None:
     """Refuse a tuner whose corridor or required metrics nobody knows."""
+    from pytest_soak.strategies import required_metrics  # noqa: PLC0415 - it knows plans
+
     tuner = registered.make(pack, needs=("propose", "requires"))
-    try:
-        requires = [str(metric) for metric in tuner.requires]
-    except Exception as error:
-        msg = f"{registered}: requires: {type(error).__name__}: {error}; allowed: metrics by name"
-        raise SoakUsageError(msg) from error
+    requires = required_metrics(str(registered), tuner)
     for metric in requires:
         if not pack.knows(metric):
             raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
@@ -313,6 +320,17 @@ def _seeding(
         if source in found:
             return read_overrides(found[source], pack, profile)
     return Seeding("profile", {})
+
+
+def _check_parameters(system: object, name: str, parameters: Mapping[str, float]) -> None:
+    """Let a system that has a ``check`` refuse parameters it cannot run with."""
+    check = getattr(system, "check", None)
+    if check is not None:
+        try:
+            check(parameters)
+        except ValueError as error:
+            msg = f"system {name}: the parameters it would start with: {error}"
+            raise SoakUsageError(msg) from None
 
 
 def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, str]) -> None:

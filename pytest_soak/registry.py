@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +58,14 @@ class Registry:
         """Ask the plugins that are registered with *pluginmanager* when a kind is looked up."""
         self._pluginmanager = pluginmanager
 
-    def all(self, kind: str) -> dict[str, Registered]:
+    def offers(self, kind: str) -> dict[str, list[Registered]]:
         """Return everything of one *kind* (``packs``, ``tuners``, ...), by name.
 
         Raises:
-            SoakUsageError: A plugin returned something else than ``{name: factory}``, or a name
-                that another plugin already has.
+            SoakUsageError: A plugin returned something else than ``{name: factory}``.
         """
         hook = f"pytest_soak_{kind}"
-        found: dict[str, Registered] = {}
+        found: dict[str, list[Registered]] = {}
         for impl in getattr(self._pluginmanager.hook, hook).get_hookimpls():
             plugin = str(impl.plugin_name)
             offered = impl.function()
@@ -77,22 +76,37 @@ class Registry:
                 if not isinstance(name, str) or not callable(factory):
                     msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
                     raise SoakUsageError(msg)
-                if name in found:
-                    msg = (
-                        f"plugin {plugin}, hook {hook}: the name {name!r} is taken by "
-                        f"plugin {found[name].plugin}"
-                    )
-                    raise SoakUsageError(msg)
-                found[name] = Registered(name, hook, plugin, factory)
+                found.setdefault(name, []).append(Registered(name, hook, plugin, factory))
         return dict(sorted(found.items()))
+
+    def all(self, kind: str) -> dict[str, Registered]:
+        """Return everything of one *kind* that is used without being asked for, by name.
+
+        Raises:
+            SoakUsageError: As for `offers`, or two plugins offer one name.
+        """
+        return {name: the_one(offered) for name, offered in self.offers(kind).items()}
 
     def find(self, kind: str, name: str, source: str) -> Registered:
         """Return the one called *name*; *source* tells where the name was given.
 
         Raises:
-            SoakUsageError: Nobody has that name; the line lists the installed ones.
+            SoakUsageError: Nobody has that name, or two have; the line lists the installed ones.
         """
-        found = self.all(kind)
+        found = self.offers(kind)
         if name not in found:
             raise SoakUsageError(unknown(kind[:-1], name, source, found, NOT_SEEN))
-        return found[name]
+        return the_one(found[name])
+
+
+def the_one(offered: Sequence[Registered]) -> Registered:
+    """Return the only one of those that offer a name.
+
+    Raises:
+        SoakUsageError: There are several.
+    """
+    if len(offered) > 1:
+        owners = " and ".join(f"plugin {one.plugin}" for one in offered)
+        msg = f"hook {offered[0].hook}: the name {offered[0].name!r} is taken by {owners}"
+        raise SoakUsageError(msg)
+    return offered[0]

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.chain import (
-    GATE,
-    SLOT,
-    Chain,
-    GateItem,
-    Slot,
-    chain_name,
-    select,
-    slot_ids,
-    slot_of,
-)
+from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
+from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
-from pytest_soak.errors import SoakUsageError
 from pytest_soak.loop import SoakLoop
-from pytest_soak.model.verdict import partial_verdict
-from pytest_soak.options import SoakRequest, read_marker
-from pytest_soak.plan import OWN_SYSTEM, plan_chain
+from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
+from pytest_soak.store.journal import JournalError
+from pytest_soak.store.store import FolderBusy
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
 from pytest_soak.views.terminal import TerminalView
@@ -32,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_soak.loop import IterationResult
+    from pytest_soak.options import SoakRequest
     from pytest_soak.systems.protocol import System
 
+PARTIAL = "partial chain: only single iterations of it were asked for by node id"
 SESSION: pytest.StashKey[SoakSession] = pytest.StashKey()
 
 
@@ -43,129 +36,49 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     Raises:
         SoakUsageError: The kind of distribution cannot keep chains whole.
     """
-    worker = hasattr(config, "workerinput")
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_soak import distribute  # noqa: PLC0415 - only where xdist is there
 
         request = distribute.shared_request(config, request)
-        if not worker:
+        if not request.worker:
             distribute.join(config, request)
     config.pluginmanager.register(CorePlugin(), "soak-core")
     session = SoakSession(config, request)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")
-    if not worker:
+    if not request.worker:
         config.pluginmanager.register(TerminalView(), "soak-terminal")
 
 
 class SoakSession:
-    """Makes chains out of tests, runs their iterations, and gives their verdicts."""
+    """Runs the iterations of chains, and gives their verdicts."""
 
     def __init__(self, config: pytest.Config, request: SoakRequest) -> None:
         """Take the run's *config* and what it was asked for."""
         self._config = config
         self._request = request
         self._registry = Registry(config.pluginmanager)
-        self._chains: dict[str, Chain] = {}
         self._lines: list[str] = []
+        self._observer_fault = ""
+        self._collection = SoakCollection(config, request, self._registry, self.judge)
+        config.pluginmanager.register(self._collection, "soak-collection")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Give each soak test its iterations and its gate, after all its other parameters."""
-        soaks = "soak_slot" in metafunc.fixturenames
-        if not soaks and not list(metafunc.definition.iter_markers("soak")):
-            return
-        if not soaks:
-            metafunc.fixturenames.append("soak_slot")
-        count = self._request.iterations
-        metafunc.parametrize(
-            "soak_slot",
-            [*range(1, count + 1), GATE],
-            ids=slot_ids(count),
-            indirect=True,
-            scope="function",
-        )
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
-        """Note each iteration's place, and put a gate item where the last one stands."""
-        made = yield
-        if isinstance(made, list):
-            return [self._placed(item) for item in made]
-        return made
-
-    def _placed(self, item: object) -> object:
-        callspec = getattr(item, "callspec", None)
-        if not isinstance(item, pytest.Function) or callspec is None:
-            return item
-        number = callspec.params.get("soak_slot")
-        if number is None:
-            return item
-        chain = self._chain_of(item)
-        placed: pytest.Item = item
-        if number == GATE:
-            assert item.parent is not None  # noqa: S101 - a function stands in a module or class
-            placed = GateItem.from_parent(
-                item.parent,
-                name=item.name,
-                nodeid=item.nodeid,  # or pytest 9.2 takes it for another item than its report's
-                function=item,
-                judge=self.judge,
-            )
-        chain.members[number] = placed
-        placed.stash[SLOT] = Slot(chain, number)
-        return placed
-
-    def _chain_of(self, item: pytest.Function) -> Chain:
-        name = chain_name(item.nodeid)
-        if name not in self._chains:
-            self._chains[name] = Chain(name, fixed_system(item))
-        return self._chains[name]
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(
-        self, session: pytest.Session, items: list[pytest.Item]
-    ) -> Generator[None, Any, Any]:
-        """Keep soak items only, chains whole and in order, and settle every chain's plan."""
-        others = [item for item in items if slot_of(item) is None]
-        if others:
-            self._config.hook.pytest_deselected(items=others)
-            items[:] = [item for item in items if slot_of(item) is not None]
-        collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
-        yield
-        deselect = tuple(self._config.getoption("deselect") or ())
-        left = set(items)
-        items[:] = select(items, collected.values(), named_nodes(session), deselect)
-        self._tell_selection(left, set(items))
-        try:
-            for item in items:
-                slot = item.stash[SLOT]
-                if slot.chain.plan is None:
-                    self._plan(slot.chain, item)
-        except SoakUsageError as error:
-            if not hasattr(self._config, "workerinput"):
-                raise pytest.UsageError(str(error)) from None
-            from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_usage_error(self._config, error)
-            items.clear()
-
-    def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
-        """Correct what was reported as deselected: the members that go or come with their chain."""
-        if left - chosen:
-            self._config.hook.pytest_deselected(items=list(left - chosen))
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        deselected = terminal.stats.get("deselected") if terminal else None
-        if deselected:
-            deselected[:] = [item for item in deselected if item not in chosen]
-
-    def _plan(self, chain: Chain, item: pytest.Item) -> None:
-        settings: dict[str, Any] = {}
-        for mark in reversed(list(item.iter_markers("soak"))):
-            settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
-        chain.plan = plan_chain(
-            chain.name, self._request, settings, self._registry, system=chain.system
-        )
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Report an iteration that was settled before a resume as passed; its test is not run."""
+        slot = slot_of(item)
+        if slot is None or not 0 < slot.number <= slot.chain.resumed:
+            return None
+        if slot.chain.loop is None:
+            self._open(slot.chain)
+        item.user_properties.append(("soak_resumed", True))
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for when in ("setup", "call", "teardown"):
+            call = pytest.CallInfo.from_call(lambda: None, when=when)
+            report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -185,11 +98,32 @@ class SoakSession:
 
     def _open(self, chain: Chain) -> None:
         assert chain.plan is not None  # noqa: S101 - settled when collection ended
-        chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
+        try:
+            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
+        except (JournalError, FolderBusy) as error:
+            pytest.fail(str(error), pytrace=False)
         # What another worker recorded before it died had passed there, or it would be run again.
         chain.passed.update(range(1, chain.loop.done + 1))
         self._lines += markers.started(chain.plan, chain.loop.store.folder)
-        self._config.hook.pytest_soak_started(plan=chain.plan)
+        self._lines += chain.notes
+        self._notify("started", plan=chain.plan)
+        if self._observer_fault:
+            pytest.fail(self._take_observer_fault(), pytrace=False)
+
+    def _notify(self, event: str, **what: object) -> None:
+        """Tell the observers; one that raises fails the item, and never the run's integrity."""
+        try:
+            getattr(self._config.hook, f"pytest_soak_{event}")(**what)
+        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            self._observer_fault = (
+                f"an observer, hook pytest_soak_{event}, raised {type(error).__name__}: {error} "
+                f"({frame.filename}:{frame.lineno})"
+            )
+
+    def _take_observer_fault(self) -> str:
+        fault, self._observer_fault = self._observer_fault, ""
+        return fault
 
     def run(self, chain: Chain, number: int, system: System | None) -> IterationResult:
         """Run one iteration of *chain*, or return its result where it was just run."""
@@ -200,28 +134,31 @@ class SoakSession:
             self._tell(chain, result)
         elif result.applied:
             self._lines += markers.again(result)
+        if self._observer_fault:
+            pytest.fail(self._take_observer_fault(), pytrace=False)
         return result
 
     def _tell(self, chain: Chain, result: IterationResult) -> None:
         loop = opened(chain)
         self._lines += markers.iteration(loop.plan, result, loop.store.readback())
-        self._config.hook.pytest_soak_iteration(plan=loop.plan, result=result)
+        self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
-            self._config.hook.pytest_soak_applied(plan=loop.plan, result=result)
+            self._notify("applied", plan=loop.plan, result=result)
 
     def judge(self, gate: GateItem, chain: Chain) -> str:
         """Give the verdict of *chain* and record it; return why it does not pass, if so."""
         loop = opened(chain)
         verdict = loop.verdict(chain.passed)
         if chain.partial:
-            verdict = partial_verdict(verdict)
-        loop.finish(verdict)
-        self._lines += markers.gate(loop.plan, verdict)
-        self._config.hook.pytest_soak_verdict(plan=loop.plan, verdict=verdict)
+            verdict = unfit_verdict(verdict, PARTIAL)
+        if not loop.finished:  # a gate that is run again has given its verdict
+            loop.finish(verdict)
+            self._lines += markers.gate(loop.plan, verdict)
+            self._notify("verdict", plan=loop.plan, verdict=verdict)
         gate.user_properties[:] = junit.gate_properties(loop.plan, loop.judged, verdict)
         gate.stash[rows.VERDICT] = rows.verdict_row(chain.name, loop, verdict)
         if verdict.verdict.good:
-            return ""
+            return self._take_observer_fault()
         return rows.explanation(loop, verdict)
 
     @pytest.hookimpl(wrapper=True)
@@ -236,11 +173,14 @@ class SoakSession:
         chain, number = slot.chain, slot.number
         if number != GATE:
             self._follow(chain, number, report)
+        elif report.when == "setup" and report.skipped and chain.passed:
+            report.outcome = "failed"
+            report.longrepr = "KPI gate: skipped, though iterations of its chain ran"
         row: dict[str, Any] = {}
         if call.when == "call" and number == GATE:
             row = item.stash.get(rows.VERDICT, {})
         elif call.when == "call" and chain.loop and chain.loop.done >= number:
-            row = rows.iteration_row(chain.name, chain.loop)
+            row = rows.iteration_row(chain.name, chain.loop, number)
         if row or (self._lines and (call.when == "call" or not report.passed)):
             vars(report)["soak"] = {"lines": self._lines, **row}
             self._lines = []
@@ -255,12 +195,18 @@ class SoakSession:
             loop = opened(chain)
             if loop.done < number:
                 self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                if self._observer_fault:
+                    report.outcome, report.longrepr = "failed", self._take_observer_fault()
+                    self._follow(chain, number, report)
 
-    def pytest_sessionfinish(self) -> None:
-        """Close what is open."""
-        for chain in self._chains.values():
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close what is open; a chain that was opened and got no verdict cannot pass."""
+        for chain in self._collection.chains.values():
             if chain.loop is not None:
-                chain.loop.close()
+                if not chain.loop.finished and session.exitstatus == pytest.ExitCode.OK:
+                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                chain.loop.close(chain.passed)
 
 
 class Soak:
@@ -300,7 +246,7 @@ class Soak:
 def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
     """Return the soak of *item*; *system* is used where the test brings its own."""
     chain = item.stash[SLOT].chain
-    own = system if chain.system == OWN_SYSTEM else None
+    own = system if chain.plan is not None and chain.plan.system is None else None
     return Soak(item.config.stash[SESSION], chain, iteration, own)
 
 
@@ -308,28 +254,3 @@ def opened(chain: Chain) -> SoakLoop:
     """Return the loop of a chain whose first iteration was set up."""
     assert chain.loop is not None  # noqa: S101 - opened in the setup of its first item
     return chain.loop
-
-
-def fixed_system(item: pytest.Function) -> str:
-    """Return what a fixture of *item* fixes: ``mock``, ``fixture``, or an empty string.
-
-    ``mock_soak`` fixes the mock; a ``soak_system`` fixture that overrides ours brings a system of
-    the test's own.
-    """
-    if "mock_soak" in item.fixturenames:
-        return "mock"
-    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001
-    return OWN_SYSTEM if len(definitions) > 1 else ""
-
-
-def named_nodes(session: pytest.Session) -> set[str]:
-    """Return the node ids given on the command line, relative to the root."""
-    root = session.config.rootpath
-    here = session.config.invocation_params.dir
-    named = set()
-    for argument in session.config.args:
-        path, _, rest = str(argument).partition("::")
-        full = (here / path).resolve()
-        relative = full.relative_to(root).as_posix() if full.is_relative_to(root) else path
-        named.add(f"{relative}::{rest}" if rest else relative)
-    return named

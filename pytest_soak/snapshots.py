@@ -13,6 +13,7 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 
 from pytest_soak.chain import chain_name
 from pytest_soak.options import Mode
+from pytest_soak.plan import chain_slug
 from pytest_soak.session import opened
 from pytest_soak.store.files import line
 
@@ -47,7 +48,8 @@ class OverrideExtension(AbstractSyrupyExtension):
     def get_file_basename(cls, *, test_location: PyTestLocation, index: object) -> str:  # noqa: ARG003
         """Return the chain's name as a file name."""
         name = cls.get_snapshot_name(test_location=test_location)
-        return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
+        plain = re.fullmatch(r"(\w{1,80})(?:\[(\w{1,40})\])?", name, re.ASCII)
+        return "-".join(filter(None, plain.groups())) if plain else chain_slug(name)
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: object = 0) -> str:  # noqa: ARG003

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.clamp import Clamp
 from pytest_soak.guards.conflict import Conflict
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.restarted import Restarted
 from pytest_soak.model.decision import Decision, breach, loosened, request
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal, proposal_fault
-from pytest_soak.model.verdict import Judgement
+from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
 if TYPE_CHECKING:
@@ -62,8 +66,8 @@ class Strategies:
     """Everything that has a say in one chain, in the fixed order in which it is asked.
 
     Guards: conflicts, which make one change out of several requests; unusable metrics; the
-    observation window; what plugins bring (by name); and last the clamp. Only the first one makes
-    changes; every later one can but take away.
+    observation window; a system that was restarted; what plugins bring (by name); and last the
+    clamp. Only the first one makes changes; every later one can but take away.
     """
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
@@ -77,10 +81,13 @@ class Strategies:
         self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
         self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
         self._gates += _installed(registry.all("gates"), pack, "judge", "requires")
+        for gate in self._gates:
+            required_metrics(gate.owner, gate.strategy)
         self._conflict = Conflict(pack.parameters)
         self._guards: list[Named[Guard]] = [
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
+            _core("restarted", Restarted()),
             *_installed(registry.all("guards"), pack, "review"),
             _core("clamp", Clamp(pack.parameters)),
         ]
@@ -101,7 +108,8 @@ class Strategies:
         """
         facts = dict(self._summary.observe(report, history))
         for watcher in self._watchers:
-            found: object = _call(watcher.owner, watcher.strategy.observe, report, history)
+            seen = replace(report, raw=copy.deepcopy(report.raw))
+            found: object = _call(watcher.owner, watcher.strategy.observe, seen, history)
             fault = _facts_fault(found, self._pack)
             if fault or not isinstance(found, Mapping):
                 msg = f"{watcher.owner}: observe() {fault}"
@@ -117,8 +125,8 @@ class Strategies:
         """
         judgements: list[Judgement] = []
         for gate in self._gates:
-            found: object = _call(gate.owner, gate.strategy.judge, metrics, n)
-            if not isinstance(found, tuple) or not all(isinstance(j, Judgement) for j in found):
+            found: object = _call(gate.owner, gate.strategy.judge, MappingProxyType(metrics), n)
+            if not isinstance(found, tuple) or not all(_is_judgement(one) for one in found):
                 msg = f"{gate.owner}: judge() returned {found!r}, not a tuple of Judgement"
                 raise StrategyFault(msg)
             judgements += found
@@ -151,6 +159,7 @@ class Strategies:
             StrategyFault: A guard raised, returned something else than a decision, or asked for
                 more than it was given.
         """
+        effective = decision.parameters
         decision = self._conflict.review(history, decision, {})
         for guard in self._guards:
             settings = self._pack.guards.get(guard.name, {})
@@ -164,10 +173,30 @@ class Strategies:
                 raise StrategyFault(msg)
             decision = said
         for change in decision.changes:
-            fault = breach(change, self._pack.parameters[change.parameter])
+            parameter = self._pack.parameters[change.parameter]
+            fault = breach(change, parameter, effective[change.parameter])
             if fault:
                 raise StrategyFault(fault)
         return decision
+
+
+def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
+    """Return the metrics that *strategy* requires.
+
+    Raises:
+        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
+    """
+    given: object = None
+    try:
+        given = strategy.requires
+        names = () if isinstance(given, str) else tuple(strategy.requires)
+        problem = "" if names or not given else repr(given)
+    except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
+        names, problem = (), f"{type(error).__name__}: {error}"
+    if problem or not all(isinstance(name, str) for name in names):
+        msg = f"{owner}: requires: {problem or repr(given)}; allowed: a tuple of metrics by name"
+        raise SoakUsageError(msg)
+    return names
 
 
 def _core(name: str, strategy: T) -> Named[T]:
@@ -179,6 +208,10 @@ def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list
         Named(registered.name, str(registered), registered.make(pack, needs=needs))
         for registered in found.values()
     ]
+
+
+def _is_judgement(found: object) -> bool:
+    return isinstance(found, Judgement) and isinstance(found.verdict, Verdict)
 
 
 def _facts_fault(found: object, pack: Pack) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter, step
@@ -81,6 +82,10 @@ class Decision:
     vetoes: tuple[Veto, ...] = ()
     skip_reason: str = ""
 
+    def __post_init__(self) -> None:
+        """Make the parameters read-only: a guard or a tuner cannot move where a step starts."""
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
     @property
     def moves(self) -> tuple[Change, ...]:
         """The changes that really move a value."""
@@ -130,11 +135,18 @@ def take(wish: Request, parameter: Parameter, old: float) -> Change:
     )
 
 
-def breach(change: Change, parameter: Parameter) -> str:
+def breach(change: Change, parameter: Parameter, effective: float) -> str:
     """Return how *change* breaks the promise of the clamp, or an empty string.
 
     The last check before anything is written; no guard and no tuner can talk its way past it.
+
+    Args:
+        change: What is about to be applied.
+        parameter: Its parameter.
+        effective: The value that the parameter really has.
     """
+    if change.old != effective:
+        return f"{change.parameter} would start from {change.old:g}, it is {effective:g}"
     bounds: Bounds = parameter.corridor(change.corridor)
     wide = Bounds(min(bounds.lo, change.old), max(bounds.hi, change.old))
     if change.new not in wide:

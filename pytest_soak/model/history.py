@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, overload
 
 from pytest_soak.model.verdict import Verdict
@@ -36,6 +37,7 @@ class Summary:
         doubts: ``{field: false or unknown}`` for each parameter that the report contradicts or is
             silent on; the others were seen to be used as asked.
         in_window: Whether it belongs to the observation window.
+        restarted: Whether the system lost its state before it, in a run that was resumed.
     """
 
     iteration: int
@@ -46,6 +48,13 @@ class Summary:
     problems: tuple[str, ...] = ()
     doubts: Mapping[str, Verified] = field(default_factory=dict)
     in_window: bool = False
+    restarted: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the mappings read-only: whoever sees the history sees what was recorded."""
+        for name in ("parameters", "metrics", "n", "doubts"):
+            view = MappingProxyType(dict(getattr(self, name)))
+            object.__setattr__(self, name, view)
 
     @property
     def verified(self) -> Verified:

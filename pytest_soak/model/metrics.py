@@ -103,33 +103,46 @@ class Measured:
 
 
 def measure(
-    totals: Mapping[str, object], n: Mapping[str, int], metrics: Mapping[str, Metric]
+    totals: Mapping[str, object], counts: Mapping[str, object], metrics: Mapping[str, Metric]
 ) -> Measured:
     """Check a report's *totals* against the *metrics* that the pack knows.
 
     A value that is missing, null, non-finite, of the wrong type, outside what makes sense or
-    resting on no observation (``n`` of 0) is a problem, and never becomes a number: nothing
-    defaults to a healthy value.
+    resting on no observation (``n`` of 0, or an ``n`` that is no count) is a problem, and never
+    becomes a number: nothing defaults to a healthy value.
     """
     values: dict[str, Value] = {}
     problems: dict[str, str] = {}
     for metric in metrics.values():
         raw, found = _find(totals, metric)
-        if not found:
-            problems[metric.name] = "is missing"
-            continue
-        if raw is not None and n.get(metric.name) == 0:
-            values[metric.name] = None
-            problems[metric.name] = "rests on no observations (n = 0)"
-            continue
-        if raw is None:
-            values[metric.name] = None
-            problems[metric.name] = "is null (undefined)"
-            continue
-        problem = _READERS[metric.kind](metric, raw, values)
+        problem = "" if found else "is missing"
+        if found and raw is None:
+            problem = "is null (undefined)"
+        problem = problem or _count_problem(counts, metric)
+        problem = problem or _READERS[metric.kind](metric, raw, values)
         if problem:
+            values.pop(metric.name, None)
             problems[metric.name] = problem
+            if found:
+                values[metric.name] = None
     return Measured(values, problems)
+
+
+def count(value: object) -> int | None:
+    """Return *value* as a count, a whole number from 0, or None where it is none."""
+    if is_number(value) and float(str(value)).is_integer() and float(str(value)) >= 0:
+        return int(float(str(value)))
+    return None
+
+
+def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:
+    for key in (metric.name, *(alias for alias, _ in metric.aliases)):
+        if key in counts:
+            n = count(counts[key])
+            if n is None:
+                return f"has an n that is no count: {counts[key]!r}"
+            return "" if n else "rests on no observations (n = 0)"
+    return ""
 
 
 def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:

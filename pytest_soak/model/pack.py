@@ -129,6 +129,7 @@ class Pack:
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
+        digest: The SHA-256 of its data, so that a changed pack can be told.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Pack:
     marker: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0
+    digest: str = ""
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import Measured, Metric, is_number, measure
+from pytest_soak.model.metrics import Measured, Metric, count, is_number, measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +56,8 @@ def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> R
         return unusable(problem)
     counts = raw.get("n")
     told = counts if isinstance(counts, dict) else {}
-    n = {key: value for key, value in told.items() if isinstance(value, int)}
-    return Report(measure(totals, n, metrics), n, parameters, raw=raw)
+    n = {key: number for key, value in told.items() if (number := count(value)) is not None}
+    return Report(measure(totals, told, metrics), n, parameters, raw=raw)
 
 
 def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:

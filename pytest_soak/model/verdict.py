@@ -158,11 +158,7 @@ def not_passed(judged: IterationVerdict) -> IterationVerdict:
     )
 
 
-def partial_verdict(verdict: ChainVerdict) -> ChainVerdict:
-    """Return the verdict of a chain of which only single iterations were asked for.
-
-    It is INCONCLUSIVE whatever they came to: nobody saw the chain.
-    """
-    problem = "partial chain: only single iterations of it were asked for by node id"
+def unfit_verdict(verdict: ChainVerdict, problem: str) -> ChainVerdict:
+    """Return the verdict of a chain that nobody saw as a whole: INCONCLUSIVE, whatever it was."""
     problems = (problem, *verdict.problems)
     return replace(verdict, verdict=Verdict.INCONCLUSIVE, reasons=(), problems=problems)

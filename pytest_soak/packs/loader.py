@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tomllib
@@ -104,6 +105,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         marker=tuple(head.get("marker", ())),
         columns=tuple(head.get("columns", ())),
         max_inconclusive=head.get("max_inconclusive", 0),
+        digest=hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")
     if fault:

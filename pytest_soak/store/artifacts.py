@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.patch import apply
+from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,6 +57,7 @@ def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, A
             "verdict": summary["verdict"],
             "problems": summary["problems"],
             "observation_window": summary["in_window"],
+            "restarted": summary["restarted"],
             "kpis": {judged["metric"]: judged["verdict"] for judged in record["judgements"]},
         },
         "tuning": {
@@ -102,6 +104,8 @@ class RunSummary:
             self._start(record)
         elif record["kind"] == "iteration":
             self._iterate(record)
+        elif record["kind"] == "run_resumed":
+            self.config = record["config"]
         elif record["kind"] == "run_ended":
             self.ended = record
         self.overrides = apply(self.overrides, record.get("patch", ()))
@@ -119,12 +123,15 @@ class RunSummary:
                 record, change["parameter"], change["old"], change["new"], change["reason"]
             )
         self._skips.update(veto["reason"] for veto in record["decision"]["vetoes"])
+        if record["settles"]:
+            self._rows[-1]["verified"] = record["settles"]["verified"]
         self._rows.append(
             {
                 "iteration": record["iteration"],
                 "verdict": record["summary"]["verdict"],
                 "metrics": record["summary"]["metrics"],
                 "applied": record["applied"],
+                "verified": None,
                 "skip_reason": record["decision"]["skip_reason"],
                 "moves": [
                     {
@@ -182,10 +189,15 @@ class RunSummary:
         return {
             **{key: verdict[key] for key in VERDICT_KEYS},
             "thresholds": self.config["kpis"],
+            "verdicts": {
+                metric: max((value["verdict"] for value in values), key=ORDER.index)
+                for metric, values in self._kpis.items()
+            },
             "kpis": self._kpis,
         }
 
 
+ORDER = tuple(word.name for word in Verdict)
 VERDICT_KEYS = ("verdict", "reasons", "problems", "unverified", "window")
 
 

@@ -130,6 +130,19 @@ def heal(path: Path) -> bytes:
     return torn
 
 
+def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the first and the last whole record of the journal at *path*, None without any."""
+    try:
+        with path.open("rb") as file:
+            first = last = file.readline()
+            for text in file:
+                if text.endswith(b"\n"):
+                    last = text
+        return json.loads(first), json.loads(last)
+    except (OSError, ValueError):
+        return None
+
+
 def journal_run(path: Path) -> str:
     """Return the run id in the first record of the journal at *path*, or ``unknown``."""
     try:

@@ -53,6 +53,7 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "problems": list(summary.problems),
         "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "in_window": summary.in_window,
+        "restarted": summary.restarted,
     }
 
 
@@ -71,6 +72,7 @@ def summary_from_json(data: Mapping[str, Any], iteration: int) -> Summary:
         tuple(data["problems"]),
         {name: Verified(word) for name, word in data["doubts"].items()},
         data["in_window"],
+        data["restarted"],
     )
 
 

@@ -8,6 +8,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
 from pytest_soak.store.files import line, write_json
@@ -31,6 +34,37 @@ def state_hash(overrides: Mapping[str, float]) -> str:
     return hashlib.sha256(line(dict(overrides)).encode()).hexdigest()
 
 
+class FolderBusy(Exception):
+    """Another process holds the folder."""
+
+
+def refuse_busy(folder: Path) -> None:
+    """Refuse to start where another process holds the chain's *folder*.
+
+    Raises:
+        SoakUsageError: It does.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder}: is in the way: it is to become the folder of a chain"
+        raise SoakUsageError(msg)
+    if folder.exists():
+        try:
+            _lock(folder).release()
+        except FolderBusy as error:
+            raise SoakUsageError(str(error)) from None
+
+
+def _lock(folder: Path) -> FileLock:
+    """Hold *folder*; the operating system lets go of it when the process ends, however it does."""
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        msg = f"{folder}: another soak or command holds this folder; wait for it, or use --soak-dir"
+        raise FolderBusy(msg) from None
+    return lock
+
+
 class ChainStore:
     """The artifacts of one chain's newest run, with its journal as their truth.
 
@@ -39,10 +73,17 @@ class ChainStore:
     """
 
     def __init__(self, soak_dir: Path, slug: str, run_id: str) -> None:
-        """Open the folder of the chain, putting an earlier run's files aside."""
+        """Open the folder of the chain, putting an earlier run's files aside.
+
+        Raises:
+            FolderBusy: Another process holds it.
+            JournalError: The run's journal is damaged elsewhere than at its end.
+        """
         self.folder = soak_dir / slug
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._held = _lock(self.folder)
         _archive_other_runs(self.folder, run_id)
+        _bring_back(self.folder, run_id)
         (self.folder / "backups").mkdir(exist_ok=True)
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
@@ -186,8 +227,9 @@ class ChainStore:
         return json.loads(text)
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal and let go of the folder."""
         self.journal.close()
+        self._held.release()
 
     @staticmethod
     def _point_latest(soak_dir: Path, slug: str) -> None:
@@ -214,3 +256,12 @@ def _archive_other_runs(folder: Path, run_id: str) -> None:
     place.mkdir(parents=True)
     for path in rest:
         shutil.move(path, place / path.name)
+
+
+def _bring_back(folder: Path, run_id: str) -> None:
+    """Move the files of the earlier run *run_id*, if it was put aside, back to their place."""
+    place = folder / RUNS / run_id
+    if not (folder / JOURNAL).exists() and place.exists():
+        for path in place.iterdir():
+            shutil.move(path, folder / path.name)
+        place.rmdir()

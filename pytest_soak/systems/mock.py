@@ -22,7 +22,7 @@ class MockSystem:
 
     secrets: tuple[str, ...] = ()
     virtual_time = True
-    keeps_state = False
+    keeps_state = True  # all of it, which is none
 
     def __init__(self, pack: Pack, scenario: str) -> None:
         """Take the declared effects of *pack* and the starting values of *scenario*.

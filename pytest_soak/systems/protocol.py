@@ -12,8 +12,9 @@ class System(Protocol):
     """What is soaked.
 
     A class may also declare ``secrets`` (names of environment variables it needs),
-    ``virtual_time`` (its time is not the wall clock's) and ``keeps_state`` (it returns a state
-    that it must be given again); each defaults to nothing.
+    ``virtual_time`` (its time is not the wall clock's) and ``keeps_state`` (what it returns as its
+    state is all it needs to go on, in another process too; without it, the first iteration after a
+    resume is *restarted* and not tuned on); each defaults to nothing.
     """
 
     def run(

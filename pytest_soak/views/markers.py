@@ -121,7 +121,10 @@ def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[s
         withheld = withheld[1:]
     done = [change for change in result.decision.moves if change.tuner == proposed.tuner]
     if not done:
-        why = "held_at_bounds" if proposed.requests else "metrics_stable"
+        why = "metrics_stable"
+        if proposed.requests:
+            own = [c for c in result.decision.changes if c.tuner == proposed.tuner]
+            why = "held_at_bounds" if own else "not_taken"
         yield f"| soak_iter_tune | OK | ADJUSTMENTS=0 {why} |"
     else:
         shown = (f" {_metric(pack, result, name)}" for name in pack.marker)

@@ -32,9 +32,9 @@ def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
     }
 
 
-def iteration_row(name: str, loop: SoakLoop) -> dict[str, Any]:
-    """Return the row of the latest iteration: values with their verdicts, and the changes."""
-    entry, judged = loop.entries[-1], loop.judged[-1]
+def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
+    """Return the row of one iteration: values with their verdicts, and the changes."""
+    entry, judged = loop.entries[iteration - 1], loop.judged[iteration - 1]
     summary, decision = entry.summary, entry.decision
     words = {judgement.metric: judgement.verdict.name for judgement in judged.judgements}
     header = _header(name, loop)

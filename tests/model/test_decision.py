@@ -97,7 +97,7 @@ def test_overrides_are_laid_over_those_before() -> None:
 def test_what_the_clamp_lets_through_breaks_no_promise(
     old: int, delta: int, corridor: Corridor
 ) -> None:
-    assert breach(take(a_request(delta, corridor), WORKERS, old), WORKERS) == ""
+    assert breach(take(a_request(delta, corridor), WORKERS, old), WORKERS, old) == ""
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_what_the_clamp_lets_through_breaks_no_promise(
 )
 def test_a_forged_change_is_a_breach(forged: dict[str, Any], phrase: str) -> None:
     change = replace(take(a_request(), WORKERS, 4), **forged)
-    assert phrase in breach(change, WORKERS)
+    assert phrase in breach(change, WORKERS, change.old)
 
 
 def test_outside_the_corridor_a_change_must_not_lead_farther_away() -> None:
     change = Change("workers", 14, 1, 1, 15, Note.NONE, "slow", "table", Corridor.APPLY)
-    assert "outside 2 to 14" in breach(change, WORKERS)
-    assert breach(replace(change, requested=-1, effective=-1, new=13), WORKERS) == ""
+    assert "outside 2 to 14" in breach(change, WORKERS, change.old)
+    assert breach(replace(change, requested=-1, effective=-1, new=13), WORKERS, change.old) == ""
 
 
 @pytest.mark.parametrize("effective", [2, 1, 0])

@@ -142,7 +142,7 @@ def test_labels_are_words_and_no_labels_are_a_value() -> None:
 @pytest.mark.parametrize("raw", ["fees", [1], {"fees": 1}], ids=repr)
 def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
     measured = measure({"drivers": raw}, {}, {"drivers": DRIVERS})
-    assert measured.values == {}
+    assert measured.values == {"drivers": None}
     assert "is not a list of words" in measured.problems["drivers"]
 
 

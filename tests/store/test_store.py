@@ -61,7 +61,13 @@ def body(**more: object) -> dict[str, Any]:
     return {
         "report": None,
         "settles": None,
-        "summary": {**empty, "problems": [], "verdict": "PASS", "in_window": False},
+        "summary": {
+            **empty,
+            "problems": [],
+            "verdict": "PASS",
+            "in_window": False,
+            "restarted": False,
+        },
         "judgements": [],
         "decision": {"requests": [], "changes": [], "vetoes": [], "skip_reason": ""},
         "applied": True,
@@ -435,7 +441,8 @@ def test_latest_points_to_the_newest_chain(tmp_path: Path) -> None:
         ChainStore(tmp_path, slug, "run").close()
         assert (tmp_path / "latest").resolve() == (tmp_path / slug).resolve()
     assert (tmp_path / "latest").readlink() == Path("first-1")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first-1", "latest", "second-2"]
+    visible = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock")
+    assert visible == ["first-1", "latest", "second-2"]
 
 
 @pytest.mark.parametrize("state", [{"inventory": [1, 2]}, [], 0, "text"])

@@ -385,7 +385,9 @@ def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered:
 def test_two_plugins_cannot_offer_one_name() -> None:
     offers = {"mine": Says}
     registry = a_registry(Stranger("tuners", offers), Stranger("tuners", offers))
-    with pytest.raises(SoakUsageError, match="'mine' is taken by plugin stranger-"):
+    with pytest.raises(
+        SoakUsageError, match="'mine' is taken by plugin stranger-. and plugin stranger-."
+    ):
         registry.all("tuners")
 
 

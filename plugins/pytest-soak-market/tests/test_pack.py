@@ -272,6 +272,166 @@ def test_the_trigger_table_works_in_the_limits_and_announces_itself() -> None:
     assert (table.corridor, table.announce) == (Corridor.LIMITS, True)
 
 
+# ---- age-relief: trigger-table with another row for old orders
+
+
+@pytest.mark.parametrize(
+    "metrics", [CANCEL, ADVERSE, SLIPPAGE, LAG, THIN, {**CANCEL, **LAG}, {**ADVERSE, **LAG}]
+)
+def test_age_relief_asks_like_trigger_table_while_orders_are_young(
+    metrics: Mapping[str, Value],
+) -> None:
+    young: Mapping[str, Value] = {**metrics, "order_age_p95_ms": 330}
+    assert proposed("age-relief", young).deltas != {}
+    assert proposed("age-relief", young) == proposed("trigger-table", young)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "deltas"),
+    [
+        pytest.param({"order_age_p95_ms": 330}, {}, id="age at its limit"),
+        pytest.param(AGE, {INTERVAL: -10, RATE: 30}, id="old"),
+        pytest.param({**AGE, "adverse_bps_p95": 4}, {INTERVAL: -10, RATE: 30}, id="adverse at 4"),
+        pytest.param({**AGE, "slippage_bps_p95": 3}, {INTERVAL: -10, RATE: 30}, id="slippage at 3"),
+        pytest.param({**AGE, **ADVERSE}, {SPREAD: 0.05}, id="adverse: no relief"),
+        pytest.param({**AGE, **SLIPPAGE}, {SPREAD: 0.05}, id="slippage: no relief"),
+        pytest.param({**AGE, **THIN}, {INTERVAL: -10, RATE: 30}, id="relief silences thin edge"),
+        pytest.param({**AGE, **LAG}, {INTERVAL: 10, RATE: 30}, id="lag and relief add up"),
+    ],
+)
+def test_relief_stands_instead_of_the_order_age_row(
+    metrics: Mapping[str, Value], deltas: dict[str, float]
+) -> None:
+    proposal = proposed("age-relief", metrics)
+    assert proposal.deltas == deltas
+    assert TAIL not in proposal.deltas
+    assert "order_age>330" not in proposal.reasons
+
+
+@pytest.mark.parametrize(
+    ("start", "deltas"),
+    [
+        ({INTERVAL: 61, RATE: 299}, {INTERVAL: -10, RATE: 30}),
+        ({INTERVAL: 60, RATE: 300}, {INTERVAL: -10, RATE: 30}),
+        ({INTERVAL: 57, RATE: 320}, {INTERVAL: -7, RATE: 10}),
+        ({INTERVAL: 50, RATE: 329}, {RATE: 1}),
+        ({INTERVAL: 51, RATE: 330}, {INTERVAL: -1}),
+        ({INTERVAL: 50, RATE: 330}, {}),
+        ({INTERVAL: 50, RATE: 345}, {}),
+    ],
+)
+def test_relief_stops_at_an_interval_of_50_and_a_rate_of_330(
+    start: dict[str, float], deltas: dict[str, float]
+) -> None:
+    assert proposed("age-relief", AGE, **start).deltas == deltas
+
+
+def test_three_triggers_of_age_relief_are_dropped_for_the_calming_package() -> None:
+    calming = proposed("age-relief", {**CANCEL, **AGE, **LAG})
+    assert calming.deltas == {SPREAD: 0.05, INTERVAL: 20, RATE: -30}
+    assert calming.reasons == ("multi_fail_guard",)
+    assert "order_age>330_relief" in calming.withheld
+
+
+# ---- driver-aware
+
+
+def driven(*past: Mapping[str, Value], **moved: float) -> Proposal:
+    """Return what driver-aware asks for after iterations with the metrics in *past*."""
+    parameters = {**S1, **moved}
+    none: Mapping[str, Value] = {
+        "neg_edge_drivers": (),
+        "blocked.min_interval": 0.2,
+        "blocked.concurrency": 0.1,
+    }
+    entries = [
+        Entry(Summary(number, parameters, {**QUIET, **none, **metrics}))
+        for number, metrics in enumerate(past, 1)
+    ]
+    return TableTuner(PACK, PACK.tables["driver-aware"]).propose(History(entries), parameters)
+
+
+LOSS: Mapping[str, Value] = {"net_bps": -0.01}
+GAIN: Mapping[str, Value] = {"net_bps": 0}
+
+
+@pytest.mark.parametrize(
+    ("past", "deltas"),
+    [
+        pytest.param([{}], {}, id="quiet"),
+        pytest.param([LOSS], {}, id="one loss"),
+        pytest.param([LOSS, GAIN], {}, id="a loss, then 0"),
+        pytest.param([GAIN, LOSS], {}, id="0, then a loss"),
+        pytest.param([LOSS, GAIN, LOSS], {}, id="not in a row"),
+        pytest.param([LOSS, LOSS], {INTERVAL: 20, RATE: -60, SPREAD: 0.02}, id="two in a row"),
+        pytest.param(
+            [GAIN, LOSS, LOSS, LOSS], {INTERVAL: 20, RATE: -60, SPREAD: 0.02}, id="three in a row"
+        ),
+        pytest.param(
+            [{"neg_edge_drivers": ("fees", "slippage")}], {SPREAD: 0.02, TAIL: 50}, id="slippage"
+        ),
+        pytest.param(
+            [{"neg_edge_drivers": ("adverse", "fees")}],
+            {IMPACT: -0.02, DELTA: -0.02},
+            id="adverse",
+        ),
+        pytest.param(
+            [{"neg_edge_drivers": ("adverse", "slippage")}],
+            {IMPACT: -0.02, DELTA: -0.02, SPREAD: 0.02, TAIL: 50},
+            id="adverse and slippage",
+        ),
+        pytest.param([{"neg_edge_drivers": ("fees", "inventory")}], {}, id="other drivers"),
+        pytest.param([{"blocked.min_interval": 0.40}], {}, id="interval blocks at 40 %"),
+        pytest.param([{"blocked.min_interval": 0.401}], {INTERVAL: 20}, id="interval blocks"),
+        pytest.param([{"blocked.concurrency": 0.30}], {}, id="concurrency blocks at 30 %"),
+        pytest.param([{"blocked.concurrency": 0.301}], {RATE: -30}, id="concurrency blocks"),
+        pytest.param(
+            [LOSS, {**LOSS, "blocked.min_interval": 0.5, "blocked.concurrency": 0.4}],
+            {INTERVAL: 40, RATE: -90, SPREAD: 0.02},
+            id="rows add up",
+        ),
+        pytest.param([{**CANCEL, **ADVERSE, **AGE, **LAG}], {}, id="no row of trigger-table"),
+    ],
+)
+def test_driver_aware_asks_for_its_rows(
+    past: list[Mapping[str, Value]], deltas: dict[str, float]
+) -> None:
+    assert driven(*past).deltas == deltas
+
+
+@pytest.mark.parametrize(("tail", "delta"), [(620, 80), (699, 1), (700, 0), (760, 0)])
+def test_two_losses_bring_the_tail_to_at_least_700(tail: float, delta: float) -> None:
+    assert driven(LOSS, LOSS, **{TAIL: tail}).deltas.get(TAIL, 0) == delta
+
+
+def test_a_field_is_changed_by_two_rows_of_driver_aware_at_most() -> None:
+    proposal = driven(
+        LOSS,
+        {**LOSS, "neg_edge_drivers": ("slippage", "adverse"), "blocked.min_interval": 0.9},
+        **{TAIL: 620},
+    )
+    assert proposal.deltas == {
+        INTERVAL: 40,
+        RATE: -60,
+        SPREAD: 0.04,
+        TAIL: 130,
+        IMPACT: -0.02,
+        DELTA: -0.02,
+    }
+    assert all(reason.count("+") < 2 for reason in proposal.reason_of.values())
+
+
+@pytest.mark.parametrize("table", ["age-relief", "driver-aware"])
+def test_the_further_tables_work_in_the_limits_with_the_guardrails_of_the_first(
+    table: str,
+) -> None:
+    tuner = TableTuner(PACK, PACK.tables[table])
+    assert (tuner.corridor, tuner.announce) == (Corridor.LIMITS, True)
+    first = PACK.tables["trigger-table"]
+    assert PACK.tables[table].max_changes_per_field == first.max_changes_per_field == 2
+    assert PACK.tables[table].step_cap == first.step_cap == {SPREAD: 0.1}
+
+
 # ---- iter-watcher
 
 

@@ -34,6 +34,15 @@ class MarketSystem:
         """Soak a market under these settings."""
         self._settings = settings
 
+    @staticmethod
+    def check(parameters: Mapping[str, float]) -> None:
+        """Refuse parameters that the maker cannot run with.
+
+        Raises:
+            ValueError: one is missing, unknown or outside its range.
+        """
+        MakerParameters.from_mapping(parameters)
+
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object | None
     ) -> tuple[dict[str, object], object]:

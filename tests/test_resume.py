@@ -1,0 +1,198 @@
+"""A run that was broken off goes on after its last settled iteration, as if nothing had been."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.support import DEMO, chain_folder, patches, read_json, records
+from tests.test_distribution import artifacts
+
+COUNTED = """
+import os
+from pathlib import Path
+
+import sys
+
+import pytest
+from pytest_soak.systems.mock import MockSystem
+
+class Counted:
+    keeps_state = {keeps_state}
+
+    def __init__(self, pack, scenario):
+        self.mock = MockSystem(pack, scenario)
+
+    def run(self, parameters, iteration, seed, state):
+        with Path("counter").open("a") as file:
+            file.write(f"{{iteration}}\\n")
+        dies = Path("dies")
+        if dies.exists() and int(dies.read_text()) == iteration:
+            dies.unlink()
+            os._exit(9)
+        report, _ = self.mock.run(parameters, iteration, seed, None)
+        return report, {{"ran": (state or {{"ran": 0}})["ran"] + 1}}
+
+def pytest_soak_systems():
+    return {{"counted": Counted}}
+"""
+
+ARGS = ("--soak-iterations=6", "--auto-tune", "--soak-system=counted")
+
+
+def counter(pytester: pytest.Pytester) -> list[int]:
+    return [int(line) for line in (pytester.path / "counter").read_text().split()]
+
+
+@pytest.fixture
+def broken_off(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Leave a run whose process died in iteration 3."""
+    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "dies").write_text("3")
+    died = pytester.runpytest_subprocess(*ARGS)
+    assert died.ret == 9
+    return pytester
+
+
+def test_a_resumed_run_is_that_of_an_undisturbed_one(broken_off: pytest.Pytester) -> None:
+    resumed = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert resumed.ret == 0
+    resumed.assert_outcomes(passed=7)
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+    disturbed = artifacts(chain_folder(broken_off))
+    disturbed["journal.jsonl"] = [
+        record for record in disturbed["journal.jsonl"] if record["kind"] != "run_resumed"
+    ]
+    broken_off.runpytest(*ARGS).assert_outcomes(passed=7)
+    undisturbed = artifacts(chain_folder(broken_off))
+    for found in (disturbed, undisturbed):
+        for number, record in enumerate(found["journal.jsonl"]):
+            record["seq"] = number
+    assert disturbed == undisturbed
+
+
+def test_settled_iterations_are_told_and_not_run(broken_off: pytest.Pytester) -> None:
+    broken_off.makepyfile(
+        test_demo="""
+        def test_demo(soak):
+            with open("bodies", "a") as file:
+                file.write(f"{soak.iteration}\\n")
+            soak.run()
+        """
+    )
+    result = broken_off.runpytest(*ARGS, "--soak-resume", "--junitxml=out.xml")
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=2 |"])
+    assert (broken_off.path / "bodies").read_text().split() == ["3", "4", "5", "6"]
+    xml = (broken_off.path / "out.xml").read_text()
+    assert xml.count('name="soak_resumed"') == 2
+
+
+def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
+    result = broken_off.runpytest(*ARGS, "--soak-resume", "-n2")
+    assert result.ret == 0
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_a_changed_configuration_is_refused_and_can_be_forced(
+    broken_off: pytest.Pytester,
+) -> None:
+    other = (*ARGS, "--soak-seed=7")
+    for distributed in ((), ("-n2",)):
+        refused = broken_off.runpytest(*other, "--soak-resume", *distributed)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        told = "\n".join((*refused.outlines, *refused.errlines))
+        assert "seed: 0 then, 7 now; allowed: the same settings, or --soak-resume=force" in told
+    forced = broken_off.runpytest(*other, "--soak-resume=force")
+    assert forced.ret == 0
+    resumed = [r for r in records(chain_folder(broken_off)) if r["kind"] == "run_resumed"]
+    assert [record["differences"] for record in resumed] == [["seed: 0 then, 7 now"]]
+
+
+def test_without_the_option_a_new_run_inherits_nothing_and_keeps_the_old_one(
+    broken_off: pytest.Pytester,
+) -> None:
+    result = broken_off.runpytest(*ARGS)
+    result.stdout.fnmatch_lines(["| soak_resume | UNFINISHED | RUN=* SETTLED=2 kept; *"])
+    assert counter(broken_off) == [1, 2, 3, 1, 2, 3, 4, 5, 6]
+    assert result.ret == 0
+    later = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert later.ret == 0
+    assert counter(broken_off)[9:] == [3, 4, 5, 6]
+
+
+def test_with_nothing_to_resume_a_new_run_starts_and_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    for _ in range(2):
+        result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-resume")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["| soak_resume | NONE | no unfinished run, *"])
+
+
+def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(COUNTED.format(keeps_state=False))
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "dies").write_text("3")
+    pytester.runpytest_subprocess(*ARGS)
+    result = pytester.runpytest(*ARGS, "--soak-resume")
+    result.stdout.fnmatch_lines(["| iter_watch | APPLY | SKIP | iter=3 restarted |"])
+    changed = patches(chain_folder(pytester))
+    assert changed[2] == []
+    assert changed[3] != []
+    summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_3.json")
+    assert summary["summary"]["restarted"] is True
+    assert summary["tuning"]["skip_reason"] == "restarted"
+
+
+@pytest.mark.parametrize("value", ["=soon", "=FORCE"])
+def test_a_resume_of_another_kind_is_refused(pytester: pytest.Pytester, value: str) -> None:
+    result = pytester.runpytest("--soak-iterations=2", f"--soak-resume{value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--soak-resume{value}: allowed: *"])
+
+
+def test_a_journal_damaged_in_the_middle_is_not_resumed(broken_off: pytest.Pytester) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
+    result = broken_off.runpytest(*ARGS, "--soak-resume=force")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*journal.jsonl, line *: does not follow the line before it*"])
+
+
+HOLDER = """
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock
+
+with FileLock(sys.argv[1]):
+    Path("held").touch()
+    while not Path("let go").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=6", "--auto-tune").assert_outcomes(passed=7)
+    before = artifacts(chain_folder(pytester))
+    pytester.makepyfile(holder=HOLDER)
+    folder = chain_folder(pytester)
+    lock = folder.parent / f".{folder.name}.lock"
+    holder = pytester.popen([sys.executable, "holder.py", str(lock)])
+    try:
+        while not (pytester.path / "held").exists():
+            assert holder.poll() is None
+        result = pytester.runpytest("--soak-iterations=6")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*another soak or command holds this folder*"])
+        assert artifacts(chain_folder(pytester)) == before
+    finally:
+        (pytester.path / "let go").touch()
+        holder.wait()
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
