@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,14 +70,14 @@ class SoakSession:
         slot = slot_of(item)
         if slot is None or not 0 < slot.number <= slot.chain.resumed:
             return None
-        if slot.chain.loop is None:
-            self._open(slot.chain)
         item.user_properties.append(("soak_resumed", True))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for when in ("setup", "call", "teardown"):
-            call = pytest.CallInfo.from_call(lambda: None, when=when)
+            call = pytest.CallInfo.from_call(partial(self._opened, slot.chain), when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
+            if report.failed:
+                break
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
@@ -87,14 +88,18 @@ class SoakSession:
         if slot is None:
             return
         chain, number = slot.chain, slot.number
-        if chain.loop is None:
-            self._open(chain)
+        self._opened(chain)
         if number == GATE:
             return
         if chain.broken and chain.broken < number:
             pytest.skip(f"not run: the chain ended when iteration {chain.broken} failed")
         chain.passed.discard(number)
         chain.broken = 0
+
+    def _opened(self, chain: Chain) -> None:
+        """Open the chain's loop, unless it is open."""
+        if chain.loop is None:
+            self._open(chain)
 
     def _open(self, chain: Chain) -> None:
         assert chain.plan is not None  # noqa: S101 - settled when collection ended
@@ -201,10 +206,11 @@ class SoakSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close what is open; a chain that was opened and got no verdict cannot pass."""
+        """Close what is open; a chain that ran and got no verdict cannot pass."""
         for chain in self._collection.chains.values():
             if chain.loop is not None:
-                if not chain.loop.finished and session.exitstatus == pytest.ExitCode.OK:
+                unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
+                if unjudged and session.exitstatus == pytest.ExitCode.OK:
                     session.exitstatus = pytest.ExitCode.TESTS_FAILED
                 chain.loop.close(chain.passed)
 

@@ -404,7 +404,10 @@ def test_examples_of_hypothesis_share_one_iteration(
 # Skips and expected failures
 
 
-def test_a_gate_that_is_skipped_though_iterations_ran_fails(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_gate_that_is_skipped_though_iterations_ran_fails(
+    pytester: pytest.Pytester, workers: str
+) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.makeconftest(
         """
@@ -416,16 +419,20 @@ def test_a_gate_that_is_skipped_though_iterations_ran_fails(pytester: pytest.Pyt
                     item.add_marker(pytest.mark.skip("no gates today"))
         """
     )
-    result = pytester.runpytest(*UNTUNED)
+    result = pytester.runpytest(*UNTUNED, workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=5, errors=1)
     result.stdout.fnmatch_lines(["KPI gate: skipped, though iterations of its chain ran"])
 
 
-def test_a_skip_mark_skips_the_gate_with_its_iterations(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_skip_mark_skips_the_gate_with_its_iterations(
+    pytester: pytest.Pytester, workers: str
+) -> None:
     pytester.makepyfile(test_demo=f"import pytest\n\n@pytest.mark.skip\n{DEMO.strip()}")
-    result = pytester.runpytest(*UNTUNED)
+    result = pytester.runpytest(*UNTUNED, workers)
     result.assert_outcomes(skipped=6)
+    assert result.ret == pytest.ExitCode.OK
     assert verdict(pytester) == "INCONCLUSIVE"
 
 
@@ -547,6 +554,29 @@ def test_what_selects_or_drops_one_member_acts_on_its_chain(
     soak_dir = pytester.path / "artifacts" / "soak"
     assert found_in(soak_dir, "test_demo-red") == undisturbed["test_demo-red"]
     assert not list(soak_dir.glob("test_demo-blue-*"))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "deep",
+        "deep/test_two.py",
+        "deep/test_two.py::TestTwo",
+        "deep/test_two.py::TestTwo::test_demo",
+    ],
+)
+def test_a_wider_node_id_runs_whole_chains(pytester: pytest.Pytester, node: str) -> None:
+    pytester.makepyfile(
+        **{
+            "deep/test_two": """
+        class TestTwo:
+            def test_demo(self, soak):
+                soak.run()
+        """
+        }
+    )
+    result = pytester.runpytest(*TUNED, node)
+    result.assert_outcomes(passed=6)
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ COUNTED = """
 import os
 from pathlib import Path
 
+import subprocess
 import sys
 
 import pytest
@@ -184,7 +186,7 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
     pytester.makepyfile(holder=HOLDER)
     folder = chain_folder(pytester)
     lock = folder.parent / f".{folder.name}.lock"
-    holder = pytester.popen([sys.executable, "holder.py", str(lock)])
+    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])  # noqa: S603 - our own
     try:
         while not (pytester.path / "held").exists():
             assert holder.poll() is None

@@ -386,7 +386,7 @@ def test_two_plugins_cannot_offer_one_name() -> None:
     offers = {"mine": Says}
     registry = a_registry(Stranger("tuners", offers), Stranger("tuners", offers))
     with pytest.raises(
-        SoakUsageError, match="'mine' is taken by plugin stranger-. and plugin stranger-."
+        SoakUsageError, match=r"'mine' is taken by plugin stranger-. and plugin stranger-."
     ):
         registry.all("tuners")
 
