@@ -186,7 +186,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     if iterations < 1:
         msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
         raise SoakUsageError(msg)
-    for option in ("setuponly", "setupplan"):
+    for option in ("setupplan", "setuponly"):
         if config.getoption(option, default=False):
             msg = f"--{option[:5]}-{option[5:]}: a soak cannot be set up without being run"
             raise SoakUsageError(msg)
