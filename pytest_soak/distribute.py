@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KEY = "soak"
 ERRORS = "soak_usage_errors"
+UNJUDGED = "soak_unjudged"
 
 
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
@@ -38,6 +39,7 @@ class Distribution:
         """Take the *request* that every worker must share."""
         self._request = request
         self._errors: dict[str, None] = {}
+        self._unjudged = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
         """Schedule by chain."""
@@ -56,12 +58,15 @@ class Distribution:
         """Take a worker's usage errors."""
         output = getattr(node, "workeroutput", None) or {}
         self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
+        self._unjudged |= bool(output.get(UNJUDGED))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn usage errors of workers into exit code 4."""
+        """Turn usage errors of workers into exit code 4, chains without a verdict into 1."""
         if self._errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self._unjudged and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell usage errors of workers, each once."""
@@ -82,6 +87,11 @@ def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
     output.setdefault(ERRORS, []).append(str(error))
+
+
+def report_unjudged(config: pytest.Config) -> None:
+    """Tell the controller that a chain was opened in this worker and got no verdict."""
+    config.workeroutput[UNJUDGED] = True  # type: ignore[attr-defined]
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:

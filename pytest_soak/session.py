@@ -145,7 +145,7 @@ class SoakSession:
 
     def _tell(self, chain: Chain, result: IterationResult) -> None:
         loop = opened(chain)
-        self._lines += markers.iteration(loop.plan, result, loop.store.readback())
+        self._lines += markers.iteration(loop.plan, result, loop.store.readback)
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
@@ -209,10 +209,17 @@ class SoakSession:
         """Close what is open; a chain that ran and got no verdict cannot pass."""
         for chain in self._collection.chains.values():
             if chain.loop is not None:
-                unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
-                if unjudged and session.exitstatus == pytest.ExitCode.OK:
-                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                if chain.loop.done and not chain.loop.finished:  # or it was skipped whole
+                    self._note_unjudged(session)
                 chain.loop.close(chain.passed)
+
+    def _note_unjudged(self, session: pytest.Session) -> None:
+        if self._request.worker:
+            from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_unjudged(self._config)
+        elif session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 class Soak:

@@ -55,9 +55,10 @@ def test_a_gate_that_never_runs_does_not_pass(pytester: pytest.Pytester) -> None
         """
     )
     pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*TUNED)
-    result.assert_outcomes(passed=6)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    for args in ((), ("-n1",)):
+        result = pytester.runpytest(*TUNED, *args)
+        result.assert_outcomes(passed=6)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_the_gate_has_the_keywords_of_its_test(pytester: pytest.Pytester) -> None:

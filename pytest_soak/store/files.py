@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 DEEPEST = 40
@@ -33,10 +32,13 @@ def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON valu
     return str(value)
 
 
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode
+
+
 def line(value: object) -> str:
     """Return *value* as one line of JSON with sorted keys."""
     try:
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
     except (TypeError, ValueError, RecursionError):
         text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
     try:
@@ -53,17 +55,22 @@ def document(value: Mapping[str, object]) -> str:
     return f"{{\n{body}\n}}\n" if body else "{}\n"
 
 
-def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Replace the file at *path* by *value*, so that a reader sees the old or the new one whole.
+def write_text(path: str, text: str) -> None:
+    """Replace the file at *path* by *text*, so that a reader sees the old or the new one whole.
 
     Not synced to disk: the journal is, and can rebuild it.
     """
-    write_text(path, document(value))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace the file at *path* by *text* in one step."""
     draft = f"{path}.tmp"
-    with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123 - three times as fast
-        file.write(text)
-    os.replace(draft, path)  # noqa: PTH105 - as above
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        write_all(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+    os.replace(draft, path)  # noqa: PTH105 - a pathlib object costs more than the call
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*: the system may take less at once than it is given."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -8,7 +8,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +44,9 @@ class Journal:
         self.run_id = run_id
         torn = heal(path)
         self.records = read_journal(path)
-        self.head = _digest(line(self.records[-1])) if self.records else START
+        self.head = _digest(self.records[-1]) if self.records else START
         self._seq = len(self.records)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         if torn and self.records:
             damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
             last = self.records[-1]["iteration"]
@@ -64,11 +64,10 @@ class Journal:
             "kind": kind,
             "prev": self.head,
         }
-        text = line(record)
-        self._file.write(f"{text}\n".encode())
-        self._file.flush()
+        text = line(record).encode()
+        write_all(self._file.fileno(), text + b"\n")
         os.fsync(self._file.fileno())
-        self.head = _digest(text)
+        self.head = hashlib.sha256(text).hexdigest()
         self._seq += 1
         return record
 
@@ -77,8 +76,8 @@ class Journal:
         self._file.close()
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(line(record).encode()).hexdigest()
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import line, write_json
+from pytest_soak.store.files import document, line, write_text
 from pytest_soak.store.journal import Journal, JournalError, journal_run, stream_journal
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ class ChainStore:
         """
         self.folder = soak_dir / slug
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._prefix = f"{self.folder}{os.sep}"
         self._held = _lock(self.folder)
         _archive_other_runs(self.folder, run_id)
         _bring_back(self.folder, run_id)
         (self.folder / "backups").mkdir(exist_ok=True)
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
+        self._state = ""
         self._recorded: set[int] = set()
         self._last: dict[str, Any] | None = None
         self._point_latest(soak_dir, slug)
@@ -109,17 +111,19 @@ class ChainStore:
             self._recorded = {record["iteration"] for record in self.iterations}
             self._last = self.iterations[-1] if self.iterations else None
             self.overrides = self.readback()
+            self._state = state_hash(self.overrides)
         else:
             self.overrides = dict(seeded)
+            self._state = state_hash(seeded)
             body = {
                 "config": dict(plan),
                 "config_hash": hashlib.sha256(line(dict(plan)).encode()).hexdigest(),
                 "overrides": dict(seeded),
                 "overrides_source": source,
-                "state_after": state_hash(seeded),
+                "state_after": self._state,
             }
             self.journal.append("run_started", 0, body)
-            write_json(self.overrides_path, self.overrides)
+            self.write(artifacts.OVERRIDES, self.overrides)
         self.sum_up()
 
     def commit(
@@ -148,15 +152,16 @@ class ChainStore:
             **body,
             "patch": list(guarded(patch, before)),
             "inverse": list(guarded(diff(after, before), after)),
-            "state_before": state_hash(before),
-            "state_after": state_hash(after),
+            "state_before": self._state,
+            "state_after": state_hash(after) if patch else self._state,
         }
         written = self.journal.append("iteration", iteration, record)
         self._recorded.add(iteration)
         if patch:
             self.write(artifacts.backup_name(iteration), before)
-            write_json(self.overrides_path, after)
+            self.write(artifacts.OVERRIDES, after)
             self.overrides = dict(after)
+            self._state = record["state_after"]
         self._write_iteration(written)
         return patch
 
@@ -189,11 +194,9 @@ class ChainStore:
         found: dict[str, float] = json.loads(self.overrides_path.read_text(encoding="utf-8"))
         return found
 
-    def write(self, name: str, data: Mapping[str, object]) -> Path:
-        """Write one artifact and return its path."""
-        path = self.folder / name
-        write_json(path, data)
-        return path
+    def write(self, name: str, data: Mapping[str, object]) -> None:
+        """Write one artifact."""
+        write_text(f"{self._prefix}{name}", document(data))
 
     def save_state(self, iteration: int, state: object) -> str:
         """Keep the system's *state* after *iteration*; return its hash, empty without a state.

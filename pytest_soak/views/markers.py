@@ -9,7 +9,7 @@ from pytest_soak.options import Mode
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from pytest_soak.loop import IterationResult
@@ -45,13 +45,15 @@ def started(plan: ChainPlan, folder: Path) -> list[str]:
     return lines
 
 
-def iteration(plan: ChainPlan, result: IterationResult, readback: Mapping[str, float]) -> list[str]:
+def iteration(
+    plan: ChainPlan, result: IterationResult, readback: Callable[[], Mapping[str, float]]
+) -> list[str]:
     """Return the lines of one iteration.
 
     Args:
         plan: The chain's plan.
         result: What the iteration came to.
-        readback: The overrides as their file says them now.
+        readback: Gives the overrides as their file says them now.
     """
     lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in result.summary.problems]
     if plan.mode is Mode.OFF:
@@ -77,7 +79,7 @@ def iteration(plan: ChainPlan, result: IterationResult, readback: Mapping[str, f
             lines += map(_change, result.decision.changes)
     lines += _vetoes(result)
     if result.iteration <= SELF_CHECKED and not result.summary.in_window:
-        lines += _self_check(result, readback)
+        lines += _self_check(result, readback())
     return lines
 
 

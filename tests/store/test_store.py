@@ -260,7 +260,7 @@ def test_the_journal_is_synced_before_the_overrides_are_replaced(
 
     def spy_replace(source: str, target: Path) -> None:
         rename(source, target)
-        order.append(f"replace {target.name}")
+        order.append(f"replace {Path(target).name}")
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
     monkeypatch.setattr(os, "replace", spy_replace)
@@ -283,17 +283,17 @@ def test_a_crash_between_any_two_steps_of_an_apply_is_repaired_by_reopening(
 ) -> None:
     chain = opened(tmp_path, workers=2)
     steps = 0
-    write = files.write_json
+    write = files.write_text
 
-    def crashing(path: Path, value: dict[str, object]) -> None:
+    def crashing(path: str, text: str) -> None:
         nonlocal steps
         if steps == survived:
             raise Crash
         steps += 1
-        write(path, value)
+        write(path, text)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "write_json", crashing)
+        patched.setattr(store, "write_text", crashing)
         if survived < 3:
             with pytest.raises(Crash):
                 chain.commit(1, body(), {"workers": 4})
@@ -535,14 +535,14 @@ def test_keys_that_are_no_text_become_text(value: dict[Any, Any]) -> None:
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "overrides.json"
-    files.write_json(path, {"workers": 2})
+    files.write_text(str(path), '{"workers": 2}')
 
     def crashing(*args: object) -> None:
         raise Crash
 
     monkeypatch.setattr(os, "replace", crashing)
     with pytest.raises(Crash):
-        files.write_json(path, {"workers": 4})
+        files.write_text(str(path), '{"workers": 4}')
     assert json.loads(path.read_text("utf-8")) == {"workers": 2}
 
 
