@@ -258,7 +258,7 @@ def test_the_journal_is_synced_before_the_overrides_are_replaced(
         fsync(fd)
         order.append(f"fsync of {len(contents(chain))} records")
 
-    def spy_replace(source: str, target: Path) -> None:
+    def spy_replace(source: str, target: str) -> None:
         rename(source, target)
         order.append(f"replace {Path(target).name}")
 
