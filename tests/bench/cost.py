@@ -91,7 +91,7 @@ IMPORT_MS = 15
 OFF_MS = 0.02
 """What counts as no cost per ordinary item: 20 µs, as fine as this clock can tell."""
 PARALLEL = 0.6
-TWO_CHAINS = 150
+TWO_CHAINS = 400
 """Iterations of each of the two chains, about 20 ms of computing apiece."""
 IMPORTS = 5
 OURS = re.compile(r"pytest_soak(\.|$)")
