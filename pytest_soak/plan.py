@@ -17,12 +17,13 @@ from pytest_soak.model.parameters import Corridor, overlay
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.registry import NOT_SEEN, Registered, required_metrics, the_one
 from pytest_soak.seeding import Seeding, read_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_soak.registry import Registered, Registry
+    from pytest_soak.registry import Registry
     from pytest_soak.systems.protocol import System
 
 DEFAULT_WINDOW = 2
@@ -90,6 +91,14 @@ class ChainPlan:
         text = f"{self.seed}:{self.name}:{iteration}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
+    def objective(self) -> dict[str, Any] | None:
+        """Return the pack's objective with its noise, None where it is not known."""
+        if self.pack.objective is None:
+            return None
+        metric = self.pack.objective.metric
+        noise = self.pack.noise.get(metric)
+        return {"metric": metric, "better": self.pack.objective.better, "noise": noise}
+
     def describe(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON, for the journal."""
         return {
@@ -105,6 +114,7 @@ class ChainPlan:
             "iterations": self.planned,
             "observe": self.window,
             "seed": self.seed,
+            "objective": self.objective(),
             "kpis": {
                 kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
                 for kpi in self.pack.kpis
@@ -271,7 +281,6 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
 
 
 def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered, ...]:
-    from pytest_soak.registry import NOT_SEEN, Registered, the_one  # noqa: PLC0415
     from pytest_soak.tuners.table import TableTuner  # noqa: PLC0415
 
     given = chosen.get("tuner", Given(pack.tuner, f"pack {pack.name}"))
@@ -294,8 +303,6 @@ def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered,
 
 def _check_tuner(registered: Registered, pack: Pack) -> None:
     """Refuse a tuner whose corridor or required metrics nobody knows."""
-    from pytest_soak.strategies import required_metrics  # noqa: PLC0415 - it knows plans
-
     tuner = registered.make(pack, needs=("propose", "requires"))
     requires = required_metrics(str(registered), tuner)
     for metric in requires:
@@ -337,7 +344,7 @@ def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, 
     """Refuse to run a system without its secrets, unless safe mode was asked for."""
     if environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1":
         return
-    for secret in getattr(system, "secrets", ()):
+    for secret in (*pack.secrets, *getattr(system, "secrets", ())):
         if not environ.get(secret):
             msg = (
                 f"system {name}: the environment variable {secret} is not set; set it, or run "

@@ -11,6 +11,9 @@ from pytest_soak.errors import SoakUsageError, unknown
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_soak.gates.protocol import Gate
+    from pytest_soak.tuners.protocol import Tuner
+
 NOT_SEEN = (
     "a strategy is seen if an installed package, -p, or a conftest.py of the collected tests "
     "registers it"
@@ -110,3 +113,22 @@ def the_one(offered: Sequence[Registered]) -> Registered:
         msg = f"hook {offered[0].hook}: the name {offered[0].name!r} is taken by {owners}"
         raise SoakUsageError(msg)
     return offered[0]
+
+
+def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
+    """Return the metrics that *strategy* requires.
+
+    Raises:
+        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
+    """
+    given: object = None
+    try:
+        given = strategy.requires
+        names = () if isinstance(given, str) else tuple(strategy.requires)
+        problem = "" if names or not given else repr(given)
+    except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
+        names, problem = (), f"{type(error).__name__}: {error}"
+    if problem or not all(isinstance(name, str) for name in names):
+        msg = f"{owner}: requires: {problem or repr(given)}; allowed: a tuple of metrics by name"
+        raise SoakUsageError(msg)
+    return names

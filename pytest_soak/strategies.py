@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_soak.errors import SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.clamp import Clamp
 from pytest_soak.guards.conflict import Conflict
@@ -21,6 +20,7 @@ from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.verdict import Judgement, Verdict
+from pytest_soak.registry import required_metrics
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
 if TYPE_CHECKING:
@@ -178,25 +178,6 @@ class Strategies:
             if fault:
                 raise StrategyFault(fault)
         return decision
-
-
-def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
-    """Return the metrics that *strategy* requires.
-
-    Raises:
-        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
-    """
-    given: object = None
-    try:
-        given = strategy.requires
-        names = () if isinstance(given, str) else tuple(strategy.requires)
-        problem = "" if names or not given else repr(given)
-    except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
-        names, problem = (), f"{type(error).__name__}: {error}"
-    if problem or not all(isinstance(name, str) for name in names):
-        msg = f"{owner}: requires: {problem or repr(given)}; allowed: a tuple of metrics by name"
-        raise SoakUsageError(msg)
-    return names
 
 
 def _core(name: str, strategy: T) -> Named[T]:

@@ -116,3 +116,61 @@ def test_a_share_may_be_a_kpi_and_a_column(pytester: pytest.Pytester) -> None:
     refused = pytester.runpytest(*args, "--soak-gate=blocked<=0.4")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(["*--soak-gate: blocked is no number; of shares name one*"])
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ("", "noise unknown"),
+        ("latency_p95_ms = 2", "more than noise"),
+        ("latency_p95_ms = 999", "within noise"),
+    ],
+)
+def test_an_objective_is_told_against_its_noise(
+    pytester: pytest.Pytester, noise: str, words: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml(
+        f"""
+        [tool.pytest-soak.packs.demo.objective]
+        metric = "latency_p95_ms"
+        better = "down"
+
+        [tool.pytest-soak.packs.demo.noise]
+        {noise}
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    result.stdout.fnmatch_lines(
+        [f"  objective latency_p95_ms 36?.? → 2??.? (-15?, better, {words})"]
+    )
+    told = read_json(chain_folder(pytester) / "TUNING_REPORT.json")["objective"]
+    assert told["change"] == pytest.approx(told["last"] - told["first"])
+    assert told["beyond_noise"] == {"more than noise": True, "within noise": False}.get(words)
+
+
+def test_an_objective_that_got_worse_is_told_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest-soak.packs.demo.objective]
+        metric = "latency_p95_ms"
+        better = "up"
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    result.stdout.fnmatch_lines(["  objective latency_p95_ms * (-*, worse, noise unknown)"])
+
+
+def test_secrets_of_a_domain_are_needed_by_every_system(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demo.pack]\nsecrets = ['QUEUE_TOKEN']")
+    monkeypatch.delenv("QUEUE_TOKEN", raising=False)
+    args = ("--soak-iterations=6", "--auto-tune")
+    refused = pytester.runpytest(*args)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*QUEUE_TOKEN is not set*"])
+    monkeypatch.setenv("QUEUE_TOKEN", "hush")
+    assert pytester.runpytest(*args).ret == 0

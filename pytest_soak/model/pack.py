@@ -107,6 +107,14 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """The metric that sums up how well the system does, and the direction that is better."""
+
+    metric: str
+    better: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """Everything that a domain tells the core, checked when it was loaded.
 
@@ -130,6 +138,9 @@ class Pack:
         columns: The metrics that the closing table shows beside the KPIs.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
         digest: The SHA-256 of its data, so that a changed pack can be told.
+        secrets: Environment variables that every system of this domain needs.
+        objective: The metric by which the run's progress is told, where the pack has one.
+        noise: ``{metric: sigma}`` between iterations with unchanged parameters, where known.
     """
 
     name: str
@@ -151,6 +162,9 @@ class Pack:
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0
     digest: str = ""
+    secrets: tuple[str, ...] = ()
+    objective: Objective | None = None
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -19,6 +19,7 @@ from pytest_soak.model.pack import (
     Condition,
     MockMetric,
     MultiFail,
+    Objective,
     Pack,
     Profile,
     Rule,
@@ -105,6 +106,9 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         marker=tuple(head.get("marker", ())),
         columns=tuple(head.get("columns", ())),
         max_inconclusive=head.get("max_inconclusive", 0),
+        secrets=tuple(head.get("secrets", ())),
+        objective=Objective(**data["objective"]) if "objective" in data else None,
+        noise=data.get("noise", {}),
         digest=hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")
@@ -223,6 +227,8 @@ def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
     yield from (("pack.marker", name) for name in pack.marker)
     yield from (("pack.columns", name) for name in pack.columns)
     yield from (("mock", name) for name in pack.mock)
+    yield from (("noise", name) for name in pack.noise)
+    yield from (("objective", pack.objective.metric),) if pack.objective else ()
     for table in pack.tables.values():
         for rule in table.rules:
             yield from ((f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any))

@@ -96,6 +96,7 @@ class RunSummary:
         self._adjusted: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
         self._skips: Counter[str] = Counter()
+        self._window: set[int] = set()
         self._kpis: dict[str, list[dict[str, Any]]] = {}
 
     def take(self, record: Mapping[str, Any]) -> None:
@@ -145,6 +146,7 @@ class RunSummary:
             }
         )
         if record["summary"]["in_window"]:
+            self._window.add(record["iteration"])
             for judged in record["judgements"]:
                 told = {key: judged[key] for key in ("value", "n", "verdict", "rule")}
                 entry = {"iteration": record["iteration"], **told}
@@ -174,11 +176,38 @@ class RunSummary:
             "applied": overlay(self.config["base"], self.overrides),
         }
 
+    def progress(self) -> dict[str, Any] | None:
+        """Return how the objective went: its first value, its mean in the window, the change.
+
+        ``beyond_noise`` tells whether the change is more than two sigma of the difference between
+        one iteration and the mean of the window, sigma * sqrt(1 + 1 / n); None where the noise is
+        not known.
+        """
+        objective = self.config["objective"]
+        if objective is None:
+            return None
+        told = [
+            (row["metrics"].get(objective["metric"]), row["iteration"] in self._window)
+            for row in self._rows
+        ]
+        first = told[0][0] if told else None
+        last = [value for value, in_window in told if in_window and value is not None]
+        if first is None or not last:
+            return {**objective, "first": first, "last": None, "change": None, "beyond_noise": None}
+        mean = sum(last) / len(last)
+        sigma = objective["noise"]
+        beyond = None
+        if sigma is not None:
+            beyond = abs(mean - first) > 2 * sigma * (1 + 1 / len(last)) ** 0.5
+        change = {"first": first, "last": mean, "change": mean - first, "beyond_noise": beyond}
+        return {**objective, **change}
+
     def tuning_report(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``TUNING_REPORT.json``: every iteration in a line, counts of skip reasons."""
         return {
             **self.config,
             "run": self.run,
+            "objective": self.progress(),
             "verdict": verdict["verdict"],
             "skip_reasons": dict(self._skips),
             "rows": self._rows,

@@ -89,6 +89,7 @@ class ChainStore:
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
         self._state = ""
+        self.progress: dict[str, Any] | None = None
         self._recorded: set[int] = set()
         self._last: dict[str, Any] | None = None
         self._point_latest(soak_dir, slug)
@@ -184,6 +185,7 @@ class ChainStore:
         total = artifacts.RunSummary()
         for record in stream_journal(self.journal.path):
             total.take(record)
+        self.progress = total.progress()
         self.write(artifacts.PROFILE, total.applied_profile())
         if verdict is not None:
             self.write(artifacts.TUNING, total.tuning_report(verdict))

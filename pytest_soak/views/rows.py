@@ -66,6 +66,7 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
         "why": list(verdict.problems),
+        "objective": loop.store.progress,
         "folder": str(loop.store.folder),
         "head": loop.store.journal.head,
     }

@@ -102,6 +102,8 @@ class TerminalView:
         reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
+        if final["objective"] and final["objective"]["change"] is not None:
+            self._write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
             self._write(f"    {why}")
         self._write(f"  artifacts {final['folder']}")
@@ -133,6 +135,17 @@ class TerminalView:
         except (UnicodeEncodeError, LookupError):
             text = text.translate(PLAIN).encode("ascii", "replace").decode()
         self._terminal.write_line(text, **markup)
+
+
+def objective_line(objective: dict[str, Any]) -> str:
+    """Return how the objective went, in words."""
+    better = (objective["change"] > 0) == (objective["better"] == "up")
+    word = "better" if better else "worse"
+    noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
+    return (
+        f"objective {objective['metric']} {objective['first']:.4g} → {objective['last']:.4g} "
+        f"({objective['change']:+.3g}, {word}, {noise[objective['beyond_noise']]})"
+    )
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
