@@ -15,8 +15,6 @@ Operation: TypeAlias = dict[str, Any]
 
 def diff(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Operation, ...]:
     """Return the patch that turns *before* into *after*, in the order of the paths."""
-    if before == after:
-        return ()
     operations = jsonpatch.make_patch(
         dict(sorted(before.items())), dict(sorted(after.items()))
     ).patch

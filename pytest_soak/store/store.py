@@ -148,11 +148,12 @@ class ChainStore:
         if iteration in self._recorded:
             return ()
         before = self.overrides
-        patch = diff(before, after)
+        same = after is before  # or comparing them costs more than all the rest of a record
+        patch = () if same else diff(before, after)
         record = {
             **body,
             "patch": list(guarded(patch, before)),
-            "inverse": list(guarded(diff(after, before), after)),
+            "inverse": [] if same else list(guarded(diff(after, before), after)),
             "state_before": self._state,
             "state_after": state_hash(after) if patch else self._state,
         }

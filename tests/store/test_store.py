@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from random import Random
 
 BASE = {"workers": 2, "batch": 40, "spread": 0}
-PLAN = {"chain": "test_x", "seed": 0, "profile": "default", "base": BASE, "kpis": {}}
+PLAN = {
+    "chain": "test_x",
+    "seed": 0,
+    "profile": "default",
+    "base": BASE,
+    "kpis": {},
+    "objective": None,
+}
 QUICK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -579,3 +586,35 @@ def test_damage_in_the_middle_is_not_healed(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="line 2"):
         Journal(path, "run-1")
     assert path.read_bytes() == before
+
+
+def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> None:
+    circle: dict[str, object] = {"value": math.nan}
+    circle["self"] = circle
+    found = json.loads(line(circle))
+    assert found["value"] == "nan"
+    for _ in range(files.DEEPEST - 1):
+        found = found["self"]
+    assert found == {"value": "nested deeper than 40", "self": "nested deeper than 40"}
+
+
+def test_half_a_surrogate_pair_is_written_and_read_again() -> None:
+    text = line({"why": "\ud800"})
+    assert text.isascii()
+    assert json.loads(text) == {"why": "\ud800"}
+
+
+def test_a_systems_state_is_on_disk_before_the_journal_has_its_hash(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = opened(tmp_path)
+    path = chain.folder / "system_state_1.json"
+    synced: list[str] = []
+
+    def spy_fsync(fd: int) -> None:
+        assert os.fstat(fd).st_ino == path.stat().st_ino
+        synced.append(path.read_text("utf-8"))
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    chain.save_state(1, {"lots": 3})
+    assert synced == ['{"lots": 3}']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,7 +92,7 @@ class MarketSystem:
             "symbols": {
                 self._settings.symbol: {
                     "fills": len(fills),
-                    "notional": sum(fill.notional for fill in fills),
+                    "notional": math.fsum(fill.notional for fill in fills),
                     "inventory": session.lots * session.mid * CELL,
                     "equity": session.equity,
                     "mid": session.mid * TICK,
