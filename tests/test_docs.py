@@ -34,10 +34,20 @@ INSTALL = (
 SHELL_LINES = {
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
     f"{INSTALL}.venv/bin/pytest -n 2",
+    (
+        ".venv/bin/pip install -q -e '.[dev]' && .venv/bin/ruff format --check . && "
+        ".venv/bin/ruff check . && .venv/bin/mypy"
+    ),
+    (
+        ".venv/bin/coverage run -m pytest -n 2 tests plugins && "
+        ".venv/bin/coverage combine && .venv/bin/coverage report"
+    ),
+    ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
     ".venv/bin/python tests/soak/market_seeds.py",
+    ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }
-"""The only shell lines that are not run here: they install from the network, or take a minute."""
+"""The only shell lines that are not run here: they install from the network, or take minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak.snapshots import OverrideExtension
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -147,3 +149,9 @@ def test_each_parametrized_chain_has_its_own_recording(pytester: pytest.Pytester
         "test_demo-red.json",
     ]
     soak(pytester, 6).assert_outcomes(passed=14)
+
+
+def test_a_recording_is_one_snapshot_named_after_its_chain(recording: Path) -> None:
+    collection = OverrideExtension().read_snapshot_collection(snapshot_location=str(recording))
+    assert [snapshot.name for snapshot in collection] == ["test_demo"]
+    assert collection.location == str(recording)

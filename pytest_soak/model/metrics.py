@@ -46,7 +46,7 @@ class Op(StrEnum):
                 return value < limit
             case Op.LE:
                 return value <= limit
-            case Op.HAS:
+            case _:  # `has`, of a number
                 return False
 
     @property

@@ -71,8 +71,7 @@ class TerminalView:
 
     def pytest_terminal_summary(self) -> None:
         """Show one table for each chain."""
-        if self._terminal is None:
-            return
+        assert self._terminal is not None  # noqa: S101 - it is the terminal that asks
         names = dict.fromkeys((*self._rows, *self._verdicts))
         if names:
             self._terminal.section("soak")

@@ -79,6 +79,10 @@ def test_a_skip_stops_every_change_and_says_why() -> None:
     assert skipped.requests == a_decision().requests
 
 
+def test_a_skip_without_a_detail_has_none() -> None:
+    assert a_decision().skip("mine", "too_soon").vetoes[-1] == Veto("mine", "too_soon", "", "")
+
+
 def test_a_veto_stops_one_parameter_and_leaves_the_others() -> None:
     decision = a_decision()
     other = replace(decision.changes[0], parameter="batch")
@@ -124,11 +128,21 @@ def test_outside_the_corridor_a_change_must_not_lead_farther_away() -> None:
     assert breach(replace(change, requested=-1, effective=-1, new=13), WORKERS, change.old) == ""
 
 
+def test_a_difference_of_a_millionth_of_the_grid_is_no_breach() -> None:
+    change = Change("workers", 0, 0, 1e-6, 0, Note.NONE, "slow", "table", Corridor.APPLY)
+    assert breach(change, WORKERS, 0) == ""
+
+
 @pytest.mark.parametrize("effective", [2, 1, 0])
 def test_a_guard_may_make_a_delta_smaller(effective: float) -> None:
     before = a_decision()
     cut = replace(before.changes[0], effective=effective, new=4 + effective, note=Note.CAP)
     assert loosened(before, replace(before, changes=(cut,))) == ""
+
+
+def test_a_guard_may_leave_a_held_change_as_it_is() -> None:
+    held = a_decision(2, old=12)
+    assert loosened(held, held) == ""
 
 
 def test_a_guard_may_stop_a_change_or_everything() -> None:
@@ -170,18 +184,20 @@ def test_a_guard_that_doubles_a_change_is_found_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "forged",
+    ("forged", "phrase"),
     [
-        {"iteration": 4},
-        {"requests": ()},
-        {"parameters": {"workers": 5}},
-        {"vetoes": ()},
+        ({"iteration": 4}, "rewrote what was asked for: iteration"),
+        ({"requests": ()}, "rewrote what was asked for: requests"),
+        ({"parameters": {"workers": 5}}, "rewrote what was asked for: parameters"),
+        ({"vetoes": ()}, "took back a veto"),
     ],
-    ids=",".join,
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
-def test_a_guard_that_rewrites_what_went_before_is_found_out(forged: dict[str, Any]) -> None:
+def test_a_guard_that_rewrites_what_went_before_is_found_out(
+    forged: dict[str, Any], phrase: str
+) -> None:
     before = a_decision()
-    assert loosened(before, replace(before, **forged))
+    assert loosened(before, replace(before, **forged)) == phrase
 
 
 def test_a_guard_that_says_skip_and_leaves_changes_is_found_out() -> None:
@@ -193,3 +209,9 @@ def test_a_guard_that_says_skip_and_leaves_changes_is_found_out() -> None:
 def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:
     before = a_decision().skip("window", "observation_window")
     assert loosened(before, replace(before, skip_reason=""))
+
+
+def test_a_change_that_starts_from_a_value_the_parameter_does_not_have_is_a_breach() -> None:
+    change = take(a_request(), WORKERS, 4)
+    assert breach(change, WORKERS, 5) == "workers would start from 4, it is 5"
+    assert breach(change, WORKERS, 4) == ""

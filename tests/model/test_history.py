@@ -49,7 +49,7 @@ def test_the_latest_is_the_one_just_watched_also_when_more_came_later() -> None:
 
 
 def test_before_the_first_iteration_there_is_no_latest() -> None:
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"^iteration index -1 of 0$"):
         _ = History().latest
 
 
@@ -90,3 +90,9 @@ def test_fields_were_seen_in_use_only_where_all_of_them_were(
 ) -> None:
     doubts = {"workers": Verified.FALSE, "backoff": Verified.UNKNOWN}
     assert Summary(1, {}, {}, doubts=doubts).saw(fields) is word
+
+
+def test_parameters_were_seen_in_use_unless_one_of_them_is_in_doubt() -> None:
+    assert Summary(1, {"workers": 2}, {}).verified is Verified.TRUE
+    for word in (Verified.UNKNOWN, Verified.FALSE):
+        assert Summary(1, {"workers": 2}, {}, doubts={"workers": word}).verified is word

@@ -108,7 +108,8 @@ def test_a_percentage_given_under_its_alias_is_converted() -> None:
 def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
     measured = measure({"maker_share_pct": raw}, {}, METRICS)
     assert measured.values.get("maker_share") is None
-    assert "maker_share" in measured.problems
+    assert measured.values == {"maker_share": None}  # it was told, so it is not missing
+    assert measured.problems["maker_share"] != "is missing"
 
 
 def test_the_metrics_own_name_wins_over_its_alias() -> None:
@@ -119,14 +120,16 @@ def test_the_metrics_own_name_wins_over_its_alias() -> None:
 
 
 def test_shares_are_flattened_to_one_value_a_reason() -> None:
-    blocked = {"risk": {"count": 4, "share": 0.4}, "throttle": 0.1, "unknown": {"count": 3}}
+    blocked = {"unknown": {"count": 3}, "risk": {"count": 4, "share": 0.4}, "throttle": 0.1}
     measured = measure({"blocked": blocked}, {}, {"blocked": BLOCKED})
     assert measured.values == {"blocked.risk": 0.4, "blocked.throttle": 0.1}
     assert measured.lacking(["blocked.risk"]) == ()
     assert measured.lacking(["blocked.unknown"]) == ("blocked.unknown is missing",)
 
 
-@pytest.mark.parametrize("raw", [[0.4], 0.4, {"risk": 1.5}, {"risk": {"share": "much"}}], ids=repr)
+@pytest.mark.parametrize(
+    "raw", [[0.4], 0.4, {"risk": 1.5}, {"risk": -0.1}, {"risk": {"share": "much"}}], ids=repr
+)
 def test_shares_that_are_none_are_a_problem(raw: object) -> None:
     measured = measure({"blocked": raw}, {}, {"blocked": BLOCKED})
     assert "blocked" in measured.problems
@@ -180,7 +183,7 @@ def test_has_looks_for_a_word_and_nothing_else() -> None:
     assert Op.HAS.holds(("fees", "slippage"), "fees")
     assert not Op.HAS.holds(("fees",), "slippage")
     assert not Op.HAS.holds(1.0, "fees")
-    assert not Op.HAS.holds(1.0, 1.0)
+    assert Op.HAS.holds(1.0, 1.0) is False
     assert not Op.GT.holds(("fees",), 0.5)
 
 
@@ -198,6 +201,7 @@ def test_a_good_report_is_read() -> None:
     ("raw", "phrase"),
     [
         (None, "no report"),
+        (a_report(iteration=4), "stale report: it is of iteration 4"),
         ([], "not an object but list"),
         ("report", "not an object but str"),
         (a_report(iteration=2), "stale"),
@@ -219,13 +223,17 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
     report = read_report(raw, 3, METRICS)
     assert phrase in report.problem
     assert all(report.measured.values.get(name) is None for name in METRICS)
-    assert set(report.measured.problems) == set(METRICS)
+    assert report.measured.problems == dict.fromkeys(METRICS, "is missing")
 
 
 @given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
 def test_no_report_whatever_its_shape_raises(raw: Any) -> None:  # noqa: ANN401
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
+
+
+def test_no_report_is_told_in_two_words() -> None:
+    assert read_report(None, 3, METRICS).problem == "no report"
 
 
 def test_counts_of_the_wrong_shape_are_no_counts() -> None:
@@ -254,6 +262,10 @@ def test_what_was_asked_is_compared_with_what_was_used(
     used: dict[str, float] | None, outcome: dict[str, float | None]
 ) -> None:
     assert contradictions({"workers": 4, "backoff": 0.3}, used) == outcome
+
+
+def test_dust_beside_zero_is_no_difference() -> None:
+    assert contradictions({"spread": 0}, {"spread": 1e-12}) == {}
 
 
 def test_one_step_of_the_finest_grid_is_a_difference() -> None:

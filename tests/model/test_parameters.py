@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from itertools import pairwise
 
 import pytest
@@ -189,6 +189,12 @@ def test_quantizing_goes_to_the_nearest_point_of_the_grid(precision: float, valu
     point = exact(a_parameter(precision).quantize(value))
     assert point % exact(precision) == 0
     assert abs(point - exact(value)) * 2 <= exact(precision)
+
+
+def test_how_a_caller_rounds_decimals_changes_nothing() -> None:
+    with localcontext(rounding=ROUND_DOWN):
+        assert a_parameter(1).quantize(0.7) == 1
+        assert step(a_parameter(1), Bounds(0, 9), 0, 0.9999999).new == 1
 
 
 @given(bounds_anywhere(), MEASURED)

@@ -17,6 +17,8 @@ from pytest_soak.model.verdict import (
     Threshold,
     Verdict,
     judge_chain,
+    not_passed,
+    unfit_verdict,
     worst,
 )
 
@@ -128,6 +130,13 @@ def test_an_iteration_before_the_window_that_did_not_run_counts_as_inconclusive(
     assert judge_chain(ran, 4, (3, 4), 1).verdict is PASS
 
 
+def test_an_inconclusive_iteration_after_the_window_counts_as_one_before_it() -> None:
+    entries = [an_iteration(n, word) for n, word in enumerate((PASS, PASS, INCONCLUSIVE), 1)]
+    judged = judge_chain(entries, 3, (1, 2))
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == ("iteration 3: latency is missing",)
+
+
 def test_too_many_inconclusive_before_the_window_do_not_soften_a_failure() -> None:
     judged = a_chain(INCONCLUSIVE, FAIL, FAIL)
     assert judged.verdict is FAIL
@@ -165,3 +174,20 @@ def test_the_order_in_which_iterations_are_given_does_not_matter(
     random.shuffle(shuffled)
     window = (len(entries) - 1, len(entries))
     assert judge_chain(shuffled, len(entries), window) == judge_chain(entries, len(entries), window)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_an_iteration_whose_test_did_not_pass_is_inconclusive_at_best(verdict: Verdict) -> None:
+    judged = IterationVerdict(3, verdict, (Judgement("latency", verdict),), ("rate is missing",))
+    after = not_passed(judged)
+    assert after.verdict is max(verdict, INCONCLUSIVE)
+    assert after.problems == ("rate is missing", "its test did not pass")
+    assert (after.iteration, after.judgements) == (3, judged.judgements)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_chain_that_nobody_saw_whole_is_inconclusive_whatever_it_was(verdict: Verdict) -> None:
+    judged = ChainVerdict(verdict, (3, 4), ("latency",), ("iteration 4: did not run",), (2,))
+    assert unfit_verdict(judged, "a part ran elsewhere") == ChainVerdict(
+        INCONCLUSIVE, (3, 4), (), ("a part ran elsewhere", "iteration 4: did not run"), (2,)
+    )

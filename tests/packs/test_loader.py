@@ -194,6 +194,14 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("profiles/base/workers", 17, ["profiles.base.workers", "17", "1 to 16"]),
         ("profiles/base/workers", 0.5, ["profiles.base.workers", "0.5", "1 to 16"]),
         ("profiles/base/workers", MISSING, ["profiles.base", "workers"]),
+        ("profiles/base/workers", 2.5, ["profiles.base.workers", "2.5", "precision 1"]),
+        ("metrics/latency/most", -1, ["metrics.latency", "least 0", "most -1"]),
+        # rows that can do nothing, or that cannot be told apart
+        ("rule/0/step", MISSING, ["rule slow", "changes nothing", "step or at_least"]),
+        ("rule", GOOD["rule"] * 2, ["rule slow", "tuner table", "twice"]),
+        ("tuners/table/step_cap", {"workers": 0}, ["tuners.table.step_cap.workers", "above 0"]),
+        ("tuners/table/step_cap", {"workers": -1}, ["tuners.table.step_cap.workers", "-1"]),
+        ("scenarios/calm/mock", {"lag": 1}, ["scenarios.calm.mock", "'lag'", "latency"]),
         # conditions that can never hold, thresholds that nothing can ever break
         ("rule/0/when/all/0/metric", "latency.p95", ["rule slow", "'latency.p95'"]),
         ("kpis/latency.p95", {"fail": "> 1"}, ["kpis.latency.p95", "'latency.p95'"]),
@@ -292,3 +300,11 @@ def test_the_demo_pack_is_neutral() -> None:
 def test_every_kpi_of_the_demo_pack_has_a_value_in_every_scenario(demo: Pack) -> None:
     for scenario in demo.scenarios.values():
         assert {kpi.metric for kpi in demo.kpis} <= set(scenario["mock"])
+
+
+@pytest.mark.parametrize("stop", ["not_above", "not_below"])
+def test_a_stop_for_what_a_rule_does_not_change_is_refused(stop: str) -> None:
+    data = broken(f"rule/0/{stop}", {"batch": 5})
+    data["parameters"]["batch"] = {"unit": "1", "limits": [1, 9], "calm": "up", "precision": 1}
+    data["profiles"]["base"]["batch"] = 5
+    assert "rule slow: a stop for batch, which it does not change" in refusal(data)

@@ -395,3 +395,25 @@ def test_a_name_nobody_has_is_a_usage_error_that_lists_those_there_are() -> None
     registry = a_registry(Stranger("tuners", {"mine": Says, "other": Says}))
     with pytest.raises(SoakUsageError, match=r"--soak-tuner: unknown tuner 'mien'.*mine, other"):
         registry.find("tuners", "mien", "--soak-tuner")
+
+
+@pytest.mark.parametrize(
+    ("forged", "told"),
+    [
+        ({"old": 2}, "workers would start from 2, it is 4"),
+        ({"requested": 1}, "workers would move 2, asked 1"),
+        ({"requested": -2}, "workers would turn -2 into 2"),
+    ],
+)
+def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
+    forged: Mapping[str, object], told: str
+) -> None:
+    def forge(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+        (change,) = decision.changes
+        for name, value in forged.items():
+            object.__setattr__(change, name, value)  # frozen, but not against this
+        return decision
+
+    with pytest.raises(StrategyFault) as caught:
+        guarded(forge)
+    assert str(caught.value) == told

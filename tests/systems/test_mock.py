@@ -132,3 +132,17 @@ def test_a_scenario_without_values_for_the_mock_is_a_usage_error_that_names_thos
     pack = replace(PACK, scenarios={**PACK.scenarios, "storm": {"market": {}}})
     with pytest.raises(SoakUsageError, match=r"scenarios\.storm\.mock.*busy, calm"):
         MockSystem(pack, "storm")
+
+
+def test_a_metric_without_a_starting_number_has_no_value_to_answer_with() -> None:
+    calm = {**PACK.scenarios["busy"], "mock": {"error_rate": "none", "throughput": 100}}
+    totals = measured(dict(BASE), pack=replace(PACK, scenarios={"busy": calm}))
+    assert totals["error_rate"] == "none"
+    assert "latency_p95_ms" not in totals
+    assert totals["throughput"] != 100
+
+
+def test_a_metric_that_counts_nothing_has_no_count() -> None:
+    mock = {**PACK.mock, "error_rate": replace(PACK.mock["error_rate"], n=0)}
+    report, _ = MockSystem(replace(PACK, mock=mock), "busy").run(BASE, 1, 7, None)
+    assert report["n"] == {"latency_p95_ms": 1000, "throughput": 1000}

@@ -155,6 +155,17 @@ def test_a_field_is_changed_no_more_often_than_allowed_and_the_rest_is_withheld(
     assert asked(a_tuner(*rules), {"heat": 11}).deltas == {"fan": 15}
 
 
+def test_a_rule_that_may_not_change_one_field_still_changes_its_others() -> None:
+    tuner = a_tuner(
+        a_rule("hot", {"all": [HOT]}, step={"fan": 5}),
+        a_rule("loud", {"all": [LOUD]}, step={"fan": 5, "valve": 0.1}),
+        max_changes_per_field=1,
+    )
+    proposal = asked(tuner, {"heat": 11, "noise": 11})
+    assert proposal.deltas == {"fan": 5, "valve": 0.1}
+    assert proposal.withheld == ("max_changes_per_field: fan (loud)",)
+
+
 @pytest.mark.parametrize(("heat", "noise", "deltas"), [(9, 9, {"fan": 1}), (11, 9, {"valve": 0.1})])
 def test_only_if_no_other_means_no_other(heat: int, noise: int, deltas: dict[str, float]) -> None:
     always = {"metric": "heat", "op": ">", "value": 0}

@@ -6,11 +6,14 @@ import json
 import tomllib
 from dataclasses import fields
 from functools import cache
+from random import Random
 from statistics import fmean, stdev
 from typing import Any, cast
 
 import pytest
 from pytest_soak_market.market import MarketSettings, MarketSystem
+from pytest_soak_market.market.parameters import MakerParameters
+from pytest_soak_market.market.session import Session
 from pytest_soak_market.plugin import PACK
 
 SCENARIOS = {
@@ -326,3 +329,15 @@ def test_a_missing_parameter_is_named() -> None:
     without = {key: value for key, value in S1.items() if key != "tail_age_ms"}
     with pytest.raises(ValueError, match="missing: tail_age_ms"):
         MarketSystem(MarketSettings()).run(without, 1, 1, None)
+
+
+def test_requests_on_their_way_arrive_in_the_next_iteration() -> None:
+    _, state = run(1, slot_s=5.0, latency_ms=400.0)
+    assert state["requests"]
+    settings = MarketSettings.from_mapping({"latency_ms": 400.0})
+    parameters = MakerParameters.from_mapping(S1)
+    taken_up = Session(settings, parameters, Random(2), 0.5, state)  # noqa: S311
+    assert taken_up.dump() == state
+    taken_up.run(state["requests"][-1]["arrives_s"])
+    there = {request["order_id"] for request in taken_up.dump()["requests"]}
+    assert there.isdisjoint(request["order_id"] for request in state["requests"])
