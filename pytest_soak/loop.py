@@ -97,7 +97,11 @@ class SoakLoop:
         self._unverified: list[int] = []
         self._state: object = None
         self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
-        self._take_up()
+        try:
+            self._take_up()
+        except BaseException:
+            self.store.close()
+            raise
         self._taken_up = self.done
         if plan.resumed:
             body = {"config": plan.describe(), "differences": list(plan.differences)}
@@ -121,8 +125,7 @@ class SoakLoop:
         if iteration <= self.done:
             msg = f"iteration {iteration} cannot run again: {self.done} is already recorded"
             raise ValueError(msg)
-        while self.done + 1 < iteration:
-            self.miss(self.done + 1, "did not run")
+        self._fill_gap(iteration)
         parameters = self.plan.effective(self.store.overrides)
         runs = self.plan.system or system
         if runs is None or not hasattr(runs, "run"):
@@ -144,9 +147,15 @@ class SoakLoop:
 
     def miss(self, iteration: int, problem: str) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""
+        self._fill_gap(iteration)
         parameters = self.plan.effective(self.store.overrides)
         report = Report(Measured({}, {}), problem=problem)
         return self._record(iteration, parameters, report, self._state)
+
+    def _fill_gap(self, iteration: int) -> None:
+        """Record the iterations before *iteration* that were left out."""
+        while self.done + 1 < iteration:
+            self.miss(self.done + 1, "did not run")
 
     def _record(
         self,

@@ -319,3 +319,25 @@ def test_a_failed_iteration_is_not_told_as_one_that_did_not_run(
     )
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
     result.stdout.fnmatch_lines(["KPI gate: INCONCLUSIVE", "  iteration 6: its test did not pass"])
+
+
+def test_left_out_iterations_before_an_idle_one_keep_their_numbers(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_demo(soak):
+            if soak.iteration == 1:
+                pytest.skip("not yet")
+            if soak.iteration > 2:
+                soak.run()
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    result.stdout.fnmatch_lines(
+        ["*iteration 1: did not run", "*iteration 2: its test never called soak.run()"]
+    )
+    found = [r["iteration"] for r in records(chain_folder(pytester)) if r["kind"] == "iteration"]
+    assert found == [1, 2, 3, 4, 5, 6]
