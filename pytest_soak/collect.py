@@ -19,7 +19,7 @@ from pytest_soak.chain import (
 )
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import SoakRequest, read_marker
-from pytest_soak.plan import OWN_SYSTEM, plan_chain
+from pytest_soak.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.resume import resume_chain
 from pytest_soak.store.store import refuse_busy
 from pytest_soak.strategies import Strategies
@@ -173,7 +173,7 @@ def fixed_system(item: pytest.Function) -> str:
     the test's own.
     """
     if "mock_soak" in item.fixturenames:
-        return "mock"
+        return MOCK_SYSTEM
     definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001
     return OWN_SYSTEM if len(definitions) > 1 else ""
 

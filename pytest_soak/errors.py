@@ -5,6 +5,7 @@ The core raises it; the plugin hands it on as pytest's own `UsageError`, which i
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
 
 class SoakUsageError(Exception):
     """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
+
+
+def what_raised(error: BaseException) -> str:
+    """Return what a stranger's code raised, and where: type, words, file and line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
 
 
 def why_unreadable(error: Exception) -> str:

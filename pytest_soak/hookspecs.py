@@ -54,7 +54,7 @@ def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:  # type: 
     Example::
 
         def pytest_soak_watchers():
-            return {"spread-of-errors": lambda pack: SpreadOfErrors()}
+            return {"error-burst": lambda pack: ErrorBurst()}
     """
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
-from pytest_soak.model.metrics import Op
+from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import Corridor, overlay
 from pytest_soak.model.verdict import Kpi, Threshold
@@ -30,6 +30,7 @@ DEFAULT_WINDOW = 2
 DEFAULT_PACK = "demo"
 OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
+MOCK_SYSTEM = "mock"
 GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
 
 
@@ -180,18 +181,17 @@ def plan_chain(
     if scenario.value not in pack.scenarios:
         raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
     which = chosen.get("system", Given(pack.system, f"pack {pack.name}"))
-    registry.find("systems", which.value, which.source)  # known also where a fixture has its way
-    if system and (system == "mock" or "system" not in request.options):
-        which = Given(system, "a fixture of the test")
+    registered = registry.find("systems", which.value, which.source)  # known, whoever has its way
+    if system == MOCK_SYSTEM:
+        registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
-    if which.source != "a fixture of the test" or system == "mock":
-        made = registry.find("systems", which.value, which.source).make(
-            pack, scenario.value, needs=("run",)
-        )
-        _check_secrets(made, pack, which.value, environ)
+    if system != OWN_SYSTEM or "system" in request.options:
+        made = registered.make(pack, scenario.value, needs=("run",))
+        _check_secrets(made, pack, registered.name, environ)
+    system_name = registered.name if made else OWN_SYSTEM
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
     seeding = _seeding(pack, profile, request.seeds, environ)
-    _check_parameters(made, which.value, overlay(profile.fields, seeding.overrides))
+    _check_parameters(made, system_name, overlay(profile.fields, seeding.overrides))
     return ChainPlan(
         name=name,
         slug=chain_slug(name),
@@ -204,7 +204,7 @@ def plan_chain(
         profile=profile,
         seeding=seeding,
         scenario=scenario.value,
-        system_name=which.value,
+        system_name=system_name,
         system=made,
         tuners=tuners if request.mode is not Mode.OFF else (),
     )
@@ -234,7 +234,7 @@ def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     for name, value in fields.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             msg = f"{given.source}: profile {path}: {name} is {value!r}; allowed: a number"
             raise SoakUsageError(msg)
     profile = Profile(path.stem, fields)
@@ -266,7 +266,7 @@ def _kpis(pack: Pack, chosen: Chosen) -> tuple[Kpi, ...]:
 
 
 def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshold]:
-    """Read ``net_bps>=2.5``, which states what is good, into the limit that states what is bad."""
+    """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
     match = GATE.fullmatch(text.strip())
     if match is None:
         msg = f"{source}: {text!r} given; allowed: METRIC>=X, <=, > or <, before it warn: or fail:"
@@ -275,7 +275,7 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
     if pack.kind(metric) != "number":
-        msg = f"{source}: {metric} is no number; of shares name one, as in blocked.risk"
+        msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
         raise SoakUsageError(msg)
     return level == "warn", metric, Threshold(Op(op).negated, float(value))
 

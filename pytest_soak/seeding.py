@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pytest_soak.model.pack import Pack, Profile
     from pytest_soak.options import SeedText
 
-REASON = "manual_override"
-
 
 @dataclass(frozen=True, slots=True)
 class Seeded:

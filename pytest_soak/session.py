@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
 from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
+from pytest_soak.errors import what_raised
 from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
@@ -120,11 +120,8 @@ class SoakSession:
         try:
             getattr(self._config.hook, f"pytest_soak_{event}")(**what)
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            self._observer_fault = (
-                f"an observer, hook pytest_soak_{event}, raised {type(error).__name__}: {error} "
-                f"({frame.filename}:{frame.lineno})"
-            )
+            hook = f"pytest_soak_{event}"
+            self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
 
     def _take_observer_fault(self) -> str:
         fault, self._observer_fault = self._observer_fault, ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.clamp import Clamp
 from pytest_soak.guards.conflict import Conflict
@@ -221,10 +221,6 @@ def _call(owner: str, method: Callable[..., T], *args: object) -> T:
     try:
         return method(*args)
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
         name = getattr(method, "__name__", method)
-        msg = (
-            f"{owner}: {name}() raised {type(error).__name__}: {error} "
-            f"({frame.filename}:{frame.lineno})"
-        )
+        msg = f"{owner}: {name}() {what_raised(error)}"
         raise StrategyFault(msg) from error

@@ -121,7 +121,6 @@ def measure(
         problem = problem or _count_problem(counts, metric)
         problem = problem or _READERS[metric.kind](metric, raw, values)
         if problem:
-            values.pop(metric.name, None)
             problems[metric.name] = problem
             if found:
                 values[metric.name] = None
@@ -130,9 +129,7 @@ def measure(
 
 def count(value: object) -> int | None:
     """Return *value* as a count, a whole number from 0, or None where it is none."""
-    if is_number(value) and float(str(value)).is_integer() and float(str(value)) >= 0:
-        return int(float(str(value)))
-    return None
+    return int(value) if is_number(value) and value >= 0 and value == int(value) else None
 
 
 def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:

@@ -171,7 +171,7 @@ class Pack:
         return bool(self.kind(metric))
 
     def metric(self, name: str) -> Metric:
-        """Return the metric called *name*; a share, ``blocked.risk``, has its name as a label."""
+        """Return the metric called *name*; a share, ``blocked.quota``, has its name as a label."""
         return self.metrics.get(name) or Metric(name, name, least=0, most=1)
 
     def kind(self, metric: str) -> str:

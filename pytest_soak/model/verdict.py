@@ -28,7 +28,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A limit that states what is bad, such as ``net_bps < 2.5``; strict where written so."""
+    """A limit that states what is bad, such as ``throughput < 80``; strict where written so."""
 
     op: Op
     value: float

@@ -20,6 +20,7 @@ PROFILE = "applied_profile.json"
 TUNING = "TUNING_REPORT.json"
 GATE = "KPI_GATE.json"
 SEEDED = "manual_override"
+"""The reason of an adjustment that a person or CI gave at the start."""
 
 
 def report_name(iteration: int) -> str:

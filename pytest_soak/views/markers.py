@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.loop import RECOMMEND_ONLY
 from pytest_soak.options import Mode
-from pytest_soak.store.artifacts import OVERRIDES, PROFILE
+from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +40,7 @@ def started(plan: ChainPlan, folder: Path) -> list[str]:
                 f"| runtime_override | CLAMP | FIELD={name} FROM={number(seeded.given)} "
                 f"TO={number(seeded.value)} |"
             )
-        lines.append(_adjust(name, seeded.base, seeded.value, "manual_override"))
+        lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
     lines.append(f"| save_applied_profile | OK | {folder / PROFILE} |")
     return lines
 
