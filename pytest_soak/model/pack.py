@@ -99,6 +99,22 @@ class MockMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class Effects:
+    """How one metric of the real system is expected to answer, as far as that was measured.
+
+    Args:
+        mean: ``{parameter: change of the metric per unit}``; 0 for those not named.
+        spread: ``{parameter: standard deviation of that change}`` over systems or conditions.
+        bend: The standard deviation, in the metric's unit, of what a straight line misses.
+    """
+
+    mean: Mapping[str, float] = field(default_factory=dict)
+    spread: Mapping[str, float] = field(default_factory=dict)
+    bend: float | None = None
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A named base of the parameters, with fields that no tuner touches."""
 
@@ -141,6 +157,7 @@ class Pack:
         secrets: Environment variables that every system of this domain needs.
         objective: The metric by which the run's progress is told, where the pack has one.
         noise: ``{metric: sigma}`` between iterations with unchanged parameters, where known.
+        effects: ``{metric: how it is expected to answer}``, where it was measured.
     """
 
     name: str
@@ -165,6 +182,7 @@ class Pack:
     secrets: tuple[str, ...] = ()
     objective: Objective | None = None
     noise: Mapping[str, float] = field(default_factory=dict)
+    effects: Mapping[str, Effects] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -64,6 +64,8 @@ class Parameter:
         apply: What live apply may reach.
         calm: The direction, ``"up"`` or ``"down"``, that makes the system calmer.
         precision: The grid on which values lie, in the parameter's unit.
+        step: How far a tuner that chooses its own steps may move it in one iteration; 0 where
+            the pack does not say.
     """
 
     name: str
@@ -72,6 +74,13 @@ class Parameter:
     apply: Bounds
     calm: str
     precision: float
+    step: float = 0.0
+
+    @property
+    def largest_step(self) -> float:
+        """The pack's ``step``, a quarter of the limits' range unless set; at least one grid point."""
+        quarter = (self.limits.hi - self.limits.lo) / 4
+        return max(self._on_grid(Decimal(str(self.step or quarter)), ROUND_FLOOR), self.precision)
 
     def corridor(self, corridor: Corridor) -> Bounds:
         """Return the bounds of *corridor*: the limits, or limits and apply bounds at once."""

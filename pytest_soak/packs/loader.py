@@ -17,6 +17,7 @@ from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.pack import (
     Condition,
+    Effects,
     MockMetric,
     MultiFail,
     Objective,
@@ -109,6 +110,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         secrets=tuple(head.get("secrets", ())),
         objective=Objective(**data["objective"]) if "objective" in data else None,
         noise=data.get("noise", {}),
+        effects={name: Effects(**raw) for name, raw in data.get("effects", {}).items()},
         digest=hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")
@@ -140,7 +142,8 @@ def parse_threshold(text: str) -> Threshold:
 def _parameter(name: str, raw: Mapping[str, Any]) -> Parameter:
     limits = Bounds(*raw["limits"])
     apply = Bounds(*raw.get("apply", raw["limits"]))
-    return Parameter(name, raw["unit"], limits, apply, raw["calm"], raw["precision"])
+    step = raw.get("step", 0.0)
+    return Parameter(name, raw["unit"], limits, apply, raw["calm"], raw["precision"], step)
 
 
 def _metric(name: str, raw: Mapping[str, Any]) -> Metric:
@@ -228,6 +231,7 @@ def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
     yield from (("pack.columns", name) for name in pack.columns)
     yield from (("mock", name) for name in pack.mock)
     yield from (("noise", name) for name in pack.noise)
+    yield from (("effects", name) for name in pack.effects)
     yield from (("objective", pack.objective.metric),) if pack.objective else ()
     for table in pack.tables.values():
         for rule in table.rules:
@@ -309,6 +313,10 @@ def _fields(pack: Pack) -> Iterator[tuple[str, str]]:
     for name, answer in pack.mock.items():
         for field in answer.effects:
             yield f"mock.{name}.effects", field
+    for name, expected in pack.effects.items():
+        for part, fields in (("mean", expected.mean), ("spread", expected.spread)):
+            for field in fields:
+                yield f"effects.{name}.{part}", field
 
 
 def _list(names: Iterable[str]) -> str:

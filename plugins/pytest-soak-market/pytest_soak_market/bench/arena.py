@@ -1,0 +1,111 @@
+"""One tuned chain in one regime, through the machinery that every soak goes through."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak_market.plugin import PACK
+from pytest_soak_market import plugin as market
+
+from pytest_soak import hookspecs
+from pytest_soak.core import CorePlugin
+from pytest_soak.loop import SoakLoop
+from pytest_soak.model.verdict import Verdict
+from pytest_soak.options import Given, Mode, SoakRequest
+from pytest_soak.packs.loader import load_pack
+from pytest_soak.plan import plan_chain
+from pytest_soak.registry import Registry
+
+import pytest
+
+from .rivals import RivalsPlugin
+from .regimes import NOISE, SLOT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_soak import Pack
+
+    from .regimes import Regime
+
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What came of one chain.
+
+    Args:
+        parameters: The final effective parameters.
+        points: The effective parameters of each iteration.
+        totals: The metrics of each iteration.
+        applied: The iterations after which something was applied.
+        verdict: The gate's word on the observation window.
+    """
+
+    parameters: Mapping[str, float]
+    points: Sequence[Mapping[str, float]]
+    totals: Sequence[Mapping[str, Any]]
+    applied: Sequence[int]
+    verdict: Verdict
+
+
+def registry() -> Registry:
+    """Return a registry of what the core, the market and this benchmark offer."""
+    plugins = pytest.PytestPluginManager()
+    plugins.add_hookspecs(hookspecs)
+    for plugin in (CorePlugin(), market, RivalsPlugin()):
+        plugins.register(plugin)
+    return Registry(plugins)
+
+
+def bench_pack(settings: Mapping[str, float] | None = None) -> Pack:
+    """Return the market-maker pack with the noise of this benchmark's shorter iterations."""
+    return load_pack(PACK, {"market-maker": overlay(settings or {})})
+
+
+def overlay(settings: Mapping[str, float]) -> dict[str, Any]:
+    return {"noise": NOISE, "scenarios": {"regime": {"market": dict(settings)}}}
+
+
+def soak(offers: Registry, regime: Regime, tuner: str, iterations: int, seed: int) -> Chain:
+    """Run one chain.
+
+    Args:
+        offers: What is installed.
+        regime: The market.
+        tuner: The tuner's name; ``none`` tunes nothing.
+        iterations: How many the chain has.
+        seed: The run's seed; the same for all tuners, so that they can be compared in pairs.
+    """
+    options: dict[str, Given] = {
+        "pack": Given("market-maker", "bench"),
+        "scenario": Given("regime", "bench"),
+        "seed": Given(seed, "bench"),
+    }
+    if tuner != NONE:
+        options["tuner"] = Given(tuner, "--tuner")
+    with tempfile.TemporaryDirectory() as folder:
+        mode = Mode.OFF if tuner == NONE else Mode.APPLY
+        packs = {"market-maker": overlay(regime.settings)}
+        request = SoakRequest(iterations, mode, "bench", Path(folder), options, packs=packs)
+        plan = plan_chain(f"regime-{regime.seed}", request, {}, offers, environ={})
+        loop = SoakLoop(plan, offers, Path(folder))
+        try:
+            results = [loop.run(number) for number in range(1, iterations + 1)]
+            verdict = loop.verdict().verdict
+            final = plan.effective(loop.store.overrides)
+        finally:
+            loop.store.close()
+    if any(result.fault for result in results):
+        raise RuntimeError(next(result.fault for result in results if result.fault))
+    return Chain(
+        final,
+        [result.parameters for result in results],
+        [dict(result.summary.metrics) for result in results],
+        [result.iteration for result in results if result.applied],
+        verdict,
+    )

@@ -1,0 +1,143 @@
+"""The oracle: what a large offline search finds in the corridor `limits`.
+
+About 300 runs of a regime: points spread over the whole corridor, then four rounds of local
+refinement around the best of them, with fresh seeds, then the finalists over more seeds. Nothing
+bounds its steps, and it may run each regime as often as it likes: no tuner can be asked to reach it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from .limits import Limits, passes
+from .regimes import Best, Regime, draw, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_soak import Pack
+
+UNSEEN = tuple(range(9_001, 9_006))
+"""The seeds on which final parameters are judged, the oracle's and everybody's."""
+ENOUGH = 4
+"""Of the unseen seeds: untuned must fail on so many, and the oracle pass on so many."""
+
+SPREAD = 96
+ROUNDS = (0.25, 0.15, 0.10, 0.06)
+"""Standard deviation of each refining round's moves, as a share of the range."""
+ELITE, CHILDREN = 8, 16
+FINALISTS, FINAL_SEEDS = 5, 5
+HOPELESS = -40.0
+"""The merit that one of the spread points must reach, or the regime is given up early."""
+
+
+@dataclass
+class Search:
+    """All points tried in one regime, with the totals of each run."""
+
+    pack: Pack
+    settings: Mapping[str, float]
+    rng: Random
+    runs: dict[tuple[float, ...], list[dict[str, float]]] = field(default_factory=dict)
+    seed: int = 0
+
+    def parameters(self, point: tuple[float, ...]) -> dict[str, float]:
+        """Return all fields of the profile, with *point* as the tunable ones."""
+        base = self.pack.profiles[self.pack.profile].fields
+        return {**base, **dict(zip(self.pack.parameters, point, strict=True))}
+
+    def try_out(self, point: tuple[float, ...]) -> None:
+        """Run *point* once more, with a seed not used before."""
+        self.seed += 1
+        totals = simulate(self.settings, self.parameters(point), self.seed)
+        self.runs.setdefault(point, []).append(totals)
+
+    def best(self, limits: Limits, most: int) -> list[tuple[float, ...]]:
+        """Return the *most* best points under *limits*, best first."""
+
+        def merit(point: tuple[float, ...]) -> float:
+            runs = self.runs[point]
+            return statistics.fmean(limits.merit(totals) for totals in runs) - 1 / len(runs)
+
+        return sorted(self.runs, key=merit, reverse=True)[:most]
+
+    def spread_out(self) -> None:
+        """Try points spread over the whole corridor, a Latin hypercube."""
+        columns = []
+        for parameter in self.pack.parameters.values():
+            low, high = parameter.limits.lo, parameter.limits.hi
+            cells = [(cell + self.rng.random()) / SPREAD for cell in range(SPREAD)]
+            self.rng.shuffle(cells)
+            columns.append([parameter.quantize(low + cell * (high - low)) for cell in cells])
+        for point in zip(*columns, strict=True):
+            self.try_out(point)
+
+    def refine(self, limits: Limits) -> tuple[float, ...]:
+        """Look around the best points, ever closer, and return the best of all."""
+        for width in ROUNDS:
+            elite = self.best(limits, ELITE)
+            for number in range(CHILDREN):
+                self.try_out(self._near(elite[number % ELITE], width))
+            for point in self.best(limits, ELITE // 2):
+                self.try_out(point)
+        for point in self.best(limits, FINALISTS):
+            while len(self.runs[point]) < FINAL_SEEDS:
+                self.try_out(point)
+        return max(
+            (point for point in self.runs if len(self.runs[point]) >= FINAL_SEEDS),
+            key=lambda point: statistics.fmean(map(limits.merit, self.runs[point])),
+        )
+
+    def _near(self, point: tuple[float, ...], width: float) -> tuple[float, ...]:
+        moved = []
+        for value, parameter in zip(point, self.pack.parameters.values(), strict=True):
+            bounds = parameter.limits
+            moved_to = value + self.rng.gauss(0, width) * (bounds.hi - bounds.lo)
+            moved.append(parameter.quantize(bounds.clamp(moved_to)))
+        return tuple(moved)
+
+
+def judge(pack: Pack, settings: Mapping[str, float], parameters: Mapping[str, float]) -> list[bool]:
+    """Tell for each unseen seed whether no KPI is at FAIL, and then whether none is at WARN."""
+    seen = [simulate(settings, parameters, seed) for seed in UNSEEN]
+    return [passes(pack, totals, level) for level in ("fail", "warn") for totals in seen]
+
+
+def examine(pack: Pack, which: str, seed: int, noise: Mapping[str, float]) -> Regime | None:
+    """Draw the regime of *seed*; return it if it is kept, with its oracle.
+
+    Args:
+        pack: The parameters and KPIs.
+        which: The set it belongs to.
+        seed: The drawing seed.
+        noise: ``{metric: sigma}``, the scale on which distances from limits are measured.
+    """
+    settings = draw(seed)
+    base = pack.profiles[pack.profile].fields
+    untuned = [simulate(settings, base, unseen) for unseen in UNSEEN]
+    if sum(not passes(pack, totals, "fail") for totals in untuned) < ENOUGH:
+        return None
+    search = Search(pack, settings, Random(seed))  # noqa: S311 - reproducible search
+    search.spread_out()
+    fail = Limits(pack, "fail", noise)
+    if max(fail.merit(runs[0]) for runs in search.runs.values()) < HOPELESS:
+        return None
+    oracle = {}
+    for level in ("fail", "warn"):
+        point = search.refine(Limits(pack, level, noise))
+        judged = judge(pack, settings, search.parameters(point))
+        half = judged[: len(UNSEEN)] if level == "fail" else judged[len(UNSEEN) :]
+        if level == "fail" and sum(half) < ENOUGH:
+            return None
+        found = dict(zip(pack.parameters, point, strict=True))
+        oracle[level] = Best(found, sum(half), len(UNSEEN))
+    return Regime(seed, which, settings, oracle, dict(_spread(untuned, noise)))
+
+
+def _spread(untuned: list[dict[str, float]], noise: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    for metric in noise:
+        values = [totals[metric] for totals in untuned if totals[metric] is not None]
+        yield metric, float(f"{statistics.stdev(values):.3g}") if len(values) > 1 else 0.0
