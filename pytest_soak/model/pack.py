@@ -106,6 +106,7 @@ class Effects:
         mean: ``{parameter: change of the metric per unit}``; 0 for those not named.
         spread: ``{parameter: standard deviation of that change}`` over systems or conditions.
         bend: The standard deviation, in the metric's unit, of what a straight line misses.
+        log: Whether all this is said of the metric's natural logarithm: where answers are ratios.
     """
 
     mean: Mapping[str, float] = field(default_factory=dict)

@@ -210,6 +210,7 @@ def _faults(pack: Pack) -> Iterator[str]:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
     yield from _rule_faults(pack)
     yield from _mock_faults(pack)
+    yield from _effect_faults(pack)
 
 
 def _bounds_faults(parameter: Parameter) -> Iterator[str]:
@@ -284,6 +285,15 @@ def _mock_faults(pack: Pack) -> Iterator[str]:
     for metric in pack.metrics.values():
         if metric.least is not None and metric.most is not None and metric.least > metric.most:
             yield f"metrics.{metric.name}: least {metric.least:g} is above most {metric.most:g}"
+
+
+def _effect_faults(pack: Pack) -> Iterator[str]:
+    """Yield the logarithms of what is not above 0."""
+    for kpi in pack.kpis:
+        limits = [limit for limit in (kpi.warn, kpi.fail) if limit is not None]
+        wrong = [limit for limit in limits if limit.value <= 0]
+        if kpi.metric in pack.effects and pack.effects[kpi.metric].log and wrong:
+            yield f"effects.{kpi.metric}.log: its limit is {wrong[0]}; allowed: limits above 0"
 
 
 def profile_faults(pack: Pack, profile: Profile) -> Iterator[str]:

@@ -6,184 +6,221 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.parameters import Corridor, step
+from pytest_soak.model.metrics import is_number
+from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
-from pytest_soak.tuners.response import Belief, Response
+from pytest_soak.tuners.beliefs import outlook
+from pytest_soak.tuners.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.model.history import Entry, History
+    from pytest_soak.model.history import History
     from pytest_soak.model.pack import Pack
-    from pytest_soak.model.verdict import Kpi, Threshold
+    from pytest_soak.tuners.beliefs import Limit, Outlook
 
-MEMORY = 24
-"""How many of the latest usable iterations are learned from: the cost must not grow."""
+MEMORY = 16
+"""How many of the latest iterations are learned from: the cost of an iteration must not grow."""
+ENOUGH = math.log(0.8)
+"""With this chance that every KPI holds, nothing is changed."""
+LEAST_GAIN = 0.05
+"""A step must raise the log of the chances by more than this, or it is not worth taking."""
+COST = 0.02
+"""What moving one parameter by its largest step costs, in the log of the chances."""
+RISK = 0.05
+"""By how much a step may raise the chance that a KPI breaks its FAIL limit."""
+RISK_COST = 1_000.0
+"""What a higher one costs, in the log of the chances: more than any step can gain."""
+SURPRISE = 4.0
+"""A value that misses what was expected of it by so many standard deviations begins a new line."""
+WIDEN = ()
+NOISES = (1,)
+BENDW = 1
+PEN = 0.3
+from pytest_soak.tuners.response import Belief
+FINEST = 1 / 8
+"""The share of the largest step at which the search for a better point ends."""
+
+Point = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """One threshold of one KPI: beyond *value* on the side *bad* (+1 or -1) it is broken."""
+class Look:
+    """What is expected at one point: the log of each limit's chance to hold, and the sum."""
 
-    metric: str
-    value: float
-    bad: int
-    fails: bool
-
-    def holds(self, mean: float, sigma: float) -> float:
-        """Return the log of the chance that a value ~ N(mean, sigma^2) keeps the limit."""
-        return log_chance(self.bad * (self.value - mean) / sigma)
+    chances: tuple[float, ...]
+    merit: float
 
 
 class Adaptive:
-    """see docs."""
+    """Learns during the run how each KPI answers to each parameter; the pack's effects are its prior.
+
+    After each iteration it looks at the points within one largest step of every parameter, and
+    proposes the one where the product of the chances that each limit holds is the largest (the
+    probability of feasibility of Schonlau, Welch and Jones, 1998), if that is worth a step. Pure:
+    it learns anew from the history each time it is asked.
+    """
 
     corridor = Corridor.LIMITS
 
     def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-        self._names = tuple(pack.parameters)
-        self._settings = dict(DEFAULTS)
-        self._limits = [limit for kpi in pack.kpis for limit in _limits(pack, kpi)]
-        self._beliefs = {kpi.metric: _belief(pack, kpi) for kpi in pack.kpis}
-        self._logs = {k.metric: _trans(pack, k) for k in pack.kpis}
-        bounds = [p.limits for p in pack.parameters.values()]
-        self._ranges = [(b.hi - b.lo) or 1.0 for b in bounds]
-        self._low = [b.lo for b in bounds]
+        """Take parameters, KPIs, noise and effects from *pack*."""
+        self._parameters = pack.parameters
+        self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis]
+        self._limits = [limit for each in self._outlooks for limit in each.limits]
+        bounds = [parameter.limits for parameter in pack.parameters.values()]
+        self._low = [each.lo for each in bounds]
+        self._range = [each.hi - each.lo or 1.0 for each in bounds]
         self._largest = [
-            p.largest_step / r for p, r in zip(pack.parameters.values(), self._ranges, strict=True)
+            parameter.largest_step / reach
+            for parameter, reach in zip(pack.parameters.values(), self._range, strict=True)
         ]
 
     @property
     def requires(self) -> tuple[str, ...]:
-        return tuple(self._beliefs)
+        """Every KPI's metric."""
+        return tuple(each.metric for each in self._outlooks)
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
-        usable = [e for e in history if not e.summary.problems][-MEMORY:]
-        origin = self._point(usable[0].summary.parameters)
-        points = [self._offset(e.summary.parameters, origin) for e in usable]
-        responses = {
-            m: Response(b, *self.seen(m, b, points, [self._logs[m](e.summary.number(m)) for e in usable]))
-            for m, b in self._beliefs.items()
-        }
-        here = self._offset(parameters, origin)
-        view = View(self._limits, responses, self._settings)
-        before = view.look(here)
-        if before.all_hold >= math.log(self._settings['enough']):
+        """Propose the best step, or nothing where none is needed or none is worth taking."""
+        usable = [e.summary for e in history[-MEMORY:] if not e.summary.problems]
+        usable = [s for s in usable if all(is_number(s.metrics.get(m)) for m in self.requires)]
+        if not usable:
             return Proposal()
-        low = [max(h - s, min(h, -o)) for h, s, o in zip(here, self._largest, origin)]
-        high = [min(h + s, max(h, 1 - o)) for h, s, o in zip(here, self._largest, origin)]
-        best, after = view.search(here, before, low, high, self._largest, points)
-        if after.utility - before.utility < self._settings['least_gain']:
+        origin = self._point(usable[0].parameters)
+        points = [_minus(self._point(summary.parameters), origin) for summary in usable]
+        responses = {}
+        for each in self._outlooks:
+            values = [each.see(summary.number(each.metric)) for summary in usable]
+            responses[each.metric] = learn(each, points, values)
+        here = _minus(self._point(parameters), origin)
+        now = self._look(responses, here)
+        if self._all_hold(now) >= ENOUGH:
             return Proposal()
-        deltas = {}
-        for name, a, b, r in zip(self._names, here, best, self._ranges):
-            p = self._pack.parameters[name]
-            d = p.quantize((b - a) * r)
-            if abs(d) > p.largest_step: d = math.copysign(p.largest_step, d)
-            if d: deltas[name] = d
-        why = [l.metric for l, x in zip(self._limits, before.chances) if x < math.log(.9)]
-        return Proposal(deltas, tuple(dict.fromkeys(why)))
+        best, then = self._search(responses, here, now, origin)
+        if then.merit - now.merit < LEAST_GAIN:
+            return Proposal()
+        return self._proposal(responses, here, best, now)
 
-    def seen(self, m, b, points, values):
-        # start anew after a surprise
-        start=0
-        if self._settings['surprise']:
-            for i in range(1,len(values)):
-                mean,sd=Response(b, points[start:i], values[start:i]).predict(points[i])
-                lims=[l for l in self._limits if l.metric==m]
-                danger=any(l.bad*(values[i-1]-l.value)>0>=l.bad*(values[i]-l.value) for l in lims)
-                if abs(values[i]-mean)>self._settings['surprise']*sd and not danger: start=i
-        return points[start:], values[start:]
+    def _point(self, parameters: Mapping[str, float]) -> Point:
+        """Return *parameters* as shares of their limits' range."""
+        named = zip(self._parameters, self._low, self._range, strict=True)
+        return tuple((parameters[name] - low) / reach for name, low, reach in named)
 
-    def _point(self, parameters):
-        return [(parameters[n] - l) / r for n, l, r in zip(self._names, self._low, self._ranges)]
+    def _all_hold(self, look: Look) -> float:
+        """Return the log of the chance that every KPI holds its tightest limit."""
+        tightest: dict[str, float] = {}
+        for limit, chance in zip(self._limits, look.chances, strict=True):
+            tightest[limit.metric] = min(chance, tightest.get(limit.metric, 0.0))
+        return math.fsum(tightest.values())
 
-    def _offset(self, parameters, origin):
-        return tuple(a - b for a, b in zip(self._point(parameters), origin))
+    def _look(
+        self,
+        responses: Mapping[str, Response],
+        point: Point,
+        start: tuple[Point, Look] | None = None,
+    ) -> Look:
+        """Return what is expected at *point*; *start*, where the step begins, makes it cost."""
+        expected = {metric: response.predict(point) for metric, response in responses.items()}
+        chances = tuple(limit.chance(*expected[limit.metric]) for limit in self._limits)
+        merit = math.fsum(chances)
+        if start is not None:
+            here, now = start
+            merit -= COST * sum(
+                abs(a - b) / largest
+                for a, b, largest in zip(point, here, self._largest, strict=True)
+            )
+            merit -= RISK_COST * math.fsum(self._risks(chances, now.chances))
+        return Look(chances, merit)
 
-DEFAULTS = {'enough': .8, 'least_gain': .05, 'risk': .05, 'caution': 0.02, 'warn': 1.0, 'surprise': 4.0, 'sober': 1}
-import os,json
-DEFAULTS|=json.loads(os.environ.get('AD','{}'))
+    def _risks(self, chances: Sequence[float], now: Sequence[float]) -> Iterator[float]:
+        """Yield by how much each FAIL limit is likelier to break than it may be."""
+        for limit, chance, before in zip(self._limits, chances, now, strict=True):
+            if limit.fails:
+                allowed = RISK + 1 - math.exp(before)
+                yield max(0.0, 1 - math.exp(chance) - allowed)
 
-class Look:
-    def __init__(self, chances, all_hold, utility):
-        self.chances=chances; self.all_hold=all_hold; self.utility=utility
+    def _search(
+        self, responses: Mapping[str, Response], here: Point, now: Look, origin: Point
+    ) -> tuple[Point, Look]:
+        """Return the best point within one step: a compass search, as of Kolda, Lewis and Torczon.
 
-class View:
-    def __init__(self, limits, responses, settings):
-        self.limits=limits; self.responses=responses; self.s=settings
-    def look(self, x, here=None, before=None, largest=None):
-        pred={m:r.predict(x) for m,r in self.responses.items()}
-        if self.s['sober'] and before is not None:
-            pred0=before.pred
-            def sd(l):
-                m,d=pred[l.metric]
-                if l.bad*(l.value-m)<0: d=min(d,pred0[l.metric][1])
-                return m,d
-            ch=[l.holds(*sd(l)) for l in self.limits]
+        It tries each parameter both ways, keeps what is better, and halves its reach where nothing
+        is (SIAM Review 45, 2003).
+        """
+        start = (here, now)
+        low = [max(at - most, min(at, -o)) for at, most, o in self._sides(here, origin)]
+        high = [min(at + most, max(at, 1 - o)) for at, most, o in self._sides(here, origin)]
+        best, best_look = here, now
+        reach = 1.0
+        while reach >= FINEST:
+            moved = False
+            for i, parameter in enumerate(self._parameters.values()):
+                calm = reach if parameter.calm == "up" else -reach
+                tried = []
+                for way in (calm, -calm):
+                    value = min(max(best[i] + way * self._largest[i], low[i]), high[i])
+                    point = (*best[:i], value, *best[i + 1 :])
+                    tried.append((point, self._look(responses, point, start)))
+                point, look = max(tried, key=lambda each: each[1].merit)
+                if look.merit > best_look.merit + 1e-9:
+                    best, best_look, moved = point, look, True
+            if not moved:
+                reach /= 2
+        return best, best_look
+
+    def _sides(self, here: Point, origin: Point) -> Iterator[tuple[float, float, float]]:
+        return zip(here, self._largest, origin, strict=True)
+
+    def _proposal(
+        self, responses: Mapping[str, Response], here: Point, best: Point, now: Look
+    ) -> Proposal:
+        """Return the step from *here* to *best*, each delta with the limit it helps most."""
+        deltas, reason_of = {}, {}
+        reached = self._look(responses, best)
+        for i, (name, parameter) in enumerate(self._parameters.items()):
+            delta = parameter.quantize((best[i] - here[i]) * self._range[i])
+            if delta:
+                without = self._look(responses, (*best[:i], here[i], *best[i + 1 :]))
+                deltas[name] = delta
+                reason_of[name] = self._most_helped(reached, without).text
+        return Proposal(deltas, (self._most_helped(reached, now).text,), reason_of)
+
+    def _most_helped(self, reached: Look, without: Look) -> Limit:
+        gains = [a - b for a, b in zip(reached.chances, without.chances, strict=True)]
+        return self._limits[gains.index(max(gains))]
+
+
+def learn(kpi: Outlook, points: Sequence[Point], values: Sequence[float]) -> Response:
+    """Return what *values*, seen at *points*, tell of one KPI.
+
+    A value that nobody could expect begins a new line, and what came before it is forgotten: the
+    system changed its regime, as one does that was overloaded and no longer is. What came before is
+    kept where it broke a limit that the new value keeps: dangers are remembered.
+    """
+    if WIDEN:
+        b = kpi.belief
+        best = None
+        for w in WIDEN:
+            for q in NOISES:
+                bb = Belief(b.effects, tuple(w * x for x in b.spreads), b.bend * (w if BENDW else 1), b.noise * q, b.scale)
+                r = Response(bb, points, values)
+                e = r.evidence - PEN * (math.log(w) + 2 * math.log(q))
+                if best is None or e > best[0]:
+                    best = (e, r)
+        return best[1]
+    start = 0
+    while True:
+        response = Response(kpi.belief, points[start:], values[start:])
+        for number, surprise in enumerate(response.surprises[1:], start + 1):
+            before, after = values[number - 1], values[number]
+            left = any(x.broken_by(before) and not x.broken_by(after) for x in kpi.limits)
+            if abs(surprise) > SURPRISE and not left:
+                start = number
+                break
         else:
-            ch=[l.holds(*pred[l.metric]) for l in self.limits]
-        worst={}
-        for l,c in zip(self.limits,ch): worst[l.metric]=min(worst.get(l.metric,0),c)
-        u=sum(c*(1 if l.fails else self.s['warn']) for l,c in zip(self.limits,ch))
-        if before is not None:
-            u-=self.s['caution']*sum(abs(a-b)/s for a,b,s in zip(x,here,largest))
-            for l,c,c0 in zip(self.limits,ch,before.chances):
-                if l.fails:
-                    allowed=max(self.s['risk'],1-math.exp(c0))
-                    broken=1-math.exp(c)
-                    if broken>allowed+1e-9: u-=1000*(broken-allowed)
-        lk=Look(ch,sum(worst.values()),u); lk.pred=pred; return lk
-    def search(self, here, before, low, high, largest, points):
-        best,look=list(here),before
-        look=self.look(best,here,before,largest)
-        frac=1.0
-        while frac>=0.12:
-            moved=False
-            for j in range(len(here)):
-                step_best=None
-                for sign in (1,-1):
-                    c=list(best); c[j]=min(max(c[j]+sign*frac*largest[j],low[j]),high[j])
-                    if c[j]==best[j]: continue
-                    lk=self.look(c,here,before,largest)
-                    if lk.utility>look.utility+1e-9 and (step_best is None or lk.utility>step_best[1].utility):
-                        step_best=(c,lk)
-                if step_best: best,look,moved=*step_best,True
-            if not moved: frac/=2
-        return best,look
+            return response
 
-def _trans(pack, kpi):
-    e=pack.effects.get(kpi.metric)
-    if e is None or not e.log: return float
-    lim=(kpi.warn or kpi.fail).value
-    return lambda v: math.log(max(v, lim*1e-3))
 
-def _limits(pack, kpi):
-    g=_trans(pack,kpi)
-    for th,f in ((kpi.warn,False),(kpi.fail,True)):
-        if th is not None: yield Limit(kpi.metric, g(th.value), 1 if th.op.holds(1,0) else -1, f)
-
-def _belief(pack, kpi):
-    e=pack.effects.get(kpi.metric)
-    e={'mean':dict(e.mean),'spread':dict(e.spread)}|({'bend':e.bend} if e.bend is not None else {}) if e else {}
-    limit=abs((kpi.fail or kpi.warn).value)
-    rng={n:p.limits.hi-p.limits.lo for n,p in pack.parameters.items()}
-    mock=pack.mock.get(kpi.metric)
-    mean=e.get('mean') or (mock.effects if mock and not pack.effects else {})
-    noise=pack.noise.get(kpi.metric) or (mock.noise if mock else 0) or .02*limit
-    spread=e.get('spread',{})
-    known=bool(mean)
-    eff=tuple(mean.get(n,0)*r for n,r in rng.items())
-    def sp(n,r):
-        if n in spread: return spread[n]*r
-        if known: return .5*abs(mean.get(n,0)*r)+noise
-        return .5*limit
-    if pack.effects.get(kpi.metric) and pack.effects[kpi.metric].log:
-        noise/=limit; limit=1.0
-    return Belief(eff, tuple(sp(n,r) for n,r in rng.items()), e.get('bend', noise), noise, max(limit,noise))
-
-def log_chance(z):
-    if z > TAIL: return math.log(0.5*math.erfc(-z/math.sqrt(2)))
-    return math.log(0.5*math.erfc(-TAIL/math.sqrt(2)))+(z-TAIL)*2.5
-TAIL=-3.0
+def _minus(a: Point, b: Point) -> Point:
+    return tuple(x - y for x, y in zip(a, b, strict=True))

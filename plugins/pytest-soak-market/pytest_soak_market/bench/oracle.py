@@ -13,10 +13,21 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .limits import Limits, passes
-from .regimes import Best, Regime, draw, simulate
+from .regimes import (
+    DEVELOPMENT,
+    FIRST_SEED,
+    HELD_OUT,
+    KEPT,
+    Best,
+    Regime,
+    draw,
+    save,
+    simulate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from pytest_soak import Pack
 
@@ -141,3 +152,17 @@ def _spread(untuned: list[dict[str, float]], noise: Mapping[str, float]) -> Iter
     for metric in noise:
         values = [totals[metric] for totals in untuned if totals[metric] is not None]
         yield metric, float(f"{statistics.stdev(values):.3g}") if len(values) > 1 else 0.0
+
+
+def search(pack: Pack, keep: int, path: Path = KEPT) -> None:
+    """Draw regimes until *keep* of each set are kept, and write them, as they come, to *path*."""
+    found: list[Regime] = []
+    drawn = {DEVELOPMENT: 0, HELD_OUT: 0}
+    for which in drawn:
+        want = len(found) + keep
+        while len(found) < want:
+            regime = examine(pack, which, FIRST_SEED[which] + drawn[which], pack.noise)
+            drawn[which] += 1
+            if regime is not None:
+                found.append(regime)
+                save(found, drawn, path)

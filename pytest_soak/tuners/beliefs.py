@@ -1,0 +1,128 @@
+"""What a pack says of its KPIs, in the terms of the tuner that learns: limits and prior beliefs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Effects
+from pytest_soak.tuners.response import Belief
+
+if TYPE_CHECKING:
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.verdict import Kpi, Threshold
+
+UNKNOWN_NOISE = 0.02
+"""Noise where nobody declared any, as a share of the KPI's limit."""
+UNKNOWN_EFFECT = 0.5
+"""How uncertain an effect is: where none is declared as a share of the limit, over the whole range
+of a parameter; where one is, without its spread, as a share of the effect."""
+LEAST = 1e-3
+"""Where a metric is seen on a log scale, anything below this share of its limit counts as this."""
+
+TAIL = -3.0
+"""Beyond so many standard deviations on the bad side, the log of a chance goes on as a straight
+line: so that what is hopeless still has a way to better, and does not drown all else."""
+TAIL_CHANCE = math.log(0.5 * math.erfc(-TAIL / math.sqrt(2)))
+TAIL_SLOPE = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One threshold of a KPI.
+
+    Args:
+        metric: The KPI's metric.
+        value: The threshold, on the scale on which the metric is seen.
+        bad: The side on which it is broken: 1 above, -1 below.
+        fails: Whether breaking it is a FAIL, not a WARN.
+        text: How people write it.
+    """
+
+    metric: str
+    value: float
+    bad: int
+    fails: bool
+    text: str
+
+    def broken_by(self, value: float) -> bool:
+        """Tell whether *value* is on the bad side."""
+        return self.bad * (value - self.value) > 0
+
+    def chance(self, mean: float, sigma: float) -> float:
+        """Return the log of the chance that a value ~ N(mean, sigma^2) keeps this limit."""
+        z = self.bad * (self.value - mean) / sigma
+        if z > TAIL:
+            return math.log(0.5 * math.erfc(-z / math.sqrt(2)))
+        return TAIL_CHANCE + TAIL_SLOPE * (z - TAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One KPI as the tuner sees it.
+
+    Args:
+        metric: Its metric.
+        limits: Its thresholds.
+        belief: What is believed of its answers before the run.
+        size: The size of its limit, in the metric's unit.
+        log: Whether it is seen on a log scale.
+    """
+
+    metric: str
+    limits: tuple[Limit, ...]
+    belief: Belief
+    size: float
+    log: bool
+
+    def see(self, value: float) -> float:
+        """Return *value* on the scale on which this KPI is seen."""
+        return math.log(max(value, LEAST * self.size)) if self.log else value
+
+
+def outlook(pack: Pack, kpi: Kpi) -> Outlook:
+    """Return what *pack* says of *kpi*."""
+    thresholds = [(kpi.warn, False), (kpi.fail, True)]
+    given = [(threshold, fails) for threshold, fails in thresholds if threshold is not None]
+    size = abs(given[0][0].value) or 1.0
+    effects = _effects(pack, kpi.metric)
+    if effects.log and any(threshold.value <= 0 for threshold, _ in given):
+        effects = Effects()  # nothing is a ratio of such a limit, which only a gate setting can be
+    limits = tuple(_limit(kpi.metric, *each, log=effects.log) for each in given)
+    belief = _belief(pack, kpi.metric, effects, size)
+    return Outlook(kpi.metric, limits, belief, size, effects.log)
+
+
+def _limit(metric: str, threshold: Threshold, fails: bool, *, log: bool) -> Limit:
+    value = math.log(threshold.value) if log else threshold.value
+    bad = 1 if threshold.op in {Op.GT, Op.GE} else -1
+    text = f"{metric}{threshold.op}{threshold.value:g}"
+    return Limit(metric, value, bad, fails, text)
+
+
+def _effects(pack: Pack, metric: str) -> Effects:
+    """Return the declared effects on *metric*; the mock's, where a pack declares no others."""
+    if not pack.effects and metric in pack.mock:
+        return Effects(pack.mock[metric].effects)
+    return pack.effects.get(metric, Effects())
+
+
+def _belief(pack: Pack, metric: str, effects: Effects, size: float) -> Belief:
+    noise = pack.noise.get(metric, 0.0)
+    if not noise and metric in pack.mock:
+        noise = pack.mock[metric].noise
+    noise = noise or UNKNOWN_NOISE * size
+    scale = size
+    if effects.log:
+        noise, scale = noise / size, 1.0
+    means, spreads = [], []
+    for name, parameter in pack.parameters.items():
+        reach = parameter.limits.hi - parameter.limits.lo
+        mean = effects.mean.get(name, 0.0) * reach
+        unsure = UNKNOWN_EFFECT * (abs(mean) if effects.mean else scale) + noise
+        means.append(mean)
+        spreads.append(effects.spread[name] * reach if name in effects.spread else unsure)
+    bend = noise if effects.bend is None else effects.bend
+    return Belief(tuple(means), tuple(spreads), bend, noise, scale)
