@@ -78,7 +78,7 @@ class Parameter:
 
     @property
     def largest_step(self) -> float:
-        """The pack's ``step``, a quarter of the limits' range unless set; at least one grid point."""
+        """The pack's ``step``, a quarter of the limits unless set; at least one grid point."""
         quarter = (self.limits.hi - self.limits.lo) / 4
         return max(self._on_grid(Decimal(str(self.step or quarter)), ROUND_FLOOR), self.precision)
 

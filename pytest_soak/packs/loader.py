@@ -320,6 +320,10 @@ def _fields(pack: Pack) -> Iterator[tuple[str, str]]:
             for part in (rule.step, rule.not_above, rule.not_below, rule.at_least):
                 for field in part:
                     yield f"rule {rule.id}", field
+    yield from _effect_fields(pack)
+
+
+def _effect_fields(pack: Pack) -> Iterator[tuple[str, str]]:
     for name, answer in pack.mock.items():
         for field in answer.effects:
             yield f"mock.{name}.effects", field

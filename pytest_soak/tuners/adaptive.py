@@ -32,12 +32,7 @@ RISK = 0.05
 RISK_COST = 1_000.0
 """What a higher one costs, in the log of the chances: more than any step can gain."""
 SURPRISE = 4.0
-"""A value that misses what was expected of it by so many standard deviations begins a new line."""
-WIDEN = ()
-NOISES = (1,)
-BENDW = 1
-PEN = 0.3
-from pytest_soak.tuners.response import Belief
+"""A value worse than expected by so many standard deviations begins a new line."""
 FINEST = 1 / 8
 """The share of the largest step at which the search for a better point ends."""
 
@@ -53,7 +48,7 @@ class Look:
 
 
 class Adaptive:
-    """Learns during the run how each KPI answers to each parameter; the pack's effects are its prior.
+    """Learns in the run how each KPI answers to each parameter; the pack's effects are its prior.
 
     After each iteration it looks at the points within one largest step of every parameter, and
     proposes the one where the product of the chances that each limit holds is the largest (the
@@ -194,32 +189,18 @@ class Adaptive:
 def learn(kpi: Outlook, points: Sequence[Point], values: Sequence[float]) -> Response:
     """Return what *values*, seen at *points*, tell of one KPI.
 
-    A value that nobody could expect begins a new line, and what came before it is forgotten: the
-    system changed its regime, as one does that was overloaded and no longer is. What came before is
-    kept where it broke a limit that the new value keeps: dangers are remembered.
+    A value worse than anybody could expect begins a new line, and what came before it is forgotten:
+    it was too good to be true, as what an overloaded system reports of all but its load. One that
+    is better than expected is learned from like any other.
     """
-    if WIDEN:
-        b = kpi.belief
-        best = None
-        for w in WIDEN:
-            for q in NOISES:
-                bb = Belief(b.effects, tuple(w * x for x in b.spreads), b.bend * (w if BENDW else 1), b.noise * q, b.scale)
-                r = Response(bb, points, values)
-                e = r.evidence - PEN * (math.log(w) + 2 * math.log(q))
-                if best is None or e > best[0]:
-                    best = (e, r)
-        return best[1]
+    bad = kpi.limits[0].bad
     start = 0
     while True:
         response = Response(kpi.belief, points[start:], values[start:])
-        for number, surprise in enumerate(response.surprises[1:], start + 1):
-            before, after = values[number - 1], values[number]
-            left = any(x.broken_by(before) and not x.broken_by(after) for x in kpi.limits)
-            if abs(surprise) > SURPRISE and not left:
-                start = number
-                break
-        else:
+        worse = [bad * surprise > SURPRISE for surprise in response.surprises[1:]]
+        if not any(worse):
             return response
+        start += 1 + worse.index(True)
 
 
 def _minus(a: Point, b: Point) -> Point:

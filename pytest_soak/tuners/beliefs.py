@@ -90,12 +90,14 @@ def outlook(pack: Pack, kpi: Kpi) -> Outlook:
     effects = _effects(pack, kpi.metric)
     if effects.log and any(threshold.value <= 0 for threshold, _ in given):
         effects = Effects()  # nothing is a ratio of such a limit, which only a gate setting can be
-    limits = tuple(_limit(kpi.metric, *each, log=effects.log) for each in given)
+    limits = tuple(
+        _limit(kpi.metric, threshold, fails=fails, log=effects.log) for threshold, fails in given
+    )
     belief = _belief(pack, kpi.metric, effects, size)
     return Outlook(kpi.metric, limits, belief, size, effects.log)
 
 
-def _limit(metric: str, threshold: Threshold, fails: bool, *, log: bool) -> Limit:
+def _limit(metric: str, threshold: Threshold, *, fails: bool, log: bool) -> Limit:
     value = math.log(threshold.value) if log else threshold.value
     bad = 1 if threshold.op in {Op.GT, Op.GE} else -1
     text = f"{metric}{threshold.op}{threshold.value:g}"

@@ -65,7 +65,6 @@ class Response:
         self.surprises = forward(self._factor, missed)
         """By how many standard deviations each value missed what those before it had let expect."""
         self._weights = backward(self._factor, self.surprises)
-        self.evidence = -math.fsum(math.log(row[-1]) + z * z / 2 for row, z in zip(self._factor, self.surprises, strict=True))
 
     def predict(self, point: Sequence[float]) -> tuple[float, float]:
         """Return the mean and the standard deviation of one more measurement, at *point*."""
@@ -76,10 +75,11 @@ class Response:
         return mean, math.sqrt(max(variance, 0.0) + self._belief.noise**2)
 
     def _line(self, point: Sequence[float]) -> float:
-        return sum(map(mul, self._belief.effects, point))
+        line: float = sum(map(mul, self._belief.effects, point))
+        return line
 
     def _covariance(self, a: Sequence[float], b: Sequence[float]) -> float:
-        slopes = sum(map(mul, self._variances, map(mul, a, b)))
+        slopes: float = sum(map(mul, self._variances, map(mul, a, b)))
         apart = sum((p - q) ** 2 for p, q in zip(a, b, strict=True))
         return self._level + slopes + self._belief.bend**2 * math.exp(-apart / (2 * REACH**2))
 

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Effects
 from pytest_soak.model.parameters import Bounds, Corridor
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.loader import build_pack, load_pack, parse_threshold
@@ -66,6 +67,7 @@ GOOD: dict[str, Any] = {
     ],
     "scenarios": {"calm": {"mock": {"latency": 300}}},
     "mock": {"latency": {"effects": {"workers": -10}}},
+    "effects": {"latency": {"mean": {"workers": -0.1}, "log": True}, "rate": {"bend": 2}},
 }
 MISSING = object()
 
@@ -102,6 +104,8 @@ def test_the_good_pack_is_good() -> None:
     (rule,) = pack.tables["table"].rules
     assert (rule.id, rule.step, rule.all[0].streak) == ("slow", {"workers": 2}, 1)
     assert pack.tables["table"].corridor is Corridor.APPLY
+    assert pack.effects["latency"] == Effects({"workers": -0.1}, log=True)
+    assert pack.effects["rate"] == Effects(bend=2)
 
 
 def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
@@ -160,6 +164,10 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("tuners/table/corridor", "wide", ["tuners.table.corridor", "'wide'", "'limits'"]),
         ("tuners/table/max_changes_per_field", 0, ["max_changes_per_field", "0"]),
         ("mock/latency/noise", -1, ["mock.latency.noise", "-1"]),
+        ("parameters/workers/step", 0, ["parameters.workers.step", "0"]),
+        ("effects/latency/bend", -1, ["effects.latency.bend", "-1"]),
+        ("effects/latency/spread", {"workers": -1}, ["effects.latency.spread.workers", "-1"]),
+        ("effects/latency/means", {}, ["effects.latency", "'means'", "mean"]),
         # numbers that TOML can write and nobody can use
         ("parameters/workers/limits", [1, math.inf], ["parameters.workers.limits.1", "inf"]),
         ("parameters/workers/precision", math.nan, ["parameters.workers.precision", "nan"]),
@@ -187,6 +195,9 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
             ["tuners.table.multi_fail.step", "'wokers'", "workers"],
         ),
         ("mock/latency/effects", {"wokers": 1}, ["mock.latency.effects", "'wokers'", "workers"]),
+        ("effects", {"lag": {}}, ["effects", "'lag'", "latency"]),
+        ("effects/latency/mean", {"wokers": 1}, ["effects.latency.mean", "'wokers'", "workers"]),
+        ("effects/latency/spread", {"wokers": 1}, ["effects.latency.spread", "'wokers'"]),
         # bounds that contradict
         ("parameters/workers/limits", [16, 1], ["parameters.workers.limits", "16", "1"]),
         ("parameters/workers/apply", [12, 2], ["parameters.workers.apply", "12", "2"]),
@@ -196,6 +207,7 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("profiles/base/workers", MISSING, ["profiles.base", "workers"]),
         ("profiles/base/workers", 2.5, ["profiles.base.workers", "2.5", "precision 1"]),
         ("metrics/latency/most", -1, ["metrics.latency", "least 0", "most -1"]),
+        ("kpis/latency/warn", "> 0", ["effects.latency.log", "> 0", "above 0"]),
         # rows that can do nothing, or that cannot be told apart
         ("rule/0/step", MISSING, ["rule slow", "changes nothing", "step or at_least"]),
         ("rule", GOOD["rule"] * 2, ["rule slow", "tuner table", "twice"]),

@@ -18,8 +18,10 @@ HEAT = Kpi("heat", warn=Threshold(Op.GT, 20), fail=Threshold(Op.GT, 25))
 
 
 def a_pack(**parts: Any) -> Pack:  # noqa: ANN401
-    nothing: dict[str, Any] = dict.fromkeys(("profiles", "metrics", "tables", "scenarios"), {})
-    words = dict.fromkeys(("name", "source", "prefix", "profile", "tuner", "system", "scenario"), "x")
+    nothing: dict[str, Any] = {key: {} for key in ("profiles", "metrics", "tables", "scenarios")}
+    words = dict.fromkeys(
+        ("name", "source", "prefix", "profile", "tuner", "system", "scenario"), "x"
+    )
     return Pack(**{**words, **nothing, "parameters": {"fan": FAN}, "kpis": (HEAT,), **parts})
 
 
@@ -32,7 +34,9 @@ def test_declared_effects_are_taken_per_range_of_the_parameter() -> None:
 
 
 def test_without_a_spread_half_the_effect_is_unsure_and_what_bends_is_noise() -> None:
-    belief = outlook(a_pack(effects={"heat": Effects({"fan": -2.0})}, noise={"heat": 1}), HEAT).belief
+    belief = outlook(
+        a_pack(effects={"heat": Effects({"fan": -2.0})}, noise={"heat": 1}), HEAT
+    ).belief
     assert belief.spreads == (11.0,)
     assert belief.bend == 1
 

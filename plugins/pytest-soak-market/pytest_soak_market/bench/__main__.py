@@ -1,8 +1,8 @@
 """Does tuning work?
 
-    python -m pytest_soak_market.bench [run] [--set development] [--tuner a,b] [--iterations 6,8]
-    python -m pytest_soak_market.bench search     # draw the regimes anew, with their oracles
-    python -m pytest_soak_market.bench measure    # the pack's [effects], from development regimes
+python -m pytest_soak_market.bench [run] [--set development] [--tuner a,b] [--iterations 6,8]
+python -m pytest_soak_market.bench search     # draw the regimes anew, with their oracles
+python -m pytest_soak_market.bench measure    # the pack's [effects], from development regimes
 """
 
 from __future__ import annotations

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak_market.plugin import PACK
-from pytest_soak_market import plugin as market
+import pytest
 
 from pytest_soak import hookspecs
 from pytest_soak.core import CorePlugin
 from pytest_soak.loop import SoakLoop
-from pytest_soak.model.verdict import Verdict
 from pytest_soak.options import Given, Mode, SoakRequest
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.plan import plan_chain
 from pytest_soak.registry import Registry
+from pytest_soak_market import plugin as market
+from pytest_soak_market.plugin import PACK
 
-import pytest
-
+from .regimes import NOISE
 from .rivals import RivalsPlugin
-from .regimes import NOISE, SLOT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_soak import Pack
+    from pytest_soak import Pack, Verdict
 
     from .regimes import Regime
 
@@ -68,6 +66,7 @@ def bench_pack(settings: Mapping[str, float] | None = None) -> Pack:
 
 
 def overlay(settings: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a regime changes in the pack: a scenario of its own, and the noise."""
     return {"noise": NOISE, "scenarios": {"regime": {"market": dict(settings)}}}
 
 

@@ -94,7 +94,9 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
         log = kpi.metric in LOG
         lines = []
         for rows in samples:
-            seen = [(point, totals[kpi.metric]) for point, totals in rows if _tells(kpi.metric, totals)]
+            seen = [
+                (point, totals[kpi.metric]) for point, totals in rows if _tells(kpi.metric, totals)
+            ]
             if log:
                 seen = [(point, math.log(max(value, 1e-3 * limit))) for point, value in seen]
             if len(seen) > POINTS // 2:

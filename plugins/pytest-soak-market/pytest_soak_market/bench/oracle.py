@@ -2,7 +2,7 @@
 
 About 300 runs of a regime: points spread over the whole corridor, then four rounds of local
 refinement around the best of them, with fresh seeds, then the finalists over more seeds. Nothing
-bounds its steps, and it may run each regime as often as it likes: no tuner can be asked to reach it.
+bounds its steps, and it runs each regime far more often than a soak can: no tuner need reach it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ def examine(pack: Pack, which: str, seed: int, noise: Mapping[str, float]) -> Re
     return Regime(seed, which, settings, oracle, dict(_spread(untuned, noise)))
 
 
-def _spread(untuned: list[dict[str, float]], noise: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+def _spread(
+    untuned: list[dict[str, float]], noise: Mapping[str, float]
+) -> Iterator[tuple[str, float]]:
     for metric in noise:
         values = [totals[metric] for totals in untuned if totals[metric] is not None]
         yield metric, float(f"{statistics.stdev(values):.3g}") if len(values) > 1 else 0.0
@@ -157,8 +159,8 @@ def _spread(untuned: list[dict[str, float]], noise: Mapping[str, float]) -> Iter
 def search(pack: Pack, keep: int, path: Path = KEPT) -> None:
     """Draw regimes until *keep* of each set are kept, and write them, as they come, to *path*."""
     found: list[Regime] = []
-    drawn = {DEVELOPMENT: 0, HELD_OUT: 0}
-    for which in drawn:
+    drawn = dict.fromkeys((DEVELOPMENT, HELD_OUT), 0)
+    for which in (DEVELOPMENT, HELD_OUT):
         want = len(found) + keep
         while len(found) < want:
             regime = examine(pack, which, FIRST_SEED[which] + drawn[which], pack.noise)

@@ -10,7 +10,7 @@ from .limits import broken
 from .oracle import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_soak import Pack
 
@@ -83,4 +83,4 @@ def sign_test(better: int, worse: int) -> float:
     """Return the two-sided p of a sign test (Dixon and Mood, 1946); ties are left out before."""
     pairs = better + worse
     tail = sum(math.comb(pairs, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**pairs)
+    return min(1.0, 2 * tail / (1 << pairs))

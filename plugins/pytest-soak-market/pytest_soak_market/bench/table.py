@@ -79,4 +79,4 @@ def _against(scores: Sequence[Score], others: Sequence[Score]) -> str:
     pairs = [(a.fail, b.fail) for a, b in zip(scores, others, strict=True)]
     better = sum(a > b for a, b in pairs)
     worse = sum(a < b for a, b in pairs)
-    return f"+{better} −{worse} p={sign_test(better, worse):.2g}"
+    return f"+{better} -{worse} p={sign_test(better, worse):.2g}"

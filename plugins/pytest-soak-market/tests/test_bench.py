@@ -1,0 +1,213 @@
+"""The benchmark of tuners: what it measures, and that tuning works where it may be looked at."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_soak_market.bench import measure, oracle, regimes
+from pytest_soak_market.bench.__main__ import main
+from pytest_soak_market.bench.arena import Chain, bench_pack, registry, soak
+from pytest_soak_market.bench.limits import Limits, broken, passes
+from pytest_soak_market.bench.regimes import DEVELOPMENT, HELD_OUT, draw, load
+from pytest_soak_market.bench.score import Score, score, sign_test
+from pytest_soak_market.market import MarketSettings
+
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+PACK = bench_pack()
+GOOD = {
+    "net_bps": 3.0,
+    "cancel_ratio": 0.4,
+    "order_age_p95_ms": 250.0,
+    "maker_share": 0.95,
+    "adverse_bps_p95": 3.0,
+    "slippage_bps_p95": 1.0,
+    "ws_lag_p95_ms": 10.0,
+}
+QUICK = (1, 2, 3)
+"""Development regimes that take little to simulate."""
+
+
+def test_there_are_forty_regimes_and_half_of_them_are_held_out() -> None:
+    sets = {which: load(which) for which in (DEVELOPMENT, HELD_OUT)}
+    assert [len(found) for found in sets.values()] == [20, 20]
+    for which, found in sets.items():
+        first = regimes.FIRST_SEED[which]
+        assert all(first <= regime.seed < first + 10_000 for regime in found)
+        assert all(regime.which == which for regime in found)
+
+
+def test_every_kept_regime_is_what_its_seed_draws_and_its_oracle_passes() -> None:
+    for regime in (*load(DEVELOPMENT), *load(HELD_OUT)):
+        assert regime.settings == draw(regime.seed)
+        assert MarketSettings.from_mapping(regime.settings).slot_s == regimes.SLOT_S
+        assert regime.oracle["fail"].passes >= oracle.ENOUGH
+        for best in regime.oracle.values():
+            for name, parameter in PACK.parameters.items():
+                assert best.parameters[name] in parameter.limits
+
+
+def test_draws_are_the_same_for_a_seed_and_others_for_another() -> None:
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+
+
+def test_what_breaks_a_limit_is_named_and_what_has_no_value_is_broken() -> None:
+    assert passes(PACK, GOOD, "warn")
+    assert [*broken(PACK, GOOD | {"cancel_ratio": 0.6}, "warn")] == ["cancel_ratio"]
+    assert passes(PACK, GOOD | {"cancel_ratio": 0.6}, "fail")
+    assert [*broken(PACK, GOOD | {"net_bps": None}, "fail")] == ["net_bps"]
+
+
+def test_merit_falls_with_every_step_towards_and_beyond_a_limit() -> None:
+    limits = Limits(PACK, "fail", PACK.noise)
+    ages = [None, 5_000.0, 1_000.0, 400.0, 361.0, 350.0, 200.0]
+    merits = [limits.merit(GOOD | {"order_age_p95_ms": age}) for age in ages]
+    assert merits == sorted(merits)
+    assert len(set(merits)) == len(merits)
+
+
+def tiny_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the search quick, and content with little."""
+    monkeypatch.setattr(regimes, "SLOT_S", 4.0)
+    for name, value in {"SPREAD": 6, "ELITE": 2, "CHILDREN": 2, "ROUNDS": (0.1,)}.items():
+        monkeypatch.setattr(oracle, name, value)
+    monkeypatch.setattr(oracle, "HOPELESS", -math.inf)
+
+
+def test_a_search_keeps_what_fails_untuned_and_the_oracle_repairs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny_search(monkeypatch)
+    monkeypatch.setattr(oracle, "ENOUGH", 1)
+    path = tmp_path / "kept.json"
+    oracle.search(PACK, 1, path)
+    (regime,) = load(DEVELOPMENT, path)
+    assert regime.oracle["fail"].passes >= 1
+    assert set(regime.oracle["fail"].parameters) == set(PACK.parameters)
+    assert set(regime.noise) == set(PACK.noise)
+    assert len(load(HELD_OUT, path)) == 1
+    drawn = json.loads(path.read_text("utf-8"))["drawn"]
+    assert drawn[DEVELOPMENT] == regime.seed
+
+
+@pytest.mark.parametrize(("name", "value"), [("HOPELESS", math.inf), ("ENOUGH", 6)])
+def test_a_regime_that_nobody_can_repair_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    tiny_search(monkeypatch)
+    monkeypatch.setattr(oracle, name, value)
+    assert oracle.examine(PACK, DEVELOPMENT, 1, PACK.noise) is None
+
+
+def test_a_regime_without_an_oracle_that_passes_often_enough_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny_search(monkeypatch)
+    monkeypatch.setattr(oracle, "passes", lambda *_: False)
+    assert oracle.examine(PACK, DEVELOPMENT, 1, PACK.noise) is None
+
+
+def chain(*totals: dict[str, float], applied: tuple[int, ...]) -> Chain:
+    base = PACK.profiles["S1"].fields
+    return Chain(base, [base] * len(totals), totals, applied, Verdict.PASS)
+
+
+def a_score(monkeypatch: pytest.MonkeyPatch, *totals: dict[str, float]) -> Score:
+    monkeypatch.setattr("pytest_soak_market.bench.score.judge", lambda *_: [True] * 4 + [False] * 6)
+    return score(PACK, load(DEVELOPMENT)[0], chain(*totals, applied=(1,)))
+
+
+def test_a_score_counts_what_the_final_parameters_and_the_chain_came_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = a_score(monkeypatch, GOOD | {"net_bps": 2.0, "cancel_ratio": 0.6}, GOOD)
+    assert (found.fail, found.warn, found.verdict) == (0.8, 0.0, "PASS")
+    assert (found.reached, found.before, found.after) == (2, 2, 0)
+    assert (found.applied, found.unsafe) == (1, 0)
+
+
+def test_a_chain_that_never_gets_there_reached_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert a_score(monkeypatch, GOOD | {"net_bps": 2.0}, GOOD | {"net_bps": 2.0}).reached == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unsafe"),
+    [
+        ({}, {"cancel_ratio": 0.8}, 1),
+        ({}, {"net_bps": None}, 1),
+        ({"cancel_ratio": 0.695}, {"cancel_ratio": 0.705}, 0),  # no more than noise
+        ({"cancel_ratio": 0.75}, {"cancel_ratio": 0.9}, 0),  # it was at FAIL before
+        ({"cancel_ratio": 0.5}, {"cancel_ratio": 0.65}, 0),  # only WARN
+    ],
+)
+def test_a_step_is_unsafe_if_a_kpi_is_newly_at_fail_by_more_than_noise(
+    monkeypatch: pytest.MonkeyPatch, before: dict[str, float], after: dict[str, float], unsafe: int
+) -> None:
+    assert a_score(monkeypatch, GOOD | before, GOOD | after).unsafe == unsafe
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "p"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024), (0, 6, 2 / 64)]
+)
+def test_the_sign_test_is_the_binomials(better: int, worse: int, p: float) -> None:
+    assert sign_test(better, worse) == pytest.approx(p)
+
+
+def test_a_chain_goes_through_the_machinery_and_tells_where_it_went() -> None:
+    regime = load(DEVELOPMENT)[0]
+    small = replace(regime, settings={**regime.settings, "slot_s": 5.0})
+    tuned = soak(registry(), small, "random", 4, seed=1)
+    assert len(tuned.totals) == len(tuned.points) == 4
+    assert set(tuned.applied) <= {1, 2}, "nothing is applied in the observation window"
+    again = soak(registry(), small, "random", 4, seed=1)
+    assert again == tuned
+    untuned = soak(registry(), small, "none", 4, seed=1)
+    assert untuned.totals[0] == tuned.totals[0]
+    assert untuned.parameters == PACK.profiles["S1"].fields
+
+
+def test_random_search_obeys_the_largest_step_and_rests_where_all_is_well() -> None:
+    regime = load(DEVELOPMENT)[0]
+    tuned = soak(registry(), regime, "random", 6, seed=1)
+    for a, b in zip(tuned.points, tuned.points[1:], strict=False):
+        for name, parameter in PACK.parameters.items():
+            assert abs(a[name] - b[name]) <= parameter.largest_step + 1e-9
+            assert b[name] in parameter.limits
+
+
+def test_a_chain_whose_tuner_fails_is_no_result() -> None:
+    with pytest.raises(SoakUsageError, match="unknown tuner 'nobody'"):
+        soak(registry(), load(DEVELOPMENT)[0], "nobody", 3, seed=1)
+
+
+def test_tuning_works(capsys: pytest.CaptureFixture[str]) -> None:
+    """The benchmark's quick form: development regimes alone, so that nobody tunes to the others."""
+    assert main(["--iterations", "6", "--tuner", "none,random,adaptive", "--regimes", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shares = {row.split()[0]: [float(x) for x in row.split()[1:3]] for row in lines[2:6]}
+    assert shares["oracle"][0] == 1
+    assert shares["adaptive"][0] >= 0.8
+    assert shares["adaptive"][0] >= 2 * shares["random"][0]
+    assert shares["none"][0] <= 0.2
+
+
+def test_the_effects_are_measured_as_the_pack_has_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure, "POINTS", 16)
+    quick = [replace(r, settings={**r.settings, "slot_s": 5.0}) for r in load(DEVELOPMENT)[:3]]
+    monkeypatch.setattr(regimes, "load", lambda _: quick)
+    assert main(["measure"]) == 0
+    text = capsys.readouterr().out
+    for kpi in PACK.kpis:
+        assert f"[effects.{kpi.metric}]" in text
