@@ -45,6 +45,10 @@ SHELL_LINES = {
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
     ".venv/bin/python tests/soak/market_seeds.py",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
+    ".venv/bin/python -m pytest_soak_market.bench --set development",
+    ".venv/bin/python -m pytest_soak_market.bench --set held-out",
+    ".venv/bin/python -m pytest_soak_market.bench search",
+    ".venv/bin/python -m pytest_soak_market.bench measure",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""

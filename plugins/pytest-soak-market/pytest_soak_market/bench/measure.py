@@ -4,7 +4,7 @@ A run starts untuned and should end near the oracle's parameters. So each regime
 that way, up to a quarter of the range to all sides of it, and a straight line is fitted by least
 squares to each KPI. The median of its slopes over the regimes is the pack's ``mean``; half the
 distance between the 16th and the 84th percentile, one standard deviation of a normal distribution,
-its ``spread``; and the median of what the lines miss its ``bend``. Runs in which the maker is
+its ``spread``; and the mean of what the lines miss its ``bend``. Runs in which the maker is
 overloaded tell of nothing but lag, and are left out for all else.
 """
 
@@ -110,7 +110,7 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
         for word, table in (("mean", means), ("spread", spreads)):
             inside = ", ".join(f"{name} = {value:.3g}" for name, value in table.items())
             yield f"{word} = {{ {inside} }}"
-        yield f"bend = {statistics.median(line.missed for line in lines):.3g}"
+        yield f"bend = {statistics.fmean(line.missed for line in lines):.3g}"
         yield ""
 
 
