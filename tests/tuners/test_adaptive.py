@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.model.history import Entry, History, Summary
@@ -88,6 +88,7 @@ SEEN = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(SEEN)
 def test_no_history_takes_it_out_of_the_corridor_or_beyond_the_largest_step(
     seen: list[tuple[int, float, float, float]],
@@ -245,3 +246,13 @@ def test_a_value_better_than_expected_lets_nothing_be_forgotten() -> None:
     heat = outlook(pack, pack.kpis[0])
     knows = learn(heat, [(0.0, 0.0), (0.2, 0.0), (0.1, 0.0)], [500.0, 19.0, 18.5])
     assert knows.predict((0.0, 0.0))[0] > 25, "the danger is remembered"
+
+
+def test_the_demo_converges_under_it_and_fails_without(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_demo(soak): soak.run()")
+    assert pytester.runpytest_inprocess("--soak-iterations=6", "--soak-pack=demo").ret == 1
+    tuned = pytester.runpytest_inprocess(
+        "--soak-iterations=6", "--soak-pack=demo", "--auto-tune", "--soak-tuner=adaptive"
+    )
+    assert tuned.ret == 0
+    tuned.stdout.fnmatch_lines(["*| kpi_gate | PASS |*", "*tuner adaptive*"])

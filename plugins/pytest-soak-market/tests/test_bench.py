@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import tomllib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -100,16 +103,21 @@ def test_a_search_keeps_what_fails_untuned_and_the_oracle_repairs(
     assert drawn[DEVELOPMENT] == regime.seed
 
 
-@pytest.mark.parametrize(("name", "value"), [("HOPELESS", math.inf), ("ENOUGH", 6)])
-def test_a_regime_that_nobody_can_repair_is_not_kept(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: float
-) -> None:
+def test_a_regime_that_does_not_fail_untuned_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_search(monkeypatch)
-    monkeypatch.setattr(oracle, name, value)
+    monkeypatch.setattr(oracle, "passes", lambda *_: True)
     assert oracle.examine(PACK, DEVELOPMENT, 1, PACK.noise) is None
 
 
-def test_a_regime_without_an_oracle_that_passes_often_enough_is_not_kept(
+def test_a_regime_in_which_no_point_is_near_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_search(monkeypatch)
+    monkeypatch.setattr(oracle, "passes", lambda *_: False)
+    monkeypatch.setattr(oracle, "HOPELESS", math.inf)
+    monkeypatch.setattr(oracle.Search, "refine", lambda *_: pytest.fail("it was searched"))
+    assert oracle.examine(PACK, DEVELOPMENT, 1, PACK.noise) is None
+
+
+def test_a_regime_whose_oracle_does_not_pass_often_enough_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny_search(monkeypatch)
@@ -185,7 +193,29 @@ def test_random_search_obeys_the_largest_step_and_rests_where_all_is_well() -> N
             assert b[name] in parameter.limits
 
 
-def test_a_chain_whose_tuner_fails_is_no_result() -> None:
+STRANGER = """
+class Raises:
+    requires = ()
+
+    def propose(self, history, parameters):
+        raise ValueError("no idea")
+
+
+def pytest_soak_tuners():
+    return {"stranger": lambda pack: Raises()}
+"""
+
+
+def test_a_strangers_tuner_takes_part_and_one_that_raises_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bench_stranger.py").write_text(STRANGER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=r"'stranger'.*ValueError: no idea"):
+        main(["-p", "bench_stranger", "--tuner", "stranger", "--regimes", "1", "--iterations", "2"])
+
+
+def test_a_tuner_that_nobody_offers_is_named() -> None:
     with pytest.raises(SoakUsageError, match="unknown tuner 'nobody'"):
         soak(registry(), load(DEVELOPMENT)[0], "nobody", 3, seed=1)
 
@@ -205,9 +235,27 @@ def test_the_effects_are_measured_as_the_pack_has_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(measure, "POINTS", 16)
-    quick = [replace(r, settings={**r.settings, "slot_s": 5.0}) for r in load(DEVELOPMENT)[:3]]
+    quick = [replace(r, settings={**r.settings, "slot_s": 5.0}) for r in load(DEVELOPMENT)[:2]]
+    overload = {**quick[0].settings, "decision_cost_ms": 2_000.0}  # tells of nothing but lag
+    quick.append(replace(quick[0], settings=overload))
     monkeypatch.setattr(regimes, "load", lambda _: quick)
     assert main(["measure"]) == 0
     text = capsys.readouterr().out
-    for kpi in PACK.kpis:
-        assert f"[effects.{kpi.metric}]" in text
+    found = tomllib.loads(text)["effects"]
+    assert set(found) == {kpi.metric for kpi in PACK.kpis} == set(PACK.effects)
+    assert found["net_bps"]["mean"]["base_spread_bps_delta"] > 0
+    for name in ("order_age_p95_ms", "ws_lag_p95_ms"):
+        assert found[name]["log"] is PACK.effects[name].log is True
+    assert all(min(one["spread"].values()) >= 0 for one in found.values())
+
+
+def test_a_search_for_no_regime_writes_nothing() -> None:
+    before = regimes.KEPT.read_bytes()
+    assert main(["search", "--keep", "0"]) == 0
+    assert regimes.KEPT.read_bytes() == before
+
+
+def test_it_is_a_command() -> None:
+    command = [sys.executable, "-m", "pytest_soak_market.bench", "--help"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    assert "--set {development,held-out}" in done.stdout

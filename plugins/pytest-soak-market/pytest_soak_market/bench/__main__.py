@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import regimes
-from .arena import NONE, bench_pack
+from .arena import NONE, bench_pack, registry
 from .measure import effects
 from .oracle import search
 from .table import run
@@ -35,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--iterations", default="6,8", help="lengths of the chains, likewise")
     parser.add_argument("--seeds", type=int, default=1, help="chains in each regime")
     parser.add_argument("--regimes", type=int, default=None, help="only the first so many")
+    parser.add_argument(
+        "-p",
+        dest="plugins",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a plugin that offers tuners",
+    )
     parser.add_argument("--keep", type=int, default=20, help="search: regimes to keep of each set")
     given = parser.parse_args(arguments)
     if given.do == "search":
@@ -44,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         lengths = [int(length) for length in given.iterations.split(",")]
         chosen = regimes.load(given.which)[: given.regimes]
-        for line in run(chosen, given.tuner.split(","), lengths, given.seeds):
+        offers = registry(given.plugins)
+        for line in run(offers, chosen, given.tuner.split(","), lengths, given.seeds):
             print(line, flush=True)
     return 0
 

@@ -51,12 +51,14 @@ class Chain:
     verdict: Verdict
 
 
-def registry() -> Registry:
-    """Return a registry of what the core, the market and this benchmark offer."""
+def registry(modules: Sequence[str] = ()) -> Registry:
+    """Return a registry of what the core, the market, this benchmark and *modules* offer."""
     plugins = pytest.PytestPluginManager()
     plugins.add_hookspecs(hookspecs)
     for plugin in (CorePlugin(), market, RivalsPlugin()):
         plugins.register(plugin)
+    for module in modules:
+        plugins.import_plugin(module)
     return Registry(plugins)
 
 

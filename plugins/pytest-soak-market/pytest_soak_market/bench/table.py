@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from .arena import NONE, bench_pack, registry, soak
+from .arena import NONE, bench_pack, soak
 from .score import score, sign_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from pytest_soak.registry import Registry
 
     from .regimes import Regime
     from .score import Score
@@ -22,17 +24,22 @@ RANDOM = "random"
 
 
 def run(
-    regimes: Sequence[Regime], tuners: Sequence[str], lengths: Sequence[int], seeds: int
+    offers: Registry,
+    regimes: Sequence[Regime],
+    tuners: Sequence[str],
+    lengths: Sequence[int],
+    seeds: int,
 ) -> Iterator[str]:
     """Run every tuner in every regime and yield the lines of the table.
 
     Args:
+        offers: What is installed.
         regimes: The markets.
         tuners: Their names; ``none`` is no tuning, ``random`` is random search.
         lengths: How many iterations a chain has; one table each.
         seeds: How many chains each tuner has in each regime.
     """
-    pack, offers = bench_pack(), registry()
+    pack = bench_pack()
     best = {
         level: statistics.fmean(regime.oracle[level].share for regime in regimes)
         for level in ("fail", "warn")
