@@ -235,6 +235,7 @@ def test_the_effects_are_measured_as_the_pack_has_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(measure, "POINTS", 16)
+    monkeypatch.setattr(measure, "TELLING", 10)
     quick = [replace(r, settings={**r.settings, "slot_s": 5.0}) for r in load(DEVELOPMENT)[:2]]
     overload = {**quick[0].settings, "decision_cost_ms": 2_000.0}  # tells of nothing but lag
     quick.append(replace(quick[0], settings=overload))

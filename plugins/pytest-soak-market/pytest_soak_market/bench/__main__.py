@@ -20,6 +20,8 @@ from .table import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MEASURED = 18
+"""How many development regimes the effects come from: those that were known at the time."""
 TUNERS = f"{NONE},iter-watcher,trigger-table,random,adaptive"
 
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.do == "search":
         search(bench_pack(), given.keep)
     elif given.do == "measure":
-        print("\n".join(effects(bench_pack(), regimes.load(regimes.DEVELOPMENT))))
+        print("\n".join(effects(bench_pack(), regimes.load(regimes.DEVELOPMENT)[:MEASURED])))
     else:
         lengths = [int(length) for length in given.iterations.split(",")]
         chosen = regimes.load(given.which)[: given.regimes]

@@ -4,7 +4,7 @@ A run starts untuned and should end near the oracle's parameters. So each regime
 that way, up to a quarter of the range to all sides of it, and a straight line is fitted by least
 squares to each KPI. The median of its slopes over the regimes is the pack's ``mean``; half the
 distance between the 16th and the 84th percentile, one standard deviation of a normal distribution,
-its ``spread``; and the mean of what the lines miss its ``bend``. Runs in which the maker is
+its ``spread``; and the median of what the lines miss its ``bend``. Runs in which the maker is
 overloaded tell of nothing but lag, and are left out for all else.
 """
 
@@ -33,6 +33,8 @@ POINTS = 48
 """Runs in each regime."""
 AROUND = 0.25
 """How far from the way they lie, as a share of each range."""
+TELLING = 30
+"""Runs of a regime that must tell of a KPI, or the regime is left out for it."""
 LAG = "ws_lag_p95_ms"
 OVERLOAD_MS = 1_000.0
 LOG = (LAG, "order_age_p95_ms")
@@ -99,7 +101,7 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
             ]
             if log:
                 seen = [(point, math.log(max(value, 1e-3 * limit))) for point, value in seen]
-            if len(seen) > POINTS // 2:
+            if len(seen) >= TELLING:
                 lines.append(fit(tuple(pack.parameters), seen))
         yield f"[effects.{kpi.metric}]"
         if log:
@@ -110,7 +112,7 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
         for word, table in (("mean", means), ("spread", spreads)):
             inside = ", ".join(f"{name} = {value:.3g}" for name, value in table.items())
             yield f"{word} = {{ {inside} }}"
-        yield f"bend = {statistics.fmean(line.missed for line in lines):.3g}"
+        yield f"bend = {statistics.median(line.missed for line in lines):.3g}"
         yield ""
 
 
@@ -121,5 +123,5 @@ def _tells(metric: str, totals: Mapping[str, Any]) -> bool:
 
 def _deviation(values: Sequence[float]) -> float:
     """Return half of what lies between the 16th and the 84th percentile."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return (cuts[83] - cuts[15]) / 2
+    ordered, last = sorted(values), len(values) - 1
+    return (ordered[round(0.84 * last)] - ordered[round(0.16 * last)]) / 2
