@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -24,6 +23,10 @@ from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_soak_market.bench.regimes import Regime
+
+    from pytest_soak import Pack
 
 
 PACK = bench_pack()
@@ -99,8 +102,25 @@ def test_a_search_keeps_what_fails_untuned_and_the_oracle_repairs(
     assert set(regime.oracle["fail"].parameters) == set(PACK.parameters)
     assert set(regime.noise) == set(PACK.noise)
     assert len(load(HELD_OUT, path)) == 1
-    drawn = json.loads(path.read_text("utf-8"))["drawn"]
+    drawn = regimes.how_many_drawn(path)
     assert drawn[DEVELOPMENT] == regime.seed
+
+
+def test_a_search_goes_on_from_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = {which: load(which)[:1] for which in (DEVELOPMENT, HELD_OUT)}
+    path = tmp_path / "kept.json"
+    regimes.save([*found[DEVELOPMENT], *found[HELD_OUT]], {DEVELOPMENT: 5, HELD_OUT: 7}, path)
+    drawn: list[int] = []
+
+    def examine(_pack: Pack, which: str, seed: int, _noise: object) -> Regime | None:
+        drawn.append(seed)
+        return replace(found[which][0], seed=seed) if seed % 2 else None
+
+    monkeypatch.setattr(oracle, "examine", examine)
+    oracle.search(PACK, 2, path)
+    assert drawn == [6, 7, 10_008, 10_009]
+    assert [regime.seed for regime in load(DEVELOPMENT, path)] == [found[DEVELOPMENT][0].seed, 7]
+    assert regimes.how_many_drawn(path) == {DEVELOPMENT: 7, HELD_OUT: 9}
 
 
 def test_a_regime_that_does_not_fail_untuned_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from .limits import Limits, passes
 from .regimes import (
-    DEVELOPMENT,
     FIRST_SEED,
-    HELD_OUT,
     KEPT,
     Best,
     Regime,
     draw,
+    how_many_drawn,
+    load,
     save,
     simulate,
 )
@@ -157,14 +157,15 @@ def _spread(
 
 
 def search(pack: Pack, keep: int, path: Path = KEPT) -> None:
-    """Draw regimes until *keep* of each set are kept, and write them, as they come, to *path*."""
-    found: list[Regime] = []
-    drawn = dict.fromkeys((DEVELOPMENT, HELD_OUT), 0)
-    for which in (DEVELOPMENT, HELD_OUT):
-        want = len(found) + keep
-        while len(found) < want:
+    """Draw regimes until *keep* of each set are kept; they are written to *path* as they come.
+
+    Where the file is there already, the search goes on from it.
+    """
+    drawn = how_many_drawn(path)
+    found = [regime for which in drawn for regime in load(which, path)] if path.exists() else []
+    for which in drawn:
+        while sum(regime.which == which for regime in found) < keep:
             regime = examine(pack, which, FIRST_SEED[which] + drawn[which], pack.noise)
             drawn[which] += 1
-            if regime is not None:
-                found.append(regime)
-                save(found, drawn, path)
+            found += [] if regime is None else [regime]
+            save(found, drawn, path)

@@ -133,6 +133,14 @@ def load(which: str, path: Path = KEPT) -> list[Regime]:
     ]
 
 
+def how_many_drawn(path: Path = KEPT) -> dict[str, int]:
+    """Return how many regimes of each set were drawn for those in the file."""
+    if not path.exists():
+        return dict.fromkeys(FIRST_SEED, 0)
+    drawn: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))["drawn"]
+    return drawn
+
+
 def save(found: Sequence[Regime], drawn: Mapping[str, int], path: Path = KEPT) -> None:
     """Write kept regimes, and how many were drawn for them, one regime a line."""
     rows = ",\n".join(f"  {json.dumps(asdict(regime), sort_keys=True)}" for regime in found)
