@@ -21,7 +21,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import SoakRequest, read_marker
 from pytest_soak.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.resume import resume_chain
-from pytest_soak.store.store import refuse_busy
+from pytest_soak.store.folder import refuse_busy
 from pytest_soak.strategies import Strategies
 
 if TYPE_CHECKING:

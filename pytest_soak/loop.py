@@ -31,7 +31,7 @@ from pytest_soak.store.records import (
     summary_to_json,
     verdict_to_json,
 )
-from pytest_soak.store.store import ChainStore
+from pytest_soak.store.store import open_chain
 from pytest_soak.strategies import Proposed, Strategies, StrategyFault
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class SoakLoop:
     def __init__(self, plan: ChainPlan, registry: Registry, soak_dir: Path) -> None:
         """Open the chain's store and take up what it already holds of this run."""
         self.plan = plan
-        self.store = ChainStore(soak_dir, plan.slug, plan.run_id)
+        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.strategies = Strategies(plan, registry)
         self.latest: IterationResult | None = None
         self.finished = False
@@ -96,16 +96,16 @@ class SoakLoop:
         self.judged: list[IterationVerdict] = []
         self._unverified: list[int] = []
         self._state: object = None
-        self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
+        self._undone = 0
         try:
+            self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
             self._take_up()
+            if plan.resumed:
+                self.store.go_on(plan.describe(), plan.differences)
         except BaseException:
             self.store.close()
             raise
         self._taken_up = self.done
-        if plan.resumed:
-            body = {"config": plan.describe(), "differences": list(plan.differences)}
-            self.store.journal.append("run_resumed", self.done, body)
 
     @property
     def done(self) -> int:
@@ -142,6 +142,10 @@ class SoakLoop:
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
         report = read_report(raw, iteration, self.plan.pack.metrics)
+        found = self.store.edited()
+        if found:  # nobody knows which parameters the system used
+            edited = f"overrides_edited by hand, put back: {found}"
+            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
         lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost)
 
@@ -166,7 +170,28 @@ class SoakLoop:
         *,
         restarted: bool = False,
     ) -> IterationResult:
-        """Take one report through watchers, tuners and guards to the store."""
+        """Take one report through watchers, tuners and guards to the store.
+
+        Raises:
+            StoreError: The iteration could not be recorded, and does not count.
+        """
+        try:
+            return self._decided(iteration, parameters, report, state, restarted=restarted)
+        except BaseException:
+            if not self.store.knows(iteration):
+                del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
+            raise
+
+    def _decided(
+        self,
+        iteration: int,
+        parameters: Mapping[str, float],
+        report: Report,
+        state: object,
+        *,
+        restarted: bool,
+    ) -> IterationResult:
+        """Watch, decide and settle."""
         summary, judged, fault = self._watch(iteration, parameters, report)
         summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
@@ -285,10 +310,11 @@ class SoakLoop:
         if len(self.entries) < 2:  # noqa: PLR2004 - this one, and the one before it
             return None
         before = self.entries[-2]
-        if not before.applied or before.decision is None:
+        iteration = before.summary.iteration
+        if not before.applied or before.decision is None or iteration == self._undone:
             return None
         seen = summary.saw(change.parameter for change in before.decision.moves)
-        return {"iteration": before.summary.iteration, "verified": str(seen)}
+        return {"iteration": iteration, "verified": str(seen)}
 
     def _note_settled(self, settles: dict[str, Any] | None) -> None:
         if settles and settles["verified"] == Verified.UNKNOWN:
@@ -315,7 +341,11 @@ class SoakLoop:
         return replace(verdict, unverified=tuple(self._unverified))
 
     def finish(self, verdict: ChainVerdict) -> None:
-        """Record the verdict and write what sums up the run."""
+        """Record the verdict and write what sums up the run.
+
+        Raises:
+            StoreError: It could not be written.
+        """
         word = verdict_to_json(verdict)
         self.store.journal.append("run_ended", self.done, word)
         self.store.sum_up(word)
@@ -326,11 +356,18 @@ class SoakLoop:
 
         Args:
             ran: The iterations whose tests passed.
+
+        Raises:
+            StoreError: It could not be written.
         """
-        if not self.finished:
-            problem = "broken off: the gate did not run"
-            self.store.sum_up(verdict_to_json(unfit_verdict(self.verdict(ran), problem)))
-        self.store.close()
+        try:
+            if not self.finished:
+                problem = "broken off: the gate did not run"
+                word = verdict_to_json(unfit_verdict(self.verdict(ran), problem))
+                self.store.journal.append("run_interrupted", self.done, word)
+                self.store.sum_up(word)
+        finally:
+            self.store.close()
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
@@ -352,6 +389,9 @@ class SoakLoop:
                 record["applied"],
                 judged,
             )
+        for record in self.store.journal.records:
+            if record["kind"] == "rolled_back":
+                self._undone = record["iteration"]
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import Resume
+from pytest_soak.store.folder import JOURNAL, runs_in
 from pytest_soak.store.journal import first_and_last
-from pytest_soak.store.store import JOURNAL, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,16 +36,12 @@ class Unfinished:
 
 def newest_unfinished(folder: Path) -> Unfinished | None:
     """Return the newest run in the chain's *folder* that has no end, or None."""
-    journals = [folder / JOURNAL, *folder.glob(f"{RUNS}/*/{JOURNAL}")]
-    found = []
-    for path in journals:
-        ends = first_and_last(path)
-        if ends is None:
-            continue
-        first, last = ends
-        if first.get("kind") == "run_started" and last["kind"] != "run_ended":
-            found.append(Unfinished(first["run"], last["iteration"], first))
-    return max(found, key=lambda run: run.run, default=None)
+    for run, place in runs_in(folder).items():
+        first, last = first_and_last(place / JOURNAL) or ({}, {})
+        over = last.get("kind") == "run_ended" or last.get("ended")
+        if first.get("kind") == "run_started" and not over:
+            return Unfinished(run, last["iteration"], first)
+    return None
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -11,11 +11,11 @@ from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
 from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
 from pytest_soak.errors import what_raised
+from pytest_soak.interruption import Interruption
 from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
-from pytest_soak.store.journal import JournalError
-from pytest_soak.store.store import FolderBusy
+from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
 from pytest_soak.views.terminal import TerminalView
@@ -47,6 +47,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     session = SoakSession(config, request)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")
+    config.pluginmanager.register(Interruption(worker=request.worker), "soak-interruption")
     if not request.worker:
         config.pluginmanager.register(TerminalView(), "soak-terminal")
 
@@ -61,6 +62,7 @@ class SoakSession:
         self._registry = Registry(config.pluginmanager)
         self._lines: list[str] = []
         self._observer_fault = ""
+        self._faults: dict[str, None] = {}
         self._collection = SoakCollection(config, request, self._registry, self.judge)
         config.pluginmanager.register(self._collection, "soak-collection")
 
@@ -105,11 +107,11 @@ class SoakSession:
         assert chain.plan is not None  # noqa: S101 - settled when collection ended
         try:
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
-        except (JournalError, FolderBusy) as error:
+        except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
         # What another worker recorded before it died had passed there, or it would be run again.
         chain.passed.update(range(1, chain.loop.done + 1))
-        self._lines += markers.started(chain.plan, chain.loop.store.folder)
+        self._lines += markers.started(chain.plan, chain.loop.store)
         self._lines += chain.notes
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
@@ -154,7 +156,10 @@ class SoakSession:
         if chain.partial:
             verdict = unfit_verdict(verdict, PARTIAL)
         if not loop.finished:  # a gate that is run again has given its verdict
-            loop.finish(verdict)
+            try:
+                loop.finish(verdict)
+            except StoreError as error:
+                verdict = unfit_verdict(verdict, ended_by(error))
             self._lines += markers.gate(loop.plan, verdict)
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         gate.user_properties[:] = junit.gate_properties(loop.plan, loop.judged, verdict)
@@ -196,27 +201,46 @@ class SoakSession:
             chain.passed.add(number)
             loop = opened(chain)
             if loop.done < number:
-                self._tell(chain, loop.miss(number, "its test never called soak.run()"))
-                if self._observer_fault:
-                    report.outcome, report.longrepr = "failed", self._take_observer_fault()
+                try:
+                    self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                    fault = self._take_observer_fault()
+                except StoreError as error:
+                    fault = ended_by(error)
+                if fault:
+                    report.outcome, report.longrepr = "failed", fault
                     self._follow(chain, number, report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close what is open; a chain that ran and got no verdict cannot pass."""
         for chain in self._collection.chains.values():
-            if chain.loop is not None:
-                if chain.loop.done and not chain.loop.finished:  # or it was skipped whole
-                    self._note_unjudged(session)
+            if chain.loop is None:
+                continue
+            fault = ""
+            unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
+            try:
                 chain.loop.close(chain.passed)
+            except StoreError as error:
+                fault = ended_by(error)
+            if unjudged or fault:
+                self._note_unfit(session, fault)
 
-    def _note_unjudged(self, session: pytest.Session) -> None:
+    def _note_unfit(self, session: pytest.Session, fault: str) -> None:
+        """See to it that a chain without a verdict, or with a *fault* at its end, cannot pass."""
         if self._request.worker:
             from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
 
-            distribute.report_unjudged(self._config)
-        elif session.exitstatus == pytest.ExitCode.OK:
+            distribute.report_unfit(self._config, fault)
+            return
+        if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if fault:
+            self._faults[fault] = None
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell what went wrong when chains were closed, each once."""
+        for fault in self._faults:
+            terminalreporter.write_line(f"ERROR: {fault}", red=True)
 
 
 class Soak:
@@ -248,6 +272,8 @@ class Soak:
                 self._result = self._session.run(self._chain, self.iteration, self._system)
             except StrategyFault as fault:
                 pytest.fail(str(fault), pytrace=False)
+            except StoreError as error:
+                pytest.fail(ended_by(error), pytrace=False)
         if self._result.fault:
             pytest.fail(self._result.fault, pytrace=False)
         return self._result
@@ -258,6 +284,11 @@ def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
     chain = item.stash[SLOT].chain
     own = system if chain.plan is not None and chain.plan.system is None else None
     return Soak(item.config.stash[SESSION], chain, iteration, own)
+
+
+def ended_by(error: StoreError) -> str:
+    """Return what to tell where a chain cannot be kept any longer."""
+    return f"{error}; the chain ends here: mend it, and go on with --soak-resume"
 
 
 def opened(chain: Chain) -> SoakLoop:

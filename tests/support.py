@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.store.artifacts import rebuild
+from pytest_soak.store.files import document
+from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import read_journal
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,3 +47,10 @@ def patches(folder: Path) -> list[list[dict[str, Any]]]:
         for record in records(folder)
         if record["kind"] == "iteration"
     ]
+
+
+def unlike_journal(folder: Path) -> list[str]:
+    """Return the artifacts in *folder* that are missing or not what its journal says."""
+    said = {name: document(content) for name, content in rebuild(read_journal(folder / JOURNAL))}
+    there = {name: (folder / name).read_text() for name in said if (folder / name).exists()}
+    return [name for name, text in said.items() if there.get(name) != text]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs, options
-from pytest_soak.store import artifacts, store
+from pytest_soak.store import artifacts, folder, store
 from pytest_soak.store.journal import read_journal
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def test_an_option_that_a_page_mentions_exists(pytestconfig: pytest.Config) -> N
 def test_every_artifact_is_documented() -> None:
     page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
     names = {artifacts.OVERRIDES, artifacts.PROFILE, artifacts.TUNING, artifacts.GATE}
-    names |= {store.STATE.format("N"), store.RUNS}
+    names |= {store.STATE.format("N"), folder.RUNS}
     for name in (*names, "EDGE_REPORT_N.json", "ITER_SUMMARY_N.json", "journal.jsonl"):
         assert f"`{name}" in page
 

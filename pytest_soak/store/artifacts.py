@@ -107,8 +107,10 @@ class RunSummary:
         elif record["kind"] == "iteration":
             self._iterate(record)
         elif record["kind"] == "run_resumed":
-            self.config = record["config"]
-        elif record["kind"] == "run_ended":
+            self.config, self.ended = record["config"], {}
+        elif record["kind"] == "rolled_back":
+            self._roll_back(record)
+        elif record["kind"] in ("run_ended", "run_interrupted"):
             self.ended = record
         self.overrides = apply(self.overrides, record.get("patch", ()))
 
@@ -117,6 +119,14 @@ class RunSummary:
         self.overrides = dict(record["overrides"])
         for name, value in sorted(record["overrides"].items()):
             self._adjust(record, name, self.config["base"][name], value, SEEDED)
+
+    def _roll_back(self, record: Mapping[str, Any]) -> None:
+        base = self.config["base"]
+        after = apply(self.overrides, record["patch"])
+        for name in sorted({*self.overrides, *after}):
+            old, new = self.overrides.get(name, base[name]), after.get(name, base[name])
+            if old != new:
+                self._adjust(record, name, old, new, f"rollback_to_iter_{record['to_iteration']}")
 
     def _iterate(self, record: Mapping[str, Any]) -> None:
         moved = moves(record)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class StoreError(Exception):
+    """What cannot be kept, read or written: which file, and why."""
+
+
+def unwritten(path: object, error: OSError) -> StoreError:
+    """Return what to raise where *path* could not be written."""
+    return StoreError(f"{path}: cannot be written: {why_unreadable(error)}")
 
 
 DEEPEST = 40
@@ -59,14 +71,39 @@ def write_text(path: str, text: str) -> None:
     """Replace the file at *path* by *text*, so that a reader sees the old or the new one whole.
 
     Not synced to disk: the journal is, and can rebuild it.
+
+    Raises:
+        StoreError: It cannot be written; the old file is as it was.
     """
     draft = f"{path}.tmp"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        write_all(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
-    os.replace(draft, path)  # noqa: PTH105 - a pathlib object costs more than the call
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            write_all(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+        os.replace(draft, path)  # noqa: PTH105 - a pathlib object costs more than the call
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(draft)  # noqa: PTH108 - as above
+        raise unwritten(path, error) from None
+
+
+def write_synced(path: str, text: str) -> None:
+    """Write *text* to *path* and force it to disk.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            write_all(descriptor, text.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise unwritten(path, error) from None
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.store.files import line, write_all
+from pytest_soak.store.files import StoreError, line, unwritten, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +21,7 @@ START = "0" * 64
 """What the first record is linked to."""
 
 
-class JournalError(Exception):
+class JournalError(StoreError):
     """A journal that cannot be read: which file, which line, why."""
 
 
@@ -47,13 +49,19 @@ class Journal:
         self.head = _digest(self.records[-1]) if self.records else START
         self._seq = len(self.records)
         self._file = path.open("ab", buffering=0)
+        self._size = path.stat().st_size
+        self._refused = ""
         if torn and self.records:
             damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
             last = self.records[-1]["iteration"]
             self.records.append(self.append("damage_found", last, damage))
 
     def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Append one record and force it to disk; return it as written."""
+        """Append one record and force it to disk; return it as written.
+
+        Raises:
+            StoreError: It cannot be written. The journal is as it was, and takes no more.
+        """
         record = {
             **body,
             "v": SCHEMA_VERSION,
@@ -65,11 +73,28 @@ class Journal:
             "prev": self.head,
         }
         text = line(record).encode()
-        write_all(self._file.fileno(), text + b"\n")
-        os.fsync(self._file.fileno())
-        self.head = hashlib.sha256(text).hexdigest()
+        head = hashlib.sha256(text).hexdigest()
+        if self._refused:
+            raise StoreError(self._refused)
+        try:
+            write_all(self._file.fileno(), text + b"\n")
+            os.fsync(self._file.fileno())
+        except BaseException as error:
+            self._take_back()
+            if isinstance(error, OSError):
+                fault = unwritten(self.path, error)
+                self._refused = f"{fault}; nothing is recorded after that"
+                raise fault from None
+            raise  # an interruption: the record does not count
+        self.head = head  # no call from here on, or an interruption could come between
         self._seq += 1
+        self._size += len(text) + 1
         return record
+
+    def _take_back(self) -> None:
+        """Cut off what was written of a record that does not count; healing cuts the rest."""
+        with suppress(OSError):
+            self._file.truncate(self._size)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,13 +157,12 @@ def heal(path: Path) -> bytes:
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the first and the last whole record of the journal at *path*, None without any."""
     try:
-        with path.open("rb") as file:
-            first = last = file.readline()
-            for text in file:
-                if text.endswith(b"\n"):
-                    last = text
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
+            end = view.rfind(b"\n")
+            first = view[: view.find(b"\n")]
+            last = view[view.rfind(b"\n", 0, end) + 1 : end]
         return json.loads(first), json.loads(last)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # an empty file cannot be mapped: a ValueError
         return None
 
 

@@ -10,13 +10,13 @@ from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from pytest_soak.loop import IterationResult
     from pytest_soak.model.decision import Change
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan
+    from pytest_soak.store.store import ChainStore
     from pytest_soak.strategies import Proposed
 
 SELF_CHECKED = 2
@@ -28,7 +28,7 @@ def number(value: float) -> str:
     return f"{value:.10g}"
 
 
-def started(plan: ChainPlan, folder: Path) -> list[str]:
+def started(plan: ChainPlan, store: ChainStore) -> list[str]:
     """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
     lines = [
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
@@ -41,7 +41,9 @@ def started(plan: ChainPlan, folder: Path) -> list[str]:
                 f"TO={number(seeded.value)} |"
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
-    lines.append(f"| save_applied_profile | OK | {folder / PROFILE} |")
+    if store.put_back:
+        lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
+    lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")
     return lines
 
 

@@ -18,7 +18,7 @@ from pytest_soak.model.patch import apply
 from pytest_soak.store import files, store
 from pytest_soak.store.files import document, line
 from pytest_soak.store.journal import START, Journal, JournalError, journal_run, read_journal
-from pytest_soak.store.store import ChainStore, state_hash
+from pytest_soak.store.store import ChainStore, open_chain, state_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Opener:
         self._opened: list[ChainStore] = []
 
     def __call__(self, folder: Path, run: str = "run-1", /, **seeded: float) -> ChainStore:
-        chain = ChainStore(folder, "test_x-1234", run)
+        chain = open_chain(folder, "test_x-1234", run)
         self._opened.append(chain)
         chain.start(PLAN, seeded, "option" if seeded else "profile")
         return chain
@@ -445,7 +445,7 @@ def test_two_leftovers_without_a_journal_do_not_overwrite_each_other(
 
 def test_latest_points_to_the_newest_chain(tmp_path: Path) -> None:
     for slug in ("first-1", "second-2", "first-1"):
-        ChainStore(tmp_path, slug, "run").close()
+        open_chain(tmp_path, slug, "run").close()
         assert (tmp_path / "latest").resolve() == (tmp_path / slug).resolve()
     assert (tmp_path / "latest").readlink() == Path("first-1")
     visible = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock")
