@@ -197,7 +197,7 @@ class GateItem(pytest.Item):
         if explanation:
             raise GateFailure(explanation)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401 - as pytest declares it
         """Show the table instead of a traceback."""
         if isinstance(excinfo.value, GateFailure):
             return str(excinfo.value)

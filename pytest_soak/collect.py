@@ -82,7 +82,7 @@ class SoakCollection:
         chain = self._chain_of(item)
         placed: pytest.Item = item
         if number == GATE:
-            assert item.parent is not None  # noqa: S101 - a function stands in a module or class
+            assert item.parent is not None
             placed = GateItem.from_parent(
                 item.parent,
                 name=item.name,
@@ -174,7 +174,7 @@ def fixed_system(item: pytest.Function) -> str:
     """
     if "mock_soak" in item.fixturenames:
         return MOCK_SYSTEM
-    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001
+    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - nothing public tells
     return OWN_SYSTEM if len(definitions) > 1 else ""
 
 

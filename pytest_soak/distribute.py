@@ -94,13 +94,13 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
 
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(ERRORS, []).append(str(error))
 
 
 def report_unfit(config: pytest.Config, fault: str) -> None:
     """Tell the controller that a chain in this worker got no verdict, or that it had a *fault*."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(UNFIT, []).append(fault)
 
 

@@ -269,19 +269,24 @@ def read_marker(
             msg = f"{source}: unknown argument {name!r}; allowed: {', '.join(known)}"
             raise SoakUsageError(msg)
         where = f"{source}({name}=)"
-        setting = known[name]
-        if setting.number:
-            value = _as_int(value, where)  # noqa: PLW2901
-        elif setting.many or name == "tuner":
-            value = [value] if isinstance(value, str) else value  # noqa: PLW2901
-            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-                msg = f"{where}: {value!r} given; allowed: text, or a list of texts"
-                raise SoakUsageError(msg)
-        elif not isinstance(value, str):
-            msg = f"{where}: {value!r} given; allowed: text"
-            raise SoakUsageError(msg)
-        found[name] = Given(_placed(value, root), where)
+        found[name] = Given(_placed(_marked(known[name], value, where), root), where)
     return found
+
+
+def _marked(setting: Setting, value: object, where: str) -> object:
+    """Return a marker's argument as *setting* takes it."""
+    if setting.number:
+        return _as_int(value, where)
+    if not setting.many and setting.name != "tuner":
+        if isinstance(value, str):
+            return value
+        msg = f"{where}: {value!r} given; allowed: text"
+        raise SoakUsageError(msg)
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+        return texts
+    msg = f"{where}: {value!r} given; allowed: text, or a list of texts"
+    raise SoakUsageError(msg)
 
 
 def _as_int(value: object, source: str) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
 from pytest_soak.registry import NOT_SEEN, Registered, required_metrics, the_one
 from pytest_soak.seeding import Seeding, read_overrides
+from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -281,14 +283,12 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
 
 
 def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered, ...]:
-    from pytest_soak.tuners.table import TableTuner  # noqa: PLC0415
-
     given = chosen.get("tuner", Given(pack.tuner, f"pack {pack.name}"))
     names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
     names = list(dict.fromkeys(name.strip() for name in names))
     installed = registry.offers("tuners")
     for table in pack.tables.values():
-        factory = lambda pack, table=table: TableTuner(pack, table)  # noqa: E731
+        factory = partial(TableTuner, table=table)
         own = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
         installed.setdefault(table.name, []).append(own)
     tuners = []

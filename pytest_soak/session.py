@@ -104,7 +104,7 @@ class SoakSession:
             self._open(chain)
 
     def _open(self, chain: Chain) -> None:
-        assert chain.plan is not None  # noqa: S101 - settled when collection ended
+        assert chain.plan is not None
         try:
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
         except (StoreError, OSError) as error:
@@ -293,5 +293,5 @@ def ended_by(error: StoreError) -> str:
 
 def opened(chain: Chain) -> SoakLoop:
     """Return the loop of a chain whose first iteration was set up."""
-    assert chain.loop is not None  # noqa: S101 - opened in the setup of its first item
+    assert chain.loop is not None
     return chain.loop

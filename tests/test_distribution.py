@@ -27,7 +27,7 @@ def test_demo(soak, x):
 TIMES = {"time", "ts", "run", "prev", "head"}
 
 
-def timeless(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def timeless(value: Any) -> Any:
     """Return *value* without what differs from run to run: times, run ids, hashes over both."""
     if isinstance(value, dict):
         return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}

@@ -62,9 +62,7 @@ def test_a_signal_ends_a_run_with_2_a_summary_and_whole_artifacts(
     pytester.makepyfile(test_demo=TWO)
     line = [sys.executable, "-m", "pytest", f"-n{workers}", "-p", "no:randomly", "-p", "no:syrupy"]
     line += ["--soak-iterations=6", "--auto-tune", "--soak-system=slow"]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        line, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as run:
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
         wait_for(lambda: len(list(pytester.path.glob("reached-*"))) == max(workers, 1))
         number = getattr(signal, word)
         if to_group:
@@ -87,7 +85,7 @@ def test_a_second_sigterm_ends_the_process_at_once(pytester: pytest.Pytester) ->
     pytester.makeconftest(SLOW.replace("time.sleep(60)", "ignore()") + IGNORE)
     pytester.makepyfile(test_demo=DEMO)
     line = [sys.executable, "-m", "pytest", "--soak-iterations=6", "--soak-system=slow"]
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as run:  # noqa: S603 - our own command
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as run:
         wait_for(lambda: bool(list(pytester.path.glob("reached-*"))))
         run.terminate()
         wait_for((pytester.path / "ignored").exists)

@@ -20,7 +20,7 @@ def soak(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the soaks of the repository in a process of their own."""
     command = [sys.executable, "-m", "pytest", "tests/soak", "--soak-iterations=6"]
     environment = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
-    return subprocess.run(  # noqa: S603 - our own command
+    return subprocess.run(
         [*command, f"--soak-dir={folder}", "-p", "no:cacheprovider", *args],
         check=False,
         capture_output=True,

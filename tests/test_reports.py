@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import pytest
 
 from tests.support import chain_folder, patches, read_json
@@ -125,8 +127,6 @@ def test_a_silent_system_leaves_changes_unverified(pytester: pytest.Pytester) ->
 def test_an_inconclusive_iteration_before_the_window_may_be_allowed_by_the_pack(
     pytester: pytest.Pytester,
 ) -> None:
-    from importlib import resources  # noqa: PLC0415
-
     demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     lenient = demo.replace('scenario = "busy"', 'scenario = "busy"\nmax_inconclusive = 1', 1)
     (pytester.path / "lenient.toml").write_text(lenient, encoding="utf-8")

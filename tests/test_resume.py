@@ -186,7 +186,7 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
     pytester.makepyfile(holder=HOLDER)
     folder = chain_folder(pytester)
     lock = folder.parent / f".{folder.name}.lock"
-    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])  # noqa: S603 - our own
+    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])
     try:
         while not (pytester.path / "held").exists():
             assert holder.poll() is None

@@ -219,7 +219,7 @@ class Broken:
 def change(*path: str | int, to: object) -> Callable[[Any], object]:
     """Return what sets the value at *path*."""
 
-    def changes(data: Any) -> None:  # noqa: ANN401 - any JSON
+    def changes(data: Any) -> None:
         for step in path[:-1]:
             data = data[step]
         data[path[-1]] = to

@@ -125,7 +125,7 @@ def test_a_run_broken_off_has_no_verdict_but_its_artifacts(pytester: pytest.Pyte
 
 
 def properties(path: Path) -> dict[str, str]:
-    case = ET.parse(path).find(".//testcase[@name='test_demo[kpi-gate]']")  # noqa: S314
+    case = ET.parse(path).find(".//testcase[@name='test_demo[kpi-gate]']")
     assert case is not None
     return {entry.attrib["name"]: entry.attrib["value"] for entry in case.iter("property")}
 

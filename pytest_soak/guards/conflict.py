@@ -28,9 +28,9 @@ class Conflict:
 
     def review(
         self,
-        history: History,  # noqa: ARG002 - a matter of this iteration alone
+        history: History,
         decision: Decision,
-        settings: Mapping[str, Any],  # noqa: ARG002 - it has none yet
+        settings: Mapping[str, Any],
     ) -> Decision:
         """Turn the requests into changes."""
         wishes: dict[str, list[Request]] = {}

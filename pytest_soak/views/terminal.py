@@ -56,7 +56,7 @@ class TerminalView:
 
     def _break_line(self) -> None:
         """Begin a new line, so that every marker line can be found by its beginning."""
-        assert self._terminal is not None  # noqa: S101 - checked by the caller
+        assert self._terminal is not None
         self._terminal.ensure_newline()
         if self._terminal._tw.width_of_current_line:  # noqa: SLF001 - letters written one by one
             self._terminal.line("")
@@ -71,7 +71,7 @@ class TerminalView:
 
     def pytest_terminal_summary(self) -> None:
         """Show one table for each chain."""
-        assert self._terminal is not None  # noqa: S101 - it is the terminal that asks
+        assert self._terminal is not None
         names = dict.fromkeys((*self._rows, *self._verdicts))
         if names:
             self._terminal.section("soak")
@@ -81,7 +81,7 @@ class TerminalView:
 
     def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
         header = rows[0] if rows else final
-        assert header is not None  # noqa: S101 - a name comes from one of the two
+        assert header is not None
         self._write(name, bold=True)
         self._write(f"  {header['title']}")
         if rows:
@@ -112,7 +112,7 @@ class TerminalView:
     def _print(self, table: Table) -> None:
         """Let rich lay out *table* and write it through pytest's terminal."""
         terminal = self._terminal
-        assert terminal is not None  # noqa: S101 - checked by the callers
+        assert terminal is not None
         width = terminal._tw.fullwidth  # noqa: SLF001 - the public width is not typed
         console = Console(
             file=io.StringIO(),
@@ -127,8 +127,8 @@ class TerminalView:
             self._write(line.rstrip())
 
     def _write(self, text: str, **markup: bool) -> None:
-        assert self._terminal is not None  # noqa: S101 - checked by the callers
-        encoding = getattr(self._terminal._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001
+        assert self._terminal is not None
+        encoding = getattr(self._terminal._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001 - not public
         try:
             text.encode(encoding)
         except (UnicodeEncodeError, LookupError):

@@ -149,7 +149,7 @@ class Bench:
         output = folder / "output.txt"
         with output.open("wb") as file:
             started = time.perf_counter()
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            process = subprocess.Popen(
                 command,
                 cwd=folder,
                 env=environment(COUNT=str(count)),
@@ -172,7 +172,7 @@ class Bench:
         """
         folder = self.folder()
         (folder / "imported.py").write_text(TESTS["imported.py"], encoding="utf-8")
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "pytest", *args, "--collect-only", "-qs"],
             cwd=folder,
             env=environment(),

@@ -227,7 +227,7 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
 
 
 @given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
-def test_no_report_whatever_its_shape_raises(raw: Any) -> None:  # noqa: ANN401
+def test_no_report_whatever_its_shape_raises(raw: Any) -> None:
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
 

@@ -43,21 +43,21 @@ class Says:
     def __init__(self, answer: object) -> None:
         self._answer = answer
 
-    def _say(self, *args: Any) -> Any:  # noqa: ANN401
+    def _say(self, *args: Any) -> Any:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer(*args) if callable(self._answer) else self._answer
 
-    def propose(self, history: History, parameters: Mapping[str, float]) -> Any:  # noqa: ANN401
+    def propose(self, history: History, parameters: Mapping[str, float]) -> Any:
         return self._say(history, parameters)
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Any:
         return self._say(history, decision, settings)
 
-    def observe(self, *args: object) -> Any:  # noqa: ANN401
+    def observe(self, *args: object) -> Any:
         return self._say(*args)
 
-    def judge(self, *args: object) -> Any:  # noqa: ANN401
+    def judge(self, *args: object) -> Any:
         return self._say(*args)
 
 
@@ -163,7 +163,7 @@ def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
     assert (change.new, change.effective) == (5, 1)
 
 
-def forging(**forged: Any) -> Callable[..., Decision]:  # noqa: ANN401
+def forging(**forged: Any) -> Callable[..., Decision]:
     def review(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, **forged),))
@@ -217,7 +217,7 @@ def test_guards_of_strangers_look_after_the_vetoes_of_the_core() -> None:
     assert seen == [()]
 
 
-def proposed(answer: object) -> Any:  # noqa: ANN401
+def proposed(answer: object) -> Any:
     return strategies("tuners", answer).propose(after(), {"batch": 40, "workers": 4})
 
 
@@ -377,7 +377,7 @@ def test_a_factory_that_raises_is_a_usage_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize("offered", [None, [], {"mine": 5}, {5: Says}], ids=repr)
-def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered: Any) -> None:  # noqa: ANN401
+def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered: Any) -> None:
     with pytest.raises(SoakUsageError, match="plugin stranger-0, hook pytest_soak_tuners"):
         a_registry(Stranger("tuners", offered)).all("tuners")
 
