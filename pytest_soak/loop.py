@@ -15,12 +15,15 @@ from pytest_soak.model.verdict import (
     IterationVerdict,
     Judgement,
     Verdict,
+    cut_short,
     judge_chain,
+    last_iterations,
     not_passed,
     unfit_verdict,
     worst,
 )
 from pytest_soak.options import Mode
+from pytest_soak.pace import Pace, WallClock
 from pytest_soak.store.files import line
 from pytest_soak.store.records import (
     decision_from_json,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_soak.model.patch import Operation
+    from pytest_soak.pace import Clock
     from pytest_soak.plan import ChainPlan
     from pytest_soak.registry import Registry
     from pytest_soak.systems.protocol import System
@@ -85,8 +89,13 @@ class IterationResult:
 class SoakLoop:
     """The iterations of one chain, each run at most once."""
 
-    def __init__(self, plan: ChainPlan, registry: Registry, soak_dir: Path) -> None:
-        """Open the chain's store and take up what it already holds of this run."""
+    def __init__(
+        self, plan: ChainPlan, registry: Registry, soak_dir: Path, clock: Clock | None = None
+    ) -> None:
+        """Open the chain's store and take up what it already holds of this run.
+
+        An hours run keeps to the *clock*, the machine's unless another one is given.
+        """
         self.plan = plan
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.strategies = Strategies(plan, registry)
@@ -106,6 +115,9 @@ class SoakLoop:
             self.store.close()
             raise
         self._taken_up = self.done
+        self.pace: Pace | None = None
+        if plan.slot is not None:
+            self.pace = Pace(clock or WallClock(), plan.slot, plan.planned, self.done)
 
     @property
     def done(self) -> int:
@@ -141,6 +153,8 @@ class SoakLoop:
         if state is not None and json.loads(line(state)) != state:
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
+        if self.pace is not None:
+            self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
         report = read_report(raw, iteration, self.plan.pack.metrics)
         found = self.store.edited()
         if found:  # nobody knows which parameters the system used
@@ -255,7 +269,7 @@ class SoakLoop:
             verdict,
             tuple(problems),
             {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
-            self.plan.in_window(iteration),
+            self.in_window(iteration),
         )
         return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
 
@@ -320,6 +334,19 @@ class SoakLoop:
         if settles and settles["verified"] == Verified.UNKNOWN:
             self._unverified.append(settles["iteration"])
 
+    def in_window(self, iteration: int) -> bool:
+        """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
+        if iteration <= self.done:
+            return self.entries[iteration - 1].summary.in_window
+        if self.pace is not None:
+            return self.pace.closes(iteration, self.plan.window)
+        return self.plan.in_window(iteration)
+
+    @property
+    def outlook(self) -> Verdict:
+        """The verdict if the chain ended now: the worst of the last iterations, a window full."""
+        return worst(judged.verdict for judged in self.judged[-self.plan.window :])
+
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
         """Judge the chain.
 
@@ -331,13 +358,13 @@ class SoakLoop:
             entry if ran is None or entry.iteration in ran else not_passed(entry)
             for entry in self.judged
         ]
-        first = self.plan.planned - self.plan.window + 1
-        verdict = judge_chain(
-            counted,
-            self.plan.planned,
-            range(first, self.plan.planned + 1),
-            self.plan.pack.max_inconclusive,
-        )
+        dropped = self.pace.dropped if self.pace else 0
+        last = self.plan.planned - dropped
+        window = last_iterations(last, self.plan.window)
+        verdict = judge_chain(counted, last, window, self.plan.pack.max_inconclusive)
+        if dropped:
+            applied = (entry.summary.iteration for entry in self.entries if entry.applied)
+            verdict = cut_short(verdict, self.plan.window, max(applied, default=0))
         return replace(verdict, unverified=tuple(self._unverified))
 
     def finish(self, verdict: ChainVerdict) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +45,7 @@ class Setting:
     metavar: str
     help: str
     many: bool = False
-    number: bool = False
+    kind: type[str | int | float] = str
     marker: bool = True
 
     @property
@@ -66,17 +68,28 @@ SETTINGS = (
     Setting(
         "gate", "METRIC>=X", "what is good, replaces a KPI's FAIL limit; warn:METRIC>=X", many=True
     ),
-    Setting("observe", "N", "iterations at the end in which nothing is applied", number=True),
-    Setting("seed", "N", "seed of the run (default: 0)", number=True),
+    Setting("observe", "N", "iterations at the end in which nothing is applied", kind=int),
+    Setting("seed", "N", "seed of the run (default: 0)", kind=int),
+    Setting(
+        "slot",
+        "SECONDS",
+        "length of a slot of --soak-hours (default: 300)",
+        kind=float,
+        marker=False,
+    ),
     Setting("dir", "PATH", "folder of the artifacts (default: artifacts/soak)", marker=False),
 )
 
 DEFAULT_DIR = "artifacts/soak"
+DEFAULT_SLOT = 300.0
+MOST_SLOTS = 10_000
+"""How many slots an hours run may have: pytest keeps some kB for each item."""
+LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
     "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
     "soak; the arguments are settings of its own, see the docs of pytest-soak"
 )
-SKIP_REASON = "a soak: run it with --soak-iterations=N [--auto-tune]"
+SKIP_REASON = f"a soak: run it with {LENGTH} [--auto-tune]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,7 @@ class SoakRequest:
         packs: ``{pack: what pyproject.toml changes in it}``.
         resume: Whether to go on with the newest unfinished run of each chain.
         worker: Whether this process is a worker of pytest-xdist.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
     """
 
     iterations: int
@@ -129,6 +143,7 @@ class SoakRequest:
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
     worker: bool = False
+    slot: float | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -136,6 +151,9 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("soak", "soak runs with closed-loop auto-tuning (pytest-soak)")
     group.addoption(
         "--soak-iterations", metavar="N", type=int, help="soak: run each chain for N iterations"
+    )
+    group.addoption(
+        "--soak-hours", metavar="H", type=float, help="soak: run each chain for H hours of slots"
     )
     group.addoption(
         "--auto-tune", action="store_true", help="soak: apply what the tuners propose, guarded"
@@ -159,8 +177,7 @@ def add_options(parser: pytest.Parser) -> None:
             group.addoption(setting.flag, metavar=setting.metavar, action="append", help=text)
             parser.addini(setting.ini, text, type="linelist", default=[])
         else:
-            kind = int if setting.number else str
-            group.addoption(setting.flag, metavar=setting.metavar, type=kind, help=text)
+            group.addoption(setting.flag, metavar=setting.metavar, type=setting.kind, help=text)
             parser.addini(setting.ini, text, default="")
 
 
@@ -170,22 +187,25 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     Raises:
         SoakUsageError: Options that contradict each other or mean nothing.
     """
-    iterations = config.getoption("soak_iterations")
+    iterations, hours = config.getoption("soak_iterations"), config.getoption("soak_hours")
     tune = config.getoption("auto_tune")
     recommend = config.getoption("soak_recommend")
     if tune and recommend:
         msg = "--auto-tune applies and --soak-recommend applies nothing: give one of them"
         raise SoakUsageError(msg)
     resume = config.getoption("soak_resume") is not None
-    if iterations is None:
+    if iterations is not None and hours is not None:
+        msg = "--soak-iterations is a count and --soak-hours a time: give one of them"
+        raise SoakUsageError(msg)
+    if hours is None and config.getoption("soak_slot") is not None:
+        msg = "--soak-slot: needs --soak-hours=H, the time that is made up of slots"
+        raise SoakUsageError(msg)
+    if iterations is None and hours is None:
         if tune or recommend or resume:
             flag = "--auto-tune" if tune else "--soak-recommend" if recommend else "--soak-resume"
-            msg = f"{flag}: needs --soak-iterations=N, the number of iterations to soak for"
+            msg = f"{flag}: needs {LENGTH}, how long to soak"
             raise SoakUsageError(msg)
         return None
-    if iterations < 1:
-        msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
-        raise SoakUsageError(msg)
     for option in ("setupplan", "setuponly"):
         if config.getoption(option, default=False):
             msg = f"--{option[:5]}-{option[5:]}: a soak cannot be set up without being run"
@@ -193,6 +213,13 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     mode = Mode.APPLY if tune else Mode.RECOMMEND if recommend else Mode.OFF
     options = _given_options(config)
     inis = _given_inis(config)
+    slot = None
+    if hours is not None:
+        given = options.get("slot", inis.get("slot", Given(DEFAULT_SLOT, "the default slot")))
+        iterations, slot = _planned_slots(hours, given), given.value
+    if iterations < 1:
+        msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
+        raise SoakUsageError(msg)
     folder = _folder(config, options, inis)
     return SoakRequest(
         iterations,
@@ -205,7 +232,35 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         _pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
         hasattr(config, "workerinput"),
+        slot,
     )
+
+
+def _planned_slots(hours: float, slot: Given) -> int:
+    """Return how many slots the *hours* have."""
+    from pytest_soak.pace import slots_in  # noqa: PLC0415 - only for an hours run
+
+    for value, source in ((hours, "--soak-hours"), (slot.value, slot.source)):
+        if not (math.isfinite(value) and value > 0):
+            msg = f"{source}: {value:g} given; allowed: a finite number above 0"
+            raise SoakUsageError(msg)
+    planned = slots_in(hours, slot.value)
+    if planned < 1:
+        msg = (
+            f"--soak-hours: {hours:g} given, less than one slot of {slot.value:g} s "
+            f"({slot.source}); allowed: more hours, or a shorter --soak-slot"
+        )
+        raise SoakUsageError(msg)
+    if planned > MOST_SLOTS:
+        fits = Context(prec=3, rounding=ROUND_CEILING).divide(
+            Decimal(str(hours)) * 3600, MOST_SLOTS
+        )
+        msg = (
+            f"--soak-hours: {hours:g} given, {planned} slots of {slot.value:g} s ({slot.source}); "
+            f"allowed: {MOST_SLOTS} slots at most, as with --soak-slot={float(fits):g}"
+        )
+        raise SoakUsageError(msg)
+    return planned
 
 
 def _resume(config: pytest.Config) -> Resume:
@@ -245,9 +300,20 @@ def _given_inis(config: pytest.Config) -> dict[str, Given]:
         if value in ("", []):
             continue
         source = f"{setting.ini} in {where}"
-        value = _as_int(value, source) if setting.number else _placed(value, config.rootpath)
-        found[setting.name] = Given(value, source)
+        found[setting.name] = Given(_read_ini(setting, value, source, config.rootpath), source)
     return found
+
+
+def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
+    if setting.kind is int:
+        return _as_int(value, source)
+    if setting.kind is float:
+        try:
+            return float(value)
+        except ValueError:
+            msg = f"{source}: {value!r} given; allowed: a number"
+            raise SoakUsageError(msg) from None
+    return _placed(value, root)
 
 
 def read_marker(
@@ -275,7 +341,7 @@ def read_marker(
 
 def _marked(setting: Setting, value: object, where: str) -> object:
     """Return a marker's argument as *setting* takes it."""
-    if setting.number:
+    if setting.kind is int:
         return _as_int(value, where)
     if not setting.many and setting.name != "tuner":
         if isinstance(value, str):

@@ -55,6 +55,7 @@ class ChainPlan:
         system_name: What is soaked.
         system: The system itself; None where the test brings its own.
         tuners: Who proposes; empty where nothing is tuned.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         resumed: Whether it goes on with a run that was broken off.
         differences: What is set otherwise than when that run was started, by force.
     """
@@ -73,6 +74,7 @@ class ChainPlan:
     system_name: str
     system: System | None
     tuners: tuple[Registered, ...] = ()
+    slot: float | None = None
     resumed: bool = False
     differences: tuple[str, ...] = ()
 
@@ -115,6 +117,7 @@ class ChainPlan:
             "tuners": [tuner.name for tuner in self.tuners],
             "mode": str(self.mode),
             "iterations": self.planned,
+            "slot": self.slot,
             "observe": self.window,
             "seed": self.seed,
             "objective": self.objective(),
@@ -209,6 +212,7 @@ def plan_chain(
         system_name=system_name,
         system=made,
         tuners=tuners if request.mode is not Mode.OFF else (),
+        slot=request.slot,
     )
 
 

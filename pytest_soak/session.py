@@ -11,6 +11,7 @@ from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
 from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
 from pytest_soak.errors import what_raised
+from pytest_soak.hours import CLOCK, Hours
 from pytest_soak.interruption import Interruption
 from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
@@ -48,6 +49,8 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")
     config.pluginmanager.register(Interruption(worker=request.worker), "soak-interruption")
+    if request.slot is not None:
+        config.pluginmanager.register(Hours(), "soak-hours")
     if not request.worker:
         config.pluginmanager.register(TerminalView(), "soak-terminal")
 
@@ -68,8 +71,13 @@ class SoakSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Report an iteration that was settled before a resume as passed; its test is not run."""
+        """Report an iteration that was settled before a resume as passed; its test is not run.
+
+        One whose slot was dropped at the deadline is not reported at all.
+        """
         slot = slot_of(item)
+        if slot is not None and slot.chain.drops(slot.number):
+            return True
         if slot is None or not 0 < slot.number <= slot.chain.resumed:
             return None
         item.user_properties.append(("soak_resumed", True))
@@ -106,7 +114,8 @@ class SoakSession:
     def _open(self, chain: Chain) -> None:
         assert chain.plan is not None
         try:
-            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
+            clock = self._config.stash.get(CLOCK, None)
+            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
         except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
         # What another worker recorded before it died had passed there, or it would be run again.
@@ -145,6 +154,7 @@ class SoakSession:
     def _tell(self, chain: Chain, result: IterationResult) -> None:
         loop = opened(chain)
         self._lines += markers.iteration(loop.plan, result, loop.store.readback)
+        self._lines += markers.progress(loop)
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
@@ -160,6 +170,7 @@ class SoakSession:
                 loop.finish(verdict)
             except StoreError as error:
                 verdict = unfit_verdict(verdict, ended_by(error))
+            self._lines += markers.deadline(loop)
             self._lines += markers.gate(loop.plan, verdict)
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         gate.user_properties[:] = junit.gate_properties(loop.plan, loop.judged, verdict)

@@ -154,7 +154,7 @@ class OverrideSnapshot(SnapshotAssertion):
         """
         loop = opened(self.soak.chain)
         patch = list(other) if isinstance(other, list | tuple) else other
-        if loop.plan.mode is not Mode.APPLY or loop.plan.in_window(self.soak.iteration):
+        if loop.plan.mode is not Mode.APPLY or loop.in_window(self.soak.iteration):
             return patch == []
         return bool(super().__eq__({str(self.soak.iteration): patch}))
 

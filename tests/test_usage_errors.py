@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_soak.pace import slots_in
 from tests.support import DEMO
 
 TUNED = ("--soak-iterations=2", "--auto-tune")
@@ -72,8 +73,32 @@ def test_a_mistake_is_one_line_and_exit_4(
         (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 or more"),
         (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 or more"),
         (("--soak-iterations=many",), "*--soak-iterations: invalid int value: 'many'*"),
-        (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N*"),
-        (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N*"),
+        (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N or --soak-hours=H, *"),
+        (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N or --soak-hours=H*"),
+        (("--soak-resume",), "*--soak-resume: needs --soak-iterations=N or --soak-hours=H*"),
+        (("--soak-hours=0",), "*--soak-hours: 0 given; allowed: a finite number above 0"),
+        (("--soak-hours=-1",), "*--soak-hours: -1 given; allowed: a finite number above 0"),
+        (("--soak-hours=nan",), "*--soak-hours: nan given; allowed: a finite number above 0"),
+        (("--soak-hours=inf",), "*--soak-hours: inf given; allowed: a finite number above 0"),
+        (("--soak-hours=long",), "*--soak-hours: invalid float value: 'long'*"),
+        (("--soak-hours=1", "--soak-slot=0"), "*--soak-slot: 0 given; allowed: a finite number *"),
+        (("--soak-hours=1", "--soak-slot=inf"), "*--soak-slot: inf given; allowed: a finite *"),
+        (("--soak-hours=1", "--soak-slot=x"), "*--soak-slot: invalid float value: 'x'*"),
+        (("--soak-hours=1", *TUNED), "*--soak-iterations is a count and --soak-hours a time: *"),
+        (("--soak-slot=5",), "*--soak-slot: needs --soak-hours=H, *"),
+        (("--soak-slot=5", *TUNED), "*--soak-slot: needs --soak-hours=H, *"),
+        (
+            ("--soak-hours=0.05",),
+            "*--soak-hours: 0.05 given, less than one slot of 300 s (the default slot); allowed: *",
+        ),
+        (
+            ("--soak-hours=24", "--soak-slot=1"),
+            "*: 24 given, 86400 slots of 1 s (--soak-slot); allowed: 10000 *--soak-slot=8.64",
+        ),
+        (
+            ("--soak-hours=7.7777", "--soak-slot=1e-300"),
+            "*: 7.7777 given, 27999*; allowed: 10000 slots at most, as with --soak-slot=2.8",
+        ),
         ((*TUNED, "--soak-recommend"), "*give one of them"),
         ((*TUNED, "-n2", "--dist=each"), "*--dist each: *allowed: any other"),
     ],
@@ -144,6 +169,32 @@ def test_a_bad_ini_value_names_the_key(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*soak_observe in tox.ini: 'two' given; allowed: a whole number"])
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("short", "*soak_slot in tox.ini: 'short' given; allowed: a number"),
+        ("-5", "*soak_slot in tox.ini: -5 given; allowed: a finite number above 0"),
+        ("1", "*86400 slots of 1 s (soak_slot in tox.ini); allowed: 10000 slots at most, *"),
+    ],
+)
+def test_a_bad_slot_in_the_ini_file_names_the_key(
+    pytester: pytest.Pytester, value: str, line: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini(f"[pytest]\nsoak_slot = {value}")
+    result = pytester.runpytest("--soak-hours=24")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize("hours", ["7.7777", "24", "0.011", "1e-7"])
+def test_the_slot_that_an_error_names_fits(pytester: pytest.Pytester, hours: str) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    refused = pytester.runpytest(f"--soak-hours={hours}", "--soak-slot=1e-20")
+    slot = refused.stderr.lines[0].rpartition("--soak-slot=")[2]
+    assert 9_900 < slots_in(float(hours), float(slot)) <= 10_000
 
 
 def test_a_missing_secret_is_named_and_safe_mode_runs_without(

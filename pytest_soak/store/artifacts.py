@@ -225,15 +225,24 @@ class RunSummary:
         }
 
     def kpi_gate(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``KPI_GATE.json``: the verdict, and limits and values in the window."""
+        """Return ``KPI_GATE.json``: the verdict, and limits and values in the window.
+
+        Where an hours run stopped applying early, the verdict is on the last of what was left.
+        """
+        judged_on = set(verdict["window"])
+        kpis = {
+            metric: told
+            for metric, values in self._kpis.items()
+            if (told := [value for value in values if value["iteration"] in judged_on])
+        }
         return {
             **{key: verdict[key] for key in VERDICT_KEYS},
             "thresholds": self.config["kpis"],
             "verdicts": {
                 metric: max((value["verdict"] for value in values), key=ORDER.index)
-                for metric, values in self._kpis.items()
+                for metric, values in kpis.items()
             },
-            "kpis": self._kpis,
+            "kpis": kpis,
         }
 
 

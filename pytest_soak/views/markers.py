@@ -11,7 +11,7 @@ from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_soak.loop import IterationResult
+    from pytest_soak.loop import IterationResult, SoakLoop
     from pytest_soak.model.decision import Change
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
@@ -98,6 +98,23 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
     details = f" {' '.join(words)} |" if words else ""
     lines.append(f"| kpi_gate | {verdict.verdict.name} |{details}")
     return lines
+
+
+def progress(loop: SoakLoop) -> list[str]:
+    """Return the line of how far an hours run has come; none for a run by count."""
+    if loop.pace is None:
+        return []
+    minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
+    left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    done = f"DONE={loop.done}/{loop.plan.planned}"
+    return [f"| soak_progress | {loop.outlook.name} | {done} LEFT={left} |"]
+
+
+def deadline(loop: SoakLoop) -> list[str]:
+    """Return the line of the slots that were dropped at the deadline, if there were any."""
+    if loop.pace is None or not loop.pace.dropped:
+        return []
+    return [f"| soak_hours | DEADLINE | DROPPED={loop.pace.dropped} OF={loop.plan.planned} |"]
 
 
 def again(result: IterationResult) -> list[str]:

@@ -28,6 +28,7 @@ def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
         "title": (
             f"{plan.pack.name}/{plan.profile.name}  system {plan.system_name}/{plan.scenario}  "
             f"tuner {plan.tuner_names}  mode {plan.mode}  seed {plan.seed}"
+            f"{f'  slot {number(plan.slot)} s' if plan.slot else ''}"
         ),
     }
 
@@ -66,10 +67,19 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
         "why": list(verdict.problems),
+        "slots": _slots(loop),
         "objective": loop.store.progress,
         "folder": str(loop.store.folder),
         "head": loop.store.journal.head,
     }
+
+
+def _slots(loop: SoakLoop) -> str:
+    """Return how many slots of an hours run were used, in words; of a run by count, nothing."""
+    if loop.pace is None:
+        return ""
+    dropped = f", {loop.pace.dropped} dropped at the deadline" if loop.pace.dropped else ""
+    return f"{loop.done} of {loop.plan.planned}{dropped}"
 
 
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:

@@ -49,6 +49,7 @@ class TerminalView:
                 self._write(report.nodeid)
             for line in lines:
                 self._write(line)
+            self._terminal.flush()  # a log in CI must not show them a slot later
         if "iteration" in brought:
             self._keep(brought)
         elif "final" in brought:
@@ -101,6 +102,8 @@ class TerminalView:
         reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
+        if final["slots"]:
+            self._write(f"  slots     {final['slots']}")
         if final["objective"] and final["objective"]["change"] is not None:
             self._write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
