@@ -10,10 +10,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_soak.course import IterationResult
     from pytest_soak.errors import SoakUsageError
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
-    from pytest_soak.loop import IterationResult
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History, Summary
     from pytest_soak.model.pack import Pack
@@ -64,7 +64,7 @@ _HOME = {
     "Gate": "gates.protocol",
     "Guard": "guards.protocol",
     "History": "model.history",
-    "IterationResult": "loop",
+    "IterationResult": "course",
     "Judgement": "model.verdict",
     "Pack": "model.pack",
     "Parameter": "model.parameters",

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pytest_soak.course import IterationResult
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
-    from pytest_soak.loop import IterationResult
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pytest_soak.model.decision import Decision, Veto
-from pytest_soak.model.history import Entry, History, Summary, Verified
+from pytest_soak.course import Course, IterationResult
+from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
-from pytest_soak.model.report import Report, contradictions, read_report
-from pytest_soak.model.verdict import (
-    ChainVerdict,
-    IterationVerdict,
-    Judgement,
-    Verdict,
-    cut_short,
-    judge_chain,
-    last_iterations,
-    not_passed,
-    unfit_verdict,
-    worst,
-)
-from pytest_soak.options import Mode
+from pytest_soak.model.report import Report, read_report
+from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
 from pytest_soak.pace import Pace, WallClock
 from pytest_soak.store.files import line
 from pytest_soak.store.records import (
@@ -35,55 +23,16 @@ from pytest_soak.store.records import (
     verdict_to_json,
 )
 from pytest_soak.store.store import open_chain
-from pytest_soak.strategies import Proposed, Strategies, StrategyFault
+from pytest_soak.strategies import Strategies, StrategyFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_soak.model.patch import Operation
     from pytest_soak.pace import Clock
     from pytest_soak.plan import ChainPlan
     from pytest_soak.registry import Registry
     from pytest_soak.systems.protocol import System
-
-AUTO_TUNE_OFF = "auto_tune_off"
-RECOMMEND_ONLY = "recommend_only"
-STRATEGY_FAULT = "strategy_fault"
-
-
-@dataclass(frozen=True, slots=True)
-class IterationResult:
-    """What one iteration came to.
-
-    Args:
-        iteration: Its number, from 1.
-        parameters: The effective parameters it ran with.
-        report: What the system measured.
-        summary: What the watchers made of it, with the iteration's verdict.
-        decision: What was decided after it.
-        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
-        applied: Whether the decision's moves were applied.
-        judged: The KPIs one by one.
-        proposed: What each tuner answered.
-        fault: Which strategy failed and how, or an empty string.
-    """
-
-    iteration: int
-    parameters: Mapping[str, float]
-    report: Report
-    summary: Summary
-    decision: Decision
-    patch: tuple[Operation, ...]
-    applied: bool
-    judged: IterationVerdict
-    proposed: tuple[Proposed, ...] = ()
-    fault: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """The gate's word for this iteration alone."""
-        return self.summary.verdict
 
 
 class SoakLoop:
@@ -98,14 +47,10 @@ class SoakLoop:
         """
         self.plan = plan
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
-        self.strategies = Strategies(plan, registry)
+        self.course = Course(plan, Strategies(plan, registry))
         self.latest: IterationResult | None = None
         self.finished = False
-        self.entries: list[Entry] = []
-        self.judged: list[IterationVerdict] = []
-        self._unverified: list[int] = []
         self._state: object = None
-        self._undone = 0
         try:
             self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
             self._take_up()
@@ -122,7 +67,7 @@ class SoakLoop:
     @property
     def done(self) -> int:
         """The number of the last iteration that was recorded, 0 before the first."""
-        return len(self.entries)
+        return self.course.done
 
     def run(self, iteration: int, system: System | None = None) -> IterationResult:
         """Run *iteration*, or return its result where it was just run.
@@ -189,163 +134,41 @@ class SoakLoop:
         Raises:
             StoreError: The iteration could not be recorded, and does not count.
         """
+        before = self.store.overrides
         try:
-            return self._decided(iteration, parameters, report, state, restarted=restarted)
+            result, settles = self.course.decide(
+                iteration,
+                parameters,
+                report,
+                in_window=self.in_window(iteration),
+                restarted=restarted,
+            )
+            body = {
+                "report": report.raw,
+                "settles": settles,
+                "summary": summary_to_json(result.summary),
+                "judgements": judgements_to_json(result.judged),
+                "decision": decision_to_json(result.decision),
+                "applied": result.applied,
+                "system_state": self.store.save_state(iteration, state),
+            }
+            after = result.decision.overrides(before) if result.applied else before
+            patch = self.store.commit(iteration, body, after)
         except BaseException:
             if not self.store.knows(iteration):
-                del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
+                self.course.drop(iteration)
             raise
-
-    def _decided(
-        self,
-        iteration: int,
-        parameters: Mapping[str, float],
-        report: Report,
-        state: object,
-        *,
-        restarted: bool,
-    ) -> IterationResult:
-        """Watch, decide and settle."""
-        summary, judged, fault = self._watch(iteration, parameters, report)
-        summary = replace(summary, restarted=restarted)
-        self.entries.append(Entry(summary))
-        self.judged.append(judged)
-        proposed, decision, fault = self._decide(summary, parameters, fault)
-        if fault and fault not in summary.problems:
-            problems = (*summary.problems, fault)
-            summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
-            judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
-            self.entries[-1], self.judged[-1] = Entry(summary), judged
-        undecided = IterationResult(
-            iteration=iteration,
-            parameters=parameters,
-            report=report,
-            summary=summary,
-            decision=decision,
-            patch=(),
-            applied=False,
-            judged=judged,
-            proposed=proposed,
-            fault=fault,
-        )
-        self.latest = self._settle(undecided, state)
-        return self.latest
-
-    def _watch(
-        self, iteration: int, parameters: Mapping[str, float], report: Report
-    ) -> tuple[Summary, IterationVerdict, str]:
-        """Sum up the report: facts, whether it used what was asked for, the KPIs' words."""
-        problems = [report.problem] if report.problem else []
-        facts: Mapping[str, Any] = report.measured.values
-        fault = ""
-        wrong = contradictions(parameters, report.parameters)
-        if not report.problem:
-            problems += [
-                f"override_not_effective: {name} asked={parameters[name]:g} used={used:g}"
-                for name, used in wrong.items()
-                if used is not None
-            ]
-            try:
-                facts = self.strategies.observe(report, History(self.entries))
-            except StrategyFault as caught:
-                fault = str(caught)
-                problems.append(fault)
-            lacking = report.measured.lacking(self.strategies.required)
-            problems += [phrase for phrase in lacking if facts.get(phrase.split()[0]) is None]
-        judgements: tuple[Judgement, ...] = ()
-        try:
-            judgements = self.strategies.judge(facts, report.n)
-        except StrategyFault as caught:
-            fault = str(caught)
-            problems.append(fault)
-        verdict = worst(judgement.verdict for judgement in judgements)
-        if problems:
-            verdict = Verdict.INCONCLUSIVE
-        summary = Summary(
-            iteration,
-            parameters,
-            facts,
-            report.n,
-            verdict,
-            tuple(problems),
-            {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
-            self.in_window(iteration),
-        )
-        return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
-
-    def _decide(
-        self, summary: Summary, parameters: Mapping[str, float], fault: str
-    ) -> tuple[tuple[Proposed, ...], Decision, str]:
-        """Ask the tuners, then the guards. Pure: nothing is changed here."""
-        decision = Decision(summary.iteration, parameters)
-        if self.plan.mode is Mode.OFF:
-            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
-        history = History(self.entries)
-        proposed: tuple[Proposed, ...] = ()
-        try:
-            if not summary.problems:
-                proposed = self.strategies.propose(history, parameters)
-            requests = tuple(wish for answer in proposed for wish in answer.requests)
-            wished = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, wished)
-        except StrategyFault as caught:
-            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
-        if self.plan.mode is Mode.RECOMMEND and decision.moves:
-            veto = Veto("mode", RECOMMEND_ONLY)
-            decision = replace(
-                decision, skip_reason=RECOMMEND_ONLY, vetoes=(*decision.vetoes, veto)
-            )
-        return proposed, decision, fault
-
-    def _settle(self, result: IterationResult, state: object) -> IterationResult:
-        """Commit the decision: journal, overrides, artifacts, in this order."""
-        iteration, decision = result.iteration, result.decision
-        before = self.store.overrides
-        applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
-        settles = self._settlement(result.summary)
-        body = {
-            "report": result.report.raw,
-            "settles": settles,
-            "summary": summary_to_json(result.summary),
-            "judgements": judgements_to_json(result.judged),
-            "decision": decision_to_json(decision),
-            "applied": applies,
-            "system_state": self.store.save_state(iteration, state),
-        }
-        after = decision.overrides(before) if applies else before
-        patch = self.store.commit(iteration, body, after)
         self._state = state
-        self.entries[-1] = Entry(result.summary, decision, applies)
-        self._note_settled(settles)
-        return replace(result, patch=patch, applied=applies)
-
-    def _settlement(self, summary: Summary) -> dict[str, Any] | None:
-        """Return whether the changes made before *summary* were seen in it, if there were any."""
-        if len(self.entries) < 2:  # noqa: PLR2004 - this one, and the one before it
-            return None
-        before = self.entries[-2]
-        iteration = before.summary.iteration
-        if not before.applied or before.decision is None or iteration == self._undone:
-            return None
-        seen = summary.saw(change.parameter for change in before.decision.moves)
-        return {"iteration": iteration, "verified": str(seen)}
-
-    def _note_settled(self, settles: dict[str, Any] | None) -> None:
-        if settles and settles["verified"] == Verified.UNKNOWN:
-            self._unverified.append(settles["iteration"])
+        self.latest = replace(result, patch=patch)
+        return self.latest
 
     def in_window(self, iteration: int) -> bool:
         """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
         if iteration <= self.done:
-            return self.entries[iteration - 1].summary.in_window
+            return self.course.entries[iteration - 1].summary.in_window
         if self.pace is not None:
             return self.pace.closes(iteration, self.plan.window)
         return self.plan.in_window(iteration)
-
-    @property
-    def outlook(self) -> Verdict:
-        """The verdict if the chain ended now: the worst of the last iterations, a window full."""
-        return worst(judged.verdict for judged in self.judged[-self.plan.window :])
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
         """Judge the chain.
@@ -354,18 +177,7 @@ class SoakLoop:
             ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
                 unless given.
         """
-        counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry)
-            for entry in self.judged
-        ]
-        dropped = self.pace.dropped if self.pace else 0
-        last = self.plan.planned - dropped
-        window = last_iterations(last, self.plan.window)
-        verdict = judge_chain(counted, last, window, self.plan.pack.max_inconclusive)
-        if dropped:
-            applied = (entry.summary.iteration for entry in self.entries if entry.applied)
-            verdict = cut_short(verdict, self.plan.window, max(applied, default=0))
-        return replace(verdict, unverified=tuple(self._unverified))
+        return self.course.verdict(ran, self.pace.dropped if self.pace else 0)
 
     def finish(self, verdict: ChainVerdict) -> None:
         """Record the verdict and write what sums up the run.
@@ -403,9 +215,7 @@ class SoakLoop:
             summary = summary_from_json(record["summary"], number)
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
-            self.entries.append(Entry(summary, decision, record["applied"]))
-            self.judged.append(judged)
-            self._note_settled(record["settles"])
+            self.course.take(Entry(summary, decision, record["applied"]), judged, record["settles"])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -418,7 +228,7 @@ class SoakLoop:
             )
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
-                self._undone = record["iteration"]
+                self.course.undone = record["iteration"]
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -24,7 +24,7 @@ from pytest_soak.views.terminal import TerminalView
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_soak.loop import IterationResult
+    from pytest_soak.course import IterationResult
     from pytest_soak.options import SoakRequest
     from pytest_soak.systems.protocol import System
 
@@ -173,7 +173,7 @@ class SoakSession:
             self._lines += markers.deadline(loop)
             self._lines += markers.gate(loop.plan, verdict)
             self._notify("verdict", plan=loop.plan, verdict=verdict)
-        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.judged, verdict)
+        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.course.judged, verdict)
         gate.stash[rows.VERDICT] = rows.verdict_row(chain.name, loop, verdict)
         if verdict.verdict.good:
             return self._take_observer_fault()

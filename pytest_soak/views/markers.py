@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_soak.loop import RECOMMEND_ONLY
+from pytest_soak.course import RECOMMEND_ONLY
 from pytest_soak.options import Mode
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_soak.loop import IterationResult, SoakLoop
+    from pytest_soak.course import IterationResult
+    from pytest_soak.loop import SoakLoop
     from pytest_soak.model.decision import Change
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
@@ -107,7 +108,7 @@ def progress(loop: SoakLoop) -> list[str]:
     minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
     left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     done = f"DONE={loop.done}/{loop.plan.planned}"
-    return [f"| soak_progress | {loop.outlook.name} | {done} LEFT={left} |"]
+    return [f"| soak_progress | {loop.course.outlook.name} | {done} LEFT={left} |"]
 
 
 def deadline(loop: SoakLoop) -> list[str]:
