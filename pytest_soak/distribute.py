@@ -53,6 +53,7 @@ class Distribution:
             "run_id": self._request.run_id,
             "folder": str(self._request.folder),
             "seeds": [asdict(seed) for seed in self._request.seeds],
+            "replay": self._request.replay and str(self._request.replay),
         }
 
     def pytest_keyboard_interrupt(self) -> None:
@@ -89,7 +90,9 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     if given is None:
         return request
     seeds = tuple(SeedText(**seed) for seed in given["seeds"])
-    return replace(request, run_id=given["run_id"], folder=Path(given["folder"]), seeds=seeds)
+    replay = given["replay"] and Path(given["replay"])
+    folder = Path(given["folder"])
+    return replace(request, run_id=given["run_id"], folder=folder, seeds=seeds, replay=replay)
 
 
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:

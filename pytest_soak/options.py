@@ -131,6 +131,7 @@ class SoakRequest:
         resume: Whether to go on with the newest unfinished run of each chain.
         worker: Whether this process is a worker of pytest-xdist.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
+        replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
     """
 
     iterations: int
@@ -144,6 +145,7 @@ class SoakRequest:
     resume: Resume = Resume.NO
     worker: bool = False
     slot: float | None = None
+    replay: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -171,6 +173,9 @@ def add_options(parser: pytest.Parser) -> None:
         help="soak: go on with the newest unfinished run; =force: though settings changed",
     )
     group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
+    group.addoption(
+        "--soak-replay", metavar="PATH", help="soak: the recorded run of --soak-system=replay"
+    )
     for setting in SETTINGS:
         text = f"soak: {setting.help}"
         if setting.many:
@@ -233,6 +238,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         _resume(config),
         hasattr(config, "workerinput"),
         slot,
+        _replay(config),
     )
 
 
@@ -271,6 +277,11 @@ def _resume(config: pytest.Config) -> Resume:
         msg = f"--soak-resume={given}: allowed: --soak-resume or --soak-resume=force; put it last"
         raise SoakUsageError(msg)
     return Resume(given)
+
+
+def _replay(config: pytest.Config) -> Path | None:
+    given = config.getoption("soak_replay")
+    return None if given is None else Path(config.invocation_params.dir / given)
 
 
 def new_run_id() -> str:

@@ -33,6 +33,7 @@ DEFAULT_PACK = "demo"
 OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
 MOCK_SYSTEM = "mock"
+REPLAY_SYSTEM = "replay"
 GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
 
 
@@ -114,6 +115,7 @@ class ChainPlan:
             "base": dict(self.profile.fields),
             "system": self.system_name,
             "scenario": self.scenario,
+            "recording": getattr(self.system, "recording", None),
             "tuners": [tuner.name for tuner in self.tuners],
             "mode": str(self.mode),
             "iterations": self.planned,
@@ -194,6 +196,7 @@ def plan_chain(
         made = registered.make(pack, scenario.value, needs=("run",))
         _check_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
+    _check_length(made, system_name, request)
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
     seeding = _seeding(pack, profile, request.seeds, environ)
     _check_parameters(made, system_name, overlay(profile.fields, seeding.overrides))
@@ -342,6 +345,17 @@ def _check_parameters(system: object, name: str, parameters: Mapping[str, float]
         except ValueError as error:
             msg = f"system {name}: the parameters it would start with: {error}"
             raise SoakUsageError(msg) from None
+
+
+def _check_length(system: object, name: str, request: SoakRequest) -> None:
+    """Refuse more iterations than a system has, and a recording that nobody replays."""
+    most = getattr(system, "iterations", None)
+    if isinstance(most, int) and request.iterations > most:
+        msg = f"system {name}: has {most} iterations, {request.iterations} are asked for"
+        raise SoakUsageError(msg)
+    if request.replay is not None and name != REPLAY_SYSTEM:
+        msg = f"--soak-replay: the system is {name}; replay it with --soak-system={REPLAY_SYSTEM}"
+        raise SoakUsageError(msg)
 
 
 def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, str]) -> None:

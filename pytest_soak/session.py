@@ -44,7 +44,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
         request = distribute.shared_request(config, request)
         if not request.worker:
             distribute.join(config, request)
-    config.pluginmanager.register(CorePlugin(), "soak-core")
+    config.pluginmanager.register(CorePlugin(request.replay), "soak-core")
     session = SoakSession(config, request)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")

@@ -46,7 +46,7 @@ class Journal:
         self.run_id = run_id
         torn = heal(path)
         self.records = read_journal(path)
-        self.head = _digest(self.records[-1]) if self.records else START
+        self.head = digest(self.records[-1]) if self.records else START
         self._seq = len(self.records)
         self._file = path.open("ab", buffering=0)
         self._size = path.stat().st_size
@@ -101,7 +101,8 @@ class Journal:
         self._file.close()
 
 
-def _digest(record: Mapping[str, Any]) -> str:
+def digest(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record's line."""
     return hashlib.sha256(line(record).encode()).hexdigest()
 
 

@@ -20,9 +20,15 @@ class ReplaySystem:
     virtual_time = True
     keeps_state = True  # all of it, which is none
 
-    def __init__(self, reports: Mapping[int, object]) -> None:
-        """Take the recorded *reports*, ``{iteration: report}``; None where there was none."""
+    def __init__(self, reports: Mapping[int, object], recording: str) -> None:
+        """Take what was recorded.
+
+        Args:
+            reports: ``{iteration: report}``; None where there was none.
+            recording: The hash of the journal they are from.
+        """
         self._reports = reports
+        self.recording = recording
         self.iterations = max(reports, default=0)
         """How many iterations were recorded."""
 
