@@ -147,7 +147,8 @@ class SoakCollection:
             settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
         Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
-        refuse_busy(self._request.folder / plan.slug)
+        if not self._request.late:  # another worker of this run may hold it, and no one else
+            refuse_busy(self._request.folder / plan.slug)
         chain.plan, chain.resumed, chain.notes = resume_chain(plan, self._request)
 
 

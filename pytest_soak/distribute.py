@@ -41,6 +41,7 @@ class Distribution:
         self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
         self._unfit: dict[str, None] = {}
+        self._collected = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
         """Schedule by chain."""
@@ -53,7 +54,12 @@ class Distribution:
             "run_id": self._request.run_id,
             "folder": str(self._request.folder),
             "seeds": [asdict(seed) for seed in self._request.seeds],
+            "late": self._collected,
         }
+
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Note that chains may run from now on: a worker that joins later finds them held."""
+        self._collected = True
 
     def pytest_keyboard_interrupt(self) -> None:
         """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
@@ -89,7 +95,13 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     if given is None:
         return request
     seeds = tuple(SeedText(**seed) for seed in given["seeds"])
-    return replace(request, run_id=given["run_id"], folder=Path(given["folder"]), seeds=seeds)
+    return replace(
+        request,
+        run_id=given["run_id"],
+        folder=Path(given["folder"]),
+        seeds=seeds,
+        late=given["late"],
+    )
 
 
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:

@@ -117,6 +117,7 @@ class SoakRequest:
         packs: ``{pack: what pyproject.toml changes in it}``.
         resume: Whether to go on with the newest unfinished run of each chain.
         worker: Whether this process is a worker of pytest-xdist.
+        late: Whether it is one that joins when others may be running their chains.
     """
 
     iterations: int
@@ -129,6 +130,7 @@ class SoakRequest:
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
     worker: bool = False
+    late: bool = False
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -204,7 +206,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         _seed_texts(config, folder),
         _pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
-        hasattr(config, "workerinput"),
+        worker=hasattr(config, "workerinput"),
     )
 
 
