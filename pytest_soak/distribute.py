@@ -48,12 +48,13 @@ class Distribution:
         return ChainScheduling(config, log)
 
     def pytest_configure_node(self, node: WorkerController) -> None:
-        """Give a worker what was read once: run id, folder and overrides."""
+        """Give a worker what was read once: run id, folder, overrides, what to go on with."""
         self._nodes.append(node)
         node.workerinput[KEY] = {
             "run_id": self._request.run_id,
             "folder": str(self._request.folder),
             "seeds": [asdict(seed) for seed in self._request.seeds],
+            "unfinished": dict(self._request.unfinished),
             "late": self._collected,
         }
 
@@ -100,6 +101,7 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
         run_id=given["run_id"],
         folder=Path(given["folder"]),
         seeds=seeds,
+        unfinished=given["unfinished"],
         late=given["late"],
     )
 

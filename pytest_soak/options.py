@@ -116,6 +116,7 @@ class SoakRequest:
         seeds: Overrides found in option and file, first wins.
         packs: ``{pack: what pyproject.toml changes in it}``.
         resume: Whether to go on with the newest unfinished run of each chain.
+        unfinished: ``{chain's folder: run id}`` of these runs, where that was asked for.
         worker: Whether this process is a worker of pytest-xdist.
         late: Whether it is one that joins when others may be running their chains.
     """
@@ -129,6 +130,7 @@ class SoakRequest:
     seeds: Sequence[SeedText] = ()
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
+    unfinished: Mapping[str, str] = field(default_factory=dict)
     worker: bool = False
     late: bool = False
 

@@ -187,3 +187,29 @@ def test_a_worker_that_joins_late_leaves_the_chains_of_others_alone(
     result.stdout.fnmatch_lines(["*worker*crashed*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.stdout.str().count("| kpi_gate | PASS |") == 2
+
+
+def test_a_verdict_is_recorded_once_though_its_worker_died_before_it_could_tell(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        import os
+        from pathlib import Path
+
+        def pytest_soak_verdict(plan, verdict):
+            if not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    pytester.makepyfile(
+        """
+        def test_demo(soak):
+            soak.run()
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-n2")
+    result.stdout.fnmatch_lines(["*worker*crashed*"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds == ["run_started", *["iteration"] * 6, "run_ended"]
