@@ -10,7 +10,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import Resume
 from pytest_soak.store.artifacts import GATE
 from pytest_soak.store.folder import JOURNAL, chains_in, runs_in
-from pytest_soak.store.journal import first_and_last
+from pytest_soak.store.journal import ends_torn, first_and_last
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ class EarlierRun:
         run: Its id.
         settled: The last iteration in its journal.
         started: The record of its start.
-        over: Whether it has ended, and its reports tell how.
+        over: Whether it has ended, its reports tell how, and nothing was begun after that.
     """
 
     run: str
@@ -45,7 +45,7 @@ def earlier_runs(folder: Path) -> list[EarlierRun]:
         first, last = first_and_last(place / JOURNAL) or ({}, {})
         if first.get("kind") == "run_started":
             ended = last["kind"] == "run_ended" or bool(last.get("ended"))
-            over = ended and (place / GATE).exists()
+            over = ended and (place / GATE).exists() and not ends_torn(place / JOURNAL)
             found.append(EarlierRun(run, last["iteration"], first, over))
     return found
 

@@ -194,6 +194,20 @@ def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
     pytester.runpytest(*ARGS, "--soak-resume").stdout.fnmatch_lines(["| soak_resume | NONE | *"])
 
 
+def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    options = ("--soak-iterations=6", "--auto-tune")
+    assert pytester.runpytest(*options).ret == 0
+    with (chain_folder(pytester) / "journal.jsonl").open("a") as journal:
+        journal.write('{"kind": "run_res')
+    told = pytester.runpytest(*options, "--soak-resume")
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds[7:] == ["run_ended", "damage_found", "run_resumed", "run_ended"]
+
+
 THREE_SOAKS = """
 import os
 from pathlib import Path

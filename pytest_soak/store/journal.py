@@ -169,6 +169,13 @@ def torn_end(path: Path) -> bytes:
     return content[content.rfind(b"\n") + 1 :]
 
 
+def ends_torn(path: Path) -> bool:
+    """Tell whether there is an unfinished record at the end of the journal at *path*."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the first and the last whole record of the journal at *path*, None without any."""
     try:
