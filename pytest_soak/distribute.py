@@ -41,20 +41,27 @@ class Distribution:
         self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
         self._unfit: dict[str, None] = {}
+        self._collected = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
         """Schedule by chain."""
         return ChainScheduling(config, log)
 
     def pytest_configure_node(self, node: WorkerController) -> None:
-        """Give a worker what was read once: run id, folder and overrides."""
+        """Give a worker what was read once: run id, folder, overrides, what to go on with."""
         self._nodes.append(node)
         node.workerinput[KEY] = {
             "run_id": self._request.run_id,
             "folder": str(self._request.folder),
             "seeds": [asdict(seed) for seed in self._request.seeds],
             "replay": self._request.replay and str(self._request.replay),
+            "unfinished": dict(self._request.unfinished),
+            "late": self._collected,
         }
+
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Note that chains may run from now on: a worker that joins later finds them held."""
+        self._collected = True
 
     def pytest_keyboard_interrupt(self) -> None:
         """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
@@ -90,9 +97,15 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     if given is None:
         return request
     seeds = tuple(SeedText(**seed) for seed in given["seeds"])
-    replay = given["replay"] and Path(given["replay"])
-    folder = Path(given["folder"])
-    return replace(request, run_id=given["run_id"], folder=folder, seeds=seeds, replay=replay)
+    return replace(
+        request,
+        run_id=given["run_id"],
+        folder=Path(given["folder"]),
+        seeds=seeds,
+        replay=given["replay"] and Path(given["replay"]),
+        unfinished=given["unfinished"],
+        late=given["late"],
+    )
 
 
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:

@@ -56,6 +56,7 @@ class SoakLoop:
             self._take_up()
             if plan.resumed:
                 self.store.go_on(plan.describe(), plan.differences)
+                self.finished = False
         except BaseException:
             self.store.close()
             raise
@@ -229,6 +230,8 @@ class SoakLoop:
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
                 self.course.undone = record["iteration"]
+            elif record["kind"] in ("run_ended", "run_resumed"):
+                self.finished = record["kind"] == "run_ended"
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -129,7 +129,9 @@ class SoakRequest:
         seeds: Overrides found in option and file, first wins.
         packs: ``{pack: what pyproject.toml changes in it}``.
         resume: Whether to go on with the newest unfinished run of each chain.
+        unfinished: ``{chain's folder: run id}`` of these runs, where that was asked for.
         worker: Whether this process is a worker of pytest-xdist.
+        late: Whether it is one that joins when others may be running their chains.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
     """
@@ -143,7 +145,9 @@ class SoakRequest:
     seeds: Sequence[SeedText] = ()
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
+    unfinished: Mapping[str, str] = field(default_factory=dict)
     worker: bool = False
+    late: bool = False
     slot: float | None = None
     replay: Path | None = None
 
@@ -236,9 +240,9 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         _seed_texts(config, folder),
         _pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
-        hasattr(config, "workerinput"),
-        slot,
-        _replay(config),
+        worker=hasattr(config, "workerinput"),
+        slot=slot,
+        replay=_replay(config),
     )
 
 

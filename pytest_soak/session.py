@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pytest_soak.interruption import Interruption
 from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
+from pytest_soak.resume import unfinished_runs
 from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
@@ -38,6 +40,8 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     Raises:
         SoakUsageError: The kind of distribution cannot keep chains whole.
     """
+    if request.resume:
+        request = replace(request, unfinished=unfinished_runs(request.folder))
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_soak import distribute  # noqa: PLC0415 - only where xdist is there
 

@@ -98,6 +98,28 @@ def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
     assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
 
 
+def test_a_worker_that_joins_late_goes_on_with_the_resumed_run_though_it_has_ended(
+    broken_off: pytest.Pytester,
+) -> None:
+    broken_off.syspathinsert()
+    broken_off.makepyfile(
+        dying="""
+        import os
+        from pathlib import Path
+
+        def pytest_soak_verdict(plan, verdict):
+            if not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume", "-n2", "-p", "dying")
+    result.stdout.fnmatch_lines(["*worker*crashed*", "  verdict PASS *"])
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+    assert read_json(chain_folder(broken_off) / "KPI_GATE.json")["verdict"] == "PASS"
+    assert not (chain_folder(broken_off) / "runs").exists()
+
+
 def test_a_changed_configuration_is_refused_and_can_be_forced(
     broken_off: pytest.Pytester,
 ) -> None:
@@ -148,6 +170,83 @@ def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
     summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_3.json")
     assert summary["summary"]["restarted"] is True
     assert summary["tuning"]["skip_reason"] == "restarted"
+
+
+def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    assert pytester.runpytest(*ARGS).ret == 0
+    folder = chain_folder(pytester)
+    before = artifacts(folder)
+    for name in ("TUNING_REPORT.json", "KPI_GATE.json"):  # as a kill after run_ended leaves it
+        (folder / name).unlink()
+    told = pytester.runpytest(*ARGS, "--soak-resume")
+    told.assert_outcomes(passed=7)
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    assert counter(pytester) == [1, 2, 3, 4, 5, 6]
+    after = artifacts(folder)
+    kinds = [record["kind"] for record in after.pop("journal.jsonl")[8:]]
+    assert kinds == ["run_resumed", "run_ended"]
+    del before["journal.jsonl"]
+    assert after == before
+    pytester.runpytest(*ARGS, "--soak-resume").stdout.fnmatch_lines(["| soak_resume | NONE | *"])
+
+
+def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    options = ("--soak-iterations=6", "--auto-tune")
+    assert pytester.runpytest(*options).ret == 0
+    with (chain_folder(pytester) / "journal.jsonl").open("a") as journal:
+        journal.write('{"kind": "run_res')
+    told = pytester.runpytest(*options, "--soak-resume")
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds[7:] == ["run_ended", "damage_found", "run_resumed", "run_ended"]
+
+
+THREE_SOAKS = """
+import os
+from pathlib import Path
+
+import pytest
+
+@pytest.mark.parametrize("x", ["ended", "dying", "waiting"])
+def test_demo(soak, x):
+    with Path(x).open("a") as file:
+        file.write(f"{soak.iteration}\\n")
+    if x == "dying" and soak.iteration == 3 and not Path("died").exists():
+        Path("died").touch()
+        os._exit(9)
+    soak.run()
+"""
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n2",)])
+def test_a_chain_that_ended_before_another_was_broken_off_is_not_run_again(
+    pytester: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_demo=THREE_SOAKS)
+    options = ("--soak-iterations=4", "--auto-tune", "-p", "no:randomly")
+    died = pytester.runpytest_subprocess(*options)
+    assert died.ret == 9
+    ended = patches(chain_folder(pytester, "test_demo-ended"))
+    resumed = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert resumed.ret == 0
+    resumed.assert_outcomes(passed=15)
+    assert resumed.stdout.str().count("| soak_resume | OK |") == 2
+    assert resumed.stdout.str().count("| kpi_gate |") == 3
+    ran = {x: (pytester.path / x).read_text().split() for x in ("ended", "dying", "waiting")}
+    assert ran["ended"] == ran["waiting"] == ["1", "2", "3", "4"]
+    assert ran["dying"] == ["1", "2", "3", "3", "4"]
+    assert patches(chain_folder(pytester, "test_demo-ended")) == ended
+    runs = {records(chain_folder(pytester, f"test_demo-{x}"))[0]["run"] for x in ran}
+    assert len(runs) == 1
+    again = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert again.stdout.str().count("| soak_resume | NONE |") == 3
 
 
 @pytest.mark.parametrize("value", ["=soon", "=FORCE"])

@@ -106,6 +106,25 @@ def write_synced(path: str, text: str) -> None:
         raise unwritten(path, error) from None
 
 
+def replace_synced(path: str, text: str) -> None:
+    """Replace the file at *path* by *text* in one step, and force that to disk.
+
+    Raises:
+        StoreError: It cannot be written; the old file is as it was.
+    """
+    draft = f"{path}.tmp"
+    write_synced(draft, text)
+    try:
+        os.replace(draft, path)  # noqa: PTH105 - as above
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as above
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise unwritten(path, error) from None
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of *data*: the system may take less at once than it is given."""
     view = memoryview(data)

@@ -56,20 +56,28 @@ def refuse_busy(folder: Path) -> None:
 def clear_for(folder: Path, run_id: str) -> None:
     """Leave nothing in *folder* but what belongs to the run *run_id*, and that wherever it lay.
 
-    An earlier run's files are moved to ``runs/<run id>``, so that nothing is mixed.
+    An earlier run's files are moved to ``runs/<run id>``, so that nothing is mixed. A run lies
+    where its journal is, which leaves a place last and comes to one first: a crash in between
+    leaves files of one run in its two places, and whoever comes next moves the rest.
     """
     earlier = journal_run(folder / JOURNAL)
     rest = [path for path in folder.iterdir() if path.name != RUNS]
     if earlier != run_id and rest:
-        place = _free_place(folder / RUNS / earlier)
-        place.mkdir(parents=True)
-        for path in rest:
+        place = folder / RUNS / earlier
+        if earlier not in runs_in(folder) or (place / JOURNAL).exists():
+            place = _free_place(place)
+        place.mkdir(parents=True, exist_ok=True)
+        for path in sorted(rest, key=_is_journal):
             shutil.move(path, place / path.name)
     put_aside = folder / RUNS / run_id
-    if not (folder / JOURNAL).exists() and put_aside.exists():
-        for path in put_aside.iterdir():
+    if put_aside.exists() and (folder / JOURNAL).exists() != (put_aside / JOURNAL).exists():
+        for path in sorted(put_aside.iterdir(), key=_is_journal, reverse=True):
             shutil.move(path, folder / path.name)
         put_aside.rmdir()
+
+
+def _is_journal(path: Path) -> bool:
+    return path.name == JOURNAL
 
 
 def _free_place(place: Path) -> Path:

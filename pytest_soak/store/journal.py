@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.store.files import StoreError, line, unwritten, write_all
+from pytest_soak.store.files import StoreError, line, replace_synced, unwritten, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,33 +36,43 @@ class Journal:
     def __init__(self, path: Path, run_id: str) -> None:
         """Go on with the journal at *path*, or start it.
 
-        What a crash left of a record that was being written is cut off, and the damage recorded:
-        a record counts from the moment it is on disk as a whole, and its effect comes after.
+        What a crash left of a record that was being written gives way to a record of the damage: a
+        record counts from the moment it is on disk as a whole, and its effect comes after.
 
         Raises:
             JournalError: It is damaged elsewhere than at its end.
+            StoreError: The damage cannot be recorded.
         """
         self.path = path
         self.run_id = run_id
-        torn = heal(path)
-        self.records = read_journal(path)
+        torn = torn_end(path)
+        self.records = list(stream_journal(path, healing=True)) if path.exists() else []
         self.head = digest(self.records[-1]) if self.records else START
         self._seq = len(self.records)
+        if torn:
+            self._heal(torn)
         self._file = path.open("ab", buffering=0)
         self._size = path.stat().st_size
         self._refused = ""
-        if torn and self.records:
-            damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
-            last = self.records[-1]["iteration"]
-            self.records.append(self.append("damage_found", last, damage))
 
-    def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Append one record and force it to disk; return it as written.
+    def _heal(self, torn: bytes) -> None:
+        """Put a record of the damage in the place of the *torn* end.
 
-        Raises:
-            StoreError: It cannot be written. The journal is as it was, and takes no more.
+        In one step: a crash here leaves the one or the other, and no damage goes untold. Where the
+        first record was torn, there was no run.
         """
-        record = {
+        content = self.path.read_bytes().removesuffix(torn)
+        if self.records:
+            damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+            record = self._record("damage_found", self.records[-1]["iteration"], damage)
+            self.records.append(record)
+            self.head = digest(record)
+            self._seq += 1
+            content += line(record).encode() + b"\n"
+        replace_synced(str(self.path), content.decode())
+
+    def _record(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             **body,
             "v": SCHEMA_VERSION,
             "run": self.run_id,
@@ -72,6 +82,14 @@ class Journal:
             "kind": kind,
             "prev": self.head,
         }
+
+    def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Append one record and force it to disk; return it as written.
+
+        Raises:
+            StoreError: It cannot be written. The journal is as it was, and takes no more.
+        """
+        record = self._record(kind, iteration, body)
         text = line(record).encode()
         head = hashlib.sha256(text).hexdigest()
         if self._refused:
@@ -115,8 +133,12 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return list(stream_journal(path)) if path.exists() else []
 
 
-def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
+def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the records of the journal at *path* one by one.
+
+    Args:
+        path: The file.
+        healing: Whether to leave out an unfinished record at its end, which is an error otherwise.
 
     Raises:
         JournalError: As for `read_journal`.
@@ -124,6 +146,8 @@ def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
     previous = START
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
+            if healing and not text.endswith(b"\n"):
+                return
             try:
                 record = json.loads(text)
             except ValueError as error:
@@ -136,23 +160,21 @@ def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
 
 
-def heal(path: Path) -> bytes:
-    """Cut an unfinished record off the end of the journal at *path*; return what was cut.
+def torn_end(path: Path) -> bytes:
+    """Return what there is of an unfinished record at the end of the journal at *path*.
 
     Every record ends with a line break that is written with it, so that what comes after the
     last one was never on disk as a whole.
     """
-    if not path.exists():
-        return b""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    torn = content[whole:]
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(whole)
-            file.flush()
-            os.fsync(file.fileno())
-    return torn
+    content = path.read_bytes() if path.exists() else b""
+    return content[content.rfind(b"\n") + 1 :]
+
+
+def ends_torn(path: Path) -> bool:
+    """Tell whether there is an unfinished record at the end of the journal at *path*."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:

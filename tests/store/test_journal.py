@@ -157,6 +157,67 @@ def test_a_torn_last_record_is_cut_off_and_the_damage_recorded(tmp_path: Path, k
         assert found["sha256"] == hashlib.sha256(torn).hexdigest()
 
 
+class Killed(Exception):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_the_record_of_a_damage_outlives_a_crash_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-1")) as journal:
+        journal.append("run_started", 0, {})
+    torn = '{"note": "\u00e4'.encode()[:-1]
+    path.write_bytes(path.read_bytes() + torn)
+
+    def crashing(*args: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, crashing)
+        with pytest.raises(Killed):
+            Journal(path, "run-1")
+    Journal(path, "run-1").close()
+    assert [record["kind"] for record in read_journal(path)] == ["run_started", "damage_found"]
+    assert read_journal(path)[1]["sha256"] == hashlib.sha256(torn).hexdigest()
+
+
+def test_a_damage_that_cannot_be_recorded_is_told_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-1")) as journal:
+        journal.append("run_started", 0, {})
+    path.write_bytes(path.read_bytes() + b"{")
+    before = path.read_bytes()
+
+    def refused(source: str, target: str) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refused)
+        with pytest.raises(StoreError, match=r"journal\.jsonl: cannot be written: Permission"):
+            Journal(path, "run-1")
+    assert path.read_bytes() == before
+
+
+def test_a_torn_end_is_left_alone_where_there_is_damage_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"prev": "not the start"}\n{"torn')
+    with pytest.raises(JournalError, match="line 1"):
+        Journal(path, "run-1")
+    assert path.read_bytes().endswith(b'{"torn')
+
+
+def test_where_the_first_record_was_torn_there_was_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind": "run_st')
+    with closing(Journal(path, "run-1")) as journal:
+        journal.append("run_started", 0, {})
+    assert [record["seq"] for record in read_journal(path)] == [0]
+
+
 def test_damage_in_the_middle_is_not_healed(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with closing(Journal(path, "run-1")) as journal:
