@@ -8,6 +8,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.shown import brief, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,7 +21,11 @@ class SoakUsageError(Exception):
 def what_raised(error: BaseException) -> str:
     """Return what a stranger's code raised, and where: type, words, file and line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    try:
+        words = brief(str(error))
+    except Exception:  # noqa: BLE001 - an exception of a stranger may not be able to say itself
+        words = shown(error)
+    return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
 
 
 def why_unreadable(error: Exception) -> str:

@@ -282,18 +282,23 @@ def test_a_test_may_bring_a_system_of_its_own(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*system fixture/busy*"])
 
 
-def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("state", ["{1: (2, 3)}", "10**5000", "float('nan')", "Unwilling()"])
+def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester, state: str) -> None:
     pytester.makeconftest(
-        """
+        f"""
         from pytest_soak.systems.mock import MockSystem
+
+        class Unwilling:
+            def __eq__(self, other): 1 / 0
+            __hash__ = __str__ = __repr__ = __eq__
 
         class Untidy(MockSystem):
             def run(self, parameters, iteration, seed, state):
                 report, _ = super().run(parameters, iteration, seed, state)
-                return report, {1: (2, 3)}
+                return report, {state}
 
         def pytest_soak_systems():
-            return {"untidy": Untidy}
+            return {{"untidy": Untidy}}
         """
     )
     pytester.makepyfile(test_demo=DEMO)
