@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
-from pytest_soak.model.parameters import Corridor, overlay
+from pytest_soak.model.parameters import overlay
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
-from pytest_soak.registry import NOT_SEEN, Registered, required_metrics, the_one
+from pytest_soak.registry import NOT_SEEN, Registered, declared_corridor, required_metrics, the_one
 from pytest_soak.seeding import Seeding, read_overrides
 from pytest_soak.tuners.table import TableTuner
 
@@ -315,10 +315,7 @@ def _check_tuner(registered: Registered, pack: Pack) -> None:
     for metric in requires:
         if not pack.knows(metric):
             raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
-    corridor = getattr(tuner, "corridor", Corridor.APPLY)
-    if corridor not in tuple(Corridor):
-        msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
-        raise SoakUsageError(msg)
+    declared_corridor(str(registered), tuner)
 
 
 def _seeding(

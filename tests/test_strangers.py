@@ -307,6 +307,48 @@ def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester, sta
     result.stdout.fnmatch_lines(["*system untidy: run() returned a state that is no plain JSON"])
 
 
+def test_a_system_cannot_change_a_state_that_it_has_handed_over(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.systems.mock import MockSystem
+
+        class Sly(MockSystem):
+            mine = {"b": 0, "a": 0}
+            def run(self, parameters, iteration, seed, state):
+                if iteration == 2:
+                    assert list(state.items()) == [("a", 0), ("b", 0)]  # as a resume would give it
+                report, _ = super().run(parameters, iteration, seed, state)
+                handed, Sly.mine = self.mine, {"b": 1, "a": 1}
+                return report, handed
+
+        def pytest_soak_systems():
+            return {"sly": Sly}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-system=sly", "--soak-scenario=calm")
+    result.assert_outcomes(passed=3)
+
+
+def test_a_reason_of_several_lines_is_told_on_one(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak import Proposal
+
+        class Mine:
+            requires = ()
+            def propose(self, history, parameters):
+                return Proposal({"workers": 1}, ("first\\nsecond",))
+
+        def pytest_soak_tuners():
+            return {"mine": lambda pack: Mine()}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*ARGS)
+    result.stdout.fnmatch_lines(["| runtime_adjust | OK | * REASON=first second |"])
+
+
 def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -321,4 +363,6 @@ def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pyte
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*ARGS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pytest_soak_tuners, 'mine': requires: TypeError: *"])
+    result.stderr.fnmatch_lines(
+        ["*pytest_soak_tuners, 'mine': requires: 3; allowed: a tuple of metrics by name"]
+    )
