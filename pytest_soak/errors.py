@@ -28,12 +28,18 @@ def what_raised(error: BaseException) -> str:
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
 
 
+UNREADABLE = (OSError, ValueError, RecursionError)
+"""What reading a file and parsing it may raise: a bad name, bytes that are no text, bad TOML."""
+
+
 def why_unreadable(error: Exception) -> str:
     """Return why a file could not be read, without its name."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return (error.strerror if isinstance(error, OSError) else None) or brief(str(error))
 
 
-def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: str = "") -> str:
+def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
     """Return the line for a *given* name that nobody has.
 
     Args:
@@ -44,5 +50,7 @@ def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: st
         hint: What else the user may want to know.
     """
     names = ", ".join(sorted(allowed)) or "none"
-    line = f"{source}: unknown {kind} {given!r}; {'installed' if hint else 'there are'}: {names}"
+    line = (
+        f"{source}: unknown {kind} {shown(given)}; {'installed' if hint else 'there are'}: {names}"
+    )
     return f"{line} ({hint})" if hint else line

@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
+from pytest_soak.model.shown import brief, shown
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
@@ -239,12 +240,13 @@ def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
     path = Path(given.value)
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     for name, value in fields.items():
         if not is_number(value):
-            msg = f"{given.source}: profile {path}: {name} is {value!r}; allowed: a number"
+            told = f"{brief(name)} is {shown(value)}"
+            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
             raise SoakUsageError(msg)
     profile = Profile(path.stem, fields)
     fault = next(iter(profile_faults(pack, profile)), "")
@@ -278,11 +280,15 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
     match = GATE.fullmatch(text.strip())
     if match is None:
-        msg = f"{source}: {text!r} given; allowed: METRIC>=X, <=, > or <, before it warn: or fail:"
+        allowed = "METRIC>=X, <=, > or <, before it warn: or fail:"
+        msg = f"{source}: {shown(text)} given; allowed: {allowed}"
         raise SoakUsageError(msg)
     level, metric, op, value = match.groups()
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    if not is_number(float(value)):
+        msg = f"{source}: {shown(text)} given; allowed: a finite number"
+        raise SoakUsageError(msg)
     if pack.kind(metric) != "number":
         msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
         raise SoakUsageError(msg)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 200
-"""How many letters of a value an error shows."""
+HEAD, TAIL = 150, 80
+"""How many letters an error shows of the beginning and of the end of something long."""
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
-def brief(text: str) -> str:
-    """Return *text* on one line, cut where it is longer than anybody reads."""
-    line = " ".join(text[: 2 * LONGEST].split())
-    return line if len(line) <= LONGEST and len(text) <= 2 * LONGEST else f"{line[:LONGEST]}..."
+def brief(text: str, head: int = HEAD, tail: int = TAIL) -> str:
+    """Return *text* on one line, without its middle where it is longer than anybody reads."""
+    line = " ".join(text.split())
+    return line if len(line) <= head + tail else f"{line[:head]} ... {line[-tail:]}"
 
 
 def shown(value: object) -> str:
