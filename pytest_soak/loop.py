@@ -12,7 +12,7 @@ from pytest_soak.model.metrics import Measured
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
 from pytest_soak.pace import Pace, WallClock
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, plain
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -95,13 +95,14 @@ class SoakLoop:
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
             msg = f"{who} {type(returned).__name__}, not the pair (report, state)"
             raise StrategyFault(msg)
-        raw, state = returned
-        if state is not None and json.loads(line(state)) != state:
+        raw, given = returned
+        state = _plain_state(given)
+        if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
-        report = read_report(raw, iteration, self.plan.pack.metrics)
+        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
         found = self.store.edited()
         if found:  # nobody knows which parameters the system used
             edited = f"overrides_edited by hand, put back: {found}"
@@ -235,3 +236,13 @@ class SoakLoop:
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)
+
+
+def _plain_state(state: object) -> object:
+    """Return *state* as it would be read from its file, or None where that is something else."""
+    try:
+        read: object = json.loads(line(state))
+        same = bool(read == state)
+    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+        same = False
+    return read if same else None

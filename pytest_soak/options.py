@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,7 +279,8 @@ def _resume(config: pytest.Config) -> Resume:
     if given is None:
         return Resume.NO
     if given not in tuple(Resume):
-        msg = f"--soak-resume={given}: allowed: --soak-resume or --soak-resume=force; put it last"
+        allowed = "--soak-resume or --soak-resume=force; put it last"
+        msg = f"--soak-resume={brief(given)}: allowed: {allowed}"
         raise SoakUsageError(msg)
     return Resume(given)
 
@@ -342,12 +344,12 @@ def read_marker(
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
     if args:
-        msg = f"{source}: {args[0]!r} given by position; allowed: {', '.join(known)} by name"
+        msg = f"{source}: {shown(args[0])} given by position; allowed: {', '.join(known)} by name"
         raise SoakUsageError(msg)
     found = {}
     for name, value in kwargs.items():
         if name not in known:
-            msg = f"{source}: unknown argument {name!r}; allowed: {', '.join(known)}"
+            msg = f"{source}: unknown argument {shown(name)}; allowed: {', '.join(known)}"
             raise SoakUsageError(msg)
         where = f"{source}({name}=)"
         found[name] = Given(_placed(_marked(known[name], value, where), root), where)
@@ -361,12 +363,12 @@ def _marked(setting: Setting, value: object, where: str) -> object:
     if not setting.many and setting.name != "tuner":
         if isinstance(value, str):
             return value
-        msg = f"{where}: {value!r} given; allowed: text"
+        msg = f"{where}: {shown(value)} given; allowed: text"
         raise SoakUsageError(msg)
-    texts = [value] if isinstance(value, str) else value
-    if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+    texts: Any = [value] if isinstance(value, str) else value
+    if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
         return texts
-    msg = f"{where}: {value!r} given; allowed: text, or a list of texts"
+    msg = f"{where}: {shown(value)} given; allowed: text, or a list of texts"
     raise SoakUsageError(msg)
 
 
@@ -374,8 +376,8 @@ def _as_int(value: object, source: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    msg = f"{source}: {value!r} given; allowed: a whole number"
+        return int.__int__(value)
+    msg = f"{source}: {shown(value)} given; allowed: a whole number"
     raise SoakUsageError(msg)
 
 
@@ -388,17 +390,18 @@ def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[s
         folder = config.rootpath / given.value
         source = given.source
     latest = folder / "latest"
-    if latest.exists() and not latest.is_symlink():
-        msg = f"{source}: {latest} is in the way: it is to become a link to the newest chain"
-        raise SoakUsageError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        msg = f"{source}: {folder}: cannot be written: {error.strerror}"
+        in_the_way = latest.exists() and not latest.is_symlink()
+    except UNREADABLE as error:
+        msg = f"{source}: {brief(str(folder))}: cannot be written: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
+    if in_the_way:
+        msg = f"{source}: {latest} is in the way: it is to become a link to the newest chain"
+        raise SoakUsageError(msg)
     return Path(folder)
 
 
@@ -410,7 +413,8 @@ def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:
             found.append(SeedText("option", "--soak-overrides", option))
         else:
             path = config.invocation_params.dir / option
-            found.append(SeedText("option", f"--soak-overrides {option}", _text(path, option)))
+            label = f"--soak-overrides {brief(option)}"
+            found.append(SeedText("option", label, _text(path, label)))
     seeded = folder / "runtime_overrides.json"
     if seeded.exists():
         found.append(SeedText("file", str(seeded), _text(seeded, str(seeded))))
@@ -422,25 +426,31 @@ def _pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     if not pyproject.exists():
         return {}
     try:
-        table = tomllib.loads(_text(pyproject, str(pyproject))).get("tool", {})
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{pyproject}: cannot be read: {error}"
+        found: Any = tomllib.loads(_text(pyproject, str(pyproject)))
+    except UNREADABLE as error:
+        msg = f"{pyproject}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
-    own = table.get("pytest-soak", {})
+    for key in ("tool", "pytest-soak"):
+        found = found.get(key, {}) if isinstance(found, dict) else found
+    own = found if isinstance(found, dict) else {"pytest-soak": found}
     packs = own.get("packs", {})
-    for key, value in (*((k, v) for k, v in own.items() if k != "packs"), *packs.items()):
-        if key not in packs or not isinstance(value, dict):
-            msg = (
-                f"{pyproject}: [tool.pytest-soak] has {key} = {value!r}; "
-                "allowed: tables [tool.pytest-soak.packs.NAME]"
-            )
-            raise SoakUsageError(msg)
+    wrong = {key: value for key, value in own.items() if key != "packs"}
+    if isinstance(packs, dict):
+        wrong |= {key: value for key, value in packs.items() if not isinstance(value, dict)}
+    else:
+        wrong["packs"] = packs
+    for key, value in wrong.items():
+        msg = (
+            f"{pyproject}: [tool.pytest-soak] has {brief(key)} = {shown(value)}; "
+            "allowed: tables [tool.pytest-soak.packs.NAME]"
+        )
+        raise SoakUsageError(msg)
     return dict(packs)
 
 
 def _text(path: Path, label: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"{label}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
-from pytest_soak.model.parameters import Corridor, overlay
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.shown import brief, shown
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
-from pytest_soak.registry import NOT_SEEN, Registered, required_metrics, the_one
+from pytest_soak.registry import NOT_SEEN, Registered, declared_corridor, required_metrics, the_one
 from pytest_soak.seeding import Seeding, read_overrides
 from pytest_soak.tuners.table import TableTuner
 
@@ -239,12 +240,13 @@ def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
     path = Path(given.value)
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     for name, value in fields.items():
         if not is_number(value):
-            msg = f"{given.source}: profile {path}: {name} is {value!r}; allowed: a number"
+            told = f"{brief(name)} is {shown(value)}"
+            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
             raise SoakUsageError(msg)
     profile = Profile(path.stem, fields)
     fault = next(iter(profile_faults(pack, profile)), "")
@@ -278,11 +280,15 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
     match = GATE.fullmatch(text.strip())
     if match is None:
-        msg = f"{source}: {text!r} given; allowed: METRIC>=X, <=, > or <, before it warn: or fail:"
+        allowed = "METRIC>=X, <=, > or <, before it warn: or fail:"
+        msg = f"{source}: {shown(text)} given; allowed: {allowed}"
         raise SoakUsageError(msg)
     level, metric, op, value = match.groups()
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    if not is_number(float(value)):
+        msg = f"{source}: {shown(text)} given; allowed: a finite number"
+        raise SoakUsageError(msg)
     if pack.kind(metric) != "number":
         msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
         raise SoakUsageError(msg)
@@ -315,10 +321,7 @@ def _check_tuner(registered: Registered, pack: Pack) -> None:
     for metric in requires:
         if not pack.knows(metric):
             raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
-    corridor = getattr(tuner, "corridor", Corridor.APPLY)
-    if corridor not in tuple(Corridor):
-        msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
-        raise SoakUsageError(msg)
+    declared_corridor(str(registered), tuner)
 
 
 def _seeding(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak import options
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.pace import slots_in
 from tests.support import DEMO
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TUNED = ("--soak-iterations=2", "--auto-tune")
 
@@ -41,7 +47,37 @@ MISTAKES = {
         ('--soak-overrides={"workers": 1, "workers": 2}',),
         "*'workers' is given twice",
     ),
-    "no such file": (("--soak-overrides=none.json",), "*none.json: cannot be read*"),
+    "no such file": (
+        ("--soak-overrides=none.json",),
+        "*--soak-overrides none.json: cannot be read: No such file*",
+    ),
+    "a name too long": (
+        ("--soak-overrides=" + "x" * 5000,),
+        "*--soak-overrides xxx* ... *xxx: cannot be read: File name too long",
+    ),
+    "a folder too long": (
+        ("--soak-dir=" + "x" * 5000,),
+        "*--soak-dir: * ... *xxx: cannot be written: File name too long",
+    ),
+    "a number too long": (
+        ('--soak-overrides={"workers": ' + "1" * 5000 + "}",),
+        "*broken JSON: Exceeds the limit*",
+    ),
+    "nested too deeply": (
+        ('--soak-overrides={"workers": ' + "[" * 5000 + "}",),
+        "*broken JSON: *",
+    ),
+    "a field too long": (
+        ('--soak-overrides={"' + "x" * 5000 + '": 1}',),
+        "*unknown field 'xxx* ... *xxx' given as 1; *",
+    ),
+    "a gate nothing breaks": (
+        ("--soak-gate=latency_p95_ms<=" + "9" * 400,),
+        "*--soak-gate: * given; allowed: a finite number",
+    ),
+    "a gate too long": (("--soak-gate=" + "x" * 5000,), "*xxx' given; allowed: METRIC>=X*"),
+    "a tuner too long": (("--soak-tuner=" + "x" * 5000,), "*xxx ... xxx*"),
+    "a resume of two lines": (("--soak-resume=a\nb",), "*--soak-resume=a b: allowed: *"),
 }
 
 
@@ -149,6 +185,9 @@ def test_bad_overrides_in_the_environment_name_the_variable(
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
+        ("gate=print", "*soak(gate=): <built-in function print> given; allowed: text*", ()),
+        ("pack='\\0.toml'", "*pack *.toml: cannot be read: embedded null byte", ()),
+        ("profile='\\0.toml'", "*profile *.toml: cannot be read: embedded null byte", ()),
         ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ()),
         ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ("-n1",)),
     ],
@@ -195,6 +234,24 @@ def test_the_slot_that_an_error_names_fits(pytester: pytest.Pytester, hours: str
     refused = pytester.runpytest(f"--soak-hours={hours}", "--soak-slot=1e-20")
     slot = refused.stderr.lines[0].rpartition("--soak-slot=")[2]
     assert 9_900 < slots_in(float(hours), float(slot)) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("tool.pytest-soak = 3", "*pyproject.toml: [[]tool.pytest-soak] has pytest-soak = 3; *"),
+        ("tool.pytest-soak.packs = 3", "*[[]tool.pytest-soak] has packs = 3; allowed: tables *"),
+        ("tool.pytest-soak.packs.demo = 3", "*has demo = 3; allowed: tables *"),
+        ("tool.pytest-soak.more = 3", "*has more = 3; allowed: tables *"),
+        ("a = " + "1" * 5000, "*pyproject.toml: cannot be read: Exceeds the limit*"),
+    ],
+)
+def test_nonsense_in_pyproject_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
+    with pytest.raises(SoakUsageError) as caught:
+        options._pack_overlays(path)
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([told])
 
 
 def test_a_missing_secret_is_named_and_safe_mode_runs_without(

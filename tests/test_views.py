@@ -204,3 +204,13 @@ def test_latest_points_to_the_newest_chain(pytester: pytest.Pytester) -> None:
     pytester.runpytest("--soak-iterations=1")
     latest = pytester.path / "artifacts" / "soak" / "latest"
     assert latest.resolve() == chain_folder(pytester).resolve()
+
+
+def test_a_label_is_text_whatever_it_looks_like(pytester: pytest.Pytester) -> None:
+    (pytester.path / "pyproject.toml").write_text(
+        '[tool.pytest-soak.packs.demo.metrics]\nlatency_p95_ms.label = "[/b]lat"\n'
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["* iter * [[]/b]lat * verdict"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter, step
+from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +162,34 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
     return ""
 
 
+def malformed(decision: Decision) -> str:
+    """Return what in *decision* is of a type that it may not have, or an empty string."""
+    changes: object = decision.changes  # a stranger's code need not be typed
+    vetoes: object = decision.vetoes
+    skip_reason: object = decision.skip_reason
+    if not isinstance(changes, tuple) or not isinstance(vetoes, tuple):
+        return f"gave {shown((changes, vetoes))} as changes and vetoes, not tuples"
+    if not isinstance(skip_reason, str):
+        return f"gave {shown(skip_reason)} as its skip_reason, not text"
+    faults = (*map(_change_fault, changes), *map(_veto_fault, vetoes))
+    return next(filter(None, faults), "")
+
+
+def _change_fault(change: object) -> str:
+    if not isinstance(change, Change) or not isinstance(change.note, Note):
+        return f"gave {shown(change)} as a Change"
+    delta: object = change.effective
+    if not isinstance(delta, float | int):
+        return f"gave {shown(delta)} as the effective delta of a Change"
+    return ""
+
+
+def _veto_fault(veto: object) -> str:
+    if not isinstance(veto, Veto) or not all(isinstance(word, str) for word in astuple(veto)):
+        return f"gave {shown(veto)} as a Veto"
+    return "" if veto.guard and veto.reason else f"gave {shown(veto)}, without guard or reason"
+
+
 def loosened(before: Decision, after: Decision) -> str:
     """Return how a guard gave more than it was given, or an empty string.
 
@@ -171,7 +200,7 @@ def loosened(before: Decision, after: Decision) -> str:
     for change in after.changes:
         was = given.pop(change.parameter, None)
         if was is None:
-            return f"added a change of {change.parameter}"
+            return f"added a change of {brief(str(change.parameter))}"
         for name in ("old", "requested", "reason", "tuner", "corridor"):
             if getattr(was, name) != getattr(change, name):
                 return f"rewrote {name} of the change of {change.parameter}"

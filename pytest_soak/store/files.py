@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
+from pytest_soak.model.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,24 +26,46 @@ def unwritten(path: object, error: OSError) -> StoreError:
 
 DEEPEST = 40
 """How deep a value may be nested before the rest is written as text; also ends circles."""
+LARGEST = 1024
+"""How many bits a whole number may have: more than this no float holds, and few readers take."""
 
 
-def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     """Return *value* as JSON can say it: what JSON has no word for becomes its text.
 
-    A NaN in a report is written as ``"nan"``, so that nobody reads it as a number.
+    A NaN in a report is written as ``"nan"``, so that nobody reads it as a number. No method of a
+    subclass is called: what a stranger hands over need not behave.
     """
+    kind = type(value)
     if depth == DEEPEST:
         return f"nested deeper than {DEEPEST}"
-    if isinstance(value, dict):
-        return {str(key): plain(entry, depth + 1) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry, depth + 1) for entry in value]
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    if value is None or isinstance(value, str | int):
+    if issubclass(kind, dict):
+        return {_text(key): plain(entry, depth + 1) for key, entry in dict.items(value)}
+    if issubclass(kind, list | tuple):
+        walk = list.__iter__ if issubclass(kind, list) else tuple.__iter__
+        return [plain(entry, depth + 1) for entry in walk(value)]
+    if value is None or kind is bool:
         return value
-    return str(value)
+    return _number(value) if issubclass(kind, int | float) else _text(value)
+
+
+def _number(value: float) -> float | str:
+    """Return *value* as JSON can say it."""
+    if isinstance(value, int):
+        whole = int.__int__(value)
+        return whole if whole.bit_length() <= LARGEST else shown(whole)
+    number = float.__float__(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def _text(value: object) -> str:
+    """Return *value* as text, whatever it is."""
+    if issubclass(type(value), str):
+        return str.__str__(value)
+    try:
+        return str.__str__(str(value))
+    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+        return shown(value)
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode

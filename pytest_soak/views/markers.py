@@ -83,7 +83,7 @@ def iteration(
     lines += _vetoes(result)
     if result.iteration <= SELF_CHECKED and not result.summary.in_window:
         lines += _self_check(result, readback())
-    return lines
+    return [" ".join(line.splitlines()) for line in lines]  # a stranger's reason may have several
 
 
 def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:

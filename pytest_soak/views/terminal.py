@@ -155,7 +155,7 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
-        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column(Text(label.replace("_", "\n")), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         cells = [
