@@ -431,7 +431,7 @@ def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
 CHANGE = Change("workers", 4, 2, 2, 6, Note.NONE, "slow", "table", Corridor.APPLY)
 
 
-def saying(**parts: Any) -> Callable[..., Decision]:  # noqa: ANN401
+def saying(**parts: Any) -> Callable[..., Decision]:
     """Return a review that rewrites *parts* of the decision."""
     return lambda history, decision, settings: replace(decision, **parts)
 
