@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pytest_soak import Pack
     from pytest_soak_optuna.aim import Aim, Measurement
 
+STARTUP = 3
+"""From how many measurements on it models; before, it draws at random. Optuna's own 10 are more
+than most soaks have iterations. The README says what was measured with others.
+"""
+
 
 def space(pack: Pack) -> dict[str, BaseDistribution]:
     """Return where Optuna may look: every parameter of *pack* within its limits.
@@ -56,9 +61,7 @@ def next_point(measured: Sequence[Measurement], aim: Aim, pack: Pack) -> dict[st
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
     distributions = space(pack)
     with quiet():
-        # One measurement is enough to begin with: a soak is too short for ten random points.
-        study = create_study(
-            sampler=TPESampler(seed=seed, n_startup_trials=1), direction=aim.direction
-        )
+        sampler = TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True)
+        study = create_study(sampler=sampler, direction=aim.direction)
         study.add_trials([as_trial(one, aim, distributions) for one in measured])
         return dict(study.ask(distributions).params)

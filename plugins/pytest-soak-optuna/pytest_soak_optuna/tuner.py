@@ -78,7 +78,9 @@ class OptunaTuner:
     def _way(self, now: Mapping[str, float], target: Mapping[str, float], reason: str) -> Proposal:
         """Return the deltas from *now* to *target*, on the grids and within the limits."""
         deltas = {
-            name: round(parameter.limits.clamp(parameter.quantize(target[name])) - now[name], DIGITS)
+            name: round(
+                parameter.limits.clamp(parameter.quantize(target[name])) - now[name], DIGITS
+            )
             for name, parameter in self._pack.parameters.items()
         }
         return Proposal({name: delta for name, delta in deltas.items() if delta}, (reason,))
