@@ -1,6 +1,7 @@
 """Soak over many seeds untuned, with the pack's tuner and with optuna, and compare the verdicts.
 
     python plugins/pytest-soak-optuna/bench/pass_share.py [--to 10] [--iterations 8] [--jobs 2]
+        [--only CASE]
 
 Each verdict is that of a whole pytest run, as a user starts it. Needs pytest-soak-market beside.
 """
@@ -59,7 +60,7 @@ def soak(seed: int, iterations: int, args: tuple[str, ...]) -> str:
 def sign_test(better: int, worse: int) -> float:
     """Return the two-sided p of *better* against *worse* pairs, if either were as likely."""
     n = better + worse
-    tail = sum(comb(n, k) for k in range(max(better, worse), n + 1)) / 2**n
+    tail = sum(comb(n, k) for k in range(max(better, worse), n + 1)) / 2.0**n
     return min(1.0, 2 * tail)
 
 
@@ -68,11 +69,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--from", dest="first", type=int, default=1)
     parser.add_argument("--to", dest="last", type=int, default=10)
+    parser.add_argument("--only", metavar="CASE", choices=CASES, help=", ".join(CASES))
     parser.add_argument("--iterations", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     seeds = range(args.first, args.last + 1)
     for case, given in CASES.items():
+        if args.only not in {None, case}:
+            continue
         print(f"{case}, {args.iterations} iterations, seeds {args.first} to {args.last}")
         good: dict[str, list[bool]] = {}
         for tuner, how in TUNERS.items():

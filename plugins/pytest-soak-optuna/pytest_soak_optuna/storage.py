@@ -95,7 +95,8 @@ class Storage:
     def studies(self) -> list[str]:
         """Return the names of all studies."""
         with quiet():
-            return get_all_study_names(storage=self._storage)
+            names: list[str] = get_all_study_names(storage=self._storage)
+        return names
 
 
 def _database(url: str) -> RDBStorage:

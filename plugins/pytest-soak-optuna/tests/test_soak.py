@@ -10,8 +10,7 @@ import pytest
 
 pytest.importorskip("pytest_soak_optuna", reason="pytest-soak-optuna is not installed")
 
-import optuna
-import sqlalchemy.dialects.sqlite  # noqa: F401 - once: a pytest inside a test would load it anew
+import optuna  # once, here: a pytest inside a test would load it anew
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -70,12 +69,17 @@ def trials(where: Path | str, study: str = STUDY) -> list[optuna.trial.FrozenTri
     """Return the trials that a storage holds."""
     if isinstance(where, str):
         database = RDBStorage(where)
-        found = optuna.load_study(study_name=study, storage=database).trials
+        found: list[optuna.trial.FrozenTrial] = optuna.load_study(
+            study_name=study, storage=database
+        ).trials
         database.remove_session()
         database.engine.dispose()
         return found
     storage = JournalStorage(JournalFileBackend(str(where)))
-    return optuna.load_study(study_name=study, storage=storage).trials
+    written: list[optuna.trial.FrozenTrial] = optuna.load_study(
+        study_name=study, storage=storage
+    ).trials
+    return written
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
