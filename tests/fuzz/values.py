@@ -22,7 +22,7 @@ def refuse(*args: object, **kwargs: object) -> NoReturn:
     raise RuntimeError(msg)
 
 
-def touchy(base: type, *methods: str) -> Any:  # noqa: ANN401 - a class made by hand
+def touchy(base: type, *methods: str) -> Any:
     """Return a subclass of *base* whose *methods* raise."""
     body: dict[str, object] = dict.fromkeys(methods, refuse)
     if base.__hash__ is not None:
@@ -173,7 +173,7 @@ def anything(random: Random) -> object:
     return random.choice(OBJECTS)(random)
 
 
-def key(random: Random) -> Any:  # noqa: ANN401 - whatever can be hashed
+def key(random: Random) -> Any:
     """Return something that can be a key."""
     odd = (
         1,
