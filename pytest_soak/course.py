@@ -13,10 +13,10 @@ from pytest_soak.model.verdict import (
     IterationVerdict,
     Judgement,
     Verdict,
-    cut_short,
     judge_chain,
     last_iterations,
     not_passed,
+    on_settled,
     worst,
 )
 from pytest_soak.options import Mode
@@ -251,8 +251,7 @@ class Course:
         last = self.plan.planned - dropped
         window = last_iterations(last, self.plan.window)
         verdict = judge_chain(counted, last, window, self.plan.pack.max_inconclusive)
-        if dropped:
-            applied = (entry.summary.iteration for entry in self.entries if entry.applied)
-            verdict = cut_short(verdict, self.plan.window, max(applied, default=0))
+        applied = (entry.summary.iteration for entry in self.entries if entry.applied)
+        verdict = on_settled(verdict, self.plan.window, max(applied, default=0))
         unverified = (s["iteration"] for s in self.settlements if s["verified"] == "unknown")
         return replace(verdict, unverified=tuple(unverified))

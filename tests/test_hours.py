@@ -203,7 +203,7 @@ def test_a_change_that_the_deadline_left_unjudged_makes_the_verdict_inconclusive
         [
             "| soak_hours | DEADLINE | DROPPED=9 OF=12 |",
             "| kpi_gate | INCONCLUSIVE |",
-            "  the deadline left 1 of 2 iterations on settled parameters",
+            "  only 1 of 2 iterations ran on settled parameters",
         ]
     )
 
@@ -214,7 +214,7 @@ def test_fewer_iterations_than_the_window_are_inconclusive(pytester: pytest.Pyte
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, failed=1)
     assert read_json(chain_folder(pytester) / "KPI_GATE.json")["window"] == [1]
-    result.stdout.fnmatch_lines(["  the deadline left 1 of 2 iterations on settled parameters"])
+    result.stdout.fnmatch_lines(["  only 1 of 2 iterations ran on settled parameters"])
 
 
 def test_dropped_slots_are_no_missing_iterations(pytester: pytest.Pytester) -> None:

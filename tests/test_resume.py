@@ -297,3 +297,12 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
         (pytester.path / "let go").touch()
         holder.wait()
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
+
+
+def test_a_run_resumed_with_another_length_is_not_judged_on_unsettled_parameters(
+    broken_off: pytest.Pytester,
+) -> None:
+    shorter = ("--soak-iterations=3", "--auto-tune", "--soak-system=counted")
+    result = broken_off.runpytest(*shorter, "--soak-resume=force")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["  only 1 of 2 iterations ran on settled parameters"])

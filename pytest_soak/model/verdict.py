@@ -154,10 +154,10 @@ def last_iterations(ran: int, window: int) -> range:
     return range(max(1, ran - window + 1), ran + 1)
 
 
-def cut_short(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
-    """Return the *verdict* of a chain whose last slots were dropped at the deadline.
+def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
+    """Return *verdict*, INCONCLUSIVE where parameters were changed within its window.
 
-    It is INCONCLUSIVE where fewer iterations ran on settled parameters than a window has.
+    So it may be where a deadline dropped the last slots, or a run was resumed with another length.
 
     Args:
         verdict: What the iterations that ran came to.
@@ -167,7 +167,7 @@ def cut_short(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
     settled = verdict.window[-1] - changed
     if settled >= window:
         return verdict
-    problem = f"the deadline left {settled} of {window} iterations on settled parameters"
+    problem = f"only {settled} of {window} iterations ran on settled parameters"
     return unfit_verdict(verdict, problem)
 
 
