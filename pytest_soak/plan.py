@@ -128,6 +128,7 @@ class ChainPlan:
                 kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
                 for kpi in self.pack.kpis
             },
+            "max_inconclusive": self.pack.max_inconclusive,
         }
 
 

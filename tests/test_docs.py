@@ -11,14 +11,17 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak import hookspecs, options
+from pytest_soak import cli, hookspecs, options
+from pytest_soak.schemas import schema_of
 from pytest_soak.store import artifacts, folder, store
 from pytest_soak.store.journal import read_journal
+from tests.support import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +34,7 @@ INSTALL = (
     "python3 -m venv .venv && "
     ".venv/bin/pip install -q -e '.[test]' -e plugins/pytest-soak-market && "
 )
+KINDS = ("run_started", "run_resumed", "run_ended", "rolled_back", "damage_found")
 SHELL_LINES = {
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
     f"{INSTALL}.venv/bin/pytest -n 2",
@@ -155,6 +159,13 @@ class Reader:
     def _run(self, words: list[str], environ: Mapping[str, str], code: int, line: str) -> str:
         if words[0] == "cat":
             return (self._pytester.path / words[1]).read_text(encoding="utf-8")
+        if words[0] == "pytest-soak":
+            found, lines = told(*words[1:])
+            output = "".join(f"{text}\n" for text in lines)
+            assert found == code, f"$ {line}\nended with {found}, not {code}\n{output}"
+            return output
+        if words[0] == "python":
+            return self._python(words[1:])
         assert words[0] == "pytest", f"no rule runs this command: {line}"
         with self._monkeypatch.context() as patch:
             for name, value in environ.items():
@@ -164,6 +175,19 @@ class Reader:
         output = "".join(self._capsys.readouterr())
         assert result.ret == code, f"$ {line}\nended with {result.ret}, not {code}\n{output}"
         return output
+
+    def _python(self, words: list[str]) -> str:
+        """Run a program of the page; the word HEAD stands for the head that a soak has shown."""
+        journal = self._pytester.path / "artifacts" / "soak" / "latest" / "journal.jsonl"
+        head = sha256(journal.read_bytes().splitlines()[-1]).hexdigest()[:16]
+        ran = subprocess.run(
+            [sys.executable, *(head if word == "HEAD" else word for word in words)],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
 
 
 @pytest.fixture
@@ -285,8 +309,15 @@ def test_every_artifact_that_a_run_leaves_is_documented(pytester: pytest.Pyteste
         assert re.sub(r"\d+", "N", path.name) in page, path
 
 
-def test_every_key_of_the_journal_is_documented(pytester: pytest.Pytester) -> None:
-    page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+def test_every_key_and_kind_of_the_journal_is_documented(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+    schema = schema_of("journal.jsonl")
+    described = [schema, *(schema["$defs"][n] for n in ("iteration_record", *KINDS))]
+    for name in (
+        *schema["properties"]["kind"]["enum"],
+        *(k for d in described for k in d["properties"]),
+    ):
+        assert f"`{name}`" in page, name
     pytester.makepyfile("def test_queue(soak): soak.run()")
     pytester.runpytest_inprocess("--soak-iterations=3", "--auto-tune", "-p", "no:randomly")
     journal = pytester.path / "artifacts" / "soak" / "latest" / "journal.jsonl"
@@ -294,6 +325,18 @@ def test_every_key_of_the_journal_is_documented(pytester: pytest.Pytester) -> No
     assert {record["kind"] for record in records} == {"run_started", "iteration", "run_ended"}
     for key in {key for record in records for key in record}:
         assert f"`{key}`" in page, key
+
+
+def test_every_option_of_a_command_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    common = {"--soak-dir", "--chain", "--run"}
+    for name in cli.COMMANDS:
+        _, lines = told(name, "--help")
+        flags = set(re.findall(r"^  (--[a-z-]+)", "\n".join(lines), re.MULTILINE))
+        section = page.split(f"\n## {name}\n")[1].partition("\n## ")[0]
+        assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == flags - common
+    head = page.partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[a-z-]+)", head, re.MULTILINE)) == common
 
 
 def test_every_hook_is_documented_on_a_page() -> None:

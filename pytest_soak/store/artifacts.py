@@ -121,8 +121,8 @@ class RunSummary:
             self._adjust(record, name, self.config["base"][name], value, SEEDED)
 
     def _roll_back(self, record: Mapping[str, Any]) -> None:
-        base = self.config["base"]
         after = apply(self.overrides, record["patch"])
+        base = {**after, **self.overrides, **self.config["base"]}  # a resume may bring another base
         for name in sorted({*self.overrides, *after}):
             old, new = self.overrides.get(name, base[name]), after.get(name, base[name])
             if old != new:

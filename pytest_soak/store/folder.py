@@ -22,13 +22,18 @@ class FolderBusy(StoreError):
     """Another process holds the folder."""
 
 
+def lock_path(folder: Path) -> Path:
+    """Return the lock of the chain's *folder*: beside it, as the folder's files are moved away."""
+    return folder.parent / f".{folder.name}.lock"
+
+
 def hold(folder: Path) -> FileLock:
     """Hold the chain's *folder*; the system lets go of it when the process ends, however it does.
 
     Raises:
         FolderBusy: Another process holds it.
     """
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    lock = FileLock(lock_path(folder))
     try:
         lock.acquire(timeout=0)
     except Timeout:

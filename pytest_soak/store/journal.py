@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.store.files import StoreError, line, replace_synced, unwritten, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -63,7 +63,11 @@ class Journal:
         """
         content = self.path.read_bytes().removesuffix(torn)
         if self.records:
-            damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+            damage = {
+                "bytes": len(torn),
+                "sha256": hashlib.sha256(torn).hexdigest(),
+                "ended": has_ended(self.records),
+            }
             record = self._record("damage_found", self.records[-1]["iteration"], damage)
             self.records.append(record)
             self.head = digest(record)
@@ -119,6 +123,15 @@ class Journal:
         self._file.close()
 
 
+def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether the run of *records* has a verdict that no resume has made void."""
+    ended = False
+    for record in records:
+        kind = record.get("kind")
+        ended = kind == "run_ended" or (ended and kind != "run_resumed")
+    return ended
+
+
 def digest(record: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a record's line."""
     return hashlib.sha256(line(record).encode()).hexdigest()
@@ -150,11 +163,14 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
                 return
             try:
                 record = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 msg = f"{path}, line {number}: {error}"
                 raise JournalError(msg) from None
             if not isinstance(record, dict) or record.get("prev") != previous:
                 msg = f"{path}, line {number}: does not follow the line before it"
+                raise JournalError(msg)
+            if record.get("v") != SCHEMA_VERSION:
+                msg = f"{path}, line {number}: not of version {SCHEMA_VERSION} of the format"
                 raise JournalError(msg)
             yield record
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Change, Decision, Request, Veto
@@ -11,7 +11,9 @@ from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from pytest_soak.model.proposal import Proposal
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:
@@ -28,9 +30,15 @@ def decision_from_json(
     data: Mapping[str, Any], iteration: int, parameters: Mapping[str, float]
 ) -> Decision:
     """Return the decision that *data* was written from."""
-    requests = ({**raw, "corridor": Corridor(raw["corridor"])} for raw in data["requests"])
+    requests = (
+        {**_known(Request, raw), "corridor": Corridor(raw["corridor"])} for raw in data["requests"]
+    )
     changes = (
-        {**raw, "corridor": Corridor(raw["corridor"]), "note": Note(raw["note"])}
+        {
+            **_known(Change, raw),
+            "corridor": Corridor(raw["corridor"]),
+            "note": Note(raw["note"]),
+        }
         for raw in data["changes"]
     )
     return Decision(
@@ -38,9 +46,26 @@ def decision_from_json(
         parameters,
         tuple(Request(**raw) for raw in requests),
         tuple(Change(**raw) for raw in changes),
-        tuple(Veto(**raw) for raw in data["vetoes"]),
+        tuple(Veto(**_known(Veto, raw)) for raw in data["vetoes"]),
         data["skip_reason"],
     )
+
+
+def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of *data* a *kind* of ours has room for; a later version may have said more."""
+    return {field.name: data[field.name] for field in fields(kind)}
+
+
+def proposals_to_json(answers: Iterable[tuple[str, Proposal]]) -> list[dict[str, Any]]:
+    """Return what each tuner, by name, answered; its requests are in the decision."""
+    return [
+        {
+            "tuner": tuner,
+            "reasons": list(proposal.reasons),
+            "withheld": list(proposal.withheld),
+        }
+        for tuner, proposal in answers
+    ]
 
 
 def summary_to_json(summary: Summary) -> dict[str, Any]:
@@ -100,7 +125,8 @@ def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
         record["iteration"],
         Verdict[record["summary"]["verdict"]],
         tuple(
-            Judgement(**{**raw, "verdict": Verdict[raw["verdict"]]}) for raw in record["judgements"]
+            Judgement(**{**_known(Judgement, raw), "verdict": Verdict[raw["verdict"]]})
+            for raw in record["judgements"]
         ),
         tuple(record["summary"]["problems"]),
     )

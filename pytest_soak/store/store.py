@@ -11,7 +11,7 @@ from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
 from pytest_soak.store.files import document, line, write_synced, write_text
 from pytest_soak.store.folder import JOURNAL, clear_for, hold, point_latest
-from pytest_soak.store.journal import Journal, JournalError, stream_journal
+from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -198,8 +198,7 @@ class ChainStore:
         if after == self.overrides:
             return ()
         last = self.journal.records[-1]
-        ended = any(record["kind"] == "run_ended" for record in self.journal.records)
-        body = {"to_iteration": to, "ended": ended}
+        body = {"to_iteration": to, "ended": has_ended(self.journal.records)}
         _, patch = self._change("rolled_back", last["iteration"], body, after)
         self.restore()
         return patch

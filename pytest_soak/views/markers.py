@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.course import RECOMMEND_ONLY
 from pytest_soak.options import Mode
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 SELF_CHECKED = 2
 """In how many iterations at the start the overrides file is read back and shown."""
-
-
-def number(value: float) -> str:
-    """Return *value* as people write it: 65, 0.14."""
-    return f"{value:.10g}"
 
 
 def started(plan: ChainPlan, store: ChainStore) -> list[str]:

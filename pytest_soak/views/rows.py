@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.views.markers import number
+from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from pytest_soak.loop import SoakLoop

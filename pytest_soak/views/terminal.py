@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pytest_soak.views.markers import number
+from pytest_soak.views.text import fitting, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
-PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*"})
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 
@@ -131,12 +130,8 @@ class TerminalView:
 
     def _write(self, text: str, **markup: bool) -> None:
         assert self._terminal is not None
-        encoding = getattr(self._terminal._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001 - not public
-        try:
-            text.encode(encoding)
-        except (UnicodeEncodeError, LookupError):
-            text = text.translate(PLAIN).encode("ascii", "replace").decode()
-        self._terminal.write_line(text, **markup)
+        encoding = getattr(self._terminal._tw._file, "encoding", None)  # noqa: SLF001 - not public
+        self._terminal.write_line(fitting(text, encoding), **markup)
 
 
 def objective_line(objective: dict[str, Any]) -> str:

@@ -278,3 +278,13 @@ def test_a_record_that_was_interrupted_does_not_count_and_the_next_one_follows(
             journal.append("iteration", 1, {"lost": True})
     journal.append("iteration", 1, {"lost": False})
     assert [record.get("lost") for record in read_journal(journal.path)] == [None, False]
+
+
+def test_a_journal_of_another_version_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(f'{{"v": 2, "prev": "{START}"}}\n')
+    with pytest.raises(JournalError, match=r"line 1: not of version 1 of the format"):
+        read_journal(path)
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(JournalError, match=r"journal\.jsonl, line 1: "):
+        read_journal(path)
