@@ -239,7 +239,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         options,
         inis,
         _seed_texts(config, folder),
-        _pack_overlays(config.rootpath / "pyproject.toml"),
+        pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
         worker=hasattr(config, "workerinput"),
         slot=slot,
@@ -421,7 +421,7 @@ def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:
     return tuple(found)
 
 
-def _pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
+def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
     if not pyproject.exists():
         return {}

@@ -250,7 +250,7 @@ def test_nonsense_in_pyproject_is_named(tmp_path: Path, text: str, told: str) ->
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     with pytest.raises(SoakUsageError) as caught:
-        options._pack_overlays(path)
+        options.pack_overlays(path)
     pytest.LineMatcher([str(caught.value)]).fnmatch_lines([told])
 
 

@@ -7,31 +7,46 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.checks.changes import check_states, replay
 from pytest_soak.commands.checks.lines import read_lines
-from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import JournalError
+from pytest_soak.store.journal import JournalError, stream_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_soak.commands.places import Place
 
 
 def trusted(place: Place) -> tuple[Mapping[str, Any], ...]:
-    """Return the whole records of a run; what a crash left of a further one is not among them.
+    """Return the whole records of a run, as for `trusted_file`."""
+    return trusted_file(place.journal)
+
+
+def trusted_file(journal: Path) -> tuple[Mapping[str, Any], ...]:
+    """Return the whole records of a *journal*; what a crash left of one more is not among them.
 
     Raises:
         JournalError: They are not what a soak has written, or there are none.
     """
-    lines = read_lines(place.journal.read_bytes())
+    lines = read_lines(journal.read_bytes())
     found = chain(lines.findings, check_states(replay(lines.records)) if lines.sound else ())
     fault = next((finding for finding in found if not finding.note), None)
     if fault:
-        msg = f"{place.folder}: {fault.where}: {fault.what}; all of it: pytest-soak verify"
+        msg = f"{journal.parent}: {fault.where}: {fault.what}; all of it: pytest-soak verify"
         raise JournalError(msg)
     if not lines.records:
-        msg = f"{place.folder / JOURNAL}: has no record: the run ended before it began"
+        msg = f"{journal}: has no record: the run ended before it began"
         raise JournalError(msg)
     return lines.records
+
+
+def linked(journal: Path) -> tuple[Mapping[str, Any], ...]:
+    """Return the whole records of a *journal* whose hashes are right; their shape is not checked.
+
+    Raises:
+        JournalError: They do not follow each other, or there are none.
+    """
+    records = tuple(stream_journal(journal, healing=True))
+    return records or trusted_file(journal)
 
 
 def iterations(records: tuple[Mapping[str, Any], ...]) -> dict[int, Mapping[str, Any]]:
