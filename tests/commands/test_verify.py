@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_soak.commands.checks.artifacts import difference, is_ours
-from pytest_soak.commands.checks.finding import Finding, brief, unlike
+from pytest_soak.checks.artifacts import difference, is_ours
+from pytest_soak.checks.finding import Finding, brief, unlike
 from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, line

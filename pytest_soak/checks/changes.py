@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.finding import Finding, at, unlike
+from pytest_soak.checks.finding import Finding, at, unlike
 from pytest_soak.model.history import Verified
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.patch import MISFIT, apply, guarded
