@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.checks.trusted import trusted_file
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.plugins import with_plugins
-from pytest_soak.checks.trusted import trusted_file
 from pytest_soak.commands.records import iterations, linked
 from pytest_soak.course import Course
 from pytest_soak.errors import SoakUsageError
