@@ -107,7 +107,7 @@ def check_states(steps: Iterable[Step]) -> Iterator[Finding]:
 def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
     """Yield where a record's effective parameters or its decision are not what took place."""
     known: dict[int, Mapping[str, float]] = {}
-    ended = False
+    marks: list[Mapping[str, Any]] = []
     for step in steps:
         record, where = step.record, at(step.record)
         if record["kind"] == "iteration":
@@ -120,9 +120,10 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
                 was = f"were {line(known[to])}" if to in known else "are not in the journal"
                 told = f"makes them {line(step.after)}; the overrides after iteration {to} {was}"
                 yield Finding(where, told)
-        if record.get("ended", ended) != ended:
+        if record.get("ended", ended := has_ended(marks)) != ended:
             yield Finding(where, f"says ended: {record['ended']}, the journal says otherwise")
-        ended = ended or has_ended((record,))
+        if record["kind"] in ("run_ended", "run_resumed"):
+            marks = [record]
 
 
 def _iteration_faults(step: Step) -> Iterator[str]:
