@@ -47,6 +47,7 @@ SHELL_LINES = {
         ".venv/bin/coverage combine && .venv/bin/coverage report"
     ),
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
+    ".venv/bin/python -m tests.faults.kills --kills 1000",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
