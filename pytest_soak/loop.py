@@ -53,6 +53,9 @@ class SoakLoop:
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.latest: IterationResult | None = None
         self.finished = False
+        self._told = True
+        self.failed: set[int] = set()
+        """The iterations whose tests did not pass, in the run that is taken up."""
         self._state: object = None
         try:
             self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
@@ -185,16 +188,21 @@ class SoakLoop:
         """
         return self.course.verdict(ran, self.pace.dropped if self.pace else 0)
 
-    def finish(self, verdict: ChainVerdict) -> None:
+    def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
         """Record the verdict and write what sums up the run.
+
+        Args:
+            verdict: The chain's.
+            ran: The iterations whose tests passed. All, unless given.
 
         Raises:
             StoreError: It could not be written.
         """
-        word = verdict_to_json(verdict)
+        word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
         self.store.journal.append("run_ended", self.done, word)
+        self.finished, self._told = True, False
         self.store.sum_up(word)
-        self.finished = True
+        self._told = True
 
     def close(self, ran: set[int]) -> None:
         """Close the store; what sums up a run that was broken off is written first.
@@ -208,11 +216,18 @@ class SoakLoop:
         try:
             if not self.finished:
                 problem = "broken off: the gate did not run"
-                word = verdict_to_json(unfit_verdict(self.verdict(ran), problem))
+                verdict = unfit_verdict(self.verdict(ran), problem)
+                word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
                 self.store.journal.append("run_interrupted", self.done, word)
                 self.store.sum_up(word)
+            elif not self._told:
+                self.store.restore()
         finally:
             self.store.close()
+
+    def _not_passed(self, ran: set[int] | None) -> list[int]:
+        done = range(1, self.done + 1)
+        return [] if ran is None else [number for number in done if number not in ran]
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
@@ -237,6 +252,7 @@ class SoakLoop:
                 self.course.undone = record["iteration"]
             elif record["kind"] in ("run_ended", "run_resumed"):
                 self.finished = record["kind"] == "run_ended"
+            self.failed.update(record.get("not_passed", ()))
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
+from pytest_soak.chain import GATE, SLOT, Chain, GateItem, Slot, slot_of
 from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
 from pytest_soak.errors import what_raised
@@ -87,7 +87,8 @@ class SoakSession:
         item.user_properties.append(("soak_resumed", True))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for when in ("setup", "call", "teardown"):
-            call = pytest.CallInfo.from_call(partial(self._opened, slot.chain), when=when)
+            tell = partial(self._retold, slot, when)
+            call = pytest.CallInfo.from_call(tell, when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
             if report.failed:
@@ -110,6 +111,12 @@ class SoakSession:
         chain.passed.discard(number)
         chain.broken = 0
 
+    def _retold(self, slot: Slot, when: str) -> None:
+        """Open the chain's loop, and fail where the iteration's test had not passed."""
+        self._opened(slot.chain)
+        if when == "call" and slot.number in opened(slot.chain).failed:
+            pytest.fail("its test did not pass before the run was resumed", pytrace=False)
+
     def _opened(self, chain: Chain) -> None:
         """Open the chain's loop, unless it is open."""
         if chain.loop is None:
@@ -122,8 +129,8 @@ class SoakSession:
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
         except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
-        # What another worker recorded before it died had passed there, or it would be run again.
-        chain.passed.update(range(1, chain.loop.done + 1))
+        # What was recorded before a crash counts as passed, as far as anybody knows.
+        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         self._lines += markers.started(chain.plan, chain.loop.store)
         self._lines += chain.notes
         self._notify("started", plan=chain.plan)
@@ -171,8 +178,8 @@ class SoakSession:
             verdict = unfit_verdict(verdict, PARTIAL)
         if not loop.finished:  # a gate that is run again has given its verdict
             try:
-                loop.finish(verdict)
-            except StoreError as error:
+                loop.finish(verdict, chain.passed)
+            except (StoreError, OSError) as error:
                 verdict = unfit_verdict(verdict, ended_by(error))
             self._lines += markers.deadline(loop)
             self._lines += markers.gate(loop.plan, verdict)
@@ -235,7 +242,7 @@ class SoakSession:
             unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
             try:
                 chain.loop.close(chain.passed)
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 fault = ended_by(error)
             if unjudged or fault:
                 self._note_unfit(session, fault)
@@ -301,7 +308,7 @@ def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
     return Soak(item.config.stash[SESSION], chain, iteration, own)
 
 
-def ended_by(error: StoreError) -> str:
+def ended_by(error: Exception) -> str:
     """Return what to tell where a chain cannot be kept any longer."""
     return f"{error}; the chain ends here: mend it, and go on with --soak-resume"
 

@@ -327,8 +327,8 @@ def test_overrides_edited_during_a_run_are_told_and_put_back(
 def test_overrides_edited_while_nobody_ran_are_told_and_put_back(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makepyfile(test_demo="def test_demo(soak):\n    assert soak.iteration != 4\n")
-    pytester.makepyfile(test_demo=f"{DEMO}    assert soak.iteration != 4\n")
+    stops = "def test_demo(soak):\n    assert soak.iteration != 4\n    soak.run()\n"
+    pytester.makepyfile(test_demo=stops)
     pytester.runpytest("--soak-iterations=6", "--auto-tune", "-x")
     folder = chain_folder(pytester)
     (folder / "runtime_overrides.json").write_text('{"workers": 1}')
@@ -336,4 +336,105 @@ def test_overrides_edited_while_nobody_ran_are_told_and_put_back(
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-resume")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["| runtime_overrides | PUT_BACK | * workers was 1, not 8 |"])
+    assert unlike_journal(folder) == []
+
+
+MEDDLER = """
+import os
+import pathlib
+import shutil
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "iter-00003" in item.name:
+        (journal,) = pathlib.Path("artifacts/soak").glob("test_demo-*/journal.jsonl")
+        {mischief}
+"""
+
+
+@pytest.mark.parametrize(
+    "mischief",
+    [
+        "x = journal.with_name('x'); x.write_bytes(journal.read_bytes()); x.replace(journal)",
+        "journal.write_bytes(journal.read_bytes()[:-20])",
+        "journal.open('a').write('{}\\n')",
+        "journal.unlink()",
+        "shutil.rmtree('artifacts')",
+    ],
+    ids=["replaced", "cut", "appended", "removed", "folder removed"],
+)
+def test_a_journal_that_somebody_changes_during_a_run_ends_the_chain(
+    pytester: pytest.Pytester, mischief: str
+) -> None:
+    pytester.makeconftest(MEDDLER.format(mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune", "-p", "no:syrupy")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2, failed=2, skipped=3)
+    result.stdout.fnmatch_lines(["*journal.jsonl: *; nothing is recorded after that*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@pytest.mark.parametrize(
+    "mischief", ["path.unlink(); path.mkdir()", "path.write_text('[' * 200000)"]
+)
+def test_an_overrides_file_that_nobody_can_read_is_told_without_a_traceback(
+    pytester: pytest.Pytester, mischief: str
+) -> None:
+    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.no_fnmatch_line("*Traceback*")
+    told = "*cannot be written*" if "mkdir" in mischief else "*the file held no overrides*"
+    result.stdout.fnmatch_lines([told])
+
+
+CLOSING = """
+import os
+import signal
+
+import pytest
+
+@pytest.hookimpl({when}=True)
+def pytest_sessionfinish():
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_sigterm_while_a_run_is_closed_changes_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    for when in ("tryfirst", "trylast"):
+        pytester.makeconftest(CLOSING.format(when=when))
+        result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["*7 passed*"])
+        assert unlike_journal(chain_folder(pytester)) == []
+
+
+def test_a_run_that_is_interrupted_once_its_verdict_is_recorded_has_it(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.store.store import ChainStore
+
+        real = ChainStore.sum_up
+
+        def sum_up(self, verdict=None):
+            if verdict is not None:
+                raise KeyboardInterrupt
+            real(self, verdict)
+
+        ChainStore.sum_up = sum_up
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    folder = chain_folder(pytester)
+    assert records(folder)[-1]["kind"] == "run_ended"
     assert unlike_journal(folder) == []

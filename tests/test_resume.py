@@ -306,3 +306,18 @@ def test_a_run_resumed_with_another_length_is_not_judged_on_unsettled_parameters
     result = broken_off.runpytest(*shorter, "--soak-resume=force")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["  only 1 of 2 iterations ran on settled parameters"])
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_test_that_failed_is_not_passed_by_a_resume(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makepyfile(test_demo=f"{DEMO}    assert soak.iteration != 3\n")
+    broken_off = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-x")
+    broken_off.assert_outcomes(passed=2, failed=1)
+    assert records(chain_folder(pytester))[-1]["not_passed"] == [3]
+    resumed = pytester.runpytest("--soak-iterations=6", "--auto-tune", workers, "--soak-resume")
+    assert resumed.ret == pytest.ExitCode.TESTS_FAILED
+    resumed.assert_outcomes(passed=2, failed=2, skipped=3)
+    resumed.stdout.fnmatch_lines(["*its test did not pass before the run was resumed*"])
+    assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"

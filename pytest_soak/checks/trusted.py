@@ -67,7 +67,9 @@ def check_run(folder: Path, run_id: str) -> None:
         ran = (record for record in reversed(records) if record["kind"] == "iteration")
         last = next(ran, records[0])
         digest = last.get("system_state")
-        state = place / STATE.format(last.get("iteration"))
+        name = STATE.format(last.get("iteration"))
+        # A crash while the run was put aside or brought back leaves it in two places.
+        state = place / name if (place / name).exists() else aside / name
         kept = state.read_bytes() if digest and state.exists() else b""
         if digest and hashlib.sha256(kept).hexdigest() != digest:
             msg = f"{state}: not the system's state that the journal knows of"

@@ -56,7 +56,7 @@ def run(arguments: Namespace) -> tuple[int, list[str]]:
         records = trusted(place)
         now, then = states(records, arguments.to_iter)
         return 0, [place.title, *told(records, now, then, arguments.to_iter, dry=True)]
-    _check_target(arguments.to_file, chain)
+    _check_target(arguments.to_file, arguments.soak_dir)
     return 0, [place.title, *_roll_back(place, arguments.to_iter, arguments.to_file)]
 
 
@@ -111,10 +111,10 @@ def _value(name: str, overrides: Mapping[str, float], base: Mapping[str, float])
     return f"{number(base[name])} (base)" if name in base else "not set"
 
 
-def _check_target(target: Path | None, chain: Path) -> None:
-    """Refuse to write into the folder of the chain, where everything is the soak's."""
-    if target and chain.resolve() in target.resolve().parents:
-        msg = f"--to-file: {target} is in the folder of the chain, where a soak writes; elsewhere"
+def _check_target(target: Path | None, soak_dir: Path) -> None:
+    """Refuse to write into the folder of a chain, where everything is the soak's."""
+    if target and soak_dir.resolve() in target.resolve().parent.parents:
+        msg = f"--to-file: {target} is in the folder of a chain, where a soak writes; elsewhere"
         raise SoakUsageError(msg)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.errors import why_unreadable
 from pytest_soak.store.files import StoreError, line, replace_synced, unwritten, write_all
 
 if TYPE_CHECKING:
@@ -99,8 +100,10 @@ class Journal:
         record = self._record(kind, iteration, body)
         text = line(record).encode()
         head = hashlib.sha256(text).hexdigest()
+        size = self._size + len(text) + 1
         if self._refused:
             raise StoreError(self._refused)
+        self._refuse_foreign()
         try:
             write_all(self._file.fileno(), text + b"\n")
             os.fsync(self._file.fileno())
@@ -113,8 +116,26 @@ class Journal:
             raise  # an interruption: the record does not count
         self.head = head  # no call from here on, or an interruption could come between
         self._seq += 1
-        self._size += len(text) + 1
+        self._size = size
         return record
+
+    def _refuse_foreign(self) -> None:
+        """Make sure that the file is still the one that this journal has written, and no more.
+
+        Raises:
+            StoreError: Somebody replaced, cut, edited or removed it.
+        """
+        ours = os.fstat(self._file.fileno())
+        try:
+            there = os.stat(self.path)  # noqa: PTH116 - a method of pathlib costs more than the call
+        except OSError as error:
+            what = why_unreadable(error)
+        else:
+            if os.path.samestat(ours, there) and there.st_size == self._size:
+                return
+            what = "somebody else has changed it while the run went on"
+        self._refused = f"{self.path}: {what}; nothing is recorded after that"
+        raise StoreError(self._refused)
 
     def _take_back(self) -> None:
         """Cut off what was written of a record that does not count; healing cuts the rest."""

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
 from pytest_soak.store.files import document, line, write_synced, write_text
@@ -286,9 +287,11 @@ class ChainStore:
             text = self.overrides_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            return why_unreadable(error)
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
 
     def write(self, name: str, data: Mapping[str, object]) -> None:

@@ -17,7 +17,7 @@ FILES = ("EDGE_REPORT_1.json", "system_state_1.json", "zebra.json")
 def make_run(folder: Path, run: str) -> None:
     """Put the files of a run in *folder*, each saying whose it is."""
     journal = Journal(folder / "journal.jsonl", run)
-    journal.append("run_started", 0, {})
+    journal.append("run_started", 0, {"config": {}, "overrides": {}})
     journal.close()
     for name in FILES:
         (folder / name).write_text(run, "utf-8")
