@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
+from pytest_soak.guards.alarm import Alarm
+from pytest_soak.guards.binding import Binding
+from pytest_soak.guards.budget import Budget
+from pytest_soak.guards.caps import Caps
 from pytest_soak.guards.clamp import Clamp
+from pytest_soak.guards.confirmation import Confirmation
 from pytest_soak.guards.conflict import Conflict
+from pytest_soak.guards.cooldown import Cooldown
+from pytest_soak.guards.drift import Drift
+from pytest_soak.guards.freeze import Freeze
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.oscillation import Oscillation
 from pytest_soak.guards.restarted import Restarted
+from pytest_soak.guards.smoothing import Smoothing
 from pytest_soak.model.decision import Decision, breach, loosened, request
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
@@ -65,9 +75,10 @@ class Proposed:
 class Strategies:
     """Everything that has a say in one chain, in the fixed order in which it is asked.
 
-    Guards: conflicts, which make one change out of several requests; unusable metrics; the
-    observation window; a system that was restarted; what plugins bring (by name); and last the
-    clamp. Only the first one makes changes; every later one can but take away.
+    The order of the guards goes from the cheapest veto to the clamp. Conflicts come first: they
+    make one change out of several requests, and every later guard can but take away. Then those
+    that stop everything, those that stop single parameters, those that make steps smaller, what
+    plugins bring (by name), and last the clamp. A guard after a cut sees the step that is left.
     """
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
@@ -84,12 +95,27 @@ class Strategies:
         for gate in self._gates:
             required_metrics(gate.owner, gate.strategy)
         self._conflict = Conflict(pack.parameters)
-        self._guards: list[Named[Guard]] = [
+        guards: list[Named[Guard]] = [
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
             _core("restarted", Restarted()),
+            _core("drift", Drift(pack.parameters)),
+            _core("cooldown", Cooldown()),
+            _core("binding", Binding(pack.binding)),
+            _core("alarm", Alarm()),
+            _core("freeze", Freeze(pack.parameters)),
+            _core("caps", Caps(pack.parameters)),
+            _core("oscillation", Oscillation()),
+            _core("confirmation", Confirmation()),
+            _core("smoothing", Smoothing(pack.parameters)),
+            _core("budget", Budget(pack.parameters)),
             *_installed(registry.all("guards"), pack, "review"),
             _core("clamp", Clamp(pack.parameters)),
+        ]
+        self._guards = [
+            (guard, settings)
+            for guard in guards
+            if (settings := _settings(guard, pack)).get("enabled", True)
         ]
 
     @property
@@ -160,9 +186,9 @@ class Strategies:
                 more than it was given.
         """
         effective = decision.parameters
-        decision = self._conflict.review(history, decision, {})
-        for guard in self._guards:
-            settings = self._pack.guards.get(guard.name, {})
+        how = {**Conflict.defaults, **self._pack.guards.get("conflict", {})}
+        decision = self._conflict.review(history, decision, how)
+        for guard, settings in self._guards:
             said: object = _call(guard.owner, guard.strategy.review, history, decision, settings)
             if not isinstance(said, Decision):
                 msg = f"{guard.owner}: review() returned {said!r}, not a Decision"
@@ -178,6 +204,11 @@ class Strategies:
             if fault:
                 raise StrategyFault(fault)
         return decision
+
+
+def _settings(guard: Named[Guard], pack: Pack) -> Mapping[str, Any]:
+    """Return the settings of *guard*: those of the pack, laid over its own defaults."""
+    return {**getattr(guard.strategy, "defaults", {}), **pack.guards.get(guard.name, {})}
 
 
 def _core(name: str, strategy: T) -> Named[T]:

@@ -63,6 +63,16 @@ class Veto:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a guard has to tell where it stopped nothing: a warning, or a step it made smaller."""
+
+    guard: str
+    reason: str
+    parameter: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The deltas of one iteration, from request to what is left of them.
 
@@ -73,6 +83,9 @@ class Decision:
         changes: What is left, one entry a parameter; those held by the clamp stay listed.
         vetoes: What guards stopped.
         skip_reason: Why nothing at all is changed, or an empty string.
+        asked: ``{parameter: delta}``: what the requests came to before any guard said no to it,
+            so that a guard can tell what was asked for earlier and never applied.
+        notices: What guards have to tell besides.
     """
 
     iteration: int
@@ -81,10 +94,13 @@ class Decision:
     changes: tuple[Change, ...] = ()
     vetoes: tuple[Veto, ...] = ()
     skip_reason: str = ""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
-        """Make the parameters read-only: a guard or a tuner cannot move where a step starts."""
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        """Make the mappings read-only: a guard or a tuner cannot move where a step starts."""
+        for name in ("parameters", "asked"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def moves(self) -> tuple[Change, ...]:
@@ -104,6 +120,30 @@ class Decision:
             changes=tuple(change for change in self.changes if change.parameter != parameter),
             vetoes=(*self.vetoes, Veto(guard, reason, parameter, detail)),
         )
+
+    def notice(self, guard: str, reason: str, parameter: str = "", detail: str = "") -> Decision:
+        """Return the decision with a word of *guard* that stops nothing."""
+        return replace(self, notices=(*self.notices, Notice(guard, reason, parameter, detail)))
+
+    def cut(self, guard: str, parameter: Parameter, delta: float, detail: str) -> Decision:
+        """Return the decision with the step of *parameter* made *delta*, for the reason *guard*.
+
+        A step of which nothing is left on the parameter's grid is stopped, with that reason.
+
+        Args:
+            guard: Who cuts, which is also the reason.
+            parameter: Whose change to cut; it must be among the changes.
+            delta: The step that may remain, in the parameter's unit.
+            detail: Why, with figures.
+        """
+        (old,) = (change for change in self.changes if change.parameter == parameter.name)
+        stepped = step(parameter, parameter.corridor(old.corridor), old.old, delta)
+        if not stepped.delta:
+            return self.veto(guard, parameter.name, guard, detail)
+        cut = replace(old, effective=stepped.delta, new=stepped.new, note=stepped.note)
+        changes = tuple(cut if change is old else change for change in self.changes)
+        told = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
+        return replace(self, changes=changes).notice(guard, guard, parameter.name, told)
 
     def overrides(self, before: Mapping[str, float]) -> dict[str, float]:
         """Return the overrides after this decision, given those *before* it."""
@@ -186,11 +226,13 @@ def loosened(before: Decision, after: Decision) -> str:
 
 def _rewritten(before: Decision, after: Decision) -> str:
     """Return what of the story so far a guard told otherwise, or an empty string."""
-    for name in ("iteration", "parameters", "requests"):
+    for name in ("iteration", "parameters", "requests", "asked"):
         if getattr(before, name) != getattr(after, name):
             return f"rewrote what was asked for: {name}"
     if after.vetoes[: len(before.vetoes)] != before.vetoes:
         return "took back a veto"
+    if after.notices[: len(before.notices)] != before.notices:
+        return "took back a notice"
     if before.skip_reason and not after.skip_reason:
         return f"took back the skip {before.skip_reason}"
     if after.skip_reason and after.moves:

@@ -19,6 +19,8 @@ OVERRIDES = "runtime_overrides.json"
 PROFILE = "applied_profile.json"
 TUNING = "TUNING_REPORT.json"
 GATE = "KPI_GATE.json"
+CUTS = ("budget", "smoothing")
+"""The notices that tell of a step made smaller."""
 SEEDED = "manual_override"
 """The reason of an adjustment that a person or CI gave at the start."""
 
@@ -76,6 +78,7 @@ def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, A
                 for veto in decision["vetoes"]
             ],
             "notes": {c["parameter"]: c["note"] for c in changes if c["note"]},
+            "notices": decision.get("notices", []),
         },
     }
 
@@ -97,6 +100,8 @@ class RunSummary:
         self._adjusted: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
         self._skips: Counter[str] = Counter()
+        self._notices: Counter[str] = Counter()
+        self._stopped: dict[str, Counter[str]] = {}
         self._window: set[int] = set()
         self._kpis: dict[str, list[dict[str, Any]]] = {}
 
@@ -134,7 +139,7 @@ class RunSummary:
             self._adjust(
                 record, change["parameter"], change["old"], change["new"], change["reason"]
             )
-        self._skips.update(veto["reason"] for veto in record["decision"]["vetoes"])
+        self._count(record["decision"])
         if record["settles"]:
             self._rows[-1]["verified"] = record["settles"]["verified"]
         self._rows.append(
@@ -162,6 +167,22 @@ class RunSummary:
                 told = {key: judged[key] for key in ("value", "n", "verdict", "rule")}
                 entry = {"iteration": record["iteration"], **told}
                 self._kpis.setdefault(judged["metric"], []).append(entry)
+
+    def _count(self, decision: Mapping[str, Any]) -> None:
+        """Count what guards did, and for each parameter what stopped or cut its steps."""
+        told = [(word["parameter"], word["reason"]) for word in decision["vetoes"]]
+        self._skips.update(reason for _, reason in told)
+        notices = decision.get("notices", ())  # journals of before have none
+        self._notices.update(notice["reason"] for notice in notices)
+        told += [(c["parameter"], c["note"]) for c in decision["changes"] if c["note"]]
+        told += [
+            (notice["parameter"], notice["reason"])
+            for notice in notices
+            if notice["reason"] in CUTS
+        ]
+        for parameter, reason in told:
+            if parameter:
+                self._stopped.setdefault(parameter, Counter())[reason] += 1
 
     def _adjust(
         self, record: Mapping[str, Any], field: str, old: float, new: float, reason: str
@@ -221,6 +242,8 @@ class RunSummary:
             "objective": self.progress(),
             "verdict": verdict["verdict"],
             "skip_reasons": dict(self._skips),
+            "notices": dict(self._notices),
+            "stopped": {name: dict(counts) for name, counts in self._stopped.items()},
             "rows": self._rows,
         }
 

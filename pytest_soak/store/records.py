@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.decision import Change, Decision, Request, Veto
+from pytest_soak.model.decision import Change, Decision, Notice, Request, Veto
 from pytest_soak.model.history import Summary, Verified
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
@@ -21,6 +21,8 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
         "changes": [asdict(change) for change in decision.changes],
         "vetoes": [asdict(veto) for veto in decision.vetoes],
         "skip_reason": decision.skip_reason,
+        "asked": dict(decision.asked),
+        "notices": [asdict(notice) for notice in decision.notices],
     }
 
 
@@ -40,6 +42,8 @@ def decision_from_json(
         tuple(Change(**raw) for raw in changes),
         tuple(Veto(**raw) for raw in data["vetoes"]),
         data["skip_reason"],
+        data.get("asked", {}),
+        tuple(Notice(**raw) for raw in data.get("notices", ())),
     )
 
 

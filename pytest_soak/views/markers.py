@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_soak.loop import IterationResult
-    from pytest_soak.model.decision import Change
+    from pytest_soak.model.decision import Change, Notice
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan
@@ -82,6 +82,7 @@ def iteration(
     lines += _vetoes(result)
     if result.iteration <= SELF_CHECKED and not result.summary.in_window:
         lines += _self_check(result, readback())
+    lines += (_notice(result.iteration, notice) for notice in result.decision.notices)
     return lines
 
 
@@ -160,6 +161,14 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
                 f"| soak_guard | {veto.reason.upper()} | iter={result.iteration} "
                 f"FIELD={veto.parameter}{detail} |"
             )
+
+
+def _notice(iteration: int, notice: Notice) -> str:
+    """Return what a guard has to tell where it stopped nothing."""
+    words = [f"iter={iteration}"]
+    words += [f"FIELD={notice.parameter}"] if notice.parameter else []
+    words += [notice.detail] if notice.detail else []
+    return f"| soak_guard | {notice.reason.upper()} | {' '.join(words)} |"
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:
