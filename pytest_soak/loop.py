@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History, Summary, Verified
 from pytest_soak.model.metrics import Measured
+from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, contradictions, read_report
 from pytest_soak.model.verdict import (
     ChainVerdict,
@@ -97,6 +98,8 @@ class SoakLoop:
         self._unverified: list[int] = []
         self._state: object = None
         self._undone = 0
+        self._ran_with: list[Mapping[str, float]] = []
+        self._rollbacks: list[Entry] = []
         try:
             self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
             self._take_up()
@@ -180,6 +183,7 @@ class SoakLoop:
         except BaseException:
             if not self.store.knows(iteration):
                 del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
+                del self._ran_with[iteration - 1 :]
             raise
 
     def _decided(
@@ -195,6 +199,7 @@ class SoakLoop:
         summary, judged, fault = self._watch(iteration, parameters, report)
         summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
+        self._ran_with.append(self.store.overrides)
         self.judged.append(judged)
         proposed, decision, fault = self._decide(summary, parameters, fault)
         if fault and fault not in summary.problems:
@@ -232,7 +237,8 @@ class SoakLoop:
                 if used is not None
             ]
             try:
-                facts = self.strategies.observe(report, History(self.entries))
+                past = History(self.entries, self._rollbacks)
+                facts = self.strategies.observe(report, past)
             except StrategyFault as caught:
                 fault = str(caught)
                 problems.append(fault)
@@ -266,7 +272,7 @@ class SoakLoop:
         decision = Decision(summary.iteration, parameters)
         if self.plan.mode is Mode.OFF:
             return (), decision.skip("mode", AUTO_TUNE_OFF), fault
-        history = History(self.entries)
+        history = History(self.entries, self._rollbacks)
         proposed: tuple[Proposed, ...] = ()
         try:
             if not summary.problems:
@@ -287,7 +293,7 @@ class SoakLoop:
         """Commit the decision: journal, overrides, artifacts, in this order."""
         iteration, decision = result.iteration, result.decision
         before = self.store.overrides
-        applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
+        applies = self.plan.mode is Mode.APPLY and bool(decision.touched)
         settles = self._settlement(result.summary)
         body = {
             "report": result.report.raw,
@@ -298,12 +304,25 @@ class SoakLoop:
             "applied": applies,
             "system_state": self.store.save_state(iteration, state),
         }
-        after = decision.overrides(before) if applies else before
+        after = self._overrides_after(decision, before) if applies else before
         patch = self.store.commit(iteration, body, after)
         self._state = state
         self.entries[-1] = Entry(result.summary, decision, applies)
+        self._note_rollback(self.entries[-1])
         self._note_settled(settles)
         return replace(result, patch=patch, applied=applies)
+
+    def _overrides_after(
+        self, decision: Decision, before: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Return the overrides to come; after a rollback exactly those in effect at its target."""
+        if decision.rollback is not None:
+            return self._ran_with[decision.rollback.to_iteration - 1]
+        return decision.overrides(before)
+
+    def _note_rollback(self, entry: Entry) -> None:
+        if entry.rolled_back:
+            self._rollbacks.append(entry)
 
     def _settlement(self, summary: Summary) -> dict[str, Any] | None:
         """Return whether the changes made before *summary* were seen in it, if there were any."""
@@ -313,7 +332,7 @@ class SoakLoop:
         iteration = before.summary.iteration
         if not before.applied or before.decision is None or iteration == self._undone:
             return None
-        seen = summary.saw(change.parameter for change in before.decision.moves)
+        seen = summary.saw(before.decision.touched)
         return {"iteration": iteration, "verified": str(seen)}
 
     def _note_settled(self, settles: dict[str, Any] | None) -> None:
@@ -377,6 +396,7 @@ class SoakLoop:
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
             self.entries.append(Entry(summary, decision, record["applied"]))
+            self._note_rollback(self.entries[-1])
             self.judged.append(judged)
             self._note_settled(record["settles"])
             self.latest = IterationResult(
@@ -389,9 +409,15 @@ class SoakLoop:
                 record["applied"],
                 judged,
             )
+        overrides: dict[str, float] = {}
         for record in self.store.journal.records:
-            if record["kind"] == "rolled_back":
+            if record["kind"] == "run_started":
+                overrides = dict(record["overrides"])
+            elif record["kind"] == "iteration":
+                self._ran_with.append(overrides)
+            elif record["kind"] == "rolled_back":
                 self._undone = record["iteration"]
+            overrides = apply(overrides, record["patch"]) if record.get("patch") else overrides
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

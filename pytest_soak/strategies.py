@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.alarm import Alarm
+from pytest_soak.guards.auto_rollback import AutoRollback
 from pytest_soak.guards.binding import Binding
 from pytest_soak.guards.budget import Budget
 from pytest_soak.guards.caps import Caps
@@ -23,9 +24,11 @@ from pytest_soak.guards.freeze import Freeze
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
 from pytest_soak.guards.oscillation import Oscillation
+from pytest_soak.guards.plain_rollback import PlainRollback
 from pytest_soak.guards.restarted import Restarted
 from pytest_soak.guards.smoothing import Smoothing
-from pytest_soak.model.decision import Decision, breach, loosened, request
+from pytest_soak.guards.undone import Undone
+from pytest_soak.model.decision import Decision, breach, loosened, request, rollback_fault
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal, proposal_fault
@@ -99,6 +102,9 @@ class Strategies:
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
             _core("restarted", Restarted()),
+            _core("auto_rollback", AutoRollback(pack.objective, pack.noise)),
+            _core("plain_rollback", PlainRollback(pack.objective)),
+            _core("undone", Undone()),
             _core("drift", Drift(pack.parameters)),
             _core("cooldown", Cooldown()),
             _core("binding", Binding(pack.binding)),
@@ -193,11 +199,15 @@ class Strategies:
             if not isinstance(said, Decision):
                 msg = f"{guard.owner}: review() returned {said!r}, not a Decision"
                 raise StrategyFault(msg)
-            fault = loosened(decision, said)
+            rolls_back = isinstance(guard.strategy, AutoRollback | PlainRollback)
+            fault = loosened(decision, said, rolls_back=rolls_back)
             if fault:
                 msg = f"{guard.owner}: review() {fault}"
                 raise StrategyFault(msg)
             decision = said
+        fault = rollback_fault(decision, history)
+        if fault:
+            raise StrategyFault(fault)
         for change in decision.changes:
             parameter = self._pack.parameters[change.parameter]
             fault = breach(change, parameter, effective[change.parameter])

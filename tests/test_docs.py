@@ -44,6 +44,7 @@ SHELL_LINES = {
     ),
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
     ".venv/bin/python tests/soak/market_seeds.py",
+    ".venv/bin/python tests/bench/guard_rates.py",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }

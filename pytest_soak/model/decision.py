@@ -11,6 +11,7 @@ from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter, step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_soak.model.history import History, Summary
     from pytest_soak.model.proposal import Proposal
 
 
@@ -73,6 +74,30 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollback:
+    """A return to the parameters of an earlier iteration of the run, all of them at once.
+
+    No tuner asked for it, so no clamp, corridor or budget has a say; what it may do is told by
+    `rollback_fault` alone.
+
+    Args:
+        guard: The rule that made it.
+        to_iteration: The iteration whose overrides are to be in force again.
+        parameters: The effective parameters of that iteration.
+        detail: Why, with figures.
+    """
+
+    guard: str
+    to_iteration: int
+    parameters: Mapping[str, float]
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the parameters read-only."""
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The deltas of one iteration, from request to what is left of them.
 
@@ -86,6 +111,7 @@ class Decision:
         asked: ``{parameter: delta}``: what the requests came to before any guard said no to it,
             so that a guard can tell what was asked for earlier and never applied.
         notices: What guards have to tell besides.
+        rollback: The return to earlier parameters that takes the place of all changes, if any.
     """
 
     iteration: int
@@ -96,6 +122,7 @@ class Decision:
     skip_reason: str = ""
     asked: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    rollback: Rollback | None = None
 
     def __post_init__(self) -> None:
         """Make the mappings read-only: a guard or a tuner cannot move where a step starts."""
@@ -144,6 +171,27 @@ class Decision:
         changes = tuple(cut if change is old else change for change in self.changes)
         told = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
         return replace(self, changes=changes).notice(guard, guard, parameter.name, told)
+
+    def roll_back(self, guard: str, good: Summary, detail: str) -> Decision:
+        """Return the decision to go back to the parameters of *good*; every change is stopped."""
+        back = Rollback(guard, good.iteration, good.parameters, detail)
+        return replace(self.skip(guard, guard, detail), rollback=back)
+
+    @property
+    def undone(self) -> dict[str, tuple[float, float]]:
+        """What the rollback changes: ``{parameter: (value before, value after)}``."""
+        if self.rollback is None:
+            return {}
+        return {
+            name: (self.parameters[name], value)
+            for name, value in sorted(self.rollback.parameters.items())
+            if self.parameters[name] != value
+        }
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The parameters that get another value, by a change or by a rollback."""
+        return (*(change.parameter for change in self.moves), *self.undone)
 
     def overrides(self, before: Mapping[str, float]) -> dict[str, float]:
         """Return the overrides after this decision, given those *before* it."""
@@ -201,12 +249,37 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
     return ""
 
 
-def loosened(before: Decision, after: Decision) -> str:
+def rollback_fault(decision: Decision, history: History) -> str:
+    """Return what forbids the rollback of *decision*, or an empty string.
+
+    Its own strict rule: the target must be exactly the parameters of an earlier iteration of this
+    run, nothing else may be changed with it, and never in the observation window.
+
+    Args:
+        decision: What is about to be done.
+        history: Every iteration so far, the one decided on included.
+    """
+    back = decision.rollback
+    if back is None:
+        return ""
+    if decision.moves:
+        return f"{back.guard} rolled back and changed {decision.moves[0].parameter} besides"
+    if history.latest.in_window:
+        return f"{back.guard} rolled back in the observation window"
+    good = [one.summary for one in history[:-1] if one.summary.iteration == back.to_iteration]
+    if not good or good[0].parameters != back.parameters:
+        return f"{back.guard} rolled back to what iteration {back.to_iteration} did not run with"
+    return ""
+
+
+def loosened(before: Decision, after: Decision, *, rolls_back: bool = False) -> str:
     """Return how a guard gave more than it was given, or an empty string.
 
     A guard may drop a change or make its delta smaller; what was asked for, by whom, from where
-    and in which corridor is not a guard's to rewrite.
+    and in which corridor is not a guard's to rewrite. Only the core's own rules roll back.
     """
+    if after.rollback != before.rollback and not (rolls_back and before.rollback is None):
+        return "made, changed or dropped a rollback"
     given = {change.parameter: change for change in before.changes}
     for change in after.changes:
         was = given.pop(change.parameter, None)

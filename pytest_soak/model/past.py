@@ -14,6 +14,10 @@ LOOKBACK = 50
 """How many iterations a guard looks back at most, so that the cost of one does not grow."""
 
 
+MOST_ROLLBACKS = 2
+"""How often a run is rolled back; after that everything is left as it is."""
+
+
 def sign(number: float) -> int:
     """Return 1, 0 or -1."""
     return (number > 0) - (number < 0)

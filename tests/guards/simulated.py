@@ -95,7 +95,9 @@ def soak(
         before = Decision(number, parameters, requests)
         decision = strategies.review(History(entries), before)
         parameters = decision.overrides(parameters)
-        entries[-1] = replace(entries[-1], decision=decision, applied=bool(decision.moves))
+        if decision.rollback is not None:
+            parameters = dict(decision.rollback.parameters)
+        entries[-1] = replace(entries[-1], decision=decision, applied=bool(decision.touched))
     return entries
 
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from pytest_soak.model.metrics import Value
     from tests.guards.simulated import Wishes
 
-LOOSE = "guards.drift.enabled = false\n"
-"""Quiet where drift is not the matter."""
+UNARMED = "guards.auto_rollback.enabled = false\n"
+LOOSE = UNARMED + "guards.drift.enabled = false\n"
+"""Quiet where drift and rollback are not the matter."""
 
 
 def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Wishes]:
@@ -284,7 +285,7 @@ def test_no_window_ever_holds_more_than_the_budget(
 
 
 def test_drift_warns_once_when_a_step_goes_beyond_its_share_of_the_corridor() -> None:
-    pack = demo()
+    pack = demo(UNARMED)
     entries = soak(pack, 8, steps(1, 1, 1, 1, -2, 2, 0))
     assert values(entries) == [2, 3, 4, 5, 6, 4, 6, 6]
     assert told(entries) == [(4, "drift", "5, started at 2"), (7, "drift", "6, started at 2")]
