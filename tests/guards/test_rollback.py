@@ -16,7 +16,9 @@ from pytest_soak.model.decision import Decision, Rollback, loosened, rollback_fa
 from pytest_soak.model.history import Entry, History, Summary
 from pytest_soak.model.loss import Point, find_loss
 from pytest_soak.model.pack import Objective
+from pytest_soak.model.past import asked, decisions
 from pytest_soak.store.records import decision_from_json, decision_to_json
+from pytest_soak.strategies import StrategyFault
 from tests.bench import guard_rates
 from tests.guards.simulated import BAD, demo, soak, stopped, told, values
 from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
@@ -496,3 +498,31 @@ def test_recommending_rolls_nothing_back(cliff: pytest.Pytester) -> None:
     report = read_json(chain_folder(cliff) / "TUNING_REPORT.json")
     assert "auto_rollback" not in report["skip_reasons"]
     assert report["effectiveness"] == []
+
+
+def test_a_rule_of_the_core_that_errs_is_stopped_by_the_last_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = Summary(1, {"workers": 99}, {})
+
+    def err(self: object, history: History, decision: Decision, settings: object) -> Decision:
+        return decision.roll_back("auto_rollback", wrong, "")
+
+    monkeypatch.setattr(AutoRollback, "review", err)
+    with pytest.raises(StrategyFault, match="what iteration 1 did not run with"):
+        soak(demo(), 2, lambda _: {})
+
+
+def test_no_guard_takes_back_what_another_told() -> None:
+    before = Decision(2, {"x": 2}).notice("a", "warned")
+    assert loosened(before, replace(before, notices=())) == "took back a notice"
+
+
+def test_an_iteration_on_which_nothing_was_decided_is_passed_over() -> None:
+    """Such as one of a history that somebody else recorded."""
+    undecided = Entry(Summary(1, {"x": 1}, {}))
+    decided = Entry(Summary(2, {"x": 1}, {}), Decision(2, {"x": 1}, asked={"x": 5}))
+    history = History([undecided, decided, Entry(Summary(3, {"x": 1}, {}))])
+    assert list(asked(history, "x")) == [5]
+    assert [decision.iteration for decision in decisions(history)] == [2]
+    assert history.rollbacks == ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import Corridor
-from tests.guards.simulated import BAD, demo, soak, stopped, told, values
+from tests.guards.simulated import BAD, demo, guarded, soak, stopped, told, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -475,3 +477,13 @@ def test_a_setting_that_says_nothing_is_told_in_one_line(changed: str, line: str
         demo(changed)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_guard_has_its_line_on_the_page_in_the_order_in_which_they_look() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "guards.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE)
+    there = {path.stem for path in (root / "pytest_soak" / "guards").glob("*.py")}
+    assert set(rows) == there - {"__init__", "protocol"}
+    shipped = [guard.name for guard, _ in guarded(demo())._guards]
+    assert [name for name in rows if name in shipped] == shipped
