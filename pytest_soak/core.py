@@ -6,9 +6,11 @@ from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.checks.trusted import trusted_file
+from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.model.shown import brief
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import JournalError, digest, read_journal
+from pytest_soak.store.journal import JournalError, digest
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.systems.replay import ReplaySystem
 
@@ -42,11 +44,14 @@ def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:
     if path is None:
         msg = "--soak-system=replay: needs --soak-replay=PATH, the journal of a recorded run"
         raise SoakUsageError(msg)
-    journal = path / JOURNAL if path.is_dir() else path
     try:
-        records = read_journal(journal)
-    except (JournalError, OSError) as error:
+        journal = path / JOURNAL if path.is_dir() else path
+        records = trusted_file(journal)
+    except JournalError as error:
         msg = f"--soak-replay: {error}"
+        raise SoakUsageError(msg) from None
+    except UNREADABLE as error:
+        msg = f"--soak-replay: {brief(str(path))}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     reports = {r["iteration"]: r["report"] for r in records if r["kind"] == "iteration"}
     if not reports:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_soak.checks.trusted import check_run
 from pytest_soak.course import Course, IterationResult
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
@@ -48,8 +49,9 @@ class SoakLoop:
         An hours run keeps to the *clock*, the machine's unless another one is given.
         """
         self.plan = plan
+        self.course = Course(plan, Strategies(plan, registry))  # what it refuses opens nothing
+        check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
-        self.course = Course(plan, Strategies(plan, registry))
         self.latest: IterationResult | None = None
         self.finished = False
         self._state: object = None

@@ -328,7 +328,7 @@ def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
         try:
             return float(value)
         except ValueError:
-            msg = f"{source}: {value!r} given; allowed: a number"
+            msg = f"{source}: {shown(value)} given; allowed: a number"
             raise SoakUsageError(msg) from None
     return _placed(value, root)
 

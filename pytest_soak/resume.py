@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.shown import brief
 from pytest_soak.options import Resume
 from pytest_soak.store.artifacts import GATE
 from pytest_soak.store.folder import JOURNAL, chains_in, runs_in
@@ -65,10 +66,26 @@ def unfinished_runs(soak_dir: Path) -> dict[str, str]:
     return {name: unfinished.run for name, unfinished in found if unfinished}
 
 
+def refuse_unreadable(folder: Path) -> None:
+    """Refuse to go on where the newest run's journal does not even say which run it is of.
+
+    Raises:
+        SoakUsageError: So it is: an older run, or a new one, is not what was asked for.
+    """
+    path = folder / JOURNAL
+    if path.exists() and b"\n" in path.read_bytes() and first_and_last(path) is None:
+        msg = (
+            f"--soak-resume: {path}: its first or its last line is no record; "
+            "without --soak-resume a new run puts it aside"
+        )
+        raise SoakUsageError(msg)
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one phrase for each setting that is not what it was: ``seed: 0 then, 1 now``."""
     return [
-        f"{key}: {json.dumps(then.get(key))} then, {json.dumps(now.get(key))} now"
+        f"{brief(key)}: {brief(json.dumps(then.get(key)))} then, "
+        f"{brief(json.dumps(now.get(key)))} now"
         for key in sorted({*then, *now})
         if then.get(key) != now.get(key)
     ]
@@ -103,7 +120,7 @@ def resume_chain(
 
     Raises:
         SoakUsageError: The configuration is not the one the run was started with, and
-            ``--soak-resume=force`` was not given.
+            ``--soak-resume=force`` was not given; or nobody can tell which run there is.
     """
     folder = request.folder / plan.slug
     if not request.resume:
@@ -113,6 +130,7 @@ def resume_chain(
         progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
         line = f"| soak_resume | UNFINISHED | {progress} kept; go on with it: --soak-resume |"
         return plan, 0, [line]
+    refuse_unreadable(folder)
     begun = {earlier.run: earlier for earlier in earlier_runs(folder)}
     if run_id not in begun:
         told = ["| soak_resume | NONE | no unfinished run, a new one starts |"]

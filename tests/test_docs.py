@@ -47,6 +47,7 @@ SHELL_LINES = {
         ".venv/bin/coverage combine && .venv/bin/coverage report"
     ),
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
+    ".venv/bin/python -m tests.faults.kills --kills 1000",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
@@ -55,6 +56,7 @@ SHELL_LINES = {
     ".venv/bin/python plugins/pytest-soak-optuna/bench/pass_share.py",
     ".venv/bin/python tests/bench/guard_rates.py",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
+    ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""

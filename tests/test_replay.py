@@ -63,8 +63,10 @@ def test_a_shorter_replay_is_a_soak_like_any_other(
     [
         (REPLAY, "*--soak-system=replay: needs --soak-replay=PATH*"),
         (("--soak-replay=recorded/latest",), "*the system is mock; replay it with --soak-system*"),
-        ((*REPLAY, "--soak-replay=nowhere"), "*nowhere: holds no iteration of a recorded run"),
-        ((*REPLAY, "--soak-replay=test_demo.py"), "*test_demo.py, line 1: *"),
+        ((*REPLAY, "--soak-replay=nowhere"), "*nowhere: cannot be read: No such file*"),
+        ((*REPLAY, "--soak-replay=" + "x" * 5000), "*xxx: cannot be read: File name too long"),
+        ((*REPLAY, "--soak-replay=test_demo.py"), "*test_demo.py, record 0: is no JSON: *"),
+        ((*REPLAY, "--soak-replay=begun"), "*begun: holds no iteration of a recorded run"),
         (
             (*REPLAY, "--soak-replay=recorded/latest", "--soak-iterations=7"),
             "*system replay: has 6 iterations, 7 are asked for",
@@ -74,7 +76,8 @@ def test_a_shorter_replay_is_a_soak_like_any_other(
 def test_a_replay_that_cannot_be_is_a_usage_error(
     pytester: pytest.Pytester, recorded: Path, options: tuple[str, ...], told: str
 ) -> None:
-    assert recorded.exists()
+    first, _, _ = (recorded / "journal.jsonl").read_text("utf-8").partition("\n")
+    (pytester.path / "begun").write_text(first + "\n", "utf-8")
     result = pytester.runpytest("--soak-iterations=6", *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([told])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.changes import replay, seen
+from pytest_soak.checks.changes import replay, seen
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.commands.checks.changes import Step
+    from pytest_soak.checks.changes import Step
 
 WIDTH = 90
 """How long a line of mere values may be."""

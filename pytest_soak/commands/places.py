@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.artifacts import is_ours
+from pytest_soak.checks.artifacts import is_ours
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.store.folder import JOURNAL, RUNS
 

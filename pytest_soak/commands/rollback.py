@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.changes import replay
+from pytest_soak.checks.changes import replay
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError

@@ -7,16 +7,16 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_soak.commands.checks.artifacts import BACKUPS, ArtifactCheck, is_ours
-from pytest_soak.commands.checks.changes import (
+from pytest_soak.checks.artifacts import BACKUPS, ArtifactCheck, is_ours
+from pytest_soak.checks.changes import (
     check_decisions,
     check_settlements,
     check_states,
     replay,
 )
-from pytest_soak.commands.checks.finding import Finding
-from pytest_soak.commands.checks.lines import HEAD, check_head, read_lines
-from pytest_soak.commands.checks.verdicts import check_verdicts
+from pytest_soak.checks.finding import Finding
+from pytest_soak.checks.lines import HEAD, check_head, read_lines
+from pytest_soak.checks.verdicts import check_verdicts
 from pytest_soak.commands.places import chains, choose_chain, choose_run, runs
 from pytest_soak.commands.records import iterations
 from pytest_soak.errors import SoakUsageError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pytest_soak.commands.checks.lines import Lines
+    from pytest_soak.checks.lines import Lines
     from pytest_soak.commands.places import Place
 
 HELP = "check the journal and everything that was made from it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -248,7 +249,8 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
         return f"{change.parameter} would be {change.new:g}, outside {wide.lo:g} to {wide.hi:g}"
     if change.effective * change.requested < 0:
         return f"{change.parameter} would turn {change.requested:g} into {change.effective:g}"
-    tolerance = parameter.precision * 1e-6
+    dust = math.ulp(max(abs(change.old), abs(change.new)))  # old + delta is a sum of floats
+    tolerance = max(parameter.precision * 1e-6, 2 * dust)
     if not abs(change.effective) <= abs(change.requested) + tolerance:
         return f"{change.parameter} would move {change.effective:g}, asked {change.requested:g}"
     if abs(change.old + change.effective - change.new) > tolerance:

@@ -112,7 +112,11 @@ def runs_in(folder: Path) -> dict[str, Path]:
     places = [folder, *folder.glob(f"{RUNS}/*")]
     found = {}
     for place in places:
-        ends = first_and_last(place / JOURNAL)
-        if ends is not None:
-            found[str(ends[0].get("run"))] = place
+        run = journal_run(place / JOURNAL)
+        at_home = place in (
+            folder,
+            folder / RUNS / run,
+        )  # elsewhere nobody could bring it back from
+        if at_home and first_and_last(place / JOURNAL) is not None:
+            found[run] = place
     return dict(sorted(found.items(), reverse=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from mmap import ACCESS_READ, mmap
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 START = "0" * 64
 """What the first record is linked to."""
+RUN = re.compile(r"\w[\w-]{0,99}")
+"""What a run may be called, so that its name can be that of a folder."""
 
 
 class JournalError(StoreError):
@@ -200,15 +203,34 @@ def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
             end = view.rfind(b"\n")
             first = view[: view.find(b"\n")]
             last = view[view.rfind(b"\n", 0, end) + 1 : end]
-        return json.loads(first), json.loads(last)
-    except (OSError, ValueError):  # an empty file cannot be mapped: a ValueError
+        ends = json.loads(first), json.loads(last)
+    except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped: a ValueError
         return None
+    return ends if _begins(ends[0]) and _stands(ends[1]) else None
+
+
+def _begins(record: object) -> bool:
+    """Tell whether *record* looks like the first one of a run that can be named."""
+    if not isinstance(record, dict) or not RUN.fullmatch(str(record.get("run"))):
+        return False
+    start = record.get("config"), record.get("overrides")
+    return record.get("kind") != "run_started" or all(isinstance(part, dict) for part in start)
+
+
+def _stands(record: object) -> bool:
+    """Tell whether *record* says where in its run it stands."""
+    return (
+        isinstance(record, dict)
+        and isinstance(record.get("kind"), str)
+        and type(record.get("iteration")) is int
+    )
 
 
 def journal_run(path: Path) -> str:
     """Return the run id in the first record of the journal at *path*, or ``unknown``."""
     try:
-        with path.open(encoding="utf-8") as file:
-            return str(json.loads(file.readline())["run"])
-    except (OSError, ValueError, KeyError, TypeError):
+        with path.open("rb") as file:  # or what comes after the first line could not be read
+            run = str(json.loads(file.readline())["run"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return "unknown"
+    return run if RUN.fullmatch(run) else "unknown"

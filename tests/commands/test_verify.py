@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_soak.commands.checks.artifacts import difference, is_ours
-from pytest_soak.commands.checks.finding import Finding, brief, unlike
+from pytest_soak.checks.artifacts import difference, is_ours
+from pytest_soak.checks.finding import Finding, brief, unlike
 from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, line
 from pytest_soak.store.folder import hold, lock_path
 from pytest_soak.store.journal import Journal
 from pytest_soak.store.store import ChainStore, state_hash
-from tests.support import linked, read_json, records, told
+from tests.support import DEMO, linked, read_json, records, told
+from tests.test_schemas import ODD, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -831,3 +832,31 @@ def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say
     if all(finding.note for finding in told):
         for name, said in rebuild(lines.records):
             assert (chain / name).read_text(encoding="utf-8") == document(said)
+
+
+UNSEEN = {"silent": 1, "deaf": 1, "no report": 1}
+"""The runs whose second report does not show what was applied after the first iteration."""
+
+
+@pytest.mark.parametrize("name", [*RUNS, "partial", "never run", "failing"])
+def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
+    pytester: pytest.Pytester, name: str
+) -> None:
+    run = RUNS.get(name, RUNS["tuned"])
+    pytester.makeconftest(ODD.format(mischief=run.mischief or "pass"))
+    bodies = {
+        "never run": "def test_demo(soak):\n    soak.iteration == 2 or soak.run()\n",
+        "failing": "def test_demo(soak):\n    soak.run()\n    assert soak.iteration != 6\n",
+    }
+    pytester.makepyfile(test_demo=bodies.get(name, DEMO))
+    ids = [f"test_demo.py::test_demo[iter-0000{n}]" for n in (1, 3)] if name == "partial" else []
+    pytester.runpytest("--soak-iterations=6", "--soak-system=odd", *run.args, *ids)
+    code, lines = told("verify")
+    found = [text for text in lines if text.startswith("FINDING")]
+    if name in ("never run", "partial", *UNSEEN):
+        unseen, *last = found
+        assert code == 1
+        assert "its changes were not seen in iteration 2: " in unseen
+        assert len(last) == (name == "partial")  # it ends with iteration 3
+    else:
+        assert (code, found) == (0, [])

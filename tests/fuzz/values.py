@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from decimal import Decimal
@@ -114,8 +114,9 @@ def deep(random: Random) -> object:
     return nested(depth, wrap, random.choice((1, math.nan, None, Mute())))
 
 
-TEXTS = ("", " ", "x", "4", "true", "null", "NaN", "1e999", "\x00", "\ud800", "\u202e", "a\nb",
-         "[/b]", "%s%n", "{0}", "'; --", "\ufeff", "🦈", "é" * 300, "../../x", "|", "\\")  # fmt: skip
+TEXTS = ("", " ", "x", "4", "true", "null", "NaN", "1e999", "\x00", "\ud800", "\u202e",
+         "a\nb", "[/b]", "%s%n", "{0}", "'; --", "\ufeff", "🦈", "é" * 300, "../../x",
+         "|", "\\")  # fmt: skip
 NUMBERS = (0, 1, -1, 4, 0.5, -0.0, 1e-9, 5e-324, 1.7e308, -1.7e308, 2**53 + 1, 10**30, math.nan,
            math.inf, -math.inf, 10**309, -(10**309), 10**4299, 10**5000, -(10**5000))  # fmt: skip
 
@@ -157,7 +158,7 @@ OBJECTS: tuple[Callable[[Random], object], ...] = (
     lambda random: random.choice(({1, 2}, frozenset(("x",)), range(3), (1, (2, 3)))),
     lambda random: (value for value in (1, 2)),
     lambda random: random.choice((refuse, len, Mute, json, ..., NotImplemented)),
-    lambda random: random.choice((Path("x"), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))),
+    lambda random: random.choice((Path("x"), dt.datetime(2020, 1, 1, tzinfo=dt.UTC))),
     lambda random: Exception("a\nb"),
     circle,
     deep,
@@ -238,5 +239,5 @@ def mangled(random: Random, data: bytes) -> bytes:
 
 
 TOKENS = (b"NaN", b"1e999", b"null", b"{", b"}", b"[", b"]", b'"', b",", b":", b"\n", b"\r\n",
-          b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"true", b"-", b"\\u0000", b"1" * 5000,
-          b"[" * 3000, b"=", b"#", b"'")  # fmt: skip
+          b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"true", b"-", b"\\u0000",
+          b"1" * 5000, b"[" * 3000, b"=", b"#", b"'")  # fmt: skip

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.finding import Finding, at, brief, shown
+from pytest_soak.checks.finding import Finding, at, brief, shown
+from pytest_soak.model.metrics import is_number
+from pytest_soak.model.shown import brief as in_short
 from pytest_soak.schemas import schema_of
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
@@ -127,7 +129,19 @@ def _misshapen(record: dict[str, Any]) -> str:
     kind = record.get("kind")
     validator = _validator(kind if isinstance(kind, str) and kind in _kinds() else "")
     error = next(validator.iter_errors(record), None)
-    return brief(f"{error.json_path}: {error.message}") if error else ""
+    if error:
+        return in_short(f"{error.json_path}: {error.message}")
+    odd = next(_too_large({**record, "report": None}), None)  # a report may hold what it likes
+    return "" if odd is None else f"{in_short(str(odd))} is larger than any float"
+
+
+def _too_large(value: Any) -> Iterator[int]:  # noqa: ANN401 - any JSON
+    """Yield the whole numbers within *value* that no float can hold."""
+    if isinstance(value, int) and not isinstance(value, bool) and not is_number(value):
+        yield value
+    entries: Any = value.values() if isinstance(value, dict) else value
+    for entry in entries if isinstance(value, dict | list) else ():
+        yield from _too_large(entry)
 
 
 def _told(
@@ -150,7 +164,6 @@ def _told(
         yield Finding(where, "a journal has one run_started, and begins with it")
     if record["kind"] not in _kinds():
         yield Finding(where, "is of a kind that this version does not know, and skips", note=True)
-        return
     last = before[-1]["iteration"] if before else 0
     due = last + (record["kind"] == "iteration")
     if record["iteration"] != due:

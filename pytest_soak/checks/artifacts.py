@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.finding import Finding, at
+from pytest_soak.checks.finding import Finding, at
 from pytest_soak.model.patch import MISFIT
 from pytest_soak.schemas import ARTIFACTS
 from pytest_soak.store.artifacts import PROFILE, RunSummary, backup_name, rebuild

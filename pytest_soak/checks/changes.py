@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.finding import Finding, at, unlike
+from pytest_soak.checks.finding import Finding, at, unlike
 from pytest_soak.model.history import Verified
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.patch import MISFIT, apply, guarded
@@ -108,7 +108,7 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
     """Yield where a record's effective parameters or its decision are not what took place."""
     known: dict[int, Mapping[str, float]] = {}
     ran: dict[int, Step] = {}
-    ended = False
+    marks: list[Mapping[str, Any]] = []
     for step in steps:
         record, where = step.record, at(step.record)
         if record["kind"] == "iteration":
@@ -122,9 +122,10 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
                 was = f"were {line(known[to])}" if to in known else "are not in the journal"
                 told = f"makes them {line(step.after)}; the overrides after iteration {to} {was}"
                 yield Finding(where, told)
-        if record.get("ended", ended) != ended:
+        if record.get("ended", ended := has_ended(marks)) != ended:
             yield Finding(where, f"says ended: {record['ended']}, the journal says otherwise")
-        ended = ended or has_ended((record,))
+        if record["kind"] in ("run_ended", "run_resumed"):
+            marks = [record]
 
 
 def _iteration_faults(step: Step, ran: Mapping[int, Step]) -> Iterator[str]:

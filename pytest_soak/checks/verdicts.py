@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.checks.finding import Finding, at, unlike
+from pytest_soak.checks.finding import Finding, at, unlike
 from pytest_soak.model.verdict import Verdict, judge_chain, not_passed, unfit_verdict, worst
 from pytest_soak.store.records import judged_from_json, verdict_to_json
 
