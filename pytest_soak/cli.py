@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pytest_soak.commands import compare, explain, rollback, verify
+from pytest_soak.commands import calibrate, compare, explain, rollback, verify
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.options import DEFAULT_DIR
 from pytest_soak.store.files import StoreError
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 4
 INTERRUPTED = 2
-COMMANDS = {"rollback": rollback, "verify": verify, "explain": explain, "compare": compare}
+COMMANDS = {
+    "rollback": rollback,
+    "verify": verify,
+    "explain": explain,
+    "compare": compare,
+    "calibrate": calibrate,
+}
 
 
 class Parser(argparse.ArgumentParser):

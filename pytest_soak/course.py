@@ -81,6 +81,9 @@ class Course:
         self.entries: list[Entry] = []
         self.judged: list[IterationVerdict] = []
         self.settlements: list[Mapping[str, Any]] = []
+        self.rollbacks: list[Entry] = []
+        """The iterations after which a guard rolled the parameters back."""
+        self._ran_with: list[Mapping[str, float]] = []
         self.undone = 0
         """The last iteration whose changes a rollback may have undone; nobody can see them."""
 
@@ -90,17 +93,33 @@ class Course:
         return len(self.entries)
 
     def take(
-        self, entry: Entry, judged: IterationVerdict, settles: Mapping[str, Any] | None
+        self,
+        entry: Entry,
+        judged: IterationVerdict,
+        settles: Mapping[str, Any] | None,
+        overrides: Mapping[str, float],
     ) -> None:
-        """Take up an iteration that was decided before."""
+        """Take up an iteration that ran with *overrides* and was decided before."""
         self.entries.append(entry)
         self.judged.append(judged)
+        self._ran_with.append(overrides)
+        self._note(settles)
+
+    def _note(self, settles: Mapping[str, Any] | None) -> None:
+        """Note what the newest iteration shows of the changes before it, and whether it went back.
+
+        Kept apart, so that the cost of an iteration does not grow with the number already run.
+        """
         if settles:
             self.settlements.append(settles)
+        if self.entries[-1].rolled_back:
+            self.rollbacks.append(self.entries[-1])
 
     def drop(self, iteration: int) -> None:
         """Forget *iteration* and what came after, as it could not be recorded."""
         del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
+        del self._ran_with[iteration - 1 :]
+        self.rollbacks = [e for e in self.rollbacks if e.summary.iteration < iteration]
         self.settlements = [s for s in self.settlements if s["iteration"] < iteration - 1]
 
     def decide(
@@ -108,6 +127,7 @@ class Course:
         iteration: int,
         parameters: Mapping[str, float],
         report: Report,
+        overrides: Mapping[str, float],
         *,
         in_window: bool,
         restarted: bool = False,
@@ -118,6 +138,7 @@ class Course:
             iteration: Its number, the next one.
             parameters: The effective parameters it was to run with.
             report: What the system measured.
+            overrides: Those that were in force, from which *parameters* come.
             in_window: Whether nothing may be applied after it.
             restarted: Whether the system lost its state before it.
 
@@ -130,16 +151,16 @@ class Course:
         summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
         self.judged.append(judged)
+        self._ran_with.append(overrides)
         proposed, decision, fault = self._decide(summary, parameters, fault)
         if fault and fault not in summary.problems:
             problems = (*summary.problems, fault)
             summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
             judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
-        applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
+        applies = self.plan.mode is Mode.APPLY and bool(decision.touched)
         settles = self._settlement(summary)
         self.entries[-1], self.judged[-1] = Entry(summary, decision, applies), judged
-        if settles:
-            self.settlements.append(settles)
+        self._note(settles)
         result = IterationResult(
             iteration=iteration,
             parameters=parameters,
@@ -153,6 +174,23 @@ class Course:
             fault=fault,
         )
         return result, settles
+
+    def overrides_after(
+        self, result: IterationResult, before: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Return the overrides after *result*, given those *before* it.
+
+        After a rollback they are exactly those that its target ran with.
+        """
+        if not result.applied:
+            return before
+        if result.decision.rollback is not None:
+            return self._ran_with[result.decision.rollback.to_iteration - 1]
+        return result.decision.overrides(before)
+
+    @property
+    def _history(self) -> History:
+        return History(self.entries, self.rollbacks)
 
     def _watch(
         self, iteration: int, parameters: Mapping[str, float], report: Report, *, in_window: bool
@@ -169,7 +207,7 @@ class Course:
                 if used is not None
             ]
             try:
-                facts = self.strategies.observe(report, History(self.entries))
+                facts = self.strategies.observe(report, self._history)
             except StrategyFault as caught:
                 fault = str(caught)
                 problems.append(fault)
@@ -203,7 +241,7 @@ class Course:
         decision = Decision(summary.iteration, parameters)
         if self.plan.mode is Mode.OFF:
             return (), decision.skip("mode", AUTO_TUNE_OFF), fault
-        history = History(self.entries)
+        history = self._history
         proposed: tuple[Proposed, ...] = ()
         try:
             if not summary.problems:
@@ -228,7 +266,7 @@ class Course:
         iteration = before.summary.iteration
         if not before.applied or before.decision is None or iteration == self.undone:
             return None
-        seen = summary.saw(change.parameter for change in before.decision.moves)
+        seen = summary.saw(before.decision.touched)
         return {"iteration": iteration, "verified": str(seen)}
 
     @property

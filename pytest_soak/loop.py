@@ -10,6 +10,7 @@ from pytest_soak.checks.trusted import check_run
 from pytest_soak.course import Course, IterationResult
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
+from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
 from pytest_soak.pace import Pace, WallClock
@@ -148,6 +149,7 @@ class SoakLoop:
                 iteration,
                 parameters,
                 report,
+                before,
                 in_window=self.in_window(iteration),
                 restarted=restarted,
             )
@@ -161,8 +163,7 @@ class SoakLoop:
                 "applied": result.applied,
                 "system_state": self.store.save_state(iteration, state),
             }
-            after = result.decision.overrides(before) if result.applied else before
-            patch = self.store.commit(iteration, body, after)
+            patch = self.store.commit(iteration, body, self.course.overrides_after(result, before))
         except BaseException:
             if not self.store.knows(iteration):
                 self.course.drop(iteration)
@@ -231,12 +232,14 @@ class SoakLoop:
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
+        ran_with = self._overrides_of_iterations()
         for record in self.store.iterations:
             number = record["iteration"]
             summary = summary_from_json(record["summary"], number)
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
-            self.course.take(Entry(summary, decision, record["applied"]), judged, record["settles"])
+            entry = Entry(summary, decision, record["applied"])
+            self.course.take(entry, judged, record["settles"], ran_with[number])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -256,6 +259,17 @@ class SoakLoop:
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)
+
+    def _overrides_of_iterations(self) -> dict[int, dict[str, float]]:
+        """Return the overrides that each recorded iteration ran with."""
+        overrides: dict[str, float] = {}
+        ran_with = {}
+        for record in self.store.journal.records:
+            if record["kind"] == "iteration":
+                ran_with[record["iteration"]] = overrides
+            overrides = record.get("overrides", overrides)
+            overrides = apply(overrides, record["patch"]) if record.get("patch") else overrides
+        return ran_with
 
 
 def _plain_state(state: object) -> object:

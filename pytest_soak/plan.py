@@ -124,6 +124,7 @@ class ChainPlan:
             "observe": self.window,
             "seed": self.seed,
             "objective": self.objective(),
+            "noise": dict(self.pack.noise),
             "kpis": {
                 kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
                 for kpi in self.pack.kpis

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
     from pytest_soak.tuners.protocol import Tuner
 
 NOT_SEEN = (
@@ -134,6 +135,23 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
         msg = f"{owner}: requires: {problem}; allowed: a tuple of metrics by name"
         raise SoakUsageError(msg)
     return names
+
+
+def default_settings(owner: str, guard: Guard) -> dict[str, Any]:
+    """Return the settings that *guard* has unless the pack sets them, none unless it says so.
+
+    Raises:
+        SoakUsageError: They are no settings; the line says who it is (*owner*).
+    """
+    try:
+        given: object = getattr(guard, "defaults", {})
+        if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+            return dict(given)
+        problem = shown(given)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = what_raised(error)
+    msg = f"{owner}: defaults: {problem}; allowed: {{setting: value}}"
+    raise SoakUsageError(msg)
 
 
 def declared_corridor(owner: str, tuner: Tuner) -> Corridor:

@@ -11,17 +11,39 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
+from pytest_soak.guards.alarm import Alarm
+from pytest_soak.guards.auto_rollback import AutoRollback
+from pytest_soak.guards.binding import Binding
+from pytest_soak.guards.budget import Budget
+from pytest_soak.guards.caps import Caps
 from pytest_soak.guards.clamp import Clamp
+from pytest_soak.guards.confirmation import Confirmation
 from pytest_soak.guards.conflict import Conflict
+from pytest_soak.guards.cooldown import Cooldown
+from pytest_soak.guards.drift import Drift
+from pytest_soak.guards.freeze import Freeze
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.oscillation import Oscillation
+from pytest_soak.guards.plain_rollback import PlainRollback
 from pytest_soak.guards.restarted import Restarted
-from pytest_soak.model.decision import Decision, Veto, breach, loosened, malformed, request
+from pytest_soak.guards.smoothing import Smoothing
+from pytest_soak.guards.undone import Undone
+from pytest_soak.model.decision import (
+    Decision,
+    Notice,
+    Veto,
+    breach,
+    loosened,
+    malformed,
+    request,
+    rollback_fault,
+)
 from pytest_soak.model.metrics import count, exact, is_number
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.shown import shown
 from pytest_soak.model.verdict import Judgement, Verdict
-from pytest_soak.registry import declared_corridor, required_metrics
+from pytest_soak.registry import declared_corridor, default_settings, required_metrics
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
 if TYPE_CHECKING:
@@ -70,9 +92,10 @@ class Proposed:
 class Strategies:
     """Everything that has a say in one chain, in the fixed order in which it is asked.
 
-    Guards: conflicts, which make one change out of several requests; unusable metrics; the
-    observation window; a system that was restarted; what plugins bring (by name); and last the
-    clamp. Only the first one makes changes; every later one can but take away.
+    The order of the guards goes from the cheapest veto to the clamp. Conflicts come first: they
+    make one change out of several requests, and every later guard can but take away. Then those
+    that stop everything, those that stop single parameters, those that make steps smaller, what
+    plugins bring (by name), and last the clamp. A guard after a cut sees the step that is left.
     """
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
@@ -92,13 +115,33 @@ class Strategies:
         self.required = tuple(dict.fromkeys(metric for metrics in asked for metric in metrics))
         """Every metric that a gate or a tuner of this chain needs."""
         self._conflict = Conflict(pack.parameters)
-        self._guards: list[Named[Guard]] = [
+        self._policy = {**Conflict.defaults, **pack.guards.get("conflict", {})}
+        guards: list[Named[Guard]] = [
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
             _core("restarted", Restarted()),
+            _core("auto_rollback", AutoRollback(pack.objective, pack.noise)),
+            _core("plain_rollback", PlainRollback(pack.objective)),
+            _core("undone", Undone()),
+            _core("drift", Drift(pack.parameters)),
+            _core("cooldown", Cooldown()),
+            _core("binding", Binding(pack.binding)),
+            _core("alarm", Alarm()),
+            _core("freeze", Freeze(pack.parameters)),
+            _core("caps", Caps(pack.parameters)),
+            _core("oscillation", Oscillation()),
+            _core("confirmation", Confirmation()),
+            _core("smoothing", Smoothing(pack.parameters)),
+            _core("budget", Budget(pack.parameters)),
             *_installed(registry.all("guards"), pack, "review"),
             _core("clamp", Clamp(pack.parameters)),
         ]
+        self._guards: list[tuple[Named[Guard], Mapping[str, Any]]] = []
+        for guard in guards:
+            given = default_settings(guard.owner, guard.strategy)
+            settings = {**given, **pack.guards.get(guard.name, {})}
+            if settings.get("enabled", True):
+                self._guards.append((guard, settings))
 
     def observe(self, report: Report, history: History) -> dict[str, Value]:
         """Return the metrics of *report* with the facts of all watchers.
@@ -150,11 +193,14 @@ class Strategies:
                 more than it was given.
         """
         effective = decision.parameters
-        decision = self._conflict.review(history, decision, {})
-        for guard in self._guards:
-            settings = self._pack.guards.get(guard.name, {})
-            read = partial(_reviewed, decision)
+        decision = self._conflict.review(history, decision, self._policy)
+        for guard, settings in self._guards:
+            rolls_back = isinstance(guard.strategy, AutoRollback | PlainRollback)
+            read = partial(_reviewed, decision, rolls_back=rolls_back)
             decision = _ask(guard.owner, read, guard.strategy.review, history, decision, settings)
+        fault = rollback_fault(decision, history)
+        if fault:
+            raise StrategyFault(fault)
         for change in decision.changes:
             parameter = self._pack.parameters[change.parameter]
             fault = breach(change, parameter, effective[change.parameter])
@@ -237,16 +283,20 @@ def _proposal(pack: Pack, answer: object) -> Proposal:
     )
 
 
-def _reviewed(before: Decision, said: object) -> Decision:
+def _reviewed(before: Decision, said: object, *, rolls_back: bool) -> Decision:
     """Return what a guard left of the decision *before*."""
     if not isinstance(said, Decision):
         msg = f"returned {shown(said)}, not a Decision"
         raise Nonsense(msg)
-    fault = malformed(said) or loosened(before, said)
+    fault = malformed(said) or loosened(before, said, rolls_back=rolls_back)
     if fault:
         raise Nonsense(fault)
-    vetoes = (Veto(*map(str.__str__, astuple(veto))) for veto in said.vetoes)
-    return replace(said, vetoes=tuple(vetoes), skip_reason=str.__str__(said.skip_reason))
+    return replace(
+        said,
+        vetoes=tuple(Veto(*map(str.__str__, astuple(veto))) for veto in said.vetoes),
+        notices=tuple(Notice(*map(str.__str__, astuple(notice))) for notice in said.notices),
+        skip_reason=str.__str__(said.skip_reason),
+    )
 
 
 def _ask(

@@ -54,6 +54,7 @@ SHELL_LINES = {
         ".venv/bin/pytest -n 2 plugins/pytest-soak-optuna"
     ),
     ".venv/bin/python plugins/pytest-soak-optuna/bench/pass_share.py",
+    ".venv/bin/python tests/bench/guard_rates.py",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
     ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",

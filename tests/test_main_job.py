@@ -60,7 +60,7 @@ def test_every_trigger_fires_on_the_way_of_the_mock(tmp_path: Path) -> None:
     for reason in (
         "| soak_iter_tune | SKIP | REASON=multi_fail_guard |",
         "REASON=cancel_ratio>0.55",
-        "REASON=adverse/slippage>threshold",
+        "  - withheld: adverse/slippage>threshold",
         "REASON=order_age>330",
         "ws_lag>120 |",
         "REASON=net_bps<2.5",

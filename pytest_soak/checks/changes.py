@@ -107,11 +107,13 @@ def check_states(steps: Iterable[Step]) -> Iterator[Finding]:
 def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
     """Yield where a record's effective parameters or its decision are not what took place."""
     known: dict[int, Mapping[str, float]] = {}
+    ran: dict[int, Step] = {}
     marks: list[Mapping[str, Any]] = []
     for step in steps:
         record, where = step.record, at(step.record)
         if record["kind"] == "iteration":
-            yield from (Finding(where, fault) for fault in _iteration_faults(step))
+            yield from (Finding(where, fault) for fault in _iteration_faults(step, ran))
+            ran[record["iteration"]] = step
         if record["kind"] in ("run_started", "iteration"):
             known[record["iteration"]] = step.after
         if record["kind"] == "rolled_back":
@@ -126,7 +128,7 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
             marks = [record]
 
 
-def _iteration_faults(step: Step) -> Iterator[str]:
+def _iteration_faults(step: Step, ran: Mapping[int, Step]) -> Iterator[str]:
     record = step.record
     summary, moved = record["summary"], moves(record)
     if summary["parameters"] != step.effective:
@@ -136,8 +138,8 @@ def _iteration_faults(step: Step) -> Iterator[str]:
         old = step.effective.get(change["parameter"])
         if change["old"] != old:
             yield f"changes {change['parameter']} from {change['old']}, it was {old}"
-    decided = {change["parameter"]: change["new"] for change in moved} if record["applied"] else {}
-    wanted = {**step.before, **decided}
+    yield from _rollback_faults(record, ran)
+    wanted = _wanted(step, ran)
     if step.after != wanted:
         yield f"its patch is not its decision: {unlike(step.after, wanted)}"
     if record["applied"]:
@@ -154,6 +156,27 @@ def _iteration_faults(step: Step) -> Iterator[str]:
     if summary["doubts"] != doubts:
         told = unlike(summary["doubts"], doubts)
         yield f"its doubts are not what its report gives: {told}"
+
+
+def _rollback_faults(record: Mapping[str, Any], ran: Mapping[int, Step]) -> Iterator[str]:
+    """Yield what a guard's rollback goes back to, where nothing ran with it."""
+    back = record["decision"].get("rollback")  # journals of before have none
+    if back:
+        to = back["to_iteration"]
+        good = ran[to].record["summary"]["parameters"] if to in ran else {}
+        if back["parameters"] != good:
+            told = line(back["parameters"])
+            yield f"it rolls back to what iteration {to} did not run with: {told}"
+
+
+def _wanted(step: Step, ran: Mapping[int, Step]) -> Mapping[str, float]:
+    """Return the overrides that a decision makes; a rollback those that its target ran with."""
+    if not step.record["applied"]:
+        return step.before
+    back = step.record["decision"].get("rollback")
+    if back:
+        return ran[back["to_iteration"]].before if back["to_iteration"] in ran else step.before
+    return {**step.before, **{change["parameter"]: change["new"] for change in moves(step.record)}}
 
 
 def _used(record: Mapping[str, Any]) -> Mapping[str, float] | None:

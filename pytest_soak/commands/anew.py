@@ -207,12 +207,12 @@ def decided_anew(
             number_,
             parameters,
             read_report(raw, number_, plan.pack.metrics),
+            overrides,
             in_window=record["summary"]["in_window"],
             restarted=record["summary"]["restarted"],
         )
-        if result.applied:
-            overrides = result.decision.overrides(overrides)
-        moved = [_move(c.parameter, c.old, c.new) for c in result.decision.moves]
+        overrides = course.overrides_after(result, overrides)
+        moved = [_move(name, *values) for name, values in result.decision.moved.items()]
         told = _told(moved if result.applied else [], result.decision.skip_reason)
         decided[number_] = Decided(told, overrides, result.verdict.name)
     dropped = plan.planned - course.done if records[0]["config"]["slot"] else 0

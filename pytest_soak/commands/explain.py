@@ -11,6 +11,7 @@ from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.history import Verified
 from pytest_soak.model.parameters import overlay
+from pytest_soak.store.artifacts import CUTS, moves
 from pytest_soak.views.text import aligned, number
 
 if TYPE_CHECKING:
@@ -153,19 +154,29 @@ def _guards(decision: Mapping[str, Any]) -> Iterator[str]:
         what = f"stopped {veto['parameter'] or 'everything'}: {veto['reason']}"
         yield f"{veto['guard']}: {what}{': ' if veto['detail'] else ''}{veto['detail']}"
         other = "no other"
+    notices = decision.get("notices", ())  # journals of before have none
+    cut = {notice["parameter"] for notice in notices if notice["reason"] in CUTS}
     for change in decision["changes"]:
-        if change["effective"] != change["requested"]:
+        told = change["parameter"] in cut and not change["note"]
+        if change["effective"] != change["requested"] and not told:
             who = "clamp" if change["note"] else "a guard"
-            cut = f"{change['requested']:+.10g} became {change['effective']:+.10g}"
+            became = f"{change['requested']:+.10g} became {change['effective']:+.10g}"
             note = f" [{change['note']}]" if change["note"] else ""
-            yield f"{who}: {change['parameter']} {cut}{note}"
+            yield f"{who}: {change['parameter']} {became}{note}"
             other = "no other"
+    for notice in notices:
+        words = f"{notice['parameter']} {notice['reason']}".strip()
+        yield f"{notice['guard']}: {words}{': ' if notice['detail'] else ''}{notice['detail']}"
+        other = "no other"
     yield f"{other} had anything to say"
 
 
 def _changes(record: Mapping[str, Any]) -> Iterator[str]:
     decision = record["decision"]
-    if record["applied"]:
+    back = decision.get("rollback")  # journals of before have none
+    if record["applied"] and back:
+        yield f"rolled back to the parameters of iteration {back['to_iteration']}"
+    elif record["applied"]:
         yield "applied"
     else:
         yield f"not applied: {decision['skip_reason'] or 'nothing was left to change'}"
@@ -173,10 +184,10 @@ def _changes(record: Mapping[str, Any]) -> Iterator[str]:
         (
             change["parameter"],
             f"{number(change['old'])} → {number(change['new'])}",
-            f"({change['effective']:+.10g})",
+            f"({change.get('effective', change['new'] - change['old']):+.10g})",
             change["reason"],
         )
-        for change in decision["changes"]
+        for change in (moves(record) if back else decision["changes"])
     ]
     yield from (f"  {line}" for line in (aligned(rows) if rows else ()))
 

@@ -83,7 +83,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         where = ".".join(str(part) for part in found.absolute_path) or "the top level"
         msg = f"pack {source}: {brief(where)}: {brief(found.message)}"
         if found.validator == "additionalProperties":
-            msg += f"; allowed: {_list(found.schema['properties'])}"
+            msg += f"; allowed: {_list(found.schema['properties']) or 'nothing'}"
         raise SoakUsageError(msg)
     odd = next(_not_finite(data), "")
     if odd:
@@ -112,6 +112,11 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         secrets=tuple(head.get("secrets", ())),
         objective=Objective(**data["objective"]) if "objective" in data else None,
         noise=data.get("noise", {}),
+        binding={
+            name: _condition(raw["binding"])
+            for name, raw in data["parameters"].items()
+            if "binding" in raw
+        },
         digest=hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")
@@ -210,6 +215,7 @@ def _faults(pack: Pack) -> Iterator[str]:
         if field not in pack.parameters:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
     yield from _rule_faults(pack)
+    yield from _guard_faults(pack)
     yield from _mock_faults(pack)
 
 
@@ -233,9 +239,18 @@ def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
     yield from (("mock", name) for name in pack.mock)
     yield from (("noise", name) for name in pack.noise)
     yield from (("objective", pack.objective.metric),) if pack.objective else ()
+    for where, condition in _conditions(pack):
+        yield where, condition.metric
+
+
+def _conditions(pack: Pack) -> Iterator[tuple[str, Condition]]:
     for table in pack.tables.values():
         for rule in table.rules:
-            yield from ((f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any))
+            yield from ((f"rule {rule.id}", c) for c in (*rule.all, *rule.any))
+    for name, condition in pack.binding.items():
+        yield f"parameters.{name}.binding", condition
+    for raw in pack.guards.get("freeze", {}).get("when", ()):
+        yield "guards.freeze.when", _condition(raw)
 
 
 def _kind_faults(pack: Pack) -> Iterable[str]:
@@ -246,17 +261,16 @@ def _kind_faults(pack: Pack) -> Iterable[str]:
         kind = pack.kind(metric)
         if kind != "number":
             yield f"{where}: {metric} is of kind {kind}; allowed: a number"
-    for rule in (rule for table in pack.tables.values() for rule in table.rules):
-        for condition in (*rule.all, *rule.any):
-            kind = pack.kind(condition.metric)
-            given = f"rule {rule.id}: {condition.metric} {condition.op} {condition.value!r}"
-            word = condition.op is Op.HAS and isinstance(condition.value, str)
-            if kind == "labels" and not word:
-                yield f"{given}: a metric of kind labels; allowed: has and a word"
-            elif kind == "shares":
-                yield f"{given}: a metric of kind shares; allowed: {condition.metric}.REASON"
-            elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
-                yield f"{given}: a number; allowed: >, >=, <, <= and a number"
+    for where, condition in _conditions(pack):
+        kind = pack.kind(condition.metric)
+        given = f"{where}: {condition.metric} {condition.op} {condition.value!r}"
+        word = condition.op is Op.HAS and isinstance(condition.value, str)
+        if kind == "labels" and not word:
+            yield f"{given}: a metric of kind labels; allowed: has and a word"
+        elif kind == "shares":
+            yield f"{given}: a metric of kind shares; allowed: {condition.metric}.REASON"
+        elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
+            yield f"{given}: a number; allowed: >, >=, <, <= and a number"
 
 
 def _limit_faults(pack: Pack) -> Iterator[str]:
@@ -283,6 +297,22 @@ def _rule_faults(pack: Pack) -> Iterator[str]:
         for name, cap in table.step_cap.items():
             if cap <= 0:
                 yield f"tuners.{table.name}.step_cap.{name}: {cap:g}; allowed: above 0"
+
+
+def _guard_faults(pack: Pack) -> Iterator[str]:
+    """Yield the settings of guards that could never do what they say."""
+    for name, level in pack.guards.get("alarm", {}).get("levels", {}).items():
+        if level["warn"] == level["pause"]:
+            yield (
+                f"guards.alarm.levels.{name}: warn and pause are both {level['warn']:g}; allowed: "
+                "pause above warn where high values alarm, below it where low ones do"
+            )
+    freeze = pack.guards.get("freeze", {})
+    if freeze.get("when") and not freeze.get("parameters"):
+        yield "guards.freeze: when without parameters; allowed: both"
+    conflict = pack.guards.get("conflict", {})
+    if (conflict.get("policy") == "priority") != bool(conflict.get("priority")):
+        yield "guards.conflict: policy 'priority' needs a list priority, and no other takes one"
 
 
 def _mock_faults(pack: Pack) -> Iterator[str]:
@@ -325,6 +355,13 @@ def _fields(pack: Pack) -> Iterator[tuple[str, str]]:
     for name, answer in pack.mock.items():
         for field in answer.effects:
             yield f"mock.{name}.effects", field
+    yield from _guard_fields(pack)
+
+
+def _guard_fields(pack: Pack) -> Iterator[tuple[str, str]]:
+    for guard, key in (("budget", "largest"), ("alarm", "levels"), ("freeze", "parameters")):
+        for field in pack.guards.get(guard, {}).get(key, ()):
+            yield f"guards.{guard}.{key}", field
 
 
 def _list(names: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.decision import Change, Decision, Request, Veto
+from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
 from pytest_soak.model.history import Summary, Verified
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
@@ -23,6 +23,20 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
         "changes": [asdict(change) for change in decision.changes],
         "vetoes": [asdict(veto) for veto in decision.vetoes],
         "skip_reason": decision.skip_reason,
+        "asked": dict(decision.asked),
+        "notices": [asdict(notice) for notice in decision.notices],
+        "rollback": _rollback_to_json(decision.rollback),
+    }
+
+
+def _rollback_to_json(rollback: Rollback | None) -> dict[str, Any] | None:
+    if rollback is None:
+        return None
+    return {
+        "guard": rollback.guard,
+        "to_iteration": rollback.to_iteration,
+        "parameters": dict(rollback.parameters),
+        "detail": rollback.detail,
     }
 
 
@@ -48,6 +62,9 @@ def decision_from_json(
         tuple(Change(**raw) for raw in changes),
         tuple(Veto(**_known(Veto, raw)) for raw in data["vetoes"]),
         data["skip_reason"],
+        data.get("asked", {}),
+        tuple(Notice(**_known(Notice, raw)) for raw in data.get("notices", ())),
+        Rollback(**_known(Rollback, data["rollback"])) if data.get("rollback") else None,
     )
 
 

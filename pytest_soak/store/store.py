@@ -74,6 +74,7 @@ class ChainStore:
         self.overrides: dict[str, float] = {}
         self._state = ""
         self.progress: dict[str, Any] | None = None
+        self.effectiveness: list[dict[str, Any]] = []
         self.put_back = ""
         self._recorded: set[int] = set()
         self._last: dict[str, Any] | None = None
@@ -256,7 +257,7 @@ class ChainStore:
         total = artifacts.RunSummary()
         for record in stream_journal(self.journal.path):
             total.take(record)
-        self.progress = total.progress()
+        self.progress, self.effectiveness = total.progress(), total.effectiveness()
         self.write(artifacts.PROFILE, total.applied_profile())
         if verdict is not None:
             self.write(artifacts.TUNING, total.tuning_report(verdict))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_soak.course import IterationResult
     from pytest_soak.loop import SoakLoop
-    from pytest_soak.model.decision import Change
+    from pytest_soak.model.decision import Change, Notice, Rollback
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan
@@ -66,7 +66,10 @@ def iteration(
         lines += [
             f"| soak_iter_tune | SKIP | REASON={reason} |" for t in unasked if t and t.announce
         ]
-    if result.applied:
+    back = result.decision.rollback
+    if result.applied and back is not None:
+        lines += _rolled_back(result, back, readback())
+    elif result.applied:
         moves = result.decision.moves
         lines += [_adjust(c.parameter, c.old, c.new, c.reason) for c in moves]
         lines.append(f"| iter_watch | APPLY | iter={result.iteration} params={len(moves)} |")
@@ -77,8 +80,9 @@ def iteration(
         if result.decision.skip_reason in ("", RECOMMEND_ONLY):
             lines += map(_change, result.decision.changes)
     lines += _vetoes(result)
-    if result.iteration <= SELF_CHECKED and not result.summary.in_window:
+    if result.iteration <= SELF_CHECKED and not result.summary.in_window and back is None:
         lines += _self_check(result, readback())
+    lines += (_notice(result.iteration, notice) for notice in result.decision.notices)
     return [" ".join(line.splitlines()) for line in lines]  # a stranger's reason may have several
 
 
@@ -174,6 +178,30 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
                 f"| soak_guard | {veto.reason.upper()} | iter={result.iteration} "
                 f"FIELD={veto.parameter}{detail} |"
             )
+
+
+def _notice(iteration: int, notice: Notice) -> str:
+    """Return what a guard has to tell where it stopped nothing."""
+    words = [f"iter={iteration}"]
+    words += [f"FIELD={notice.parameter}"] if notice.parameter else []
+    words += [notice.detail] if notice.detail else []
+    return f"| soak_guard | {notice.reason.upper()} | {' '.join(words)} |"
+
+
+def _rolled_back(
+    result: IterationResult, back: Rollback, readback: Mapping[str, float]
+) -> Iterable[str]:
+    """Return what a rollback did, and what the overrides file shows when it is read back."""
+    why = f"{back.guard} to iteration {back.to_iteration}"
+    undone = result.decision.undone
+    yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
+    yield (
+        f"| {back.guard} | OK | iter={result.iteration} TO={back.to_iteration} "
+        f"params={len(undone)} {back.detail} |"
+    )
+    for name, (old, new) in undone.items():
+        yield f"  {name}: {number(old)} → {number(new)}"
+    yield from _self_check(result, readback)
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:

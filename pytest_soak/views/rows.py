@@ -11,8 +11,11 @@ from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from pytest_soak.loop import SoakLoop
+    from pytest_soak.model.decision import Decision
     from pytest_soak.model.verdict import ChainVerdict
 
+EFFECTS = 12
+"""Of how many applies, the last ones, the closing report shows the effects."""
 VERDICT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
@@ -55,8 +58,17 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
         "changes": [
             [change.parameter, change.old, change.new, str(change.note), change.reason]
             for change in (decision.changes if decision else ())
-        ],
+        ]
+        + _undone(decision),
     }
+
+
+def _undone(decision: Decision | None) -> list[list[Any]]:
+    """Return the changes of a rollback, as those of tuners are shown."""
+    if decision is None or decision.rollback is None:
+        return []
+    reason = f"{decision.rollback.guard} to iteration {decision.rollback.to_iteration}"
+    return [[name, old, new, "", reason] for name, (old, new) in decision.undone.items()]
 
 
 def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, Any]:
@@ -69,6 +81,7 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "why": list(verdict.problems),
         "slots": _slots(loop),
         "objective": loop.store.progress,
+        "effects": _effects(loop),
         "folder": str(loop.store.folder),
         "head": loop.store.journal.head,
     }
@@ -80,6 +93,17 @@ def _slots(loop: SoakLoop) -> str:
         return ""
     dropped = f", {loop.pace.dropped} dropped at the deadline" if loop.pace.dropped else ""
     return f"{loop.done} of {loop.plan.planned}{dropped}"
+
+
+def _effects(loop: SoakLoop) -> list[list[Any]]:
+    """Return what became of each KPI after the last applies: change, and whether beyond noise."""
+    return [
+        [
+            row["iteration"],
+            {name: [e["change"], e["beyond_noise"]] for name, e in row["kpis"].items()},
+        ]
+        for row in loop.store.effectiveness[-EFFECTS:]
+    ]
 
 
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:

@@ -103,6 +103,9 @@ class TerminalView:
         self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
         if final["slots"]:
             self._write(f"  slots     {final['slots']}")
+        if final["effects"]:
+            self._print(effects_table(final["effects"], final["columns"]))
+            self._write("  mean after less mean before each apply; * beyond noise, ? noise unknown")
         if final["objective"] and final["objective"]["change"] is not None:
             self._write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
@@ -160,6 +163,29 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
         verdict = row["verdict"] + (" ●" if row["in_window"] else "")
         number_cell = Text(str(row["iteration"]))
         table.add_row(number_cell, *cells, Text(verdict, style=STYLES[row["verdict"]]))
+    return table
+
+
+def effects_table(
+    effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
+    columns: list[tuple[str, str, int]],
+) -> Table:
+    """Return the table of effects: a line for each apply, the change of each KPI since before it.
+
+    Marked is what noise does not explain (``*``) and what nobody can tell from noise (``?``).
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("effect", justify="right", no_wrap=True)
+    shown = [column for column in columns if column[0] in effects[0][1]]
+    for _, label, _ in shown:
+        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
+    for iteration, cells in effects:
+        words = []
+        for metric, _, digits in shown:
+            change, beyond = cells[metric]
+            mark = {True: "*", False: " ", None: "?"}[beyond]
+            words.append(Text("-" if change is None else f"{change:+.{digits}f}{mark}"))
+        table.add_row(Text(str(iteration)), *words)
     return table
 
 

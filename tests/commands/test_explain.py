@@ -149,6 +149,7 @@ def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path
         "conflict: stopped batch_size: conflict: mine=+4 other=-4",
         "clamp: backoff_s -0.2 became -0.05 [floor]",
         "clamp: workers +20 became +10 [cap]",
+        "auto_rollback: not_armed: the pack names no objective",
         "no other had anything to say",
     ]
     assert found["changes"][0] == "applied"

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_soak import hookspecs
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.decision import Change, Decision, Request, Veto
+from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
 from pytest_soak.model.history import Entry, History, Summary
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Corridor, Note
@@ -431,6 +431,16 @@ def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
 CHANGE = Change("workers", 4, 2, 2, 6, Note.NONE, "slow", "table", Corridor.APPLY)
 
 
+def planting(name: str, value: object) -> Callable[..., Decision]:
+    """Return a review that puts *value* into the decision, past its own checks."""
+
+    def review(history: History, decision: Decision, settings: object) -> Decision:
+        object.__setattr__(decision, name, value)  # frozen, but not against this
+        return decision
+
+    return review
+
+
 def saying(**parts: Any) -> Callable[..., Decision]:
     """Return a review that rewrites *parts* of the decision."""
     return lambda history, decision, settings: replace(decision, **parts)
@@ -439,8 +449,19 @@ def saying(**parts: Any) -> Callable[..., Decision]:
 @pytest.mark.parametrize(
     ("answer", "phrase"),
     [
-        (saying(changes=None), "as changes and vetoes, not tuples"),
-        (saying(vetoes=[]), "as changes and vetoes, not tuples"),
+        (saying(changes=None), "gave None as its changes, not a tuple"),
+        (saying(vetoes=[]), "gave [] as its vetoes, not a tuple"),
+        (saying(notices="no"), "gave 'no' as its notices, not a tuple"),
+        (saying(notices=(Veto("mine", "no"),)), "as a Notice"),
+        (saying(notices=(Notice("mine", "told", detail=3),)), "as a Notice"),  # type: ignore[arg-type] # the fault
+        (saying(notices=(Notice("", "told"),)), ", without guard or reason"),
+        (saying(rollback=7), "gave 7 as its rollback, not a Rollback or None"),
+        (saying(rollback=Rollback("mine", 1, {})), "made, changed or dropped a rollback"),
+        (saying(asked=3), "raised TypeError"),
+        (saying(asked={"workers": "2"}), "as asked, not {parameter: delta}"),
+        (saying(asked={3: 2}), "as asked, not {parameter: delta}"),
+        (saying(asked={}), "rewrote what was asked for: asked"),
+        (planting("asked", [2]), "gave [2] as asked, not {parameter: delta}"),
         (saying(changes=(3,)), "gave 3 as a Change"),
         (saying(changes=(replace(CHANGE, note="cut"),)), "as a Change"),  # type: ignore[arg-type] # the fault
         (saying(changes=(replace(CHANGE, effective="2"),)), "gave '2' as the effective delta"),  # type: ignore[arg-type] # the fault
@@ -464,8 +485,15 @@ def test_a_decision_of_wrong_parts_is_a_fault_that_names_the_guard(
 
 def test_what_a_guard_says_is_kept_as_plain_text() -> None:
     veto = Veto("mine", TextLike("because"), "workers", TextLike("so"))
-    said = saying(changes=(), vetoes=(veto,), skip_reason=TextLike("later"))
+    notice = Notice("mine", TextLike("by the way"))
+    later = TextLike("later")
+
+    def said(history: History, decision: Decision, settings: object) -> Decision:
+        told = replace(decision, notices=(*decision.notices, notice))
+        return replace(told, changes=(), vetoes=(veto,), skip_reason=later)
+
     left = guarded(said)
+    assert {type(word) for word in astuple(left.notices[-1])} == {str}
     assert left.vetoes[0] == veto
     assert {type(word) for word in astuple(left.vetoes[0])} == {str}
     assert type(left.skip_reason) is str
@@ -560,3 +588,13 @@ def test_a_corridor_that_cannot_be_looked_at_is_refused_by_the_tuners_name() -> 
     plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
     with pytest.raises(SoakUsageError, match="'mine': corridor raised RuntimeError: "):
         Strategies(plan, registry)
+
+
+@pytest.mark.parametrize("defaults", [3, {3: "x"}, Blind()], ids=["number", "no name", "blind"])
+def test_what_a_guard_declares_as_its_settings_is_settings(defaults: object) -> None:
+    guard = Says(Decision(3))
+    guard.defaults = defaults  # type: ignore[attr-defined] # the mistake
+    registry = a_registry(Stranger("guards", {"mine": lambda pack: guard}))
+    told = r"'mine': defaults: .*; allowed: \{setting: value\}"
+    with pytest.raises(SoakUsageError, match=told):
+        Strategies(strategies_plan(), registry)
