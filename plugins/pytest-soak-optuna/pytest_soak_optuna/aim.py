@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_soak import SoakUsageError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -41,18 +39,11 @@ class Aim:
     """Tells how good a measurement is by the pack's KPIs and objective."""
 
     def __init__(self, pack: Pack) -> None:
-        """Take the *pack*; its KPIs hold what gate settings made of them.
-
-        Raises:
-            SoakUsageError: It has no KPI and no objective: nothing tells good from bad.
-        """
+        """Take the *pack*; its KPIs hold what gate settings made of them."""
         self._pack = pack
         self._objective = pack.objective
         kpis = [kpi.metric for kpi in pack.kpis]
         wanted = [*kpis, pack.objective.metric] if pack.objective else kpis
-        if not wanted:
-            msg = f"tuner optuna: pack {pack.source} has no KPI and no objective to tune for"
-            raise SoakUsageError(msg)
         self.metrics = tuple(dict.fromkeys(wanted))
 
     @property

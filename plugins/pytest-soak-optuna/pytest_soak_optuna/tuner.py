@@ -26,11 +26,7 @@ class OptunaTuner:
     corridor = Corridor.LIMITS
 
     def __init__(self, pack: Pack) -> None:
-        """Take the *pack*: its parameters, KPIs and objective.
-
-        Raises:
-            SoakUsageError: It has nothing to tune for.
-        """
+        """Take the *pack*: its parameters, KPIs and objective."""
         self._pack = pack
         self._aim = Aim(pack)
 

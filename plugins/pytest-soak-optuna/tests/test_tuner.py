@@ -18,7 +18,7 @@ from pytest_soak_optuna.quiet import quiet
 from pytest_soak_optuna.trials import next_point
 from pytest_soak_optuna.tuner import OptunaTuner
 
-from pytest_soak import Entry, History, Pack, Proposal, SoakUsageError, Summary
+from pytest_soak import Entry, History, Pack, Proposal, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ PACKS: dict[tuple[str, ...], Pack] = {}
 PACK = """
 [pack]
 name = "mine"
+prefix = "MINE_"
 profile = "default"
 tuner = "none"
 system = "mock"
@@ -42,11 +43,14 @@ workers = {{ unit = "1", limits = [1, 16], apply = [2, 12], calm = "up", precisi
 workers = 2
 [metrics]
 cost = {{ label = "cost", unit = "1" }}
+gain = {{ label = "gain", unit = "1" }}
 [scenarios.busy.mock]
 cost = 3
+gain = 4
 [tuners.none]
 corridor = "apply"
 [kpis]
+cost = {{ warn = "> 10" }}
 """
 
 
@@ -229,25 +233,22 @@ def test_what_others_measured_is_tried_best_first_and_then_learned_from(pack: Pa
 def test_an_objective_is_the_value_and_its_direction_the_study_s(
     pytester: pytest.Pytester, better: str, direction: str
 ) -> None:
-    text = PACK.format(objective=f'[objective]\nmetric = "cost"\nbetter = "{better}"')
+    text = PACK.format(objective=f'[objective]\nmetric = "gain"\nbetter = "{better}"')
     path = pytester.path / f"{better}.toml"
     path.write_text(text)
     pack = pack_of(pytester, f"--soak-pack={path}")
     aim = Aim(pack)
-    assert (aim.direction, aim.value({"cost": 3.0}), aim.metrics) == (direction, 3.0, ("cost",))
-    cheap, dear = (Measurement({"workers": w}, {"cost": c}) for w, c in ((8.0, 1.0), (9.0, 5.0)))
-    words = (cheap.dumps("cheap"), dear.dumps("dear"))
-    proposal = OptunaTuner(pack).propose(history(entry({"workers": 2}, {"cost": 3.0})), START)
-    assert proposal.reasons == ("every KPI keeps its limits",)  # it has none
-    assert [one.origin for one in aim.loads(words)] == ["cheap", "dear"]
-
-
-def test_a_pack_with_nothing_to_tune_for_is_refused(pytester: pytest.Pytester) -> None:
-    path = pytester.path / "nothing.toml"
-    path.write_text(PACK.format(objective=""))
-    pack = pack_of(pytester, f"--soak-pack={path}")
-    with pytest.raises(SoakUsageError, match="has no KPI and no objective to tune for"):
-        OptunaTuner(pack)
+    assert (aim.direction, aim.metrics) == (direction, ("cost", "gain"))
+    assert aim.value({"cost": 3.0, "gain": 4.0}) == 4.0
+    low, high = ({"cost": 1.0, "gain": gain} for gain in (1.0, 5.0))
+    words = (
+        Measurement({"workers": 8.0}, low).dumps("low"),
+        Measurement({"workers": 9.0}, high).dumps("high"),
+    )
+    start = {"workers": 2}
+    seen = history(entry(start, {"cost": 30.0, "gain": 3.0, SHARED: words}))
+    best = "high" if better == "up" else "low"
+    assert OptunaTuner(pack).propose(seen, start).reasons == (f"optuna: as good in {best}",)
 
 
 def test_optuna_s_own_log_level_is_put_back() -> None:
