@@ -269,8 +269,10 @@ def test_the_first_block_of_run_and_test_is_one_line_that_installs(
 
 
 def all_flags(config: pytest.Config) -> set[str]:
+    """Return the options of pytest-soak; those of pytest-soak-optuna stand in its own README."""
     group = config._parser.getgroup("soak")
-    return {flag for option in group.options for flag in option.names()}
+    flags = {flag for option in group.options for flag in option.names()}
+    return {flag for flag in flags if not flag.startswith("--soak-optuna")}
 
 
 def test_every_option_and_its_ini_twin_is_documented_and_no_other(

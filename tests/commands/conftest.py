@@ -15,6 +15,11 @@ from tests.support import DEMO
 if TYPE_CHECKING:
     from pathlib import Path
 
+STOPS = """
+def test_demo(soak):
+    assert soak.iteration != 4
+    soak.run()
+"""
 TUNED = ("--soak-iterations=6", "--auto-tune")
 
 
@@ -38,7 +43,7 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("soaked")
     (folder / "test_demo.py").write_text(DEMO)
     soak(folder, *TUNED, "--soak-dir=ended")
-    (folder / "test_demo.py").write_text(DEMO + "    assert soak.iteration != 3\n")
+    (folder / "test_demo.py").write_text(STOPS)
     soak(folder, *TUNED, "--soak-dir=broken", "-x", code=1)
     (folder / "test_demo.py").write_text(DEMO)
     (folder / "conftest.py").write_text(
@@ -77,7 +82,7 @@ def ended(workplace: Path) -> Path:
 
 @pytest.fixture
 def broken(workplace: Path) -> Path:
-    """Return the folder of a chain that was broken off in its third iteration."""
+    """Return the folder of a chain that was broken off after its third iteration."""
     return only_chain(workplace / "broken")
 
 

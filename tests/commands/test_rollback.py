@@ -184,8 +184,8 @@ def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("ended/{chain}/journal.jsonl", "is in the folder of the chain, where a soak writes"),
-        ("ended/{chain}/runs/x.json", "is in the folder of the chain, where a soak writes"),
+        ("ended/{chain}/journal.jsonl", "is in the folder of a chain, where a soak writes"),
+        ("ended/{chain}/runs/x.json", "is in the folder of a chain, where a soak writes"),
         ("nowhere/x.json", "nowhere/x.json: cannot be written: No such file or directory"),
         ("ended", "ended: cannot be written: Is a directory"),
     ],
