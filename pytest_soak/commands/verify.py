@@ -155,7 +155,7 @@ def _is_busy(place: Place) -> bool:
         return False
     try:
         with suppress(PermissionError):  # then nobody can hold it to write there
-            hold(place.chain).release()
+            hold(place.chain, patience=0).release()
     except FolderBusy:
         return True
     return False

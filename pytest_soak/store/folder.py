@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 JOURNAL = "journal.jsonl"
+PATIENCE = 2.0
 
 
 class FolderBusy(StoreError):
@@ -27,15 +28,20 @@ def lock_path(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.lock"
 
 
-def hold(folder: Path) -> FileLock:
+def hold(folder: Path, patience: float = PATIENCE) -> FileLock:
     """Hold the chain's *folder*; the system lets go of it when the process ends, however it does.
+
+    Args:
+        folder: The chain's folder.
+        patience: For how many seconds to wait for another process that holds it. One that only
+            looks whether anybody does, such as another worker, lets go at once.
 
     Raises:
         FolderBusy: Another process holds it.
     """
     lock = FileLock(lock_path(folder))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience, poll_interval=0.01)
     except Timeout:
         msg = f"{folder}: another soak or command holds this folder; wait for it, or use --soak-dir"
         raise FolderBusy(msg) from None

@@ -444,7 +444,7 @@ def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
     hold(ended).release()
     assert lock_path(ended).exists()
 
-    def denied(_: object) -> None:
+    def denied(_: object, patience: float) -> None:
         raise PermissionError
 
     monkeypatch.setattr("pytest_soak.commands.verify.hold", denied)

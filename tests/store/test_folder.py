@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
-from pytest_soak.store.folder import clear_for
+from pytest_soak.store.folder import clear_for, hold, lock_path, refuse_busy
 from pytest_soak.store.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FILES = ("EDGE_REPORT_1.json", "system_state_1.json", "zebra.json")
 
@@ -89,6 +95,19 @@ def test_a_run_that_was_being_brought_back_when_the_process_was_killed_stays_who
         place = tmp_path / "runs" / run
         assert whole(tmp_path if run == then else place, run)
         assert place.exists() == (run != then)
+
+
+@pytest.mark.parametrize("take", [refuse_busy, lambda folder: hold(folder).release()])
+def test_who_only_looks_whether_a_folder_is_held_is_in_nobodys_way(
+    tmp_path: Path, take: Callable[[Path], None]
+) -> None:
+    looking = FileLock(lock_path(tmp_path), thread_local=False)
+    looking.acquire(timeout=0)
+    let_go = threading.Timer(0.2, looking.release)
+    let_go.start()
+    take(tmp_path)
+    let_go.join()
+    assert not looking.is_locked
 
 
 def test_what_belongs_to_no_run_is_never_moved_over_another_file(tmp_path: Path) -> None:
