@@ -73,7 +73,10 @@ def refuse_unreadable(folder: Path) -> None:
         SoakUsageError: So it is: an older run, or a new one, is not what was asked for.
     """
     path = folder / JOURNAL
-    if path.exists() and b"\n" in path.read_bytes() and first_and_last(path) is None:
+    if not path.exists() or b"\n" not in path.read_bytes():
+        return
+    first, _ = first_and_last(path) or ({}, {})
+    if first.get("kind") != "run_started":
         msg = (
             f"--soak-resume: {path}: its first or its last line is no record; "
             "without --soak-resume a new run puts it aside"

@@ -219,6 +219,14 @@ def test_a_resume_is_refused_where_nobody_can_tell_what_there_is(
     assert plan.name == NAME
 
 
+@pytest.mark.parametrize("part", ["kind", "config", "overrides"])
+def test_a_resume_is_refused_where_no_start_says_how_it_was(folder: Path, part: str) -> None:
+    rewritten(folder, lambda records: records[0].update({part: "x"}))
+    request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
+    with pytest.raises(SoakUsageError, match="without --soak-resume a new run puts it aside"):
+        resume_chain(planned(request, own=True), request, RUN)
+
+
 def test_a_setting_of_any_length_is_told_in_short(folder: Path) -> None:
     rewritten(folder, lambda records: records[0]["config"].update(scenario="x" * 100_000))
     request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
