@@ -84,6 +84,8 @@ SETTINGS = (
 DEFAULT_DIR = "artifacts/soak"
 DEFAULT_SLOT = 300.0
 MOST_SLOTS = 10_000
+MOST_ITERATIONS = 1_000_000
+"""pytest keeps about 9 kB for each, which makes 9 GB."""
 """How many slots an hours run may have: pytest keeps some kB for each item."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
@@ -227,8 +229,8 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     if hours is not None:
         given = options.get("slot", inis.get("slot", Given(DEFAULT_SLOT, "the default slot")))
         iterations, slot = _planned_slots(hours, given), given.value
-    if iterations < 1:
-        msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        msg = f"--soak-iterations: {iterations} given; allowed: 1 to {MOST_ITERATIONS}"
         raise SoakUsageError(msg)
     folder = _folder(config, options, inis)
     return SoakRequest(

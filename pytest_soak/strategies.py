@@ -77,6 +77,7 @@ class Named(Generic[T]):
     name: str
     owner: str
     strategy: T
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,8 @@ class Strategies:
         for guard, settings in self._guards:
             rolls_back = isinstance(guard.strategy, AutoRollback | PlainRollback)
             read = partial(_reviewed, decision, rolls_back=rolls_back)
-            decision = _ask(guard.owner, read, guard.strategy.review, history, decision, settings)
+            given = decision if guard.ours else replace(decision)  # frozen is not out of reach
+            decision = _ask(guard.owner, read, guard.strategy.review, history, given, settings)
         fault = rollback_fault(decision, history)
         if fault:
             raise StrategyFault(fault)
@@ -210,7 +212,7 @@ class Strategies:
 
 
 def _core(name: str, strategy: T) -> Named[T]:
-    return Named(name, f"pytest-soak, {name!r}", strategy)
+    return Named(name, f"pytest-soak, {name!r}", strategy, ours=True)
 
 
 def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:
@@ -285,6 +287,8 @@ def _proposal(pack: Pack, answer: object) -> Proposal:
 
 def _reviewed(before: Decision, said: object, *, rolls_back: bool) -> Decision:
     """Return what a guard left of the decision *before*."""
+    if said is before:  # most guards have nothing to say about most iterations
+        return before
     if not isinstance(said, Decision):
         msg = f"returned {shown(said)}, not a Decision"
         raise Nonsense(msg)

@@ -106,8 +106,9 @@ def test_a_mistake_is_one_line_and_exit_4(
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 or more"),
-        (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 or more"),
+        (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 to 1000000"),
+        (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 to 1000000"),
+        (("--soak-iterations=1000001",), "*: 1000001 given; allowed: 1 to 1000000"),
         (("--soak-iterations=many",), "*--soak-iterations: invalid int value: 'many'*"),
         (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N or --soak-hours=H, *"),
         (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N or --soak-hours=H*"),

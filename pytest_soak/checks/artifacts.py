@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.checks.finding import Finding, at
 from pytest_soak.model.patch import MISFIT
 from pytest_soak.schemas import ARTIFACTS
-from pytest_soak.store.artifacts import PROFILE, RunSummary, backup_name, rebuild
+from pytest_soak.store.artifacts import GATE, PROFILE, RunSummary, backup_name, rebuild
 from pytest_soak.store.files import document
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import has_ended
@@ -41,7 +41,8 @@ class ArtifactCheck:
     """Compares the files of a run with its journal.
 
     What a crash leaves undone of the last record's effects is a note in a run that has no end:
-    taking it up again makes it good.
+    taking it up again makes it good. So it does in one that has ended and whose verdict, the last
+    file to be written, is not there; but a verdict that no file tells is never only a note.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ArtifactCheck:
         self._there = set(there)
         self._read = read
         self._unfinished = bool(records) and not has_ended(records)
+        self._untold = bool(records) and (self._unfinished or GATE not in self._there)
         self._effective = [record for record in records if record["kind"] != "damage_found"]
 
     def findings(self) -> Iterator[Finding]:
@@ -85,7 +87,7 @@ class ArtifactCheck:
             what = "is missing, as" if found is None else "is as it was"
             told = f"{what} before {at(since)}: the process may have ended before it wrote it"
             resumed = f"{told}; --soak-resume does"
-            yield Finding(name, resumed, note=True, missing=found is None)
+            yield Finding(name, resumed, note=self._unfinished, missing=found is None)
         elif found is None:
             told = "is missing; verify --repair makes it from the journal"
             yield Finding(name, told, missing=True)
@@ -94,7 +96,7 @@ class ArtifactCheck:
 
     def _undone(self, name: str, found: bytes | None) -> Mapping[str, Any] | None:
         """Return the record whose effect on the file is still to come, None where none is."""
-        if not self._unfinished:
+        if not self._untold:
             return None
         if found == self._earlier.get(name):
             return self._effective[-1]
@@ -108,8 +110,8 @@ class ArtifactCheck:
 
     @cached_property
     def _earlier(self) -> dict[str, bytes]:
-        """What the artifacts were before the last record, in a run that has no end."""
-        before = self._effective[:-1] if self._unfinished else ()
+        """What the artifacts were before the last record, where it may not have taken effect."""
+        before = self._effective[:-1] if self._untold else ()
         built = rebuild(before) if before else ()
         return {name: document(content).encode() for name, content in built}
 

@@ -159,7 +159,8 @@ def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         metric: {level: limit for level, limit in kpi.items() if limit}
         for metric, kpi in config["kpis"].items()
     }
-    return {"kpis": limits, "profiles": {config["profile"]: config["base"]}}
+    profiles = {config["profile"]: config["base"]}
+    return {"kpis": limits, "profiles": profiles, "noise": config["noise"]}
 
 
 def settings(given: Sequence[str]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Clamp:
         settings: Mapping[str, Any],
     ) -> Decision:
         """Clamp every change; one cut to nothing stays listed, marked as held."""
+        if not decision.changes:
+            return decision
         return replace(decision, changes=tuple(map(self._clamped, decision.changes)))
 
     def _clamped(self, change: Change) -> Change:

@@ -93,6 +93,24 @@ def test_what_the_run_was_started_with_holds_whatever_is_set_now(workplace: Path
     assert (code, "as recorded" in shown) == (0, True), shown
 
 
+def test_the_noise_a_run_was_started_with_holds_whatever_is_set_now(workplace: Path) -> None:
+    (workplace / "conftest.py").write_text(SLOWLY.replace('{"workers": 1}', '{"workers": -1}'))
+    project = workplace / "pyproject.toml"
+    was = project.read_text() if project.exists() else ""
+    objective = '[tool.pytest-soak.packs.demo]\nobjective = { metric = "latency_p95_ms", better = '
+    known = f'{was}{objective}"down" }}\nnoise.latency_p95_ms = '
+    project.write_text(f"{known}0.001\n")
+    worse = ("--soak-tuner=slowly", '--soak-overrides={"workers": 12}', "--soak-dir=odd")
+    soak(workplace, "--soak-iterations=9", "--auto-tune", *worse, code=1)
+    (chain,) = (path for path in (workplace / "odd").glob("test_*") if path.is_dir())
+    decided = [record["decision"] for record in records(chain) if record["kind"] == "iteration"]
+    assert any(decision["rollback"] for decision in decided)
+    for now in (0.001, 1000):
+        project.write_text(f"{known}{now}\n")
+        code, shown, _ = compare("--soak-dir=odd")
+        assert (code, "as recorded" in shown) == (0, True), shown
+
+
 def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, broken: Path) -> None:
     code, shown, _ = compare(ended, keeps)
     assert (code, shown.count("as recorded")) == (0, 2)

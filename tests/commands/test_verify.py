@@ -169,6 +169,11 @@ def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str)
         else:
             assert code == 1
             told_so = "is missing; verify --repair makes it from the journal"
+            if path.name == "KPI_GATE.json":  # the last to be written: a resume would do it as well
+                told_so = (
+                    "is missing, as before journal.jsonl, record 7 (run_ended): "
+                    "the process may have ended before it wrote it; --soak-resume does"
+                )
             assert f"FINDING  {where}: {told_so}" in lines
         code, lines = told("verify", "--soak-dir", name, "--repair")
         assert code == 0
@@ -400,6 +405,32 @@ def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
     code, found = told(*ENDED)
     assert code == 1
     assert any(text.startswith("FINDING  applied_profile.json: line 1") for text in found)
+
+
+def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_writes(
+    workplace: Path, ended: Path
+) -> None:
+    run = records(ended)[0]["run"]
+    start = workplace / "start"
+    start.mkdir()
+    first = (ended / "journal.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (start / "journal.jsonl").write_bytes(first)
+    store = ChainStore(start, run, hold(start))
+    store.take_up()
+    store.close()
+    shutil.copy(start / "applied_profile.json", ended)
+    for name in ("TUNING_REPORT.json", "KPI_GATE.json"):
+        (ended / name).unlink()
+    code, found = told(*ENDED)
+    assert code == 1
+    may = "the process may have ended before it wrote it; --soak-resume does"
+    missing = f"is missing, as before journal.jsonl, record 7 (run_ended): {may}"
+    as_it_was = f"is as it was before journal.jsonl, record 1 (iteration 1): {may}"
+    assert told_of(found) == [
+        f"FINDING  applied_profile.json: {as_it_was}",
+        f"FINDING  TUNING_REPORT.json: {missing}",
+        f"FINDING  KPI_GATE.json: {missing}",
+    ]
 
 
 def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:

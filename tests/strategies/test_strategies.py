@@ -462,6 +462,7 @@ def saying(**parts: Any) -> Callable[..., Decision]:
         (saying(asked={3: 2}), "as asked, not {parameter: delta}"),
         (saying(asked={}), "rewrote what was asked for: asked"),
         (planting("asked", [2]), "gave [2] as asked, not {parameter: delta}"),
+        (planting("changes", (replace(CHANGE, parameter="backoff_s"),)), "added a change of back"),
         (saying(changes=(3,)), "gave 3 as a Change"),
         (saying(changes=(replace(CHANGE, note="cut"),)), "as a Change"),  # type: ignore[arg-type] # the fault
         (saying(changes=(replace(CHANGE, effective="2"),)), "gave '2' as the effective delta"),  # type: ignore[arg-type] # the fault
