@@ -10,17 +10,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_soak.course import IterationResult
     from pytest_soak.errors import SoakUsageError
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
-    from pytest_soak.loop import IterationResult
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History, Summary
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
-    from pytest_soak.model.verdict import ChainVerdict, Judgement, Verdict
+    from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
     from pytest_soak.plan import ChainPlan
     from pytest_soak.session import Soak
     from pytest_soak.systems.protocol import System
@@ -40,6 +40,7 @@ __all__ = [
     "History",
     "IterationResult",
     "Judgement",
+    "Kpi",
     "Pack",
     "Parameter",
     "Proposal",
@@ -48,6 +49,7 @@ __all__ = [
     "SoakUsageError",
     "Summary",
     "System",
+    "Threshold",
     "Tuner",
     "Verdict",
     "Watcher",
@@ -64,8 +66,9 @@ _HOME = {
     "Gate": "gates.protocol",
     "Guard": "guards.protocol",
     "History": "model.history",
-    "IterationResult": "loop",
+    "IterationResult": "course",
     "Judgement": "model.verdict",
+    "Kpi": "model.verdict",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
     "Proposal": "model.proposal",
@@ -74,6 +77,7 @@ _HOME = {
     "SoakUsageError": "errors",
     "Summary": "model.history",
     "System": "systems.protocol",
+    "Threshold": "model.verdict",
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
     "Watcher": "watchers.protocol",

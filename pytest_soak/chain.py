@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pytest_soak.loop import SoakLoop
+    from pytest_soak.pace import Pace
     from pytest_soak.plan import ChainPlan
 
 GATE_ID = "kpi-gate"
@@ -66,6 +67,22 @@ class Chain:
     partial: bool = False
     resumed: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def pace(self, number: int) -> Pace | None:
+        """Return the pace that the item *number* has to keep, or None where it has none.
+
+        In an hours run all that is still to be run has one, the gate too; single iterations that
+        were asked for by node id have none, nor has what comes after a failure.
+        """
+        ended = self.broken and not 0 < number <= self.broken
+        if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
+            return None
+        return self.loop.pace
+
+    def drops(self, number: int) -> bool:
+        """Tell whether the slot of iteration *number* was dropped at the deadline."""
+        pace = self.pace(number)
+        return pace is not None and pace.drops(number)
 
     def whole(self) -> list[pytest.Item]:
         """Return every member in order, the gate last."""
@@ -197,7 +214,7 @@ class GateItem(pytest.Item):
         if explanation:
             raise GateFailure(explanation)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401 - as pytest declares it
         """Show the table instead of a traceback."""
         if isinstance(excinfo.value, GateFailure):
             return str(excinfo.value)

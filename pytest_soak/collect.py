@@ -20,8 +20,8 @@ from pytest_soak.chain import (
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import SoakRequest, read_marker
 from pytest_soak.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
-from pytest_soak.resume import resume_chain
-from pytest_soak.store.store import refuse_busy
+from pytest_soak.resume import resume_chains
+from pytest_soak.store.folder import refuse_busy
 from pytest_soak.strategies import Strategies
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SoakCollection:
         chain = self._chain_of(item)
         placed: pytest.Item = item
         if number == GATE:
-            assert item.parent is not None  # noqa: S101 - a function stands in a module or class
+            assert item.parent is not None
             placed = GateItem.from_parent(
                 item.parent,
                 name=item.name,
@@ -124,6 +124,8 @@ class SoakCollection:
                 slot = item.stash[SLOT]
                 if slot.chain.plan is None:
                     self._plan(slot.chain, item)
+            chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
+            resume_chains(chosen.values(), self._request)
         except SoakUsageError as error:
             if not self._request.worker:
                 raise pytest.UsageError(str(error)) from None
@@ -147,8 +149,9 @@ class SoakCollection:
             settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
         Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
-        refuse_busy(self._request.folder / plan.slug)
-        chain.plan, chain.resumed, chain.notes = resume_chain(plan, self._request)
+        if not self._request.late:  # another worker of this run may hold it, and no one else
+            refuse_busy(self._request.folder / plan.slug)
+        chain.plan = plan
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:
@@ -174,7 +177,7 @@ def fixed_system(item: pytest.Function) -> str:
     """
     if "mock_soak" in item.fixturenames:
         return MOCK_SYSTEM
-    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001
+    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - nothing public tells
     return OWN_SYSTEM if len(definitions) > 1 else ""
 
 

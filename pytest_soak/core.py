@@ -1,14 +1,22 @@
-"""What the core itself registers: the demo pack and the mock, through the hooks of everybody."""
+"""What the core itself registers: its pack and systems, through the hooks of everybody."""
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.checks.trusted import trusted_file
+from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.model.shown import brief
+from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import JournalError, digest
 from pytest_soak.systems.mock import MockSystem
+from pytest_soak.systems.replay import ReplaySystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_soak.model.pack import Pack
     from pytest_soak.tuners.adaptive import Adaptive
@@ -24,6 +32,10 @@ def make_adaptive(pack: Pack) -> Adaptive:
 class CorePlugin:
     """Offers the core's own packs and systems."""
 
+    def __init__(self, replay: Path | None = None) -> None:
+        """Take the recorded run that was given to be replayed, if one was."""
+        self._replay = replay
+
     def pytest_soak_packs(self) -> Mapping[str, Callable[[], Any]]:
         """Offer the neutral demo pack."""
         return {"demo": lambda: resources.files("pytest_soak.packs").joinpath("demo.toml")}
@@ -33,5 +45,30 @@ class CorePlugin:
         return {"adaptive": make_adaptive}
 
     def pytest_soak_systems(self) -> Mapping[str, Callable[..., Any]]:
-        """Offer the closed-loop mock."""
-        return {"mock": MockSystem}
+        """Offer the closed-loop mock, and the replay of a recorded run."""
+        return {"mock": MockSystem, "replay": partial(make_replay, self._replay)}
+
+
+def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:
+    """Return the replay of the run recorded at *path*: its journal, or the folder it lies in.
+
+    Raises:
+        SoakUsageError: No path was given, or there is no run to be replayed.
+    """
+    if path is None:
+        msg = "--soak-system=replay: needs --soak-replay=PATH, the journal of a recorded run"
+        raise SoakUsageError(msg)
+    try:
+        journal = path / JOURNAL if path.is_dir() else path
+        records = trusted_file(journal)
+    except JournalError as error:
+        msg = f"--soak-replay: {error}"
+        raise SoakUsageError(msg) from None
+    except UNREADABLE as error:
+        msg = f"--soak-replay: {brief(str(path))}: cannot be read: {why_unreadable(error)}"
+        raise SoakUsageError(msg) from None
+    reports = {r["iteration"]: r["report"] for r in records if r["kind"] == "iteration"}
+    if not reports:
+        msg = f"--soak-replay: {journal}: holds no iteration of a recorded run"
+        raise SoakUsageError(msg)
+    return ReplaySystem(reports, digest(records[-1]))

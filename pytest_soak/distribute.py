@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEY = "soak"
 ERRORS = "soak_usage_errors"
-UNJUDGED = "soak_unjudged"
+UNFIT = "soak_unfit"
 
 
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
@@ -38,39 +38,56 @@ class Distribution:
     def __init__(self, request: SoakRequest) -> None:
         """Take the *request* that every worker must share."""
         self._request = request
+        self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
-        self._unjudged = False
+        self._unfit: dict[str, None] = {}
+        self._collected = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
         """Schedule by chain."""
         return ChainScheduling(config, log)
 
     def pytest_configure_node(self, node: WorkerController) -> None:
-        """Give a worker what was read once: run id, folder and overrides."""
+        """Give a worker what was read once: run id, folder, overrides, what to go on with."""
+        self._nodes.append(node)
         node.workerinput[KEY] = {
             "run_id": self._request.run_id,
             "folder": str(self._request.folder),
             "seeds": [asdict(seed) for seed in self._request.seeds],
+            "replay": self._request.replay and str(self._request.replay),
+            "unfinished": dict(self._request.unfinished),
+            "late": self._collected,
         }
+
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Note that chains may run from now on: a worker that joins later finds them held."""
+        self._collected = True
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
+        for node in self._nodes:
+            process = getattr(node.gateway._io, "popen", None)  # noqa: SLF001 - none if remote
+            if process is not None:
+                process.terminate()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take a worker's usage errors."""
+        """Take a worker's usage errors, and what became of chains without a verdict."""
         output = getattr(node, "workeroutput", None) or {}
         self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
-        self._unjudged |= bool(output.get(UNJUDGED))
+        self._unfit.update(dict.fromkeys(output.get(UNFIT, ())))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Turn usage errors of workers into exit code 4, chains without a verdict into 1."""
         if self._errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self._unjudged and session.exitstatus == pytest.ExitCode.OK:
+        elif self._unfit and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell usage errors of workers, each once."""
-        for error in self._errors:
+        """Tell usage errors of workers, and what went wrong at their end, each once."""
+        for error in filter(None, (*self._errors, *self._unfit)):
             terminalreporter.write_line(f"ERROR: {error}", red=True)
 
 
@@ -80,18 +97,27 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     if given is None:
         return request
     seeds = tuple(SeedText(**seed) for seed in given["seeds"])
-    return replace(request, run_id=given["run_id"], folder=Path(given["folder"]), seeds=seeds)
+    return replace(
+        request,
+        run_id=given["run_id"],
+        folder=Path(given["folder"]),
+        seeds=seeds,
+        replay=given["replay"] and Path(given["replay"]),
+        unfinished=given["unfinished"],
+        late=given["late"],
+    )
 
 
 def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(ERRORS, []).append(str(error))
 
 
-def report_unjudged(config: pytest.Config) -> None:
-    """Tell the controller that a chain was opened in this worker and got no verdict."""
-    config.workeroutput[UNJUDGED] = True  # type: ignore[attr-defined]
+def report_unfit(config: pytest.Config, fault: str) -> None:
+    """Tell the controller that a chain in this worker got no verdict, or that it had a *fault*."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
+    output.setdefault(UNFIT, []).append(fault)
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:

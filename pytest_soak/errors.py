@@ -8,6 +8,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.shown import brief, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,15 +21,25 @@ class SoakUsageError(Exception):
 def what_raised(error: BaseException) -> str:
     """Return what a stranger's code raised, and where: type, words, file and line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    try:
+        words = brief(str(error))
+    except Exception:  # noqa: BLE001 - an exception of a stranger may not be able to say itself
+        words = shown(error)
+    return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
+
+
+UNREADABLE = (OSError, ValueError, RecursionError)
+"""What reading a file and parsing it may raise: a bad name, bytes that are no text, bad TOML."""
 
 
 def why_unreadable(error: Exception) -> str:
     """Return why a file could not be read, without its name."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return (error.strerror if isinstance(error, OSError) else None) or brief(str(error))
 
 
-def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: str = "") -> str:
+def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
     """Return the line for a *given* name that nobody has.
 
     Args:
@@ -38,5 +50,7 @@ def unknown(kind: str, given: str, source: str, allowed: Iterable[str], hint: st
         hint: What else the user may want to know.
     """
     names = ", ".join(sorted(allowed)) or "none"
-    line = f"{source}: unknown {kind} {given!r}; {'installed' if hint else 'there are'}: {names}"
+    line = (
+        f"{source}: unknown {kind} {shown(given)}; {'installed' if hint else 'there are'}: {names}"
+    )
     return f"{line} ({hint})" if hint else line

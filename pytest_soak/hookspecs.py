@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pytest_soak.course import IterationResult
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
-    from pytest_soak.loop import IterationResult
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec
-def pytest_soak_packs() -> Mapping[str, Callable[[], Path]]:  # type: ignore[empty-body]
+def pytest_soak_packs() -> Mapping[str, Callable[[], Path]]:
     """Return packs: ``{name: factory}``; ``factory()`` gives the path of a TOML file.
 
     Example::
@@ -37,7 +37,7 @@ def pytest_soak_packs() -> Mapping[str, Callable[[], Path]]:  # type: ignore[emp
 
 
 @pytest.hookspec
-def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], System]]:  # type: ignore[empty-body]
+def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], System]]:
     """Return systems: ``{name: factory}``; ``factory(pack, scenario)`` gives a `System`.
 
     Example::
@@ -48,7 +48,7 @@ def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], System]]:  # typ
 
 
 @pytest.hookspec
-def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:  # type: ignore[empty-body]
+def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:
     """Return watchers: ``{name: factory}``; ``factory(pack)`` gives a `Watcher`. All are used.
 
     Example::
@@ -59,7 +59,7 @@ def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:  # type: 
 
 
 @pytest.hookspec
-def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:  # type: ignore[empty-body]
+def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:
     """Return tuners: ``{name: factory}``; ``factory(pack)`` gives a `Tuner`.
 
     Used where ``--soak-tuner``, the marker, the ini file or the pack names them.
@@ -72,7 +72,7 @@ def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:  # type: igno
 
 
 @pytest.hookspec
-def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:  # type: ignore[empty-body]
+def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:
     """Return guards: ``{name: factory}``; ``factory(pack)`` gives a `Guard`. All are used.
 
     They look after the core's own vetoes and before the clamp, in the order of their names.
@@ -85,7 +85,7 @@ def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:  # type: igno
 
 
 @pytest.hookspec
-def pytest_soak_gates() -> Mapping[str, Callable[[Pack], Gate]]:  # type: ignore[empty-body]
+def pytest_soak_gates() -> Mapping[str, Callable[[Pack], Gate]]:
     """Return gates: ``{name: factory}``; ``factory(pack)`` gives a `Gate`. All are used.
 
     Example::

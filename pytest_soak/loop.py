@@ -3,114 +3,79 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pytest_soak.model.decision import Decision, Veto
-from pytest_soak.model.history import Entry, History, Summary, Verified
+from pytest_soak.checks.trusted import check_run
+from pytest_soak.course import Course, IterationResult
+from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
-from pytest_soak.model.report import Report, contradictions, read_report
-from pytest_soak.model.verdict import (
-    ChainVerdict,
-    IterationVerdict,
-    Judgement,
-    Verdict,
-    judge_chain,
-    not_passed,
-    unfit_verdict,
-    worst,
-)
-from pytest_soak.options import Mode
-from pytest_soak.store.files import line
+from pytest_soak.model.patch import apply
+from pytest_soak.model.report import Report, read_report
+from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
+from pytest_soak.pace import Pace, WallClock
+from pytest_soak.store.files import line, plain
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
     judged_from_json,
     judgements_to_json,
+    proposals_to_json,
     summary_from_json,
     summary_to_json,
     verdict_to_json,
 )
-from pytest_soak.store.store import ChainStore
-from pytest_soak.strategies import Proposed, Strategies, StrategyFault
+from pytest_soak.store.store import open_chain
+from pytest_soak.strategies import Strategies, StrategyFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_soak.model.patch import Operation
+    from pytest_soak.pace import Clock
     from pytest_soak.plan import ChainPlan
     from pytest_soak.registry import Registry
     from pytest_soak.systems.protocol import System
-
-AUTO_TUNE_OFF = "auto_tune_off"
-RECOMMEND_ONLY = "recommend_only"
-STRATEGY_FAULT = "strategy_fault"
-
-
-@dataclass(frozen=True, slots=True)
-class IterationResult:
-    """What one iteration came to.
-
-    Args:
-        iteration: Its number, from 1.
-        parameters: The effective parameters it ran with.
-        report: What the system measured.
-        summary: What the watchers made of it, with the iteration's verdict.
-        decision: What was decided after it.
-        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
-        applied: Whether the decision's moves were applied.
-        judged: The KPIs one by one.
-        proposed: What each tuner answered.
-        fault: Which strategy failed and how, or an empty string.
-    """
-
-    iteration: int
-    parameters: Mapping[str, float]
-    report: Report
-    summary: Summary
-    decision: Decision
-    patch: tuple[Operation, ...]
-    applied: bool
-    judged: IterationVerdict
-    proposed: tuple[Proposed, ...] = ()
-    fault: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """The gate's word for this iteration alone."""
-        return self.summary.verdict
 
 
 class SoakLoop:
     """The iterations of one chain, each run at most once."""
 
-    def __init__(self, plan: ChainPlan, registry: Registry, soak_dir: Path) -> None:
-        """Open the chain's store and take up what it already holds of this run."""
+    def __init__(
+        self, plan: ChainPlan, registry: Registry, soak_dir: Path, clock: Clock | None = None
+    ) -> None:
+        """Open the chain's store and take up what it already holds of this run.
+
+        An hours run keeps to the *clock*, the machine's unless another one is given.
+        """
         self.plan = plan
-        self.store = ChainStore(soak_dir, plan.slug, plan.run_id)
-        self.strategies = Strategies(plan, registry)
+        self.course = Course(plan, Strategies(plan, registry))  # what it refuses opens nothing
+        check_run(soak_dir / plan.slug, plan.run_id)
+        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.latest: IterationResult | None = None
         self.finished = False
-        self.entries: list[Entry] = []
-        self.judged: list[IterationVerdict] = []
-        self._unverified: list[int] = []
+        self._told = True
+        self.failed: set[int] = set()
+        """The iterations whose tests did not pass, in the run that is taken up."""
         self._state: object = None
-        self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
         try:
+            self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
             self._take_up()
+            if plan.resumed:
+                self.store.go_on(plan.describe(), plan.differences)
+                self.finished = False
         except BaseException:
             self.store.close()
             raise
         self._taken_up = self.done
-        if plan.resumed:
-            body = {"config": plan.describe(), "differences": list(plan.differences)}
-            self.store.journal.append("run_resumed", self.done, body)
+        self.pace: Pace | None = None
+        if plan.slot is not None:
+            self.pace = Pace(clock or WallClock(), plan.slot, plan.planned, self.done)
 
     @property
     def done(self) -> int:
         """The number of the last iteration that was recorded, 0 before the first."""
-        return len(self.entries)
+        return self.course.done
 
     def run(self, iteration: int, system: System | None = None) -> IterationResult:
         """Run *iteration*, or return its result where it was just run.
@@ -137,11 +102,18 @@ class SoakLoop:
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
             msg = f"{who} {type(returned).__name__}, not the pair (report, state)"
             raise StrategyFault(msg)
-        raw, state = returned
-        if state is not None and json.loads(line(state)) != state:
+        raw, given = returned
+        state = _plain_state(given)
+        if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
-        report = read_report(raw, iteration, self.plan.pack.metrics)
+        if self.pace is not None:
+            self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
+        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
+        found = self.store.edited()
+        if found:  # nobody knows which parameters the system used
+            edited = f"overrides_edited by hand, put back: {found}"
+            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
         lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost)
 
@@ -166,133 +138,47 @@ class SoakLoop:
         *,
         restarted: bool = False,
     ) -> IterationResult:
-        """Take one report through watchers, tuners and guards to the store."""
-        summary, judged, fault = self._watch(iteration, parameters, report)
-        summary = replace(summary, restarted=restarted)
-        self.entries.append(Entry(summary))
-        self.judged.append(judged)
-        proposed, decision, fault = self._decide(summary, parameters, fault)
-        if fault and fault not in summary.problems:
-            problems = (*summary.problems, fault)
-            summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
-            judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
-            self.entries[-1], self.judged[-1] = Entry(summary), judged
-        undecided = IterationResult(
-            iteration=iteration,
-            parameters=parameters,
-            report=report,
-            summary=summary,
-            decision=decision,
-            patch=(),
-            applied=False,
-            judged=judged,
-            proposed=proposed,
-            fault=fault,
-        )
-        self.latest = self._settle(undecided, state)
+        """Take one report through watchers, tuners and guards to the store.
+
+        Raises:
+            StoreError: The iteration could not be recorded, and does not count.
+        """
+        before = self.store.overrides
+        try:
+            result, settles = self.course.decide(
+                iteration,
+                parameters,
+                report,
+                before,
+                in_window=self.in_window(iteration),
+                restarted=restarted,
+            )
+            body = {
+                "report": report.raw,
+                "settles": settles,
+                "summary": summary_to_json(result.summary),
+                "judgements": judgements_to_json(result.judged),
+                "proposals": proposals_to_json((p.tuner, p.proposal) for p in result.proposed),
+                "decision": decision_to_json(result.decision),
+                "applied": result.applied,
+                "system_state": self.store.save_state(iteration, state),
+            }
+            patch = self.store.commit(iteration, body, self.course.overrides_after(result, before))
+        except BaseException:
+            if not self.store.knows(iteration):
+                self.course.drop(iteration)
+            raise
+        self._state = state
+        self.latest = replace(result, patch=patch)
         return self.latest
 
-    def _watch(
-        self, iteration: int, parameters: Mapping[str, float], report: Report
-    ) -> tuple[Summary, IterationVerdict, str]:
-        """Sum up the report: facts, whether it used what was asked for, the KPIs' words."""
-        problems = [report.problem] if report.problem else []
-        facts: Mapping[str, Any] = report.measured.values
-        fault = ""
-        wrong = contradictions(parameters, report.parameters)
-        if not report.problem:
-            problems += [
-                f"override_not_effective: {name} asked={parameters[name]:g} used={used:g}"
-                for name, used in wrong.items()
-                if used is not None
-            ]
-            try:
-                facts = self.strategies.observe(report, History(self.entries))
-            except StrategyFault as caught:
-                fault = str(caught)
-                problems.append(fault)
-            lacking = report.measured.lacking(self.strategies.required)
-            problems += [phrase for phrase in lacking if facts.get(phrase.split()[0]) is None]
-        judgements: tuple[Judgement, ...] = ()
-        try:
-            judgements = self.strategies.judge(facts, report.n)
-        except StrategyFault as caught:
-            fault = str(caught)
-            problems.append(fault)
-        verdict = worst(judgement.verdict for judgement in judgements)
-        if problems:
-            verdict = Verdict.INCONCLUSIVE
-        summary = Summary(
-            iteration,
-            parameters,
-            facts,
-            report.n,
-            verdict,
-            tuple(problems),
-            {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
-            self.plan.in_window(iteration),
-        )
-        return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
-
-    def _decide(
-        self, summary: Summary, parameters: Mapping[str, float], fault: str
-    ) -> tuple[tuple[Proposed, ...], Decision, str]:
-        """Ask the tuners, then the guards. Pure: nothing is changed here."""
-        decision = Decision(summary.iteration, parameters)
-        if self.plan.mode is Mode.OFF:
-            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
-        history = History(self.entries)
-        proposed: tuple[Proposed, ...] = ()
-        try:
-            if not summary.problems:
-                proposed = self.strategies.propose(history, parameters)
-            requests = tuple(wish for answer in proposed for wish in answer.requests)
-            wished = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, wished)
-        except StrategyFault as caught:
-            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
-        if self.plan.mode is Mode.RECOMMEND and decision.moves:
-            veto = Veto("mode", RECOMMEND_ONLY)
-            decision = replace(
-                decision, skip_reason=RECOMMEND_ONLY, vetoes=(*decision.vetoes, veto)
-            )
-        return proposed, decision, fault
-
-    def _settle(self, result: IterationResult, state: object) -> IterationResult:
-        """Commit the decision: journal, overrides, artifacts, in this order."""
-        iteration, decision = result.iteration, result.decision
-        before = self.store.overrides
-        applies = self.plan.mode is Mode.APPLY and bool(decision.moves)
-        settles = self._settlement(result.summary)
-        body = {
-            "report": result.report.raw,
-            "settles": settles,
-            "summary": summary_to_json(result.summary),
-            "judgements": judgements_to_json(result.judged),
-            "decision": decision_to_json(decision),
-            "applied": applies,
-            "system_state": self.store.save_state(iteration, state),
-        }
-        after = decision.overrides(before) if applies else before
-        patch = self.store.commit(iteration, body, after)
-        self._state = state
-        self.entries[-1] = Entry(result.summary, decision, applies)
-        self._note_settled(settles)
-        return replace(result, patch=patch, applied=applies)
-
-    def _settlement(self, summary: Summary) -> dict[str, Any] | None:
-        """Return whether the changes made before *summary* were seen in it, if there were any."""
-        if len(self.entries) < 2:  # noqa: PLR2004 - this one, and the one before it
-            return None
-        before = self.entries[-2]
-        if not before.applied or before.decision is None:
-            return None
-        seen = summary.saw(change.parameter for change in before.decision.moves)
-        return {"iteration": before.summary.iteration, "verified": str(seen)}
-
-    def _note_settled(self, settles: dict[str, Any] | None) -> None:
-        if settles and settles["verified"] == Verified.UNKNOWN:
-            self._unverified.append(settles["iteration"])
+    def in_window(self, iteration: int) -> bool:
+        """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
+        if iteration <= self.done:
+            return self.course.entries[iteration - 1].summary.in_window
+        if self.pace is not None:
+            return self.pace.closes(iteration, self.plan.window)
+        return self.plan.in_window(iteration)
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
         """Judge the chain.
@@ -301,47 +187,59 @@ class SoakLoop:
             ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
                 unless given.
         """
-        counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry)
-            for entry in self.judged
-        ]
-        first = self.plan.planned - self.plan.window + 1
-        verdict = judge_chain(
-            counted,
-            self.plan.planned,
-            range(first, self.plan.planned + 1),
-            self.plan.pack.max_inconclusive,
-        )
-        return replace(verdict, unverified=tuple(self._unverified))
+        return self.course.verdict(ran, self.pace.dropped if self.pace else 0)
 
-    def finish(self, verdict: ChainVerdict) -> None:
-        """Record the verdict and write what sums up the run."""
-        word = verdict_to_json(verdict)
+    def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
+        """Record the verdict and write what sums up the run.
+
+        Args:
+            verdict: The chain's.
+            ran: The iterations whose tests passed. All, unless given.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
         self.store.journal.append("run_ended", self.done, word)
+        self.finished, self._told = True, False
         self.store.sum_up(word)
-        self.finished = True
+        self._told = True
 
     def close(self, ran: set[int]) -> None:
         """Close the store; what sums up a run that was broken off is written first.
 
         Args:
             ran: The iterations whose tests passed.
+
+        Raises:
+            StoreError: It could not be written.
         """
-        if not self.finished:
-            problem = "broken off: the gate did not run"
-            self.store.sum_up(verdict_to_json(unfit_verdict(self.verdict(ran), problem)))
-        self.store.close()
+        try:
+            if not self.finished:
+                problem = "broken off: the gate did not run"
+                verdict = unfit_verdict(self.verdict(ran), problem)
+                word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
+                self.store.journal.append("run_interrupted", self.done, word)
+                self.store.sum_up(word)
+            elif not self._told:
+                self.store.restore()
+        finally:
+            self.store.close()
+
+    def _not_passed(self, ran: set[int] | None) -> list[int]:
+        done = range(1, self.done + 1)
+        return [] if ran is None else [number for number in done if number not in ran]
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
+        ran_with = self._overrides_of_iterations()
         for record in self.store.iterations:
             number = record["iteration"]
             summary = summary_from_json(record["summary"], number)
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
-            self.entries.append(Entry(summary, decision, record["applied"]))
-            self.judged.append(judged)
-            self._note_settled(record["settles"])
+            entry = Entry(summary, decision, record["applied"])
+            self.course.take(entry, judged, record["settles"], ran_with[number])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -352,6 +250,33 @@ class SoakLoop:
                 record["applied"],
                 judged,
             )
+        for record in self.store.journal.records:
+            if record["kind"] == "rolled_back":
+                self.course.undone = record["iteration"]
+            elif record["kind"] in ("run_ended", "run_resumed"):
+                self.finished = record["kind"] == "run_ended"
+            self.failed.update(record.get("not_passed", ()))
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)
+
+    def _overrides_of_iterations(self) -> dict[int, dict[str, float]]:
+        """Return the overrides that each recorded iteration ran with."""
+        overrides: dict[str, float] = {}
+        ran_with = {}
+        for record in self.store.journal.records:
+            if record["kind"] == "iteration":
+                ran_with[record["iteration"]] = overrides
+            overrides = record.get("overrides", overrides)
+            overrides = apply(overrides, record["patch"]) if record.get("patch") else overrides
+        return ran_with
+
+
+def _plain_state(state: object) -> object:
+    """Return *state* as it would be read from its file, or None where that is something else."""
+    try:
+        read: object = json.loads(line(state))
+        same = bool(read == state)
+    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+        same = False
+    return read if same else None

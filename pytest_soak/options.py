@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +46,7 @@ class Setting:
     metavar: str
     help: str
     many: bool = False
-    number: bool = False
+    kind: type[str | int | float] = str
     marker: bool = True
 
     @property
@@ -66,17 +69,30 @@ SETTINGS = (
     Setting(
         "gate", "METRIC>=X", "what is good, replaces a KPI's FAIL limit; warn:METRIC>=X", many=True
     ),
-    Setting("observe", "N", "iterations at the end in which nothing is applied", number=True),
-    Setting("seed", "N", "seed of the run (default: 0)", number=True),
+    Setting("observe", "N", "iterations at the end in which nothing is applied", kind=int),
+    Setting("seed", "N", "seed of the run (default: 0)", kind=int),
+    Setting(
+        "slot",
+        "SECONDS",
+        "length of a slot of --soak-hours (default: 300)",
+        kind=float,
+        marker=False,
+    ),
     Setting("dir", "PATH", "folder of the artifacts (default: artifacts/soak)", marker=False),
 )
 
 DEFAULT_DIR = "artifacts/soak"
+DEFAULT_SLOT = 300.0
+MOST_SLOTS = 10_000
+MOST_ITERATIONS = 1_000_000
+"""pytest keeps about 9 kB for each, which makes 9 GB."""
+"""How many slots an hours run may have: pytest keeps some kB for each item."""
+LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
     "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
     "soak; the arguments are settings of its own, see the docs of pytest-soak"
 )
-SKIP_REASON = "a soak: run it with --soak-iterations=N [--auto-tune]"
+SKIP_REASON = f"a soak: run it with {LENGTH} [--auto-tune]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +132,11 @@ class SoakRequest:
         seeds: Overrides found in option and file, first wins.
         packs: ``{pack: what pyproject.toml changes in it}``.
         resume: Whether to go on with the newest unfinished run of each chain.
+        unfinished: ``{chain's folder: run id}`` of these runs, where that was asked for.
         worker: Whether this process is a worker of pytest-xdist.
+        late: Whether it is one that joins when others may be running their chains.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
+        replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
     """
 
     iterations: int
@@ -128,7 +148,11 @@ class SoakRequest:
     seeds: Sequence[SeedText] = ()
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
+    unfinished: Mapping[str, str] = field(default_factory=dict)
     worker: bool = False
+    late: bool = False
+    slot: float | None = None
+    replay: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -136,6 +160,9 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("soak", "soak runs with closed-loop auto-tuning (pytest-soak)")
     group.addoption(
         "--soak-iterations", metavar="N", type=int, help="soak: run each chain for N iterations"
+    )
+    group.addoption(
+        "--soak-hours", metavar="H", type=float, help="soak: run each chain for H hours of slots"
     )
     group.addoption(
         "--auto-tune", action="store_true", help="soak: apply what the tuners propose, guarded"
@@ -153,14 +180,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="soak: go on with the newest unfinished run; =force: though settings changed",
     )
     group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
+    group.addoption(
+        "--soak-replay", metavar="PATH", help="soak: the recorded run of --soak-system=replay"
+    )
     for setting in SETTINGS:
         text = f"soak: {setting.help}"
         if setting.many:
             group.addoption(setting.flag, metavar=setting.metavar, action="append", help=text)
             parser.addini(setting.ini, text, type="linelist", default=[])
         else:
-            kind = int if setting.number else str
-            group.addoption(setting.flag, metavar=setting.metavar, type=kind, help=text)
+            group.addoption(setting.flag, metavar=setting.metavar, type=setting.kind, help=text)
             parser.addini(setting.ini, text, default="")
 
 
@@ -170,22 +199,25 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     Raises:
         SoakUsageError: Options that contradict each other or mean nothing.
     """
-    iterations = config.getoption("soak_iterations")
+    iterations, hours = config.getoption("soak_iterations"), config.getoption("soak_hours")
     tune = config.getoption("auto_tune")
     recommend = config.getoption("soak_recommend")
     if tune and recommend:
         msg = "--auto-tune applies and --soak-recommend applies nothing: give one of them"
         raise SoakUsageError(msg)
     resume = config.getoption("soak_resume") is not None
-    if iterations is None:
+    if iterations is not None and hours is not None:
+        msg = "--soak-iterations is a count and --soak-hours a time: give one of them"
+        raise SoakUsageError(msg)
+    if hours is None and config.getoption("soak_slot") is not None:
+        msg = "--soak-slot: needs --soak-hours=H, the time that is made up of slots"
+        raise SoakUsageError(msg)
+    if iterations is None and hours is None:
         if tune or recommend or resume:
             flag = "--auto-tune" if tune else "--soak-recommend" if recommend else "--soak-resume"
-            msg = f"{flag}: needs --soak-iterations=N, the number of iterations to soak for"
+            msg = f"{flag}: needs {LENGTH}, how long to soak"
             raise SoakUsageError(msg)
         return None
-    if iterations < 1:
-        msg = f"--soak-iterations: {iterations} given; allowed: 1 or more"
-        raise SoakUsageError(msg)
     for option in ("setupplan", "setuponly"):
         if config.getoption(option, default=False):
             msg = f"--{option[:5]}-{option[5:]}: a soak cannot be set up without being run"
@@ -193,6 +225,13 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
     mode = Mode.APPLY if tune else Mode.RECOMMEND if recommend else Mode.OFF
     options = _given_options(config)
     inis = _given_inis(config)
+    slot = None
+    if hours is not None:
+        given = options.get("slot", inis.get("slot", Given(DEFAULT_SLOT, "the default slot")))
+        iterations, slot = _planned_slots(hours, given), given.value
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        msg = f"--soak-iterations: {iterations} given; allowed: 1 to {MOST_ITERATIONS}"
+        raise SoakUsageError(msg)
     folder = _folder(config, options, inis)
     return SoakRequest(
         iterations,
@@ -202,10 +241,39 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         options,
         inis,
         _seed_texts(config, folder),
-        _pack_overlays(config.rootpath / "pyproject.toml"),
+        pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
-        hasattr(config, "workerinput"),
+        worker=hasattr(config, "workerinput"),
+        slot=slot,
+        replay=_replay(config),
     )
+
+
+def _planned_slots(hours: float, slot: Given) -> int:
+    """Return how many slots the *hours* have."""
+    from pytest_soak.pace import slots_in  # noqa: PLC0415 - only for an hours run
+
+    for value, source in ((hours, "--soak-hours"), (slot.value, slot.source)):
+        if not (math.isfinite(value) and value > 0):
+            msg = f"{source}: {value:g} given; allowed: a finite number above 0"
+            raise SoakUsageError(msg)
+    planned = slots_in(hours, slot.value)
+    if planned < 1:
+        msg = (
+            f"--soak-hours: {hours:g} given, less than one slot of {slot.value:g} s "
+            f"({slot.source}); allowed: more hours, or a shorter --soak-slot"
+        )
+        raise SoakUsageError(msg)
+    if planned > MOST_SLOTS:
+        fits = Context(prec=3, rounding=ROUND_CEILING).divide(
+            Decimal(str(hours)) * 3600, MOST_SLOTS
+        )
+        msg = (
+            f"--soak-hours: {hours:g} given, {planned} slots of {slot.value:g} s ({slot.source}); "
+            f"allowed: {MOST_SLOTS} slots at most, as with --soak-slot={float(fits):g}"
+        )
+        raise SoakUsageError(msg)
+    return planned
 
 
 def _resume(config: pytest.Config) -> Resume:
@@ -213,9 +281,15 @@ def _resume(config: pytest.Config) -> Resume:
     if given is None:
         return Resume.NO
     if given not in tuple(Resume):
-        msg = f"--soak-resume={given}: allowed: --soak-resume or --soak-resume=force; put it last"
+        allowed = "--soak-resume or --soak-resume=force; put it last"
+        msg = f"--soak-resume={brief(given)}: allowed: {allowed}"
         raise SoakUsageError(msg)
     return Resume(given)
+
+
+def _replay(config: pytest.Config) -> Path | None:
+    given = config.getoption("soak_replay")
+    return None if given is None else Path(config.invocation_params.dir / given)
 
 
 def new_run_id() -> str:
@@ -245,9 +319,20 @@ def _given_inis(config: pytest.Config) -> dict[str, Given]:
         if value in ("", []):
             continue
         source = f"{setting.ini} in {where}"
-        value = _as_int(value, source) if setting.number else _placed(value, config.rootpath)
-        found[setting.name] = Given(value, source)
+        found[setting.name] = Given(_read_ini(setting, value, source, config.rootpath), source)
     return found
+
+
+def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
+    if setting.kind is int:
+        return _as_int(value, source)
+    if setting.kind is float:
+        try:
+            return float(value)
+        except ValueError:
+            msg = f"{source}: {shown(value)} given; allowed: a number"
+            raise SoakUsageError(msg) from None
+    return _placed(value, root)
 
 
 def read_marker(
@@ -261,35 +346,40 @@ def read_marker(
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
     if args:
-        msg = f"{source}: {args[0]!r} given by position; allowed: {', '.join(known)} by name"
+        msg = f"{source}: {shown(args[0])} given by position; allowed: {', '.join(known)} by name"
         raise SoakUsageError(msg)
     found = {}
     for name, value in kwargs.items():
         if name not in known:
-            msg = f"{source}: unknown argument {name!r}; allowed: {', '.join(known)}"
+            msg = f"{source}: unknown argument {shown(name)}; allowed: {', '.join(known)}"
             raise SoakUsageError(msg)
         where = f"{source}({name}=)"
-        setting = known[name]
-        if setting.number:
-            value = _as_int(value, where)  # noqa: PLW2901
-        elif setting.many or name == "tuner":
-            value = [value] if isinstance(value, str) else value  # noqa: PLW2901
-            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-                msg = f"{where}: {value!r} given; allowed: text, or a list of texts"
-                raise SoakUsageError(msg)
-        elif not isinstance(value, str):
-            msg = f"{where}: {value!r} given; allowed: text"
-            raise SoakUsageError(msg)
-        found[name] = Given(_placed(value, root), where)
+        found[name] = Given(_placed(_marked(known[name], value, where), root), where)
     return found
+
+
+def _marked(setting: Setting, value: object, where: str) -> object:
+    """Return a marker's argument as *setting* takes it."""
+    if setting.kind is int:
+        return _as_int(value, where)
+    if not setting.many and setting.name != "tuner":
+        if isinstance(value, str):
+            return value
+        msg = f"{where}: {shown(value)} given; allowed: text"
+        raise SoakUsageError(msg)
+    texts: Any = [value] if isinstance(value, str) else value
+    if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
+        return texts
+    msg = f"{where}: {shown(value)} given; allowed: text, or a list of texts"
+    raise SoakUsageError(msg)
 
 
 def _as_int(value: object, source: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    msg = f"{source}: {value!r} given; allowed: a whole number"
+        return int.__int__(value)
+    msg = f"{source}: {shown(value)} given; allowed: a whole number"
     raise SoakUsageError(msg)
 
 
@@ -302,17 +392,18 @@ def _folder(config: pytest.Config, options: Mapping[str, Given], inis: Mapping[s
         folder = config.rootpath / given.value
         source = given.source
     latest = folder / "latest"
-    if latest.exists() and not latest.is_symlink():
-        msg = f"{source}: {latest} is in the way: it is to become a link to the newest chain"
-        raise SoakUsageError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        msg = f"{source}: {folder}: cannot be written: {error.strerror}"
+        in_the_way = latest.exists() and not latest.is_symlink()
+    except UNREADABLE as error:
+        msg = f"{source}: {brief(str(folder))}: cannot be written: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
+    if in_the_way:
+        msg = f"{source}: {latest} is in the way: it is to become a link to the newest chain"
+        raise SoakUsageError(msg)
     return Path(folder)
 
 
@@ -324,37 +415,44 @@ def _seed_texts(config: pytest.Config, folder: Path) -> tuple[SeedText, ...]:
             found.append(SeedText("option", "--soak-overrides", option))
         else:
             path = config.invocation_params.dir / option
-            found.append(SeedText("option", f"--soak-overrides {option}", _text(path, option)))
+            label = f"--soak-overrides {brief(option)}"
+            found.append(SeedText("option", label, _text(path, label)))
     seeded = folder / "runtime_overrides.json"
     if seeded.exists():
         found.append(SeedText("file", str(seeded), _text(seeded, str(seeded))))
     return tuple(found)
 
 
-def _pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
+def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
     if not pyproject.exists():
         return {}
     try:
-        table = tomllib.loads(_text(pyproject, str(pyproject))).get("tool", {})
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{pyproject}: cannot be read: {error}"
+        found: Any = tomllib.loads(_text(pyproject, str(pyproject)))
+    except UNREADABLE as error:
+        msg = f"{pyproject}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
-    own = table.get("pytest-soak", {})
+    for key in ("tool", "pytest-soak"):
+        found = found.get(key, {}) if isinstance(found, dict) else found
+    own = found if isinstance(found, dict) else {"pytest-soak": found}
     packs = own.get("packs", {})
-    for key, value in (*((k, v) for k, v in own.items() if k != "packs"), *packs.items()):
-        if key not in packs or not isinstance(value, dict):
-            msg = (
-                f"{pyproject}: [tool.pytest-soak] has {key} = {value!r}; "
-                "allowed: tables [tool.pytest-soak.packs.NAME]"
-            )
-            raise SoakUsageError(msg)
+    wrong = {key: value for key, value in own.items() if key != "packs"}
+    if isinstance(packs, dict):
+        wrong |= {key: value for key, value in packs.items() if not isinstance(value, dict)}
+    else:
+        wrong["packs"] = packs
+    for key, value in wrong.items():
+        msg = (
+            f"{pyproject}: [tool.pytest-soak] has {brief(key)} = {shown(value)}; "
+            "allowed: tables [tool.pytest-soak.packs.NAME]"
+        )
+        raise SoakUsageError(msg)
     return dict(packs)
 
 
 def _text(path: Path, label: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"{label}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

@@ -7,18 +7,21 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, unknown, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
-from pytest_soak.model.parameters import Corridor, overlay
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.shown import brief, shown
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.options import Given, Mode, SeedText, SoakRequest
 from pytest_soak.packs.loader import load_pack, profile_faults
-from pytest_soak.registry import NOT_SEEN, Registered, required_metrics, the_one
+from pytest_soak.registry import NOT_SEEN, Registered, declared_corridor, required_metrics, the_one
 from pytest_soak.seeding import Seeding, read_overrides
+from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +34,7 @@ DEFAULT_PACK = "demo"
 OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
 MOCK_SYSTEM = "mock"
+REPLAY_SYSTEM = "replay"
 GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
 
 
@@ -53,6 +57,7 @@ class ChainPlan:
         system_name: What is soaked.
         system: The system itself; None where the test brings its own.
         tuners: Who proposes; empty where nothing is tuned.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         resumed: Whether it goes on with a run that was broken off.
         differences: What is set otherwise than when that run was started, by force.
     """
@@ -71,6 +76,7 @@ class ChainPlan:
     system_name: str
     system: System | None
     tuners: tuple[Registered, ...] = ()
+    slot: float | None = None
     resumed: bool = False
     differences: tuple[str, ...] = ()
 
@@ -110,16 +116,20 @@ class ChainPlan:
             "base": dict(self.profile.fields),
             "system": self.system_name,
             "scenario": self.scenario,
+            "recording": getattr(self.system, "recording", None),
             "tuners": [tuner.name for tuner in self.tuners],
             "mode": str(self.mode),
             "iterations": self.planned,
+            "slot": self.slot,
             "observe": self.window,
             "seed": self.seed,
             "objective": self.objective(),
+            "noise": dict(self.pack.noise),
             "kpis": {
                 kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
                 for kpi in self.pack.kpis
             },
+            "max_inconclusive": self.pack.max_inconclusive,
         }
 
 
@@ -187,8 +197,10 @@ def plan_chain(
     made: System | None = None
     if system != OWN_SYSTEM or "system" in request.options:
         made = registered.make(pack, scenario.value, needs=("run",))
-        _check_secrets(made, pack, registered.name, environ)
+        if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
+            _check_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
+    _check_length(made, system_name, request)
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
     seeding = _seeding(pack, profile, request.seeds, environ)
     _check_parameters(made, system_name, overlay(profile.fields, seeding.overrides))
@@ -207,6 +219,7 @@ def plan_chain(
         system_name=system_name,
         system=made,
         tuners=tuners if request.mode is not Mode.OFF else (),
+        slot=request.slot,
     )
 
 
@@ -230,12 +243,13 @@ def _profile(pack: Pack, chosen: Chosen, environ: Mapping[str, str]) -> Profile:
     path = Path(given.value)
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     for name, value in fields.items():
         if not is_number(value):
-            msg = f"{given.source}: profile {path}: {name} is {value!r}; allowed: a number"
+            told = f"{brief(name)} is {shown(value)}"
+            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
             raise SoakUsageError(msg)
     profile = Profile(path.stem, fields)
     fault = next(iter(profile_faults(pack, profile)), "")
@@ -269,11 +283,15 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
     match = GATE.fullmatch(text.strip())
     if match is None:
-        msg = f"{source}: {text!r} given; allowed: METRIC>=X, <=, > or <, before it warn: or fail:"
+        allowed = "METRIC>=X, <=, > or <, before it warn: or fail:"
+        msg = f"{source}: {shown(text)} given; allowed: {allowed}"
         raise SoakUsageError(msg)
     level, metric, op, value = match.groups()
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    if not is_number(float(value)):
+        msg = f"{source}: {shown(text)} given; allowed: a finite number"
+        raise SoakUsageError(msg)
     if pack.kind(metric) != "number":
         msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
         raise SoakUsageError(msg)
@@ -281,14 +299,12 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
 
 
 def _tuners(pack: Pack, chosen: Chosen, registry: Registry) -> tuple[Registered, ...]:
-    from pytest_soak.tuners.table import TableTuner  # noqa: PLC0415
-
     given = chosen.get("tuner", Given(pack.tuner, f"pack {pack.name}"))
     names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
     names = list(dict.fromkeys(name.strip() for name in names))
     installed = registry.offers("tuners")
     for table in pack.tables.values():
-        factory = lambda pack, table=table: TableTuner(pack, table)  # noqa: E731
+        factory = partial(TableTuner, table=table)
         own = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
         installed.setdefault(table.name, []).append(own)
     tuners = []
@@ -308,10 +324,7 @@ def _check_tuner(registered: Registered, pack: Pack) -> None:
     for metric in requires:
         if not pack.knows(metric):
             raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
-    corridor = getattr(tuner, "corridor", Corridor.APPLY)
-    if corridor not in tuple(Corridor):
-        msg = f"{registered}: corridor is {corridor!r}; allowed: {', '.join(Corridor)}"
-        raise SoakUsageError(msg)
+    declared_corridor(str(registered), tuner)
 
 
 def _seeding(
@@ -338,6 +351,17 @@ def _check_parameters(system: object, name: str, parameters: Mapping[str, float]
         except ValueError as error:
             msg = f"system {name}: the parameters it would start with: {error}"
             raise SoakUsageError(msg) from None
+
+
+def _check_length(system: object, name: str, request: SoakRequest) -> None:
+    """Refuse more iterations than a system has, and a recording that nobody replays."""
+    most = getattr(system, "iterations", None)
+    if isinstance(most, int) and request.iterations > most:
+        msg = f"system {name}: has {most} iterations, {request.iterations} are asked for"
+        raise SoakUsageError(msg)
+    if request.replay is not None and name != REPLAY_SYSTEM:
+        msg = f"--soak-replay: the system is {name}; replay it with --soak-system={REPLAY_SYSTEM}"
+        raise SoakUsageError(msg)
 
 
 def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, str]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError, unknown
+from pytest_soak.errors import SoakUsageError, unknown, what_raised
+from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.shown import shown
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
     from pytest_soak.tuners.protocol import Tuner
 
 NOT_SEEN = (
@@ -121,14 +124,48 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
     Raises:
         SoakUsageError: It does not say so by names; the line says who it is (*owner*).
     """
-    given: object = None
     try:
-        given = strategy.requires
-        names = () if isinstance(given, str) else tuple(strategy.requires)
-        problem = "" if names or not given else repr(given)
+        given: object = strategy.requires
+        named = isinstance(given, Collection) and not isinstance(given, str)
+        names = tuple(strategy.requires) if named else ()
+        problem = "" if named and all(isinstance(name, str) for name in names) else shown(given)
     except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
-        names, problem = (), f"{type(error).__name__}: {error}"
-    if problem or not all(isinstance(name, str) for name in names):
-        msg = f"{owner}: requires: {problem or repr(given)}; allowed: a tuple of metrics by name"
+        names, problem = (), what_raised(error)
+    if problem:
+        msg = f"{owner}: requires: {problem}; allowed: a tuple of metrics by name"
         raise SoakUsageError(msg)
     return names
+
+
+def default_settings(owner: str, guard: Guard) -> dict[str, Any]:
+    """Return the settings that *guard* has unless the pack sets them, none unless it says so.
+
+    Raises:
+        SoakUsageError: They are no settings; the line says who it is (*owner*).
+    """
+    try:
+        given: object = getattr(guard, "defaults", {})
+        if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+            return dict(given)
+        problem = shown(given)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = what_raised(error)
+    msg = f"{owner}: defaults: {problem}; allowed: {{setting: value}}"
+    raise SoakUsageError(msg)
+
+
+def declared_corridor(owner: str, tuner: Tuner) -> Corridor:
+    """Return the corridor that *tuner* works in: the one it declares, or the apply bounds.
+
+    Raises:
+        SoakUsageError: It declares one that nobody knows; the line says who it is (*owner*).
+    """
+    try:
+        declared = getattr(tuner, "corridor", Corridor.APPLY)
+        if declared in tuple(Corridor):
+            return Corridor(declared)
+        problem = f"is {shown(declared)}"
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = what_raised(error)
+    msg = f"{owner}: corridor {problem}; allowed: {', '.join(Corridor)}"
+    raise SoakUsageError(msg)

@@ -7,71 +7,139 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.shown import brief
 from pytest_soak.options import Resume
-from pytest_soak.store.journal import first_and_last
-from pytest_soak.store.store import JOURNAL, RUNS
+from pytest_soak.store.artifacts import GATE
+from pytest_soak.store.folder import JOURNAL, chains_in, runs_in
+from pytest_soak.store.journal import ends_torn, first_and_last
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from pytest_soak.chain import Chain
     from pytest_soak.options import SoakRequest
     from pytest_soak.plan import ChainPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A run without its end.
+class EarlierRun:
+    """A run of a chain that has begun.
 
     Args:
         run: Its id.
         settled: The last iteration in its journal.
         started: The record of its start.
+        over: Whether it has ended, its reports tell how, and nothing was begun after that.
     """
 
     run: str
     settled: int
     started: Mapping[str, Any]
+    over: bool
 
 
-def newest_unfinished(folder: Path) -> Unfinished | None:
-    """Return the newest run in the chain's *folder* that has no end, or None."""
-    journals = [folder / JOURNAL, *folder.glob(f"{RUNS}/*/{JOURNAL}")]
+def earlier_runs(folder: Path) -> list[EarlierRun]:
+    """Return every run in the chain's *folder* that has begun, the newest first."""
     found = []
-    for path in journals:
-        ends = first_and_last(path)
-        if ends is None:
-            continue
-        first, last = ends
-        if first.get("kind") == "run_started" and last["kind"] != "run_ended":
-            found.append(Unfinished(first["run"], last["iteration"], first))
-    return max(found, key=lambda run: run.run, default=None)
+    for run, place in runs_in(folder).items():
+        first, last = first_and_last(place / JOURNAL) or ({}, {})
+        if first.get("kind") == "run_started":
+            ended = last["kind"] == "run_ended" or bool(last.get("ended"))
+            over = ended and (place / GATE).exists() and not ends_torn(place / JOURNAL)
+            found.append(EarlierRun(run, last["iteration"], first, over))
+    return found
+
+
+def newest_unfinished(folder: Path) -> EarlierRun | None:
+    """Return the newest run in the chain's *folder* that is not over, or None."""
+    return next((run for run in earlier_runs(folder) if not run.over), None)
+
+
+def unfinished_runs(soak_dir: Path) -> dict[str, str]:
+    """Return the newest unfinished run of each chain that has one, ``{chain's folder: run id}``.
+
+    Read once, on the controller: a worker that joins late goes on with the same runs, though they
+    may have ended in the meantime.
+    """
+    found = ((folder.name, newest_unfinished(folder)) for folder in chains_in(soak_dir))
+    return {name: unfinished.run for name, unfinished in found if unfinished}
+
+
+def refuse_unreadable(folder: Path) -> None:
+    """Refuse to go on where the newest run's journal does not even say which run it is of.
+
+    Raises:
+        SoakUsageError: So it is: an older run, or a new one, is not what was asked for.
+    """
+    path = folder / JOURNAL
+    if not path.exists() or b"\n" not in path.read_bytes():
+        return
+    first, _ = first_and_last(path) or ({}, {})
+    if first.get("kind") != "run_started":
+        msg = (
+            f"--soak-resume: {path}: its first or its last line is no record; "
+            "without --soak-resume a new run puts it aside"
+        )
+        raise SoakUsageError(msg)
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one phrase for each setting that is not what it was: ``seed: 0 then, 1 now``."""
     return [
-        f"{key}: {json.dumps(then.get(key))} then, {json.dumps(now.get(key))} now"
+        f"{brief(key)}: {brief(json.dumps(then.get(key)))} then, "
+        f"{brief(json.dumps(now.get(key)))} now"
         for key in sorted({*then, *now})
         if then.get(key) != now.get(key)
     ]
 
 
-def resume_chain(plan: ChainPlan, request: SoakRequest) -> tuple[ChainPlan, int, list[str]]:
+def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
+    """Let every chain go on with its newest unfinished run, where that was asked for.
+
+    The chains of a pytest run belong together: where one of them was broken off, those that had
+    ended are told again and not run again, and those that had not begun begin in the same run.
+
+    Raises:
+        SoakUsageError: As for `resume_chain`.
+    """
+    slugs = [chain.plan.slug for chain in chains if chain.plan]
+    newest = max((request.unfinished.get(slug, "") for slug in slugs), default="")
+    for chain in chains:
+        if chain.plan:
+            run = request.unfinished.get(chain.plan.slug, newest)
+            chain.plan, chain.resumed, chain.notes = resume_chain(chain.plan, request, run)
+
+
+def resume_chain(
+    plan: ChainPlan, request: SoakRequest, run_id: str
+) -> tuple[ChainPlan, int, list[str]]:
     """Return the plan of the run to go on with, its last settled iteration, and what to tell.
+
+    Args:
+        plan: The chain's plan, for a run of its own.
+        request: What was asked for.
+        run_id: The run to go on with; empty where there is none.
 
     Raises:
         SoakUsageError: The configuration is not the one the run was started with, and
-            ``--soak-resume=force`` was not given.
+            ``--soak-resume=force`` was not given; or nobody can tell which run there is.
     """
-    unfinished = newest_unfinished(request.folder / plan.slug)
-    if unfinished is None or unfinished.run == plan.run_id:
-        told = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
-        return plan, 0, told if request.resume and unfinished is None else []
-    progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
+    folder = request.folder / plan.slug
     if not request.resume:
+        unfinished = newest_unfinished(folder)
+        if unfinished is None or unfinished.run == plan.run_id:
+            return plan, 0, []
+        progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
         line = f"| soak_resume | UNFINISHED | {progress} kept; go on with it: --soak-resume |"
         return plan, 0, [line]
+    refuse_unreadable(folder)
+    begun = {earlier.run: earlier for earlier in earlier_runs(folder)}
+    if run_id not in begun:
+        told = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
+        return replace(plan, run_id=run_id or plan.run_id), 0, [] if plan.run_id in begun else told
+    unfinished = begun[run_id]
+    progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
     then = {**unfinished.started["config"], "overrides": unfinished.started["overrides"]}
     changed = differences(then, {**plan.describe(), "overrides": plan.seeding.overrides})
     if changed and request.resume is not Resume.FORCE:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,7 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
         found: dict[str, object] = {}
         for key, value in items:
             if key in found:
-                refuse(f"the field {key!r} is given twice")
+                refuse(f"the field {shown(key)} is given twice")
             found[key] = value
         return found
 
@@ -77,10 +78,8 @@ def read_overrides(seed: SeedText, pack: Pack, profile: Profile) -> Seeding:
     fields = {}
     for name, value in data.items():
         if name not in known:
-            told = json.dumps(value)[:60]
-            refuse(
-                f"unknown field {name!r} given as {told}; pack {pack.name} has {', '.join(known)}"
-            )
+            told = f"{shown(name)} given as {json.dumps(value)[:60]}"
+            refuse(f"unknown field {told}; pack {pack.name} has {', '.join(known)}")
         if not is_number(value):
             refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a finite number")
         parameter = pack.parameters.get(name)

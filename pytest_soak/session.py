@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.chain import GATE, SLOT, Chain, GateItem, slot_of
+from pytest_soak.chain import GATE, SLOT, Chain, GateItem, Slot, slot_of
 from pytest_soak.collect import SoakCollection
 from pytest_soak.core import CorePlugin
 from pytest_soak.errors import what_raised
+from pytest_soak.hours import CLOCK, Hours
+from pytest_soak.interruption import Interruption
 from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
-from pytest_soak.store.journal import JournalError
-from pytest_soak.store.store import FolderBusy
+from pytest_soak.resume import unfinished_runs
+from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
 from pytest_soak.views.terminal import TerminalView
@@ -23,7 +26,7 @@ from pytest_soak.views.terminal import TerminalView
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_soak.loop import IterationResult
+    from pytest_soak.course import IterationResult
     from pytest_soak.options import SoakRequest
     from pytest_soak.systems.protocol import System
 
@@ -37,16 +40,21 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     Raises:
         SoakUsageError: The kind of distribution cannot keep chains whole.
     """
+    if request.resume:
+        request = replace(request, unfinished=unfinished_runs(request.folder))
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_soak import distribute  # noqa: PLC0415 - only where xdist is there
 
         request = distribute.shared_request(config, request)
         if not request.worker:
             distribute.join(config, request)
-    config.pluginmanager.register(CorePlugin(), "soak-core")
+    config.pluginmanager.register(CorePlugin(request.replay), "soak-core")
     session = SoakSession(config, request)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")
+    config.pluginmanager.register(Interruption(worker=request.worker), "soak-interruption")
+    if request.slot is not None:
+        config.pluginmanager.register(Hours(), "soak-hours")
     if not request.worker:
         config.pluginmanager.register(TerminalView(), "soak-terminal")
 
@@ -61,19 +69,26 @@ class SoakSession:
         self._registry = Registry(config.pluginmanager)
         self._lines: list[str] = []
         self._observer_fault = ""
+        self._faults: dict[str, None] = {}
         self._collection = SoakCollection(config, request, self._registry, self.judge)
         config.pluginmanager.register(self._collection, "soak-collection")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Report an iteration that was settled before a resume as passed; its test is not run."""
+        """Report an iteration that was settled before a resume as passed; its test is not run.
+
+        One whose slot was dropped at the deadline is not reported at all.
+        """
         slot = slot_of(item)
+        if slot is not None and slot.chain.drops(slot.number):
+            return True
         if slot is None or not 0 < slot.number <= slot.chain.resumed:
             return None
         item.user_properties.append(("soak_resumed", True))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for when in ("setup", "call", "teardown"):
-            call = pytest.CallInfo.from_call(partial(self._opened, slot.chain), when=when)
+            tell = partial(self._retold, slot, when)
+            call = pytest.CallInfo.from_call(tell, when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
             if report.failed:
@@ -96,20 +111,27 @@ class SoakSession:
         chain.passed.discard(number)
         chain.broken = 0
 
+    def _retold(self, slot: Slot, when: str) -> None:
+        """Open the chain's loop, and fail where the iteration's test had not passed."""
+        self._opened(slot.chain)
+        if when == "call" and slot.number in opened(slot.chain).failed:
+            pytest.fail("its test did not pass before the run was resumed", pytrace=False)
+
     def _opened(self, chain: Chain) -> None:
         """Open the chain's loop, unless it is open."""
         if chain.loop is None:
             self._open(chain)
 
     def _open(self, chain: Chain) -> None:
-        assert chain.plan is not None  # noqa: S101 - settled when collection ended
+        assert chain.plan is not None
         try:
-            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder)
-        except (JournalError, FolderBusy) as error:
+            clock = self._config.stash.get(CLOCK, None)
+            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
+        except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
-        # What another worker recorded before it died had passed there, or it would be run again.
-        chain.passed.update(range(1, chain.loop.done + 1))
-        self._lines += markers.started(chain.plan, chain.loop.store.folder)
+        # What was recorded before a crash counts as passed, as far as anybody knows.
+        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
+        self._lines += markers.started(chain.plan, chain.loop.store)
         self._lines += chain.notes
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
@@ -143,6 +165,7 @@ class SoakSession:
     def _tell(self, chain: Chain, result: IterationResult) -> None:
         loop = opened(chain)
         self._lines += markers.iteration(loop.plan, result, loop.store.readback)
+        self._lines += markers.progress(loop)
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
@@ -154,10 +177,14 @@ class SoakSession:
         if chain.partial:
             verdict = unfit_verdict(verdict, PARTIAL)
         if not loop.finished:  # a gate that is run again has given its verdict
-            loop.finish(verdict)
+            try:
+                loop.finish(verdict, chain.passed)
+            except (StoreError, OSError) as error:
+                verdict = unfit_verdict(verdict, ended_by(error))
+            self._lines += markers.deadline(loop)
             self._lines += markers.gate(loop.plan, verdict)
             self._notify("verdict", plan=loop.plan, verdict=verdict)
-        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.judged, verdict)
+        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.course.judged, verdict)
         gate.stash[rows.VERDICT] = rows.verdict_row(chain.name, loop, verdict)
         if verdict.verdict.good:
             return self._take_observer_fault()
@@ -196,27 +223,46 @@ class SoakSession:
             chain.passed.add(number)
             loop = opened(chain)
             if loop.done < number:
-                self._tell(chain, loop.miss(number, "its test never called soak.run()"))
-                if self._observer_fault:
-                    report.outcome, report.longrepr = "failed", self._take_observer_fault()
+                try:
+                    self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                    fault = self._take_observer_fault()
+                except StoreError as error:
+                    fault = ended_by(error)
+                if fault:
+                    report.outcome, report.longrepr = "failed", fault
                     self._follow(chain, number, report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close what is open; a chain that ran and got no verdict cannot pass."""
         for chain in self._collection.chains.values():
-            if chain.loop is not None:
-                if chain.loop.done and not chain.loop.finished:  # or it was skipped whole
-                    self._note_unjudged(session)
+            if chain.loop is None:
+                continue
+            fault = ""
+            unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
+            try:
                 chain.loop.close(chain.passed)
+            except (StoreError, OSError) as error:
+                fault = ended_by(error)
+            if unjudged or fault:
+                self._note_unfit(session, fault)
 
-    def _note_unjudged(self, session: pytest.Session) -> None:
+    def _note_unfit(self, session: pytest.Session, fault: str) -> None:
+        """See to it that a chain without a verdict, or with a *fault* at its end, cannot pass."""
         if self._request.worker:
             from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
 
-            distribute.report_unjudged(self._config)
-        elif session.exitstatus == pytest.ExitCode.OK:
+            distribute.report_unfit(self._config, fault)
+            return
+        if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if fault:
+            self._faults[fault] = None
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell what went wrong when chains were closed, each once."""
+        for fault in self._faults:
+            terminalreporter.write_line(f"ERROR: {fault}", red=True)
 
 
 class Soak:
@@ -248,6 +294,8 @@ class Soak:
                 self._result = self._session.run(self._chain, self.iteration, self._system)
             except StrategyFault as fault:
                 pytest.fail(str(fault), pytrace=False)
+            except StoreError as error:
+                pytest.fail(ended_by(error), pytrace=False)
         if self._result.fault:
             pytest.fail(self._result.fault, pytrace=False)
         return self._result
@@ -260,7 +308,12 @@ def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
     return Soak(item.config.stash[SESSION], chain, iteration, own)
 
 
+def ended_by(error: Exception) -> str:
+    """Return what to tell where a chain cannot be kept any longer."""
+    return f"{error}; the chain ends here: mend it, and go on with --soak-resume"
+
+
 def opened(chain: Chain) -> SoakLoop:
     """Return the loop of a chain whose first iteration was set up."""
-    assert chain.loop is not None  # noqa: S101 - opened in the setup of its first item
+    assert chain.loop is not None
     return chain.loop

@@ -45,14 +45,14 @@ class OverrideExtension(AbstractSyrupyExtension):
         return str(Path(test_location.filepath).parent / FOLDER / test_location.basename)
 
     @classmethod
-    def get_file_basename(cls, *, test_location: PyTestLocation, index: object) -> str:  # noqa: ARG003
+    def get_file_basename(cls, *, test_location: PyTestLocation, index: object) -> str:
         """Return the chain's name as a file name."""
         name = cls.get_snapshot_name(test_location=test_location)
         plain = re.fullmatch(r"(\w{1,80})(?:\[(\w{1,40})\])?", name, re.ASCII)
         return "-".join(filter(None, plain.groups())) if plain else chain_slug(name)
 
     @classmethod
-    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: object = 0) -> str:  # noqa: ARG003
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: object = 0) -> str:
         """Return the chain's name, the same in all of its iterations."""
         return chain_name(test_location.snapshot_name)
 
@@ -63,11 +63,11 @@ class OverrideExtension(AbstractSyrupyExtension):
         """Tell whether a recording belongs to a test."""
         return snapshot_location == cls.get_location(test_location=test_location, index=0)
 
-    def serialize(self, data: Any, **_: Any) -> str:  # noqa: ANN401 - as syrupy declares it
+    def serialize(self, data: Any, **_: Any) -> str:
         """Return ``{iteration: patch}`` as JSON, one operation a line."""
         return to_text(data)
 
-    def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:  # noqa: ANN401
+    def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
         """Tell whether the iterations that were run are recorded so."""
         recorded = json.loads(snapshot_data)
         return all(
@@ -75,7 +75,7 @@ class OverrideExtension(AbstractSyrupyExtension):
             for iteration, patch in json.loads(serialized_data).items()
         )
 
-    def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:  # noqa: ANN401
+    def diff_lines(self, serialized_data: Any, snapshot_data: Any) -> Iterator[str]:
         """Yield the operations that differ, in the iteration that was compared."""
         got: dict[str, Any] = json.loads(serialized_data)
         recorded: dict[str, Any] = json.loads(snapshot_data) if snapshot_data else {}
@@ -88,7 +88,7 @@ class OverrideExtension(AbstractSyrupyExtension):
             yield from super().diff_lines(ours, theirs)
         yield "record it with --snapshot-update"
 
-    def discover_snapshots(self, **_: Any) -> SnapshotCollections:  # noqa: ANN401
+    def discover_snapshots(self, **_: Any) -> SnapshotCollections:
         """Return none: what a shorter run did not compare is not unused."""
         return SnapshotCollections()
 
@@ -105,8 +105,8 @@ class OverrideExtension(AbstractSyrupyExtension):
         self,
         *,
         snapshot_location: str,
-        snapshot_name: str,  # noqa: ARG002 - one file, one snapshot
-        session_id: str,  # noqa: ARG002 - nothing is cached for a session
+        snapshot_name: str,
+        session_id: str,
     ) -> str | None:
         """Return the recording, or None where there is none."""
         try:
@@ -119,7 +119,7 @@ class OverrideExtension(AbstractSyrupyExtension):
         cls,
         *,
         snapshot_collection: SnapshotCollection,
-        **_: Any,  # noqa: ANN401
+        **_: Any,
     ) -> None:
         """Lay the iterations that were run over those that are recorded."""
         path = Path(snapshot_collection.location)
@@ -154,7 +154,7 @@ class OverrideSnapshot(SnapshotAssertion):
         """
         loop = opened(self.soak.chain)
         patch = list(other) if isinstance(other, list | tuple) else other
-        if loop.plan.mode is not Mode.APPLY or loop.plan.in_window(self.soak.iteration):
+        if loop.plan.mode is not Mode.APPLY or loop.in_window(self.soak.iteration):
             return patch == []
         return bool(super().__eq__({str(self.soak.iteration): patch}))
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.cli import main
+from pytest_soak.store.artifacts import rebuild
+from pytest_soak.store.files import document, line
+from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import START, read_journal
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pytest
@@ -42,3 +52,30 @@ def patches(folder: Path) -> list[list[dict[str, Any]]]:
         for record in records(folder)
         if record["kind"] == "iteration"
     ]
+
+
+def unlike_journal(folder: Path) -> list[str]:
+    """Return the artifacts in *folder* that are missing or not what its journal says."""
+    said = {name: document(content) for name, content in rebuild(read_journal(folder / JOURNAL))}
+    there = {name: (folder / name).read_text() for name in said if (folder / name).exists()}
+    return [name for name, text in said.items() if there.get(name) != text]
+
+
+def told(*args: object) -> tuple[int, list[str]]:
+    """Return the exit code of ``pytest-soak`` with *args*, and the lines that it told."""
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(out):
+        try:
+            code = main([str(arg) for arg in args])
+        except SystemExit as ended:
+            code = int(str(ended.code))
+    return code, out.getvalue().splitlines()
+
+
+def linked(records: Iterable[dict[str, Any]]) -> bytes:
+    """Return *records* as a journal whose hashes fit, whatever they say."""
+    lines: list[bytes] = []
+    for record in records:
+        prev = hashlib.sha256(lines[-1]).hexdigest() if lines else START
+        lines.append(line({**record, "prev": prev}).encode())
+    return b"".join(text + b"\n" for text in lines)

@@ -406,7 +406,7 @@ def test_what_passed_before_a_worker_died_counts_as_passed(pytester: pytest.Pyte
 def test_a_gate_that_is_run_again_has_each_property_once(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=3", "--reruns=2", "--junitxml=out.xml")
-    gates = ET.parse(pytester.path / "out.xml").findall(".//testcase[@name='test_demo[kpi-gate]']")  # noqa: S314
+    gates = ET.parse(pytester.path / "out.xml").findall(".//testcase[@name='test_demo[kpi-gate]']")
     assert len(gates) == 3
     for gate in gates:
         names = [entry.attrib["name"] for entry in gate.iter("property")]

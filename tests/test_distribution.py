@@ -27,7 +27,7 @@ def test_demo(soak, x):
 TIMES = {"time", "ts", "run", "prev", "head"}
 
 
-def timeless(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def timeless(value: Any) -> Any:
     """Return *value* without what differs from run to run: times, run ids, hashes over both."""
     if isinstance(value, dict):
         return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}
@@ -156,3 +156,60 @@ def test_a_chain_taken_over_from_a_dead_worker_can_pass(pytester: pytest.Pyteste
     )
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-n2")
     result.stdout.fnmatch_lines(["| kpi_gate | PASS |", "*worker*crashed*"])
+
+
+def test_a_worker_that_joins_late_leaves_the_chains_of_others_alone(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        import time
+        from pathlib import Path
+
+        import pytest
+
+        @pytest.mark.parametrize("x", ["dying", "waiting"])
+        def test_demo(soak, x):
+            soak.run()
+            if x == "dying" and soak.iteration == 3:
+                if not Path("crashed").exists():
+                    Path("crashed").touch()
+                    os._exit(1)
+                Path("joined").touch()
+            end = time.monotonic() + 60
+            while x == "waiting" and soak.iteration == 2 and not Path("joined").exists():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=5", "--auto-tune", "-n2")
+    result.stdout.fnmatch_lines(["*worker*crashed*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.stdout.str().count("| kpi_gate | PASS |") == 2
+
+
+def test_a_verdict_is_recorded_once_though_its_worker_died_before_it_could_tell(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        import os
+        from pathlib import Path
+
+        def pytest_soak_verdict(plan, verdict):
+            if not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    pytester.makepyfile(
+        """
+        def test_demo(soak):
+            soak.run()
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-n2")
+    result.stdout.fnmatch_lines(["*worker*crashed*"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds == ["run_started", *["iteration"] * 6, "run_ended"]

@@ -11,14 +11,17 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak import hookspecs, options
-from pytest_soak.store import artifacts, store
+from pytest_soak import cli, hookspecs, options
+from pytest_soak.schemas import schema_of
+from pytest_soak.store import artifacts, folder, store
 from pytest_soak.store.journal import read_journal
+from tests.support import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +34,7 @@ INSTALL = (
     "python3 -m venv .venv && "
     ".venv/bin/pip install -q -e '.[test]' -e plugins/pytest-soak-market && "
 )
+KINDS = ("run_started", "run_resumed", "run_ended", "rolled_back", "damage_found")
 SHELL_LINES = {
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
     f"{INSTALL}.venv/bin/pytest -n 2",
@@ -43,12 +47,20 @@ SHELL_LINES = {
         ".venv/bin/coverage combine && .venv/bin/coverage report"
     ),
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
+    ".venv/bin/python -m tests.faults.kills --kills 1000",
     ".venv/bin/python tests/soak/market_seeds.py",
+    (
+        ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
+        ".venv/bin/pytest -n 2 plugins/pytest-soak-optuna"
+    ),
+    ".venv/bin/python plugins/pytest-soak-optuna/bench/pass_share.py",
+    ".venv/bin/python tests/bench/guard_rates.py",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
     ".venv/bin/python -m pytest_soak_market.bench --set development",
     ".venv/bin/python -m pytest_soak_market.bench --set held-out",
     ".venv/bin/python -m pytest_soak_market.bench search",
     ".venv/bin/python -m pytest_soak_market.bench measure",
+    ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""
@@ -154,6 +166,13 @@ class Reader:
     def _run(self, words: list[str], environ: Mapping[str, str], code: int, line: str) -> str:
         if words[0] == "cat":
             return (self._pytester.path / words[1]).read_text(encoding="utf-8")
+        if words[0] == "pytest-soak":
+            found, lines = told(*words[1:])
+            output = "".join(f"{text}\n" for text in lines)
+            assert found == code, f"$ {line}\nended with {found}, not {code}\n{output}"
+            return output
+        if words[0] == "python":
+            return self._python(words[1:])
         assert words[0] == "pytest", f"no rule runs this command: {line}"
         with self._monkeypatch.context() as patch:
             for name, value in environ.items():
@@ -163,6 +182,19 @@ class Reader:
         output = "".join(self._capsys.readouterr())
         assert result.ret == code, f"$ {line}\nended with {result.ret}, not {code}\n{output}"
         return output
+
+    def _python(self, words: list[str]) -> str:
+        """Run a program of the page; the word HEAD stands for the head that a soak has shown."""
+        journal = self._pytester.path / "artifacts" / "soak" / "latest" / "journal.jsonl"
+        head = sha256(journal.read_bytes().splitlines()[-1]).hexdigest()[:16]
+        ran = subprocess.run(
+            [sys.executable, *(head if word == "HEAD" else word for word in words)],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
 
 
 @pytest.fixture
@@ -216,7 +248,7 @@ def test_the_readme_shows_the_main_job_as_it_is(tmp_path: Path) -> None:
         words = shlex.split(command.line)
         assert words[0] == ".venv/bin/pytest"
         assert code.line == "echo $?"
-        ran = subprocess.run(  # noqa: S603 - the README's own words
+        ran = subprocess.run(
             [sys.executable, "-m", "pytest", *words[1:], f"--soak-dir={tmp_path}"],
             cwd=ROOT,
             env={"PATH": "", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
@@ -241,8 +273,10 @@ def test_the_first_block_of_run_and_test_is_one_line_that_installs(
 
 
 def all_flags(config: pytest.Config) -> set[str]:
+    """Return the options of pytest-soak; those of pytest-soak-optuna stand in its own README."""
     group = config._parser.getgroup("soak")
-    return {flag for option in group.options for flag in option.names()}
+    flags = {flag for option in group.options for flag in option.names()}
+    return {flag for flag in flags if not flag.startswith("--soak-optuna")}
 
 
 def test_every_option_and_its_ini_twin_is_documented_and_no_other(
@@ -268,7 +302,7 @@ def test_an_option_that_a_page_mentions_exists(pytestconfig: pytest.Config) -> N
 def test_every_artifact_is_documented() -> None:
     page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
     names = {artifacts.OVERRIDES, artifacts.PROFILE, artifacts.TUNING, artifacts.GATE}
-    names |= {store.STATE.format("N"), store.RUNS}
+    names |= {store.STATE.format("N"), folder.RUNS}
     for name in (*names, "EDGE_REPORT_N.json", "ITER_SUMMARY_N.json", "journal.jsonl"):
         assert f"`{name}" in page
 
@@ -284,8 +318,15 @@ def test_every_artifact_that_a_run_leaves_is_documented(pytester: pytest.Pyteste
         assert re.sub(r"\d+", "N", path.name) in page, path
 
 
-def test_every_key_of_the_journal_is_documented(pytester: pytest.Pytester) -> None:
-    page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+def test_every_key_and_kind_of_the_journal_is_documented(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+    schema = schema_of("journal.jsonl")
+    described = [schema, *(schema["$defs"][n] for n in ("iteration_record", *KINDS))]
+    for name in (
+        *schema["properties"]["kind"]["enum"],
+        *(k for d in described for k in d["properties"]),
+    ):
+        assert f"`{name}`" in page, name
     pytester.makepyfile("def test_queue(soak): soak.run()")
     pytester.runpytest_inprocess("--soak-iterations=3", "--auto-tune", "-p", "no:randomly")
     journal = pytester.path / "artifacts" / "soak" / "latest" / "journal.jsonl"
@@ -293,6 +334,18 @@ def test_every_key_of_the_journal_is_documented(pytester: pytest.Pytester) -> No
     assert {record["kind"] for record in records} == {"run_started", "iteration", "run_ended"}
     for key in {key for record in records for key in record}:
         assert f"`{key}`" in page, key
+
+
+def test_every_option_of_a_command_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    common = {"--soak-dir", "--chain", "--run"}
+    for name in cli.COMMANDS:
+        _, lines = told(name, "--help")
+        flags = set(re.findall(r"^  (--[a-z-]+)", "\n".join(lines), re.MULTILINE))
+        section = page.split(f"\n## {name}\n")[1].partition("\n## ")[0]
+        assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == flags - common
+    head = page.partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[a-z-]+)", head, re.MULTILINE)) == common
 
 
 def test_every_hook_is_documented_on_a_page() -> None:

@@ -378,31 +378,74 @@ def test_mistake_13_a_cumulative_report_rewritten_in_every_iteration(
 
 
 GUARDS = {
-    "observation_window": ("up", "pass", "observation_window", [4, 6, 8, 10, 10, 10]),
-    "metrics_usable": ("up", "totals['error_rate'] = None", "inconclusive", [4, 4, 6, 8, 8, 8]),
-    "conflict": ("up,down", "pass", "conflict", [2] * 6),
-    "clamp": ("asks", "pass", "", [2] * 6),
+    "observation_window": ("up", "pass", "", "observation_window", [4, 6, 8, 10, 10, 10]),
+    "metrics_usable": ("up", "totals['error_rate'] = None", "", "inconclusive", [4, 4, 6, 8, 8, 8]),
+    "conflict": ("up,down", "pass", "", "conflict", [2] * 6),
+    "clamp": ("asks", "pass", "", "", [2] * 6),
+    "drift": ("up", "pass", "", "drift", [4, 6, 8, 10, 10, 10]),  # warns, and stops nothing
+    "cooldown": ("up", "pass", "guards.cooldown.iterations = 1", "cooldown", [4, 4, 6, 6, 6, 6]),
+    "binding": (
+        "up",
+        "pass",
+        "parameters.workers.binding = { metric = 'throughput', op = '<', value = 50 }",
+        "binding",
+        [2] * 6,
+    ),
+    "alarm": (
+        "up",
+        "pass",
+        "guards.alarm.levels.workers = { warn = 3, pause = 5 }",
+        "alarm",
+        [4, 6, 6, 6, 6, 6],
+    ),
+    "freeze": (
+        "up",
+        "pass",
+        """guards.freeze.parameters = ["workers"]
+        guards.freeze.when = [{ metric = "throughput", op = ">", value = 50 }]""",
+        "freeze",
+        [4, 4, 4, 4, 4, 4],
+    ),
+    "caps": ("asks", "pass", "", "caps", [2] * 6),
+    "oscillation": ("wiggles", "pass", "", "oscillation", [3, 2, 3, 3, 3, 3]),
+    "confirmation": (
+        "up",
+        "pass",
+        "guards.confirmation.iterations = 2",
+        "confirmation",
+        [2, 4, 6, 8, 8, 8],
+    ),
+    "smoothing": ("up", "pass", "guards.smoothing.alpha = 0.1", "smoothing", [2, 2, 3, 4, 4, 4]),
+    "budget": ("up", "pass", "guards.budget.largest.workers = 3", "budget", [4, 5, 5, 5, 5, 5]),
 }
-"""``{guard: (tuners, what iteration 2 is like, reason it gives, workers after each iteration)}``"""
+"""``{guard: (tuners, what iteration 2 is like, pack, reason it gives, workers in the end)}``"""
+
+
+OWN_RUN = {"restarted", "auto_rollback", "plain_rollback", "undone"}
+"""Those with runs of their own: below, and in tests/guards/test_rollback.py."""
 
 
 def test_mistake_14_every_guard_has_a_run_here() -> None:
     folder = Path(next(iter(guards.__path__)))
     there = {path.stem for path in folder.glob("*.py")} - {"__init__", "protocol"}
-    assert {*GUARDS, "restarted"} == there  # the last one has a run of its own
+    assert {*GUARDS, *OWN_RUN} == there
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-def test_mistake_14_a_guard_that_never_fires(bench: Bench, guard: str) -> None:
-    tuners, mischief, reason, workers = GUARDS[guard]
+def test_mistake_14_a_guard_that_never_fires(
+    pytester: pytest.Pytester, bench: Bench, guard: str
+) -> None:
+    tuners, mischief, pack, reason, workers = GUARDS[guard]
+    pytester.makepyprojecttoml(f"[tool.pytest-soak.packs.demo]\n{pack}\n" if pack else "")
     bench.prepare(f"if iteration == 2:\n            {mischief}", deltas="workers=-1")
     bench.soak(6, "--auto-tune", f"--soak-tuner={tuners}")
     assert bench.ran("workers") == [2, *workers[:-1]]
     assert bench.read("runtime_overrides.json").get("workers", 2) == workers[-1]
-    skipped = bench.read("TUNING_REPORT.json")["skip_reasons"]
-    assert bool(skipped.get(reason)) is bool(reason)
+    report = bench.read("TUNING_REPORT.json")
+    told = {**report["skip_reasons"], **report["notices"]}
+    assert bool(told.get(reason)) is bool(reason)
     notes = bench.read("ITER_SUMMARY_1.json")["tuning"]["notes"]
-    assert notes == ({"workers": "hold"} if guard == "clamp" else {})
+    assert notes == ({"workers": "hold"} if guard in {"clamp", "caps"} else {})
 
 
 CRASHING = """

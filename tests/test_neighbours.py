@@ -70,7 +70,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "test_two.py").write_text(TWO)
     command = [sys.executable, "-m", "pytest", "-p", "pytest_soak.plugin", "-p", "syrupy"]
     environ = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    subprocess.run(  # noqa: S603 - our own words
+    subprocess.run(
         [*command, *TUNED],
         cwd=folder,
         env=environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -215,7 +215,7 @@ def test_marker_lines_begin_a_line_under_sugar_too(pytester: pytest.Pytester) ->
 
 def gate_properties(pytester: pytest.Pytester) -> dict[str, str]:
     """Return the properties of the first gate in the JUnit file."""
-    tree = ET.parse(pytester.path / "r.xml")  # noqa: S314 - written by the run itself
+    tree = ET.parse(pytester.path / "r.xml")
     case = next(case for case in tree.iter("testcase") if "kpi-gate" in case.attrib["name"])
     return {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
 

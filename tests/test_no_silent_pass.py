@@ -301,7 +301,7 @@ def test_a_judgement_with_a_word_of_its_own_is_refused(pytester: pytest.Pytester
     )
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*TUNED)
-    result.stdout.fnmatch_lines(["*'mine': judge() returned*not a tuple of Judgement*"])
+    result.stdout.fnmatch_lines(["*'mine': judge() returned*allowed: a metric, a Verdict*"])
 
 
 def test_a_gate_that_is_run_again_gives_its_verdict_once(pytester: pytest.Pytester) -> None:

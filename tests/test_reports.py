@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import pytest
 
-from tests.support import chain_folder, patches, read_json
+from tests.support import chain_folder, patches, read_json, records
 
 SYSTEM = """
 import pytest
@@ -125,8 +127,6 @@ def test_a_silent_system_leaves_changes_unverified(pytester: pytest.Pytester) ->
 def test_an_inconclusive_iteration_before_the_window_may_be_allowed_by_the_pack(
     pytester: pytest.Pytester,
 ) -> None:
-    from importlib import resources  # noqa: PLC0415
-
     demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     lenient = demo.replace('scenario = "busy"', 'scenario = "busy"\nmax_inconclusive = 1', 1)
     (pytester.path / "lenient.toml").write_text(lenient, encoding="utf-8")
@@ -146,3 +146,29 @@ def test_reports_of_the_wrong_python_types_do_no_harm(
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd", *mode)
     result.assert_outcomes(passed=7)
+
+
+@pytest.mark.parametrize("mode", [(), ("-n1",)], ids=["one-process", "xdist"])
+def test_numbers_of_another_make_are_judged_and_sent_as_pythons_own(
+    pytester: pytest.Pytester, mode: tuple[str, ...]
+) -> None:
+    mischief = """
+            class Other(float): pass  # as numpy's float64 is
+            report["totals"] = {name: Other(value) for name, value in report["totals"].items()}
+    """
+    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief.strip()))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd", *mode)
+    result.assert_outcomes(passed=7)
+
+
+def test_a_report_with_keys_that_are_no_text_is_one_and_the_same_in_journal_and_file(
+    pytester: pytest.Pytester,
+) -> None:
+    mischief = "report.update({True: 1, None: 2, 10**5000: 3})"
+    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=3", "--soak-system=odd")
+    told = [record.get("report") for record in records(chain_folder(pytester))]
+    assert read_json(chain_folder(pytester) / "EDGE_REPORT_2.json") == told[2]
+    assert {"True", "None"} <= told[2].keys()

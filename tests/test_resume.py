@@ -98,6 +98,28 @@ def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
     assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
 
 
+def test_a_worker_that_joins_late_goes_on_with_the_resumed_run_though_it_has_ended(
+    broken_off: pytest.Pytester,
+) -> None:
+    broken_off.syspathinsert()
+    broken_off.makepyfile(
+        dying="""
+        import os
+        from pathlib import Path
+
+        def pytest_soak_verdict(plan, verdict):
+            if not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume", "-n2", "-p", "dying")
+    result.stdout.fnmatch_lines(["*worker*crashed*", "  verdict PASS *"])
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+    assert read_json(chain_folder(broken_off) / "KPI_GATE.json")["verdict"] == "PASS"
+    assert not (chain_folder(broken_off) / "runs").exists()
+
+
 def test_a_changed_configuration_is_refused_and_can_be_forced(
     broken_off: pytest.Pytester,
 ) -> None:
@@ -150,6 +172,83 @@ def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
     assert summary["tuning"]["skip_reason"] == "restarted"
 
 
+def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    assert pytester.runpytest(*ARGS).ret == 0
+    folder = chain_folder(pytester)
+    before = artifacts(folder)
+    for name in ("TUNING_REPORT.json", "KPI_GATE.json"):  # as a kill after run_ended leaves it
+        (folder / name).unlink()
+    told = pytester.runpytest(*ARGS, "--soak-resume")
+    told.assert_outcomes(passed=7)
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    assert counter(pytester) == [1, 2, 3, 4, 5, 6]
+    after = artifacts(folder)
+    kinds = [record["kind"] for record in after.pop("journal.jsonl")[8:]]
+    assert kinds == ["run_resumed", "run_ended"]
+    del before["journal.jsonl"]
+    assert after == before
+    pytester.runpytest(*ARGS, "--soak-resume").stdout.fnmatch_lines(["| soak_resume | NONE | *"])
+
+
+def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    options = ("--soak-iterations=6", "--auto-tune")
+    assert pytester.runpytest(*options).ret == 0
+    with (chain_folder(pytester) / "journal.jsonl").open("a") as journal:
+        journal.write('{"kind": "run_res')
+    told = pytester.runpytest(*options, "--soak-resume")
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds[7:] == ["run_ended", "damage_found", "run_resumed", "run_ended"]
+
+
+THREE_SOAKS = """
+import os
+from pathlib import Path
+
+import pytest
+
+@pytest.mark.parametrize("x", ["ended", "dying", "waiting"])
+def test_demo(soak, x):
+    with Path(x).open("a") as file:
+        file.write(f"{soak.iteration}\\n")
+    if x == "dying" and soak.iteration == 3 and not Path("died").exists():
+        Path("died").touch()
+        os._exit(9)
+    soak.run()
+"""
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n2",)])
+def test_a_chain_that_ended_before_another_was_broken_off_is_not_run_again(
+    pytester: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_demo=THREE_SOAKS)
+    options = ("--soak-iterations=4", "--auto-tune", "-p", "no:randomly")
+    died = pytester.runpytest_subprocess(*options)
+    assert died.ret == 9
+    ended = patches(chain_folder(pytester, "test_demo-ended"))
+    resumed = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert resumed.ret == 0
+    resumed.assert_outcomes(passed=15)
+    assert resumed.stdout.str().count("| soak_resume | OK |") == 2
+    assert resumed.stdout.str().count("| kpi_gate |") == 3
+    ran = {x: (pytester.path / x).read_text().split() for x in ("ended", "dying", "waiting")}
+    assert ran["ended"] == ran["waiting"] == ["1", "2", "3", "4"]
+    assert ran["dying"] == ["1", "2", "3", "3", "4"]
+    assert patches(chain_folder(pytester, "test_demo-ended")) == ended
+    runs = {records(chain_folder(pytester, f"test_demo-{x}"))[0]["run"] for x in ran}
+    assert len(runs) == 1
+    again = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert again.stdout.str().count("| soak_resume | NONE |") == 3
+
+
 @pytest.mark.parametrize("value", ["=soon", "=FORCE"])
 def test_a_resume_of_another_kind_is_refused(pytester: pytest.Pytester, value: str) -> None:
     result = pytester.runpytest("--soak-iterations=2", f"--soak-resume{value}")
@@ -162,7 +261,7 @@ def test_a_journal_damaged_in_the_middle_is_not_resumed(broken_off: pytest.Pytes
     journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
     result = broken_off.runpytest(*ARGS, "--soak-resume=force")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*journal.jsonl, line *: does not follow the line before it*"])
+    result.stdout.fnmatch_lines(["*journal.jsonl, record 1 (iteration 1): its prev is *"])
 
 
 HOLDER = """
@@ -186,7 +285,7 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
     pytester.makepyfile(holder=HOLDER)
     folder = chain_folder(pytester)
     lock = folder.parent / f".{folder.name}.lock"
-    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])  # noqa: S603 - our own
+    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])
     try:
         while not (pytester.path / "held").exists():
             assert holder.poll() is None
@@ -198,3 +297,27 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
         (pytester.path / "let go").touch()
         holder.wait()
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
+
+
+def test_a_run_resumed_with_another_length_is_not_judged_on_unsettled_parameters(
+    broken_off: pytest.Pytester,
+) -> None:
+    shorter = ("--soak-iterations=3", "--auto-tune", "--soak-system=counted")
+    result = broken_off.runpytest(*shorter, "--soak-resume=force")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["  only 1 of 2 iterations ran on settled parameters"])
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_test_that_failed_is_not_passed_by_a_resume(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makepyfile(test_demo=f"{DEMO}    assert soak.iteration != 3\n")
+    broken_off = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-x")
+    broken_off.assert_outcomes(passed=2, failed=1)
+    assert records(chain_folder(pytester))[-1]["not_passed"] == [3]
+    resumed = pytester.runpytest("--soak-iterations=6", "--auto-tune", workers, "--soak-resume")
+    assert resumed.ret == pytest.ExitCode.TESTS_FAILED
+    resumed.assert_outcomes(passed=2, failed=2, skipped=3)
+    resumed.stdout.fnmatch_lines(["*its test did not pass before the run was resumed*"])
+    assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"

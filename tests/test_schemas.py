@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from pytest_soak.schemas import ARTIFACTS, schema_of
 from pytest_soak.store import artifacts as named
 from pytest_soak.store import store
+from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import Journal
 from tests.support import DEMO, chain_folder, read_json, records
 
@@ -100,7 +101,7 @@ def test_every_file_of_a_run_is_what_its_schema_says(pytester: pytest.Pytester, 
     assert run.sees in (folder / "journal.jsonl").read_text(encoding="utf-8")
     assert read_json(folder / "KPI_GATE.json")["verdict"] == run.verdict
     found = list(artifacts(folder))
-    assert {kind for kind, _ in found} >= {named.OVERRIDES, "system_state_6.json", store.JOURNAL}
+    assert {kind for kind, _ in found} >= {named.OVERRIDES, "system_state_6.json", JOURNAL}
     assert [fault for kind, data in found for fault in faults(kind, data)] == []
 
 
@@ -111,7 +112,7 @@ def test_so_is_every_file_of_the_market_and_of_a_run_broken_off(pytester: pytest
     pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-pack=market-maker", "-x")
     found = list(artifacts(chain_folder(pytester, "test_market")))
     names = [name for name, _ in found]
-    assert names.count("journal.jsonl") == 5
+    assert names.count("journal.jsonl") == 6
     assert "EDGE_REPORT_4.json" in names
     assert "KPI_GATE.json" in names
     assert [fault for name, data in found for fault in faults(name, data)] == []
@@ -120,15 +121,15 @@ def test_so_is_every_file_of_the_market_and_of_a_run_broken_off(pytester: pytest
 def test_so_is_the_record_of_a_journal_that_was_torn(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=1")
-    path = chain_folder(pytester) / store.JOURNAL
+    path = chain_folder(pytester) / JOURNAL
     run = records(path.parent)[0]["run"]
     with path.open("a", encoding="utf-8") as file:
         file.write('{"torn": ')
     Journal(path, run).close()
     damage = records(path.parent)[-1]
     assert damage["kind"] == "damage_found"
-    assert faults(store.JOURNAL, damage) == []
-    assert faults(store.JOURNAL, {**damage, "bytes": 0})
+    assert faults(JOURNAL, damage) == []
+    assert faults(JOURNAL, {**damage, "bytes": 0})
 
 
 def test_a_report_of_the_wrong_shape_is_kept_and_its_schema_refuses_it(
@@ -156,7 +157,7 @@ def test_every_schema_belongs_to_an_artifact() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(named.OVERRIDES, named.PROFILE, named.TUNING, named.GATE, store.JOURNAL),
+        *(named.OVERRIDES, named.PROFILE, named.TUNING, named.GATE, JOURNAL),
         *(named.report_name(12), named.summary_name(1), store.STATE.format(3)),
         named.backup_name(3).rpartition("/")[2],
     ],
@@ -218,7 +219,7 @@ class Broken:
 def change(*path: str | int, to: object) -> Callable[[Any], object]:
     """Return what sets the value at *path*."""
 
-    def changes(data: Any) -> None:  # noqa: ANN401 - any JSON
+    def changes(data: Any) -> None:
         for step in path[:-1]:
             data = data[step]
         data[path[-1]] = to

@@ -282,24 +282,71 @@ def test_a_test_may_bring_a_system_of_its_own(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*system fixture/busy*"])
 
 
-def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("state", ["{1: (2, 3)}", "10**5000", "float('nan')", "Unwilling()"])
+def test_a_state_that_is_no_plain_json_is_refused(pytester: pytest.Pytester, state: str) -> None:
     pytester.makeconftest(
-        """
+        f"""
         from pytest_soak.systems.mock import MockSystem
+
+        class Unwilling:
+            def __eq__(self, other): 1 / 0
+            __hash__ = __str__ = __repr__ = __eq__
 
         class Untidy(MockSystem):
             def run(self, parameters, iteration, seed, state):
                 report, _ = super().run(parameters, iteration, seed, state)
-                return report, {1: (2, 3)}
+                return report, {state}
 
         def pytest_soak_systems():
-            return {"untidy": Untidy}
+            return {{"untidy": Untidy}}
         """
     )
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=3", "--soak-system=untidy")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*system untidy: run() returned a state that is no plain JSON"])
+
+
+def test_a_system_cannot_change_a_state_that_it_has_handed_over(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.systems.mock import MockSystem
+
+        class Sly(MockSystem):
+            mine = {"b": 0, "a": 0}
+            def run(self, parameters, iteration, seed, state):
+                if iteration == 2:
+                    assert list(state.items()) == [("a", 0), ("b", 0)]  # as a resume would give it
+                report, _ = super().run(parameters, iteration, seed, state)
+                handed, Sly.mine = self.mine, {"b": 1, "a": 1}
+                return report, handed
+
+        def pytest_soak_systems():
+            return {"sly": Sly}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-system=sly", "--soak-scenario=calm")
+    result.assert_outcomes(passed=3)
+
+
+def test_a_reason_of_several_lines_is_told_on_one(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak import Proposal
+
+        class Mine:
+            requires = ()
+            def propose(self, history, parameters):
+                return Proposal({"workers": 1}, ("first\\nsecond",))
+
+        def pytest_soak_tuners():
+            return {"mine": lambda pack: Mine()}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*ARGS)
+    result.stdout.fnmatch_lines(["| runtime_adjust | OK | * REASON=first second |"])
 
 
 def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pytester) -> None:
@@ -316,4 +363,6 @@ def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pyte
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*ARGS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*pytest_soak_tuners, 'mine': requires: TypeError: *"])
+    result.stderr.fnmatch_lines(
+        ["*pytest_soak_tuners, 'mine': requires: 3; allowed: a tuple of metrics by name"]
+    )

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak import options
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.pace import slots_in
 from tests.support import DEMO
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TUNED = ("--soak-iterations=2", "--auto-tune")
 
@@ -40,7 +47,37 @@ MISTAKES = {
         ('--soak-overrides={"workers": 1, "workers": 2}',),
         "*'workers' is given twice",
     ),
-    "no such file": (("--soak-overrides=none.json",), "*none.json: cannot be read*"),
+    "no such file": (
+        ("--soak-overrides=none.json",),
+        "*--soak-overrides none.json: cannot be read: No such file*",
+    ),
+    "a name too long": (
+        ("--soak-overrides=" + "x" * 5000,),
+        "*--soak-overrides xxx* ... *xxx: cannot be read: File name too long",
+    ),
+    "a folder too long": (
+        ("--soak-dir=" + "x" * 5000,),
+        "*--soak-dir: * ... *xxx: cannot be written: File name too long",
+    ),
+    "a number too long": (
+        ('--soak-overrides={"workers": ' + "1" * 5000 + "}",),
+        "*broken JSON: Exceeds the limit*",
+    ),
+    "nested too deeply": (
+        ('--soak-overrides={"workers": ' + "[" * 5000 + "}",),
+        "*broken JSON: *",
+    ),
+    "a field too long": (
+        ('--soak-overrides={"' + "x" * 5000 + '": 1}',),
+        "*unknown field 'xxx* ... *xxx' given as 1; *",
+    ),
+    "a gate nothing breaks": (
+        ("--soak-gate=latency_p95_ms<=" + "9" * 400,),
+        "*--soak-gate: * given; allowed: a finite number",
+    ),
+    "a gate too long": (("--soak-gate=" + "x" * 5000,), "*xxx' given; allowed: METRIC>=X*"),
+    "a tuner too long": (("--soak-tuner=" + "x" * 5000,), "*xxx ... xxx*"),
+    "a resume of two lines": (("--soak-resume=a\nb",), "*--soak-resume=a b: allowed: *"),
 }
 
 
@@ -69,11 +106,36 @@ def test_a_mistake_is_one_line_and_exit_4(
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 or more"),
-        (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 or more"),
+        (("--soak-iterations=0",), "*--soak-iterations: 0 given; allowed: 1 to 1000000"),
+        (("--soak-iterations=-1",), "*--soak-iterations: -1 given; allowed: 1 to 1000000"),
+        (("--soak-iterations=1000001",), "*: 1000001 given; allowed: 1 to 1000000"),
         (("--soak-iterations=many",), "*--soak-iterations: invalid int value: 'many'*"),
-        (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N*"),
-        (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N*"),
+        (("--auto-tune",), "*--auto-tune: needs --soak-iterations=N or --soak-hours=H, *"),
+        (("--soak-recommend",), "*--soak-recommend: needs --soak-iterations=N or --soak-hours=H*"),
+        (("--soak-resume",), "*--soak-resume: needs --soak-iterations=N or --soak-hours=H*"),
+        (("--soak-hours=0",), "*--soak-hours: 0 given; allowed: a finite number above 0"),
+        (("--soak-hours=-1",), "*--soak-hours: -1 given; allowed: a finite number above 0"),
+        (("--soak-hours=nan",), "*--soak-hours: nan given; allowed: a finite number above 0"),
+        (("--soak-hours=inf",), "*--soak-hours: inf given; allowed: a finite number above 0"),
+        (("--soak-hours=long",), "*--soak-hours: invalid float value: 'long'*"),
+        (("--soak-hours=1", "--soak-slot=0"), "*--soak-slot: 0 given; allowed: a finite number *"),
+        (("--soak-hours=1", "--soak-slot=inf"), "*--soak-slot: inf given; allowed: a finite *"),
+        (("--soak-hours=1", "--soak-slot=x"), "*--soak-slot: invalid float value: 'x'*"),
+        (("--soak-hours=1", *TUNED), "*--soak-iterations is a count and --soak-hours a time: *"),
+        (("--soak-slot=5",), "*--soak-slot: needs --soak-hours=H, *"),
+        (("--soak-slot=5", *TUNED), "*--soak-slot: needs --soak-hours=H, *"),
+        (
+            ("--soak-hours=0.05",),
+            "*--soak-hours: 0.05 given, less than one slot of 300 s (the default slot); allowed: *",
+        ),
+        (
+            ("--soak-hours=24", "--soak-slot=1"),
+            "*: 24 given, 86400 slots of 1 s (--soak-slot); allowed: 10000 *--soak-slot=8.64",
+        ),
+        (
+            ("--soak-hours=7.7777", "--soak-slot=1e-300"),
+            "*: 7.7777 given, 27999*; allowed: 10000 slots at most, as with --soak-slot=2.8",
+        ),
         ((*TUNED, "--soak-recommend"), "*give one of them"),
         ((*TUNED, "-n2", "--dist=each"), "*--dist each: *allowed: any other"),
     ],
@@ -124,6 +186,9 @@ def test_bad_overrides_in_the_environment_name_the_variable(
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
+        ("gate=print", "*soak(gate=): <built-in function print> given; allowed: text*", ()),
+        ("pack='\\0.toml'", "*pack *.toml: cannot be read: embedded null byte", ()),
+        ("profile='\\0.toml'", "*profile *.toml: cannot be read: embedded null byte", ()),
         ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ()),
         ("scenario='nope'", "*soak(scenario=): unknown scenario 'nope'*", ("-n1",)),
     ],
@@ -144,6 +209,50 @@ def test_a_bad_ini_value_names_the_key(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*soak_observe in tox.ini: 'two' given; allowed: a whole number"])
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("short", "*soak_slot in tox.ini: 'short' given; allowed: a number"),
+        ("-5", "*soak_slot in tox.ini: -5 given; allowed: a finite number above 0"),
+        ("1", "*86400 slots of 1 s (soak_slot in tox.ini); allowed: 10000 slots at most, *"),
+    ],
+)
+def test_a_bad_slot_in_the_ini_file_names_the_key(
+    pytester: pytest.Pytester, value: str, line: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini(f"[pytest]\nsoak_slot = {value}")
+    result = pytester.runpytest("--soak-hours=24")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize("hours", ["7.7777", "24", "0.011", "1e-7"])
+def test_the_slot_that_an_error_names_fits(pytester: pytest.Pytester, hours: str) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    refused = pytester.runpytest(f"--soak-hours={hours}", "--soak-slot=1e-20")
+    slot = refused.stderr.lines[0].rpartition("--soak-slot=")[2]
+    assert 9_900 < slots_in(float(hours), float(slot)) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("tool.pytest-soak = 3", "*pyproject.toml: [[]tool.pytest-soak] has pytest-soak = 3; *"),
+        ("tool.pytest-soak.packs = 3", "*[[]tool.pytest-soak] has packs = 3; allowed: tables *"),
+        ("tool.pytest-soak.packs.demo = 3", "*has demo = 3; allowed: tables *"),
+        ("tool.pytest-soak.more = 3", "*has more = 3; allowed: tables *"),
+        ("a = " + "1" * 5000, "*pyproject.toml: cannot be read: Exceeds the limit*"),
+    ],
+)
+def test_nonsense_in_pyproject_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
+    with pytest.raises(SoakUsageError) as caught:
+        options.pack_overlays(path)
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([told])
 
 
 def test_a_missing_secret_is_named_and_safe_mode_runs_without(

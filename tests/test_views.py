@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET  # the file is our own
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -125,7 +125,7 @@ def test_a_run_broken_off_has_no_verdict_but_its_artifacts(pytester: pytest.Pyte
 
 
 def properties(path: Path) -> dict[str, str]:
-    case = ET.parse(path).find(".//testcase[@name='test_demo[kpi-gate]']")  # noqa: S314
+    case = ET.parse(path).find(".//testcase[@name='test_demo[kpi-gate]']")
     assert case is not None
     return {entry.attrib["name"]: entry.attrib["value"] for entry in case.iter("property")}
 
@@ -204,3 +204,79 @@ def test_latest_points_to_the_newest_chain(pytester: pytest.Pytester) -> None:
     pytester.runpytest("--soak-iterations=1")
     latest = pytester.path / "artifacts" / "soak" / "latest"
     assert latest.resolve() == chain_folder(pytester).resolve()
+
+
+def test_a_label_is_text_whatever_it_looks_like(pytester: pytest.Pytester) -> None:
+    (pytester.path / "pyproject.toml").write_text(
+        '[tool.pytest-soak.packs.demo.metrics]\nlatency_p95_ms.label = "[/b]lat"\n'
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["* iter * [[]/b]lat * verdict"])
+
+
+def effects(folder: Path) -> list[dict[str, Any]]:
+    rows = read_json(folder / "TUNING_REPORT.json")["effectiveness"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_what_each_apply_did_to_each_kpi_is_told_against_noise(pytester: pytest.Pytester) -> None:
+    """The mock's effects are declared: two workers more and five in a batch less are -50 ms."""
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demo]\nnoise.latency_p95_ms = 2.0")
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    rows = effects(chain_folder(pytester))
+    assert [row["iteration"] for row in rows] == [1, 2, 3]
+    assert [(row["kpis"]["latency_p95_ms"]["n_after"]) for row in rows] == [1, 1, 3]
+    for row in rows:
+        latency, errors = row["kpis"]["latency_p95_ms"], row["kpis"]["error_rate"]
+        assert latency["change"] == pytest.approx(-50, abs=10)
+        assert (latency["noise"], latency["beyond_noise"]) == (2.0, True)
+        assert (errors["noise"], errors["beyond_noise"]) == (None, None)
+        assert {move["field"] for move in row["moves"]} == {"backoff_s", "batch_size", "workers"}
+    result.stdout.fnmatch_lines(
+        ["effect  latency   errors  rate", "     1     -5?[*]  -0.0??[?]   +?[?]"]
+    )
+
+
+def test_the_noise_of_an_effect_may_come_from_the_run_itself(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=20", "--auto-tune")
+    (*_, last) = effects(chain_folder(pytester))
+    assert last["kpis"]["latency_p95_ms"]["noise"] == pytest.approx(2, rel=0.8)
+    assert last["kpis"]["latency_p95_ms"]["beyond_noise"] is True
+
+
+def test_an_iteration_that_nobody_can_judge_is_in_no_baseline(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from pytest_soak.systems.mock import MockSystem
+
+        class Blind(MockSystem):
+            def run(self, parameters, iteration, seed, state):
+                report, state = super().run(parameters, iteration, seed, state)
+                if iteration == 2:
+                    report["totals"]["latency_p95_ms"] = None
+                return report, state
+
+        def pytest_soak_systems():
+            return {"blind": Blind}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=5", "--auto-tune", "--soak-system=blind")
+    first, second = effects(chain_folder(pytester))
+    assert (first["iteration"], second["iteration"]) == (1, 3)
+    latency = first["kpis"]["latency_p95_ms"]
+    assert (latency["n_before"], latency["n_after"]) == (1, 1)
+    assert latency["change"] == pytest.approx(-50, abs=10)
+
+
+def test_without_an_apply_there_is_no_effect(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=3")
+    assert effects(chain_folder(pytester)) == []
+    result.stdout.no_fnmatch_line("effect*")

@@ -23,11 +23,13 @@ class Clamp:
 
     def review(
         self,
-        history: History,  # noqa: ARG002 - a matter of this decision alone
+        history: History,
         decision: Decision,
-        settings: Mapping[str, Any],  # noqa: ARG002 - the bounds are the parameters' own
+        settings: Mapping[str, Any],
     ) -> Decision:
         """Clamp every change; one cut to nothing stays listed, marked as held."""
+        if not decision.changes:
+            return decision
         return replace(decision, changes=tuple(map(self._clamped, decision.changes)))
 
     def _clamped(self, change: Change) -> Change:

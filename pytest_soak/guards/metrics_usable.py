@@ -22,7 +22,7 @@ class MetricsUsable:
         self,
         history: History,
         decision: Decision,
-        settings: Mapping[str, Any],  # noqa: ARG002 - it has none
+        settings: Mapping[str, Any],
     ) -> Decision:
         """Skip the decision if the latest iteration is INCONCLUSIVE."""
         summary = history.latest

@@ -20,7 +20,7 @@ class ObservationWindow:
         self,
         history: History,
         decision: Decision,
-        settings: Mapping[str, Any],  # noqa: ARG002 - the window's length is the run's, not a guard's
+        settings: Mapping[str, Any],
     ) -> Decision:
         """Skip the decision if its iteration belongs to the window."""
         if history.latest.in_window:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Guard(Protocol):
-    """A rule that may cut, hold or veto deltas. Pure."""
+    """A rule that may cut, hold or veto deltas. Pure.
+
+    One that has settings may declare what they are unless the pack sets them, as ``defaults``.
+    """
 
     def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
         """Return the decision, or one with less in it.
@@ -20,5 +23,5 @@ class Guard(Protocol):
         Args:
             history: Every iteration so far; ``history.latest`` is the one decided on.
             decision: What the guards before this one have left.
-            settings: This guard's settings in the pack.
+            settings: This guard's settings: those of the pack, laid over its defaults.
         """

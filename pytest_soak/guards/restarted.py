@@ -20,7 +20,7 @@ class Restarted:
         self,
         history: History,
         decision: Decision,
-        settings: Mapping[str, Any],  # noqa: ARG002 - it has none
+        settings: Mapping[str, Any],
     ) -> Decision:
         """Skip the decision if the system was restarted before the latest iteration."""
         if history.latest.restarted:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import astuple, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter, step
+from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_soak.model.history import History, Summary
     from pytest_soak.model.proposal import Proposal
 
 
@@ -63,6 +67,40 @@ class Veto:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a guard has to tell where it stopped nothing: a warning, or a step it made smaller."""
+
+    guard: str
+    reason: str
+    parameter: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A return to the parameters of an earlier iteration of the run, all of them at once.
+
+    No tuner asked for it, so no clamp, corridor or budget has a say; what it may do is told by
+    `rollback_fault` alone.
+
+    Args:
+        guard: The rule that made it.
+        to_iteration: The iteration whose overrides are to be in force again.
+        parameters: The effective parameters of that iteration.
+        detail: Why, with figures.
+    """
+
+    guard: str
+    to_iteration: int
+    parameters: Mapping[str, float]
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the parameters read-only."""
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The deltas of one iteration, from request to what is left of them.
 
@@ -73,6 +111,10 @@ class Decision:
         changes: What is left, one entry a parameter; those held by the clamp stay listed.
         vetoes: What guards stopped.
         skip_reason: Why nothing at all is changed, or an empty string.
+        asked: ``{parameter: delta}``: what the requests came to before any guard said no to it,
+            so that a guard can tell what was asked for earlier and never applied.
+        notices: What guards have to tell besides.
+        rollback: The return to earlier parameters that takes the place of all changes, if any.
     """
 
     iteration: int
@@ -81,10 +123,14 @@ class Decision:
     changes: tuple[Change, ...] = ()
     vetoes: tuple[Veto, ...] = ()
     skip_reason: str = ""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    rollback: Rollback | None = None
 
     def __post_init__(self) -> None:
-        """Make the parameters read-only: a guard or a tuner cannot move where a step starts."""
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        """Make the mappings read-only: a guard or a tuner cannot move where a step starts."""
+        for name in ("parameters", "asked"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def moves(self) -> tuple[Change, ...]:
@@ -104,6 +150,56 @@ class Decision:
             changes=tuple(change for change in self.changes if change.parameter != parameter),
             vetoes=(*self.vetoes, Veto(guard, reason, parameter, detail)),
         )
+
+    def notice(self, guard: str, reason: str, parameter: str = "", detail: str = "") -> Decision:
+        """Return the decision with a word of *guard* that stops nothing."""
+        return replace(self, notices=(*self.notices, Notice(guard, reason, parameter, detail)))
+
+    def cut(self, guard: str, parameter: Parameter, delta: float, detail: str) -> Decision:
+        """Return the decision with the step of *parameter* made *delta*, for the reason *guard*.
+
+        A step of which nothing is left on the parameter's grid is stopped, with that reason.
+
+        Args:
+            guard: Who cuts, which is also the reason.
+            parameter: Whose change to cut; it must be among the changes.
+            delta: The step that may remain, in the parameter's unit.
+            detail: Why, with figures.
+        """
+        (old,) = (change for change in self.changes if change.parameter == parameter.name)
+        stepped = step(parameter, parameter.corridor(old.corridor), old.old, delta)
+        if not stepped.delta:
+            return self.veto(guard, parameter.name, guard, detail)
+        cut = replace(old, effective=stepped.delta, new=stepped.new, note=stepped.note)
+        changes = tuple(cut if change is old else change for change in self.changes)
+        told = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
+        return replace(self, changes=changes).notice(guard, guard, parameter.name, told)
+
+    def roll_back(self, guard: str, good: Summary, detail: str) -> Decision:
+        """Return the decision to go back to the parameters of *good*; every change is stopped."""
+        back = Rollback(guard, good.iteration, good.parameters, detail)
+        return replace(self.skip(guard, guard, detail), rollback=back)
+
+    @property
+    def undone(self) -> dict[str, tuple[float, float]]:
+        """What the rollback changes: ``{parameter: (value before, value after)}``."""
+        if self.rollback is None:
+            return {}
+        return {
+            name: (self.parameters[name], value)
+            for name, value in sorted(self.rollback.parameters.items())
+            if self.parameters[name] != value
+        }
+
+    @property
+    def moved(self) -> dict[str, tuple[float, float]]:
+        """What gets another value, by a change or by the rollback: ``{parameter: (old, new)}``."""
+        return {**{one.parameter: (one.old, one.new) for one in self.moves}, **self.undone}
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The parameters that get another value, by a change or by a rollback."""
+        return tuple(self.moved)
 
     def overrides(self, before: Mapping[str, float]) -> dict[str, float]:
         """Return the overrides after this decision, given those *before* it."""
@@ -153,7 +249,8 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
         return f"{change.parameter} would be {change.new:g}, outside {wide.lo:g} to {wide.hi:g}"
     if change.effective * change.requested < 0:
         return f"{change.parameter} would turn {change.requested:g} into {change.effective:g}"
-    tolerance = parameter.precision * 1e-6
+    dust = math.ulp(max(abs(change.old), abs(change.new)))  # old + delta is a sum of floats
+    tolerance = max(parameter.precision * 1e-6, 2 * dust)
     if not abs(change.effective) <= abs(change.requested) + tolerance:
         return f"{change.parameter} would move {change.effective:g}, asked {change.requested:g}"
     if abs(change.old + change.effective - change.new) > tolerance:
@@ -161,17 +258,86 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
     return ""
 
 
-def loosened(before: Decision, after: Decision) -> str:
+def malformed(decision: Decision) -> str:
+    """Return what in *decision* is of a type that it may not have, or an empty string."""
+    given: dict[str, object] = {  # a stranger's code need not be typed
+        name: getattr(decision, name) for name in ("changes", "vetoes", "notices")
+    }
+    for name, value in given.items():
+        if not isinstance(value, tuple):
+            return f"gave {shown(value)} as its {name}, not a tuple"
+    skip_reason: object = decision.skip_reason
+    if not isinstance(skip_reason, str):
+        return f"gave {shown(skip_reason)} as its skip_reason, not text"
+    rollback: object = decision.rollback
+    if not (rollback is None or isinstance(rollback, Rollback)):
+        return f"gave {shown(rollback)} as its rollback, not a Rollback or None"
+    faults = (
+        _asked_fault(decision.asked),
+        *map(_change_fault, decision.changes),
+        *(_word_fault(Veto, word) for word in decision.vetoes),
+        *(_word_fault(Notice, word) for word in decision.notices),
+    )
+    return next(filter(None, faults), "")
+
+
+def _asked_fault(asked: object) -> str:
+    told = asked.items() if isinstance(asked, MappingProxyType) else [(None, asked)]
+    lawful = all(isinstance(name, str) and is_number(delta) for name, delta in told)
+    return "" if lawful else f"gave {shown(asked)} as asked, not {{parameter: delta}}"
+
+
+def _change_fault(change: object) -> str:
+    if not isinstance(change, Change) or not isinstance(change.note, Note):
+        return f"gave {shown(change)} as a Change"
+    delta: object = change.effective
+    if not isinstance(delta, float | int):
+        return f"gave {shown(delta)} as the effective delta of a Change"
+    return ""
+
+
+def _word_fault(kind: type[Veto | Notice], word: object) -> str:
+    if not isinstance(word, kind) or not all(isinstance(text, str) for text in astuple(word)):
+        return f"gave {shown(word)} as a {kind.__name__}"
+    return "" if word.guard and word.reason else f"gave {shown(word)}, without guard or reason"
+
+
+def rollback_fault(decision: Decision, history: History) -> str:
+    """Return what forbids the rollback of *decision*, or an empty string.
+
+    Its own strict rule: the target must be exactly the parameters of an earlier iteration of this
+    run, nothing else may be changed with it, and never in the observation window.
+
+    Args:
+        decision: What is about to be done.
+        history: Every iteration so far, the one decided on included.
+    """
+    back = decision.rollback
+    if back is None:
+        return ""
+    if decision.moves:
+        return f"{back.guard} rolled back and changed {decision.moves[0].parameter} besides"
+    if history.latest.in_window:
+        return f"{back.guard} rolled back in the observation window"
+    good = [one.summary for one in history[:-1] if one.summary.iteration == back.to_iteration]
+    if not good or good[0].parameters != back.parameters:
+        return f"{back.guard} rolled back to what iteration {back.to_iteration} did not run with"
+    return ""
+
+
+def loosened(before: Decision, after: Decision, *, rolls_back: bool = False) -> str:
     """Return how a guard gave more than it was given, or an empty string.
 
     A guard may drop a change or make its delta smaller; what was asked for, by whom, from where
-    and in which corridor is not a guard's to rewrite.
+    and in which corridor is not a guard's to rewrite. Only the core's own rules roll back.
     """
+    if after.rollback is not before.rollback and not (rolls_back and before.rollback is None):
+        return "made, changed or dropped a rollback"
     given = {change.parameter: change for change in before.changes}
     for change in after.changes:
         was = given.pop(change.parameter, None)
         if was is None:
-            return f"added a change of {change.parameter}"
+            return f"added a change of {brief(str(change.parameter))}"
         for name in ("old", "requested", "reason", "tuner", "corridor"):
             if getattr(was, name) != getattr(change, name):
                 return f"rewrote {name} of the change of {change.parameter}"
@@ -186,11 +352,13 @@ def loosened(before: Decision, after: Decision) -> str:
 
 def _rewritten(before: Decision, after: Decision) -> str:
     """Return what of the story so far a guard told otherwise, or an empty string."""
-    for name in ("iteration", "parameters", "requests"):
+    for name in ("iteration", "parameters", "requests", "asked"):
         if getattr(before, name) != getattr(after, name):
             return f"rewrote what was asked for: {name}"
     if after.vetoes[: len(before.vetoes)] != before.vetoes:
         return "took back a veto"
+    if after.notices[: len(before.notices)] != before.notices:
+        return "took back a notice"
     if before.skip_reason and not after.skip_reason:
         return f"took back the skip {before.skip_reason}"
     if after.skip_reason and after.moves:

@@ -90,16 +90,37 @@ class Entry:
     decision: Decision | None = None
     applied: bool = False
 
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the parameters went back to earlier ones after it."""
+        return self.applied and self.decision is not None and self.decision.rollback is not None
+
 
 class History(Sequence[Entry]):
     """The iterations so far, oldest first; the last one is the one just watched."""
 
-    __slots__ = ("_entries", "_length")
+    __slots__ = ("_entries", "_length", "_rollbacks")
 
-    def __init__(self, entries: Sequence[Entry] = ()) -> None:
-        """View *entries*, oldest first; what is appended to them later stays out of sight."""
+    def __init__(
+        self, entries: Sequence[Entry] = (), rollbacks: Sequence[Entry] | None = None
+    ) -> None:
+        """View *entries*, oldest first; what is appended to them later stays out of sight.
+
+        Args:
+            entries: The iterations.
+            rollbacks: Those among them after which parameters were rolled back; looked for unless
+                given, which costs more, the longer the run.
+        """
         self._entries = entries
         self._length = len(entries)
+        self._rollbacks = None if rollbacks is None else tuple(rollbacks)
+
+    @property
+    def rollbacks(self) -> tuple[Entry, ...]:
+        """The iterations after which parameters were rolled back, oldest first."""
+        if self._rollbacks is None:
+            self._rollbacks = tuple(entry for entry in self if entry.rolled_back)
+        return self._rollbacks
 
     @overload
     def __getitem__(self, index: int) -> Entry: ...

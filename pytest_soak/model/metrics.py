@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
+from pytest_soak.model.shown import brief, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -14,12 +16,17 @@ Value: TypeAlias = float | tuple[str, ...] | None
 """A metric's value: a number, a list of labels, or None where it is undefined."""
 
 
+def exact(value: float) -> float:
+    """Return the number in *value* as Python's own: what a subclass adds is not asked for."""
+    return int.__int__(value) if isinstance(value, int) else float.__float__(value)
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Tell whether *value* is a finite number: no bool, no NaN, no integer too large to compute."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
-        return math.isfinite(value)
+        return math.isfinite(exact(value))
     except OverflowError:  # an integer too large for a float
         return False
 
@@ -129,7 +136,8 @@ def measure(
 
 def count(value: object) -> int | None:
     """Return *value* as a count, a whole number from 0, or None where it is none."""
-    return int(value) if is_number(value) and value >= 0 and value == int(value) else None
+    number = exact(value) if is_number(value) else -1
+    return int(number) if number >= 0 and number == int(number) else None
 
 
 def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:
@@ -137,7 +145,7 @@ def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:
         if key in counts:
             n = count(counts[key])
             if n is None:
-                return f"has an n that is no count: {counts[key]!r}"
+                return f"has an n that is no count: {shown(counts[key])}"
             return "" if n else "rests on no observations (n = 0)"
     return ""
 
@@ -148,7 +156,7 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
     for alias, factor in metric.aliases:
         raw = totals.get(alias)
         if is_number(raw):
-            return raw * factor, True
+            return exact(raw) * factor, True
         if alias in totals:
             return raw, True
     return None, False
@@ -156,20 +164,21 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return f"is not a number: {raw!r}"
+        return f"is not a number: {shown(raw)}"
     if not is_number(raw):
-        return f"is not finite: {raw!r}"
-    if metric.least is not None and raw < metric.least:
-        return f"is {raw!r}, below {metric.least:g}, the least that makes sense"
-    if metric.most is not None and raw > metric.most:
-        return f"is {raw!r}, above {metric.most:g}, the most that makes sense"
-    values[metric.name] = raw
+        return f"is not finite: {shown(raw)}"
+    value = exact(raw)
+    if metric.least is not None and value < metric.least:
+        return f"is {shown(value)}, below {metric.least:g}, the least that makes sense"
+    if metric.most is not None and value > metric.most:
+        return f"is {shown(value)}, above {metric.most:g}, the most that makes sense"
+    values[metric.name] = value
     return ""
 
 
 def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, dict):
-        return f"is not an object of shares: {raw!r}"
+        return f"is not an object of shares: {shown(raw)}"
     for reason, entry in raw.items():
         share = entry.get("share") if isinstance(entry, dict) else entry
         if share is None:
@@ -177,14 +186,14 @@ def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
         part = Metric(f"{metric.name}.{reason}", "", least=0, most=1)
         problem = _number(part, share, values)
         if problem:
-            return f"has a share that is none: {reason} {problem}"
+            return f"has a share that is none: {brief(str(reason))} {problem}"
     return ""
 
 
 def _labels(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
-        return f"is not a list of words: {raw!r}"
-    values[metric.name] = tuple(raw)
+        return f"is not a list of words: {shown(raw)}"
+    values[metric.name] = tuple(map(str.__str__, raw))
     return ""
 
 

@@ -11,6 +11,7 @@ from pytest_soak.model.parameters import Corridor, Parameter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_soak.model.history import History
     from pytest_soak.model.metrics import Op
     from pytest_soak.model.verdict import Kpi
 
@@ -23,6 +24,16 @@ class Condition:
     op: Op
     value: float | str
     streak: int = 1
+
+    def holds(self, history: History) -> bool:
+        """Tell whether it holds after the latest iteration; where undefined, it does not."""
+        if len(history) < self.streak:
+            return False
+        for entry in history[-self.streak :]:
+            value = entry.summary.metrics.get(self.metric)
+            if value is None or not self.op.holds(value, self.value):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +170,7 @@ class Pack:
         objective: The metric by which the run's progress is told, where the pack has one.
         noise: ``{metric: sigma}`` between iterations with unchanged parameters, where known.
         effects: ``{metric: how it is expected to answer}``, where it was measured.
+        binding: ``{parameter: when it is binding}``, where a metric tells.
     """
 
     name: str
@@ -184,6 +196,7 @@ class Pack:
     objective: Objective | None = None
     noise: Mapping[str, float] = field(default_factory=dict)
     effects: Mapping[str, Effects] = field(default_factory=dict)
+    binding: Mapping[str, Condition] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -7,6 +7,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decima
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import exact
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -133,7 +135,7 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
     """
     before = Decimal(str(old))
     dust = Decimal(str(parameter.precision)) * DUST
-    requested = Decimal(str(delta)).quantize(dust, ROUND_HALF_EVEN, ANY_FLOAT)
+    requested = Decimal(str(exact(delta))).quantize(dust, ROUND_HALF_EVEN, ANY_FLOAT)
     lowest = min(Decimal(str(bounds.lo)), before)
     highest = max(Decimal(str(bounds.hi)), before)
     target = before + requested

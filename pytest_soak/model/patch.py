@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 Operation: TypeAlias = dict[str, Any]
 """One RFC 6902 operation, such as ``{"op": "replace", "path": "/workers", "value": 4}``."""
 
+MISFIT: tuple[type[Exception], ...] = (
+    jsonpatch.JsonPatchException,
+    jsonpatch.JsonPointerException,
+    TypeError,  # of a pointer into a number
+)
+"""What `apply` may raise where a patch does not fit."""
+
 
 def diff(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Operation, ...]:
     """Return the patch that turns *before* into *after*, in the order of the paths."""
@@ -41,7 +48,7 @@ def apply(document: Mapping[str, float], patch: Iterable[Operation]) -> dict[str
     """Return *document* with *patch* applied.
 
     Raises:
-        jsonpatch.JsonPatchException: An operation does not fit the document.
+        MISFIT: An operation does not fit the document.
     """
     patched: dict[str, float] = jsonpatch.apply_patch(dict(document), list(patch))
     return patched

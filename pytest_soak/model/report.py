@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import Measured, Metric, count, is_number, measure
+from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
+from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,26 +38,40 @@ def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> R
     A report of another iteration is stale. Whatever is wrong is told in the result, not raised:
     a system's bad report is an outcome of the soak (INCONCLUSIVE), not an error of the harness.
     """
-    nothing = Measured({}, dict.fromkeys(metrics, "is missing"))
+    try:
+        return _read(raw, iteration, metrics)
+    except Exception as error:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+        problem = f"the report cannot be read: {shown(error)}"
+        return _unusable(raw, problem, metrics)
 
+
+def _unusable(raw: object, problem: str, metrics: Mapping[str, Metric]) -> Report:
+    return Report(Measured({}, dict.fromkeys(metrics, "is missing")), problem=problem, raw=raw)
+
+
+def _read(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
     def unusable(problem: str) -> Report:
-        return Report(nothing, problem=problem, raw=raw)
+        return _unusable(raw, problem, metrics)
 
     if raw is None:
         return unusable("no report")
     if not isinstance(raw, dict):
         return unusable(f"the report is not an object but {type(raw).__name__}")
     if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        return unusable(f"stale report: it is of iteration {raw.get('iteration')!r}")
+        return unusable(f"stale report: it is of iteration {shown(raw.get('iteration'))}")
     totals = raw.get("totals")
     if not isinstance(totals, dict):
-        return unusable(f"the report's totals are not an object: {totals!r}")
+        return unusable(f"the report's totals are not an object: {shown(totals)}")
     parameters, problem = _read_parameters(raw.get("parameters"))
     if problem:
         return unusable(problem)
     counts = raw.get("n")
     told = counts if isinstance(counts, dict) else {}
-    n = {key: number for key, value in told.items() if (number := count(value)) is not None}
+    n = {
+        key: number
+        for key, value in told.items()
+        if isinstance(key, str) and (number := count(value)) is not None
+    }
     return Report(measure(totals, told, metrics), n, parameters, raw=raw)
 
 
@@ -64,11 +79,14 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
     if raw is None:
         return None, ""
     if not isinstance(raw, dict):
-        return None, f"the report's parameters are not an object: {raw!r}"
+        return None, f"the report's parameters are not an object: {shown(raw)}"
     for name, value in raw.items():
         if not is_number(value):
-            return None, f"the report's parameter {name} is not a number: {value!r}"
-    return dict(raw), ""
+            return (
+                None,
+                f"the report's parameter {brief(str(name))} is not a number: {shown(value)}",
+            )
+    return {name: exact(value) for name, value in raw.items()}, ""
 
 
 def contradictions(

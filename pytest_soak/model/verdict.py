@@ -149,6 +149,28 @@ def judge_chain(
     return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))
 
 
+def last_iterations(ran: int, window: int) -> range:
+    """Return the numbers of the last *window* iterations of *ran*; of all, where it is longer."""
+    return range(max(1, ran - window + 1), ran + 1)
+
+
+def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
+    """Return *verdict*, INCONCLUSIVE where parameters were changed within its window.
+
+    So it may be where a deadline dropped the last slots, or a run was resumed with another length.
+
+    Args:
+        verdict: What the iterations that ran came to.
+        window: How many iterations a verdict is taken on.
+        changed: The last iteration after which parameters were changed, or 0.
+    """
+    settled = verdict.window[-1] - changed
+    if settled >= window:
+        return verdict
+    problem = f"only {settled} of {window} iterations ran on settled parameters"
+    return unfit_verdict(verdict, problem)
+
+
 def not_passed(judged: IterationVerdict) -> IterationVerdict:
     """Return what *judged* comes to where the test of its iteration did not pass."""
     return replace(

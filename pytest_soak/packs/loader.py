@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from pytest_soak.errors import SoakUsageError, why_unreadable
-from pytest_soak.model.metrics import Metric, Op
+from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.model.metrics import Metric, Op, is_number
 from pytest_soak.model.pack import (
     Condition,
     Effects,
@@ -27,6 +26,7 @@ from pytest_soak.model.pack import (
     Table,
 )
 from pytest_soak.model.parameters import Bounds, Corridor, Parameter
+from pytest_soak.model.shown import brief, shown
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.overlay import TABLE, lay_over
 
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 @cache
 def _validator() -> Any:  # noqa: ANN401 - jsonschema's validators share no public base class
     text = resources.files(__package__).joinpath("pack.schema.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    kind = jsonschema.Draft202012Validator
+    strict = kind.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
+    extend: Any = jsonschema.validators.extend  # it has no types
+    return extend(kind, type_checker=strict)(json.loads(text))
 
 
 def load_pack(
@@ -58,7 +61,7 @@ def load_pack(
     source = str(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UNREADABLE as error:
         msg = f"pack {source}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
     head = data.get("pack")
@@ -79,13 +82,13 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
     found = jsonschema.exceptions.best_match(_validator().iter_errors(data))
     if found is not None:
         where = ".".join(str(part) for part in found.absolute_path) or "the top level"
-        msg = f"pack {source}: {where}: {found.message}"
+        msg = f"pack {source}: {brief(where)}: {brief(found.message)}"
         if found.validator == "additionalProperties":
-            msg += f"; allowed: {_list(found.schema['properties'])}"
+            msg += f"; allowed: {_list(found.schema['properties']) or 'nothing'}"
         raise SoakUsageError(msg)
     odd = next(_not_finite(data), "")
     if odd:
-        msg = f"pack {source}: {odd}; allowed: a finite number"
+        msg = f"pack {source}: {brief(odd, 600, 300)}; allowed: a finite number"
         raise SoakUsageError(msg)
     head = data["pack"]
     pack = Pack(
@@ -111,19 +114,24 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         objective=Objective(**data["objective"]) if "objective" in data else None,
         noise=data.get("noise", {}),
         effects={name: Effects(**raw) for name, raw in data.get("effects", {}).items()},
-        digest=hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
+        binding={
+            name: _condition(raw["binding"])
+            for name, raw in data["parameters"].items()
+            if "binding" in raw
+        },
+        digest=hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")
     if fault:
-        msg = f"pack {source}: {fault}"
+        msg = f"pack {source}: {brief(fault, 600, 300)}"
         raise SoakUsageError(msg)
     return pack
 
 
 def _not_finite(data: object, where: str = "") -> Iterator[str]:
-    """Yield the numbers that TOML can write and nobody can use: inf and nan."""
-    if isinstance(data, float) and not math.isfinite(data):
-        yield f"{where} is {data}"
+    """Yield the numbers that TOML can write and nobody can use: inf, nan, what no float holds."""
+    if isinstance(data, int | float) and not isinstance(data, bool) and not is_number(data):
+        yield f"{where} is {shown(data)}"
     entries: Iterable[tuple[object, object]] = ()
     if isinstance(data, Mapping):
         entries = data.items()
@@ -205,10 +213,12 @@ def _faults(pack: Pack) -> Iterator[str]:
         if not pack.knows(metric):
             yield f"{where}: unknown metric {metric!r}; there are {_list(pack.metrics)}"
     yield from _kind_faults(pack)
+    yield from _limit_faults(pack)
     for where, field in _fields(pack):
         if field not in pack.parameters:
             yield f"{where}: unknown parameter {field!r}; there are {_list(pack.parameters)}"
     yield from _rule_faults(pack)
+    yield from _guard_faults(pack)
     yield from _mock_faults(pack)
     yield from _effect_faults(pack)
 
@@ -234,28 +244,46 @@ def _metrics_named(pack: Pack) -> Iterator[tuple[str, str]]:
     yield from (("noise", name) for name in pack.noise)
     yield from (("effects", name) for name in pack.effects)
     yield from (("objective", pack.objective.metric),) if pack.objective else ()
+    for where, condition in _conditions(pack):
+        yield where, condition.metric
+
+
+def _conditions(pack: Pack) -> Iterator[tuple[str, Condition]]:
     for table in pack.tables.values():
         for rule in table.rules:
-            yield from ((f"rule {rule.id}", c.metric) for c in (*rule.all, *rule.any))
+            yield from ((f"rule {rule.id}", c) for c in (*rule.all, *rule.any))
+    for name, condition in pack.binding.items():
+        yield f"parameters.{name}.binding", condition
+    for raw in pack.guards.get("freeze", {}).get("when", ()):
+        yield "guards.freeze.when", _condition(raw)
 
 
 def _kind_faults(pack: Pack) -> Iterable[str]:
     """Yield the comparisons that can never hold: a word with a number, or with a set of shares."""
-    for kpi in pack.kpis:
-        kind = pack.kind(kpi.metric)
+    judged = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
+    judged += [("objective", pack.objective.metric)] if pack.objective else []
+    for where, metric in judged:
+        kind = pack.kind(metric)
         if kind != "number":
-            yield f"kpis.{kpi.metric}: {kpi.metric} is of kind {kind}; allowed: a number"
-    for rule in (rule for table in pack.tables.values() for rule in table.rules):
-        for condition in (*rule.all, *rule.any):
-            kind = pack.kind(condition.metric)
-            given = f"rule {rule.id}: {condition.metric} {condition.op} {condition.value!r}"
-            word = condition.op is Op.HAS and isinstance(condition.value, str)
-            if kind == "labels" and not word:
-                yield f"{given}: a metric of kind labels; allowed: has and a word"
-            elif kind == "shares":
-                yield f"{given}: a metric of kind shares; allowed: {condition.metric}.REASON"
-            elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
-                yield f"{given}: a number; allowed: >, >=, <, <= and a number"
+            yield f"{where}: {metric} is of kind {kind}; allowed: a number"
+    for where, condition in _conditions(pack):
+        kind = pack.kind(condition.metric)
+        given = f"{where}: {condition.metric} {condition.op} {condition.value!r}"
+        word = condition.op is Op.HAS and isinstance(condition.value, str)
+        if kind == "labels" and not word:
+            yield f"{given}: a metric of kind labels; allowed: has and a word"
+        elif kind == "shares":
+            yield f"{given}: a metric of kind shares; allowed: {condition.metric}.REASON"
+        elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
+            yield f"{given}: a number; allowed: >, >=, <, <= and a number"
+
+
+def _limit_faults(pack: Pack) -> Iterator[str]:
+    """Yield the limits that nothing can break: no float is as large as they are written."""
+    for kpi in pack.kpis:
+        for limit in filter(None, (kpi.warn, kpi.fail)):
+            if not is_number(limit.value):
+                yield f"kpis.{kpi.metric}: {limit}; allowed: a finite number"
 
 
 def _rule_faults(pack: Pack) -> Iterator[str]:
@@ -276,12 +304,30 @@ def _rule_faults(pack: Pack) -> Iterator[str]:
                 yield f"tuners.{table.name}.step_cap.{name}: {cap:g}; allowed: above 0"
 
 
+def _guard_faults(pack: Pack) -> Iterator[str]:
+    """Yield the settings of guards that could never do what they say."""
+    for name, level in pack.guards.get("alarm", {}).get("levels", {}).items():
+        if level["warn"] == level["pause"]:
+            yield (
+                f"guards.alarm.levels.{name}: warn and pause are both {level['warn']:g}; allowed: "
+                "pause above warn where high values alarm, below it where low ones do"
+            )
+    freeze = pack.guards.get("freeze", {})
+    if freeze.get("when") and not freeze.get("parameters"):
+        yield "guards.freeze: when without parameters; allowed: both"
+    conflict = pack.guards.get("conflict", {})
+    if (conflict.get("policy") == "priority") != bool(conflict.get("priority")):
+        yield "guards.conflict: policy 'priority' needs a list priority, and no other takes one"
+
+
 def _mock_faults(pack: Pack) -> Iterator[str]:
     for name, systems in pack.scenarios.items():
-        for given in systems.get("mock", ()):
+        for given, value in systems.get("mock", {}).items():
+            where = f"scenarios.{name}.mock"
             if given not in pack.metrics:
-                where = f"scenarios.{name}.mock"
                 yield f"{where}: unknown metric {given!r}; there are {_list(pack.metrics)}"
+            elif pack.kind(given) == "number" and not is_number(value):
+                yield f"{where}.{given} is {shown(value)}; allowed: a finite number"
     for metric in pack.metrics.values():
         if metric.least is not None and metric.most is not None and metric.least > metric.most:
             yield f"metrics.{metric.name}: least {metric.least:g} is above most {metric.most:g}"
@@ -331,6 +377,13 @@ def _effect_fields(pack: Pack) -> Iterator[tuple[str, str]]:
         for part, fields in (("mean", expected.mean), ("spread", expected.spread)):
             for field in fields:
                 yield f"effects.{name}.{part}", field
+    yield from _guard_fields(pack)
+
+
+def _guard_fields(pack: Pack) -> Iterator[tuple[str, str]]:
+    for guard, key in (("budget", "largest"), ("alarm", "levels"), ("freeze", "parameters")):
+        for field in pack.guards.get(guard, {}).get(key, ()):
+            yield f"guards.{guard}.{key}", field
 
 
 def _list(names: Iterable[str]) -> str:

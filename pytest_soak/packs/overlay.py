@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +37,15 @@ def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _rules(base: list[dict[str, Any]], changed: object) -> list[dict[str, Any]]:
-    rows = [dict(row) for row in base]
+def _rules(base: object, changed: object) -> object:
+    if not isinstance(base, list) or not all(isinstance(row, dict) for row in base):
+        return base  # the pack itself is wrong, which its check will tell
+    rows: list[dict[str, Any]] = [dict(row) for row in base]
     for change in changed if isinstance(changed, list) else [changed]:
         if not isinstance(change, dict) or not {"tuner", "id"} <= change.keys():
-            msg = f"{TABLE}: rule {change!r}: say which one by tuner and id"
+            msg = f"pyproject.toml, {TABLE}: rule {shown(change)}: say which one by tuner and id"
             raise SoakUsageError(msg)
-        same = [row for row in rows if (row["tuner"], row["id"]) == (change["tuner"], change["id"])]
+        same = [row for row in rows if all(row.get(key) == change[key] for key in ("tuner", "id"))]
         if same:
             same[0].update(_merge(same[0], change))
         else:

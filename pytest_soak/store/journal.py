@@ -5,21 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.store.files import line, write_all
+from pytest_soak.errors import why_unreadable
+from pytest_soak.store.files import StoreError, line, replace_synced, unwritten, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA_VERSION = 1
 START = "0" * 64
 """What the first record is linked to."""
+RUN = re.compile(r"\w[\w-]{0,99}")
+"""What a run may be called, so that its name can be that of a folder."""
 
 
-class JournalError(Exception):
+class JournalError(StoreError):
     """A journal that cannot be read: which file, which line, why."""
 
 
@@ -34,27 +40,47 @@ class Journal:
     def __init__(self, path: Path, run_id: str) -> None:
         """Go on with the journal at *path*, or start it.
 
-        What a crash left of a record that was being written is cut off, and the damage recorded:
-        a record counts from the moment it is on disk as a whole, and its effect comes after.
+        What a crash left of a record that was being written gives way to a record of the damage: a
+        record counts from the moment it is on disk as a whole, and its effect comes after.
 
         Raises:
             JournalError: It is damaged elsewhere than at its end.
+            StoreError: The damage cannot be recorded.
         """
         self.path = path
         self.run_id = run_id
-        torn = heal(path)
-        self.records = read_journal(path)
-        self.head = _digest(self.records[-1]) if self.records else START
+        torn = torn_end(path)
+        self.records = list(stream_journal(path, healing=True)) if path.exists() else []
+        self.head = digest(self.records[-1]) if self.records else START
         self._seq = len(self.records)
+        if torn:
+            self._heal(torn)
         self._file = path.open("ab", buffering=0)
-        if torn and self.records:
-            damage = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
-            last = self.records[-1]["iteration"]
-            self.records.append(self.append("damage_found", last, damage))
+        self._size = path.stat().st_size
+        self._refused = ""
 
-    def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Append one record and force it to disk; return it as written."""
-        record = {
+    def _heal(self, torn: bytes) -> None:
+        """Put a record of the damage in the place of the *torn* end.
+
+        In one step: a crash here leaves the one or the other, and no damage goes untold. Where the
+        first record was torn, there was no run.
+        """
+        content = self.path.read_bytes().removesuffix(torn)
+        if self.records:
+            damage = {
+                "bytes": len(torn),
+                "sha256": hashlib.sha256(torn).hexdigest(),
+                "ended": has_ended(self.records),
+            }
+            record = self._record("damage_found", self.records[-1]["iteration"], damage)
+            self.records.append(record)
+            self.head = digest(record)
+            self._seq += 1
+            content += line(record).encode() + b"\n"
+        replace_synced(str(self.path), content.decode())
+
+    def _record(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             **body,
             "v": SCHEMA_VERSION,
             "run": self.run_id,
@@ -64,19 +90,74 @@ class Journal:
             "kind": kind,
             "prev": self.head,
         }
+
+    def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Append one record and force it to disk; return it as written.
+
+        Raises:
+            StoreError: It cannot be written. The journal is as it was, and takes no more.
+        """
+        record = self._record(kind, iteration, body)
         text = line(record).encode()
-        write_all(self._file.fileno(), text + b"\n")
-        os.fsync(self._file.fileno())
-        self.head = hashlib.sha256(text).hexdigest()
+        head = hashlib.sha256(text).hexdigest()
+        size = self._size + len(text) + 1
+        if self._refused:
+            raise StoreError(self._refused)
+        self._refuse_foreign()
+        try:
+            write_all(self._file.fileno(), text + b"\n")
+            os.fsync(self._file.fileno())
+        except BaseException as error:
+            self._take_back()
+            if isinstance(error, OSError):
+                fault = unwritten(self.path, error)
+                self._refused = f"{fault}; nothing is recorded after that"
+                raise fault from None
+            raise  # an interruption: the record does not count
+        self.head = head  # no call from here on, or an interruption could come between
         self._seq += 1
+        self._size = size
         return record
+
+    def _refuse_foreign(self) -> None:
+        """Make sure that the file is still the one that this journal has written, and no more.
+
+        Raises:
+            StoreError: Somebody replaced, cut, edited or removed it.
+        """
+        ours = os.fstat(self._file.fileno())
+        try:
+            there = os.stat(self.path)  # noqa: PTH116 - a method of pathlib costs more than the call
+        except OSError as error:
+            what = why_unreadable(error)
+        else:
+            if os.path.samestat(ours, there) and there.st_size == self._size:
+                return
+            what = "somebody else has changed it while the run went on"
+        self._refused = f"{self.path}: {what}; nothing is recorded after that"
+        raise StoreError(self._refused)
+
+    def _take_back(self) -> None:
+        """Cut off what was written of a record that does not count; healing cuts the rest."""
+        with suppress(OSError):
+            self._file.truncate(self._size)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _digest(record: Mapping[str, Any]) -> str:
+def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether the run of *records* has a verdict that no resume has made void."""
+    ended = False
+    for record in records:
+        kind = record.get("kind")
+        ended = kind == "run_ended" or (ended and kind != "run_resumed")
+    return ended
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record's line."""
     return hashlib.sha256(line(record).encode()).hexdigest()
 
 
@@ -89,8 +170,12 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     return list(stream_journal(path)) if path.exists() else []
 
 
-def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
+def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the records of the journal at *path* one by one.
+
+    Args:
+        path: The file.
+        healing: Whether to leave out an unfinished record at its end, which is an error otherwise.
 
     Raises:
         JournalError: As for `read_journal`.
@@ -98,54 +183,75 @@ def stream_journal(path: Path) -> Iterator[dict[str, Any]]:
     previous = START
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
+            if healing and not text.endswith(b"\n"):
+                return
             try:
                 record = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 msg = f"{path}, line {number}: {error}"
                 raise JournalError(msg) from None
             if not isinstance(record, dict) or record.get("prev") != previous:
                 msg = f"{path}, line {number}: does not follow the line before it"
                 raise JournalError(msg)
+            if record.get("v") != SCHEMA_VERSION:
+                msg = f"{path}, line {number}: not of version {SCHEMA_VERSION} of the format"
+                raise JournalError(msg)
             yield record
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
 
 
-def heal(path: Path) -> bytes:
-    """Cut an unfinished record off the end of the journal at *path*; return what was cut.
+def torn_end(path: Path) -> bytes:
+    """Return what there is of an unfinished record at the end of the journal at *path*.
 
     Every record ends with a line break that is written with it, so that what comes after the
     last one was never on disk as a whole.
     """
-    if not path.exists():
-        return b""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    torn = content[whole:]
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(whole)
-            file.flush()
-            os.fsync(file.fileno())
-    return torn
+    content = path.read_bytes() if path.exists() else b""
+    return content[content.rfind(b"\n") + 1 :]
+
+
+def ends_torn(path: Path) -> bool:
+    """Tell whether there is an unfinished record at the end of the journal at *path*."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the first and the last whole record of the journal at *path*, None without any."""
     try:
-        with path.open("rb") as file:
-            first = last = file.readline()
-            for text in file:
-                if text.endswith(b"\n"):
-                    last = text
-        return json.loads(first), json.loads(last)
-    except (OSError, ValueError):
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
+            end = view.rfind(b"\n")
+            first = view[: view.find(b"\n")]
+            last = view[view.rfind(b"\n", 0, end) + 1 : end]
+        ends = json.loads(first), json.loads(last)
+    except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped: a ValueError
         return None
+    return ends if _begins(ends[0]) and _stands(ends[1]) else None
+
+
+def _begins(record: object) -> bool:
+    """Tell whether *record* looks like the first one of a run that can be named."""
+    if not isinstance(record, dict) or not RUN.fullmatch(str(record.get("run"))):
+        return False
+    start = record.get("config"), record.get("overrides")
+    return record.get("kind") != "run_started" or all(isinstance(part, dict) for part in start)
+
+
+def _stands(record: object) -> bool:
+    """Tell whether *record* says where in its run it stands."""
+    return (
+        isinstance(record, dict)
+        and isinstance(record.get("kind"), str)
+        and type(record.get("iteration")) is int
+    )
 
 
 def journal_run(path: Path) -> str:
     """Return the run id in the first record of the journal at *path*, or ``unknown``."""
     try:
-        with path.open(encoding="utf-8") as file:
-            return str(json.loads(file.readline())["run"])
-    except (OSError, ValueError, KeyError, TypeError):
+        with path.open("rb") as file:  # or what comes after the first line could not be read
+            run = str(json.loads(file.readline())["run"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return "unknown"
+    return run if RUN.fullmatch(run) else "unknown"

@@ -5,25 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import document, line, write_text
-from pytest_soak.store.journal import Journal, JournalError, journal_run, stream_journal
+from pytest_soak.store.files import document, line, write_synced, write_text
+from pytest_soak.store.folder import JOURNAL, clear_for, hold, point_latest
+from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from filelock import FileLock
 
     from pytest_soak.model.patch import Operation
 
-RUNS = "runs"
-JOURNAL = "journal.jsonl"
 STATE = "system_state_{}.json"
 STATES_KEPT = 2
 """The newest state, and the one to go back to where the newest record was lost in a crash."""
@@ -34,70 +32,62 @@ def state_hash(overrides: Mapping[str, float]) -> str:
     return hashlib.sha256(line(dict(overrides)).encode()).hexdigest()
 
 
-class FolderBusy(Exception):
-    """Another process holds the folder."""
-
-
-def refuse_busy(folder: Path) -> None:
-    """Refuse to start where another process holds the chain's *folder*.
+def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
+    """Open the folder of a chain for one run, putting an earlier run's files aside.
 
     Raises:
-        SoakUsageError: It does.
+        FolderBusy: Another process holds it.
+        JournalError: The run's journal is damaged elsewhere than at its end.
+        OSError: The folder cannot be made or written.
     """
-    if folder.exists() and not folder.is_dir():
-        msg = f"{folder}: is in the way: it is to become the folder of a chain"
-        raise SoakUsageError(msg)
-    if folder.exists():
-        try:
-            _lock(folder).release()
-        except FolderBusy as error:
-            raise SoakUsageError(str(error)) from None
-
-
-def _lock(folder: Path) -> FileLock:
-    """Hold *folder*; the operating system lets go of it when the process ends, however it does."""
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    folder = soak_dir / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    held = hold(folder)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        msg = f"{folder}: another soak or command holds this folder; wait for it, or use --soak-dir"
-        raise FolderBusy(msg) from None
-    return lock
+        clear_for(folder, run_id)
+        store = ChainStore(folder, run_id, held)
+        point_latest(folder)
+    except BaseException:
+        held.release()
+        raise
+    return store
 
 
 class ChainStore:
-    """The artifacts of one chain's newest run, with its journal as their truth.
+    """The artifacts of one run of a chain, with its journal as their truth.
 
     Opening it again with the same run id goes on where the journal ends: the overrides are
     what the journal says, and the files are written anew from it.
     """
 
-    def __init__(self, soak_dir: Path, slug: str, run_id: str) -> None:
-        """Open the folder of the chain, putting an earlier run's files aside.
+    def __init__(self, folder: Path, run_id: str, held: FileLock) -> None:
+        """Open the run in *folder*, which nobody else may work in while it is *held*.
 
         Raises:
-            FolderBusy: Another process holds it.
             JournalError: The run's journal is damaged elsewhere than at its end.
         """
-        self.folder = soak_dir / slug
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._held = held
         self._prefix = f"{self.folder}{os.sep}"
-        self._held = _lock(self.folder)
-        _archive_other_runs(self.folder, run_id)
-        _bring_back(self.folder, run_id)
         (self.folder / "backups").mkdir(exist_ok=True)
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
         self._state = ""
         self.progress: dict[str, Any] | None = None
+        self.effectiveness: list[dict[str, Any]] = []
+        self.put_back = ""
         self._recorded: set[int] = set()
         self._last: dict[str, Any] | None = None
-        self._point_latest(soak_dir, slug)
+        self._whole = True
 
     @property
     def iterations(self) -> list[dict[str, Any]]:
         """The records of the iterations that were already in the journal when it was opened."""
         return [record for record in self.journal.records if record["kind"] == "iteration"]
+
+    def knows(self, iteration: int) -> bool:
+        """Tell whether *iteration* is in the journal."""
+        return iteration in self._recorded
 
     @property
     def overrides_path(self) -> Path:
@@ -105,14 +95,12 @@ class ChainStore:
         return self.folder / artifacts.OVERRIDES
 
     def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
-        """Begin the run with the *seeded* overrides, or take up what the journal says."""
+        """Begin the run with the *seeded* overrides, or take up what the journal says.
+
+        ``put_back`` tells how the overrides were found changed by hand, if they were.
+        """
         if self.journal.records:
-            for name, content in artifacts.rebuild(self.journal.records):
-                self.write(name, content)
-            self._recorded = {record["iteration"] for record in self.iterations}
-            self._last = self.iterations[-1] if self.iterations else None
-            self.overrides = self.readback()
-            self._state = state_hash(self.overrides)
+            self.take_up()
         else:
             self.overrides = dict(seeded)
             self._state = state_hash(seeded)
@@ -127,14 +115,53 @@ class ChainStore:
             self.write(artifacts.OVERRIDES, self.overrides)
         self.sum_up()
 
+    def take_up(self) -> None:
+        """Take up what the journal says, and write the files anew from it."""
+        self._recorded = {record["iteration"] for record in self.iterations}
+        self._last = self.iterations[-1] if self.iterations else None
+        total = artifacts.RunSummary()
+        before: Mapping[str, float] = {}
+        for record in self.journal.records:
+            before = total.overrides if record.get("patch") else before
+            total.take(record)
+        self.overrides = total.overrides
+        self._state = state_hash(self.overrides)
+        there = self._read_overrides()
+        if there not in (
+            None,
+            self.overrides,
+            before,
+        ):  # a crash may leave none, or the ones before
+            self.put_back = self.edited()
+        self.restore()
+
+    def go_on(self, config: Mapping[str, Any], differences: Sequence[str]) -> None:
+        """Record that the run is resumed with *config*; what summed it up until now is void."""
+        last = self.journal.records[-1]["iteration"]
+        body = {"config": dict(config), "differences": list(differences)}
+        self.journal.append("run_resumed", last, body)
+        self.restore()
+
+    def restore(self) -> None:
+        """Make every artifact what the journal says."""
+        said = set()
+        for path, text in self.projections():
+            said.add(path.name)
+            if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+                write_text(str(path), text)
+        for name in {artifacts.TUNING, artifacts.GATE} - said:
+            (self.folder / name).unlink(missing_ok=True)
+        self._whole = True
+
+    def projections(self) -> Iterator[tuple[Path, str]]:
+        """Yield every artifact as the journal says it should be: path and text."""
+        for name, content in artifacts.rebuild(stream_journal(self.journal.path)):
+            yield self.folder / name, document(content)
+
     def commit(
         self, iteration: int, body: Mapping[str, Any], after: Mapping[str, float]
     ) -> tuple[Operation, ...]:
-        """Record one iteration, then make *after* the overrides. The one actuator.
-
-        The record is on disk before the file that the system reads is replaced, so that a crash
-        between the two loses nothing; the patch in it tests the old values, so that it fits
-        only once.
+        """Record one iteration, then make *after* the overrides.
 
         Args:
             iteration: The iteration that the decision was taken after.
@@ -144,9 +171,49 @@ class ChainStore:
         Returns:
             The patch from the overrides before to those after; empty for an iteration that was
             already recorded, which changes nothing.
+
+        Raises:
+            StoreError: It cannot be written. Where that befalls the journal, nothing was recorded
+                or changed; elsewhere the journal knows, and `restore` makes the rest of it.
         """
         if iteration in self._recorded:
             return ()
+        written, patch = self._change("iteration", iteration, body, after)
+        self._write_iteration(written)
+        self._whole = True
+        return patch
+
+    def roll_back(self, to: int, after: Mapping[str, float]) -> tuple[Operation, ...]:
+        """Record that the overrides go back to what they were after iteration *to*; do it.
+
+        Args:
+            to: The iteration; 0 for the start of the run.
+            after: The overrides as they were after it.
+
+        Returns:
+            The patch from the overrides before to those after; empty where they are the same,
+            which is not recorded.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        if after == self.overrides:
+            return ()
+        last = self.journal.records[-1]
+        body = {"to_iteration": to, "ended": has_ended(self.journal.records)}
+        _, patch = self._change("rolled_back", last["iteration"], body, after)
+        self.restore()
+        return patch
+
+    def _change(
+        self, kind: str, iteration: int, body: Mapping[str, Any], after: Mapping[str, float]
+    ) -> tuple[dict[str, Any], tuple[Operation, ...]]:
+        """Record, then make *after* the overrides. The one actuator.
+
+        The record is on disk before the file that the system reads is replaced, so that a crash
+        between the two loses nothing; the patch in it tests the old values, so that it fits
+        only once.
+        """
         before = self.overrides
         same = after is before  # or comparing them costs more than all the rest of a record
         patch = () if same else diff(before, after)
@@ -157,15 +224,17 @@ class ChainStore:
             "state_before": self._state,
             "state_after": state_hash(after) if patch else self._state,
         }
-        written = self.journal.append("iteration", iteration, record)
-        self._recorded.add(iteration)
+        self._whole = False
+        written = self.journal.append(kind, iteration, record)
+        if kind == "iteration":
+            self._recorded.add(iteration)
         if patch:
-            self.write(artifacts.backup_name(iteration), before)
-            self.write(artifacts.OVERRIDES, after)
+            if kind == "iteration":
+                self.write(artifacts.backup_name(iteration), before)
             self.overrides = dict(after)
             self._state = record["state_after"]
-        self._write_iteration(written)
-        return patch
+            self.write(artifacts.OVERRIDES, after)
+        return written, patch
 
     def _write_iteration(self, record: dict[str, Any]) -> None:
         """Write an iteration's artifacts, and settle those of the one before it."""
@@ -183,10 +252,12 @@ class ChainStore:
 
         Streams the journal: a run's summary costs memory for its rows, not for its reports.
         """
+        if not self._whole:
+            self.restore()
         total = artifacts.RunSummary()
         for record in stream_journal(self.journal.path):
             total.take(record)
-        self.progress = total.progress()
+        self.progress, self.effectiveness = total.progress(), total.effectiveness()
         self.write(artifacts.PROFILE, total.applied_profile())
         if verdict is not None:
             self.write(artifacts.TUNING, total.tuning_report(verdict))
@@ -196,6 +267,33 @@ class ChainStore:
         """Return the overrides as the file says them, for whoever doubts."""
         found: dict[str, float] = json.loads(self.overrides_path.read_text(encoding="utf-8"))
         return found
+
+    def edited(self) -> str:
+        """Put the overrides back where somebody else changed the file; return what was found."""
+        there = self._read_overrides()
+        if there == self.overrides:
+            return ""
+        self.write(artifacts.OVERRIDES, self.overrides)
+        if not isinstance(there, dict):
+            return "the file was gone" if there is None else "the file held no overrides"
+        return ", ".join(
+            f"{name} was {there.get(name, 'missing')}, not {self.overrides.get(name, 'there')}"
+            for name in sorted({*there, *self.overrides})
+            if there.get(name) != self.overrides.get(name)
+        )
+
+    def _read_overrides(self) -> object:
+        """Return what the overrides file holds: None where it is not there, its text where bad."""
+        try:
+            text = self.overrides_path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return why_unreadable(error)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
 
     def write(self, name: str, data: Mapping[str, object]) -> None:
         """Write one artifact."""
@@ -209,11 +307,7 @@ class ChainStore:
         if state is None:
             return ""
         text = line(state)
-        path = self.folder / STATE.format(iteration)
-        with path.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(self._prefix + STATE.format(iteration), text)
         (self.folder / STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -236,38 +330,3 @@ class ChainStore:
         """Close the journal and let go of the folder."""
         self.journal.close()
         self._held.release()
-
-    @staticmethod
-    def _point_latest(soak_dir: Path, slug: str) -> None:
-        """Let ``latest`` point to this chain; in one step, as other workers do the same."""
-        draft = soak_dir / f".latest-{slug}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(slug, target_is_directory=True)
-        draft.replace(soak_dir / "latest")
-
-
-def _archive_other_runs(folder: Path, run_id: str) -> None:
-    """Move the files of an earlier run to ``runs/<run id>``, so that nothing is mixed."""
-    earlier = journal_run(folder / JOURNAL)
-    if earlier == run_id:
-        return
-    rest = [path for path in folder.iterdir() if path.name != RUNS]
-    if not rest:
-        return
-    place = folder / RUNS / earlier
-    number = 1
-    while place.exists():
-        number += 1
-        place = folder / RUNS / f"{earlier}-{number}"
-    place.mkdir(parents=True)
-    for path in rest:
-        shutil.move(path, place / path.name)
-
-
-def _bring_back(folder: Path, run_id: str) -> None:
-    """Move the files of the earlier run *run_id*, if it was put aside, back to their place."""
-    place = folder / RUNS / run_id
-    if not (folder / JOURNAL).exists() and place.exists():
-        for path in place.iterdir():
-            shutil.move(path, folder / path.name)
-        place.rmdir()

@@ -14,7 +14,8 @@ class System(Protocol):
     A class may also declare ``secrets`` (names of environment variables it needs),
     ``virtual_time`` (its time is not the wall clock's) and ``keeps_state`` (what it returns as its
     state is all it needs to go on, in another process too; without it, the first iteration after a
-    resume is *restarted* and not tuned on); each defaults to nothing.
+    resume is *restarted* and not tuned on), and ``iterations`` (how many it can run at most); each
+    defaults to nothing.
     """
 
     def run(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_soak.model.history import History
-    from pytest_soak.model.pack import Condition, Pack, Rule, Table
+    from pytest_soak.model.pack import Pack, Rule, Table
     from pytest_soak.model.parameters import Corridor
 
 WIDE = 1e300
@@ -105,19 +105,9 @@ class TableTuner:
 
 
 def _fires(rule: Rule, history: History) -> bool:
-    if not all(_holds(condition, history) for condition in rule.all):
+    if not all(condition.holds(history) for condition in rule.all):
         return False
-    return not rule.any or any(_holds(condition, history) for condition in rule.any)
-
-
-def _holds(condition: Condition, history: History) -> bool:
-    if len(history) < condition.streak:
-        return False
-    for entry in history[-condition.streak :]:
-        value = entry.summary.metrics.get(condition.metric)
-        if value is None or not condition.op.holds(value, condition.value):
-            return False
-    return True
+    return not rule.any or any(condition.holds(history) for condition in rule.any)
 
 
 def _touched(rule: Rule) -> Iterable[str]:

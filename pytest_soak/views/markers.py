@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_soak.loop import RECOMMEND_ONLY
+from pytest_soak.course import RECOMMEND_ONLY
 from pytest_soak.options import Mode
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
-    from pytest_soak.loop import IterationResult
-    from pytest_soak.model.decision import Change
+    from pytest_soak.course import IterationResult
+    from pytest_soak.loop import SoakLoop
+    from pytest_soak.model.decision import Change, Notice, Rollback
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.plan import ChainPlan
+    from pytest_soak.store.store import ChainStore
     from pytest_soak.strategies import Proposed
 
 SELF_CHECKED = 2
 """In how many iterations at the start the overrides file is read back and shown."""
 
 
-def number(value: float) -> str:
-    """Return *value* as people write it: 65, 0.14."""
-    return f"{value:.10g}"
-
-
-def started(plan: ChainPlan, folder: Path) -> list[str]:
+def started(plan: ChainPlan, store: ChainStore) -> list[str]:
     """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
     lines = [
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
@@ -41,7 +38,9 @@ def started(plan: ChainPlan, folder: Path) -> list[str]:
                 f"TO={number(seeded.value)} |"
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
-    lines.append(f"| save_applied_profile | OK | {folder / PROFILE} |")
+    if store.put_back:
+        lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
+    lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")
     return lines
 
 
@@ -67,7 +66,10 @@ def iteration(
         lines += [
             f"| soak_iter_tune | SKIP | REASON={reason} |" for t in unasked if t and t.announce
         ]
-    if result.applied:
+    back = result.decision.rollback
+    if result.applied and back is not None:
+        lines += _rolled_back(result, back, readback())
+    elif result.applied:
         moves = result.decision.moves
         lines += [_adjust(c.parameter, c.old, c.new, c.reason) for c in moves]
         lines.append(f"| iter_watch | APPLY | iter={result.iteration} params={len(moves)} |")
@@ -78,9 +80,10 @@ def iteration(
         if result.decision.skip_reason in ("", RECOMMEND_ONLY):
             lines += map(_change, result.decision.changes)
     lines += _vetoes(result)
-    if result.iteration <= SELF_CHECKED and not result.summary.in_window:
+    if result.iteration <= SELF_CHECKED and not result.summary.in_window and back is None:
         lines += _self_check(result, readback())
-    return lines
+    lines += (_notice(result.iteration, notice) for notice in result.decision.notices)
+    return [" ".join(line.splitlines()) for line in lines]  # a stranger's reason may have several
 
 
 def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
@@ -96,6 +99,23 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
     details = f" {' '.join(words)} |" if words else ""
     lines.append(f"| kpi_gate | {verdict.verdict.name} |{details}")
     return lines
+
+
+def progress(loop: SoakLoop) -> list[str]:
+    """Return the line of how far an hours run has come; none for a run by count."""
+    if loop.pace is None:
+        return []
+    minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
+    left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    done = f"DONE={loop.done}/{loop.plan.planned}"
+    return [f"| soak_progress | {loop.course.outlook.name} | {done} LEFT={left} |"]
+
+
+def deadline(loop: SoakLoop) -> list[str]:
+    """Return the line of the slots that were dropped at the deadline, if there were any."""
+    if loop.pace is None or not loop.pace.dropped:
+        return []
+    return [f"| soak_hours | DEADLINE | DROPPED={loop.pace.dropped} OF={loop.plan.planned} |"]
 
 
 def again(result: IterationResult) -> list[str]:
@@ -158,6 +178,30 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
                 f"| soak_guard | {veto.reason.upper()} | iter={result.iteration} "
                 f"FIELD={veto.parameter}{detail} |"
             )
+
+
+def _notice(iteration: int, notice: Notice) -> str:
+    """Return what a guard has to tell where it stopped nothing."""
+    words = [f"iter={iteration}"]
+    words += [f"FIELD={notice.parameter}"] if notice.parameter else []
+    words += [notice.detail] if notice.detail else []
+    return f"| soak_guard | {notice.reason.upper()} | {' '.join(words)} |"
+
+
+def _rolled_back(
+    result: IterationResult, back: Rollback, readback: Mapping[str, float]
+) -> Iterable[str]:
+    """Return what a rollback did, and what the overrides file shows when it is read back."""
+    why = f"{back.guard} to iteration {back.to_iteration}"
+    undone = result.decision.undone
+    yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
+    yield (
+        f"| {back.guard} | OK | iter={result.iteration} TO={back.to_iteration} "
+        f"params={len(undone)} {back.detail} |"
+    )
+    for name, (old, new) in undone.items():
+        yield f"  {name}: {number(old)} → {number(new)}"
+    yield from _self_check(result, readback)
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.views.markers import number
+from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from pytest_soak.loop import SoakLoop
+    from pytest_soak.model.decision import Decision
     from pytest_soak.model.verdict import ChainVerdict
 
+EFFECTS = 12
+"""Of how many applies, the last ones, the closing report shows the effects."""
 VERDICT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
@@ -28,13 +31,14 @@ def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
         "title": (
             f"{plan.pack.name}/{plan.profile.name}  system {plan.system_name}/{plan.scenario}  "
             f"tuner {plan.tuner_names}  mode {plan.mode}  seed {plan.seed}"
+            f"{f'  slot {number(plan.slot)} s' if plan.slot else ''}"
         ),
     }
 
 
 def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
     """Return the row of one iteration: values with their verdicts, and the changes."""
-    entry, judged = loop.entries[iteration - 1], loop.judged[iteration - 1]
+    entry, judged = loop.course.entries[iteration - 1], loop.course.judged[iteration - 1]
     summary, decision = entry.summary, entry.decision
     words = {judgement.metric: judgement.verdict.name for judgement in judged.judgements}
     header = _header(name, loop)
@@ -54,8 +58,17 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
         "changes": [
             [change.parameter, change.old, change.new, str(change.note), change.reason]
             for change in (decision.changes if decision else ())
-        ],
+        ]
+        + _undone(decision),
     }
+
+
+def _undone(decision: Decision | None) -> list[list[Any]]:
+    """Return the changes of a rollback, as those of tuners are shown."""
+    if decision is None or decision.rollback is None:
+        return []
+    reason = f"{decision.rollback.guard} to iteration {decision.rollback.to_iteration}"
+    return [[name, old, new, "", reason] for name, (old, new) in decision.undone.items()]
 
 
 def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, Any]:
@@ -66,10 +79,31 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
         "why": list(verdict.problems),
+        "slots": _slots(loop),
         "objective": loop.store.progress,
+        "effects": _effects(loop),
         "folder": str(loop.store.folder),
         "head": loop.store.journal.head,
     }
+
+
+def _slots(loop: SoakLoop) -> str:
+    """Return how many slots of an hours run were used, in words; of a run by count, nothing."""
+    if loop.pace is None:
+        return ""
+    dropped = f", {loop.pace.dropped} dropped at the deadline" if loop.pace.dropped else ""
+    return f"{loop.done} of {loop.plan.planned}{dropped}"
+
+
+def _effects(loop: SoakLoop) -> list[list[Any]]:
+    """Return what became of each KPI after the last applies: change, and whether beyond noise."""
+    return [
+        [
+            row["iteration"],
+            {name: [e["change"], e["beyond_noise"]] for name, e in row["kpis"].items()},
+        ]
+        for row in loop.store.effectiveness[-EFFECTS:]
+    ]
 
 
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
@@ -78,7 +112,7 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     lines += [f"  {problem}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
-    for judged in loop.judged:
+    for judged in loop.course.judged:
         for judgement in judged.judgements if judged.iteration in window else ():
             if judgement.verdict is Verdict.PASS:
                 continue

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pytest_soak.views.markers import number
+from pytest_soak.views.text import fitting, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
-PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*"})
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 
@@ -49,6 +48,7 @@ class TerminalView:
                 self._write(report.nodeid)
             for line in lines:
                 self._write(line)
+            self._terminal.flush()  # a log in CI must not show them a slot later
         if "iteration" in brought:
             self._keep(brought)
         elif "final" in brought:
@@ -56,7 +56,7 @@ class TerminalView:
 
     def _break_line(self) -> None:
         """Begin a new line, so that every marker line can be found by its beginning."""
-        assert self._terminal is not None  # noqa: S101 - checked by the caller
+        assert self._terminal is not None
         self._terminal.ensure_newline()
         if self._terminal._tw.width_of_current_line:  # noqa: SLF001 - letters written one by one
             self._terminal.line("")
@@ -71,7 +71,7 @@ class TerminalView:
 
     def pytest_terminal_summary(self) -> None:
         """Show one table for each chain."""
-        assert self._terminal is not None  # noqa: S101 - it is the terminal that asks
+        assert self._terminal is not None
         names = dict.fromkeys((*self._rows, *self._verdicts))
         if names:
             self._terminal.section("soak")
@@ -81,7 +81,7 @@ class TerminalView:
 
     def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
         header = rows[0] if rows else final
-        assert header is not None  # noqa: S101 - a name comes from one of the two
+        assert header is not None
         self._write(name, bold=True)
         self._write(f"  {header['title']}")
         if rows:
@@ -101,6 +101,11 @@ class TerminalView:
         reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
+        if final["slots"]:
+            self._write(f"  slots     {final['slots']}")
+        if final["effects"]:
+            self._print(effects_table(final["effects"], final["columns"]))
+            self._write("  mean after less mean before each apply; * beyond noise, ? noise unknown")
         if final["objective"] and final["objective"]["change"] is not None:
             self._write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
@@ -112,7 +117,7 @@ class TerminalView:
     def _print(self, table: Table) -> None:
         """Let rich lay out *table* and write it through pytest's terminal."""
         terminal = self._terminal
-        assert terminal is not None  # noqa: S101 - checked by the callers
+        assert terminal is not None
         width = terminal._tw.fullwidth  # noqa: SLF001 - the public width is not typed
         console = Console(
             file=io.StringIO(),
@@ -127,13 +132,9 @@ class TerminalView:
             self._write(line.rstrip())
 
     def _write(self, text: str, **markup: bool) -> None:
-        assert self._terminal is not None  # noqa: S101 - checked by the callers
-        encoding = getattr(self._terminal._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001
-        try:
-            text.encode(encoding)
-        except (UnicodeEncodeError, LookupError):
-            text = text.translate(PLAIN).encode("ascii", "replace").decode()
-        self._terminal.write_line(text, **markup)
+        assert self._terminal is not None
+        encoding = getattr(self._terminal._tw._file, "encoding", None)  # noqa: SLF001 - not public
+        self._terminal.write_line(fitting(text, encoding), **markup)
 
 
 def objective_line(objective: dict[str, Any]) -> str:
@@ -152,7 +153,7 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
-        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column(Text(label.replace("_", "\n")), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         cells = [
@@ -162,6 +163,29 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
         verdict = row["verdict"] + (" ●" if row["in_window"] else "")
         number_cell = Text(str(row["iteration"]))
         table.add_row(number_cell, *cells, Text(verdict, style=STYLES[row["verdict"]]))
+    return table
+
+
+def effects_table(
+    effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
+    columns: list[tuple[str, str, int]],
+) -> Table:
+    """Return the table of effects: a line for each apply, the change of each KPI since before it.
+
+    Marked is what noise does not explain (``*``) and what nobody can tell from noise (``?``).
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("effect", justify="right", no_wrap=True)
+    shown = [column for column in columns if column[0] in effects[0][1]]
+    for _, label, _ in shown:
+        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
+    for iteration, cells in effects:
+        words = []
+        for metric, _, digits in shown:
+            change, beyond = cells[metric]
+            mark = {True: "*", False: " ", None: "?"}[beyond]
+            words.append(Text("-" if change is None else f"{change:+.{digits}f}{mark}"))
+        table.add_row(Text(str(iteration)), *words)
     return table
 
 

@@ -52,6 +52,36 @@ pytest.register_assert_rewrite("pytest_soak")
 import pytest_soak.plugin
 pytest_plugins = ["pytest_soak.plugin"]
 """,
+    "turned.py": """
+from pytest_soak.hours import CLOCK
+from pytest_soak.systems.mock import MockSystem
+
+class Turned:
+    time = 0.0
+    def now(self):
+        return self.time
+    def wait(self, seconds):
+        self.time += seconds
+
+class Paced(MockSystem):
+    virtual_time = False
+
+def pytest_configure(config):
+    config.stash[CLOCK] = Turned()
+
+def pytest_soak_systems():
+    return {"paced": Paced}
+""",
+    "test_hours.py": """
+import pytest
+
+@pytest.fixture
+def paced_soak(soak):
+    return soak  # a fixture more, as mock_soak is
+
+def test_hours(paced_soak):
+    paced_soak.run()
+""",
     "test_two.py": """
 import time
 import pytest
@@ -79,12 +109,16 @@ def test_other(soak):
 SOAK = ("-p", "soak", "-p", "syrupy")
 """Our plugin, and the one that comes with it."""
 BARE, OFF, REPEAT, CHAIN = "bare items", "bare, soak off", "pytest-repeat", "mock chain"
-KINDS = (BARE, OFF, REPEAT, CHAIN)
+HOURS = "mock by the hour"
+"""The same on a clock that is turned: every slot is kept to, and no time is waited."""
+KINDS = (BARE, OFF, REPEAT, CHAIN, HOURS)
 FIRST = 10
 """The count at which the first half begins: as few as a chain needs to reach its verdict."""
 
 AT_MOST, AIM = 5, 3
 """The marginal cost of a chain in those of pytest-repeat."""
+HOURS_AT_MOST = 1.25
+"""The marginal cost of a chain by the hour in those of one by count: a line of progress more."""
 GROWTH = 0.1
 MEMORY_KB = 10
 IMPORT_MS = 15
@@ -130,6 +164,10 @@ class Bench:
         if kind == CHAIN:
             soak = (f"--soak-iterations={count}", "--auto-tune", "--soak-dir=artifacts")
             return self.run("test_soak.py", *SOAK, *soak)
+        if kind == HOURS:
+            hours = (f"--soak-hours={count / 1000}", "--soak-slot=3.6", "--soak-system=paced")
+            paced = ("-p", "turned", *hours, "--auto-tune", "--soak-dir=artifacts")
+            return self.run("test_hours.py", *SOAK, *paced)
         if kind == REPEAT:
             return self.run("test_repeat.py", "-p", "pytest_repeat", f"--count={count}")
         off = ("-p", "soak") if kind == OFF else ()
@@ -143,13 +181,14 @@ class Bench:
     def run(self, test: str, *args: str, count: int = 0) -> Run:
         """Run one *test* file with pytest's *args*; end the bench if it does not pass."""
         folder = self.folder()
-        (folder / test).write_text(TESTS[test], encoding="utf-8")
+        for name in (test, "turned.py"):
+            (folder / name).write_text(TESTS[name], encoding="utf-8")
         quiet = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider")
         command = [sys.executable, "-m", "pytest", *quiet, *args, test]
         output = folder / "output.txt"
         with output.open("wb") as file:
             started = time.perf_counter()
-            process = subprocess.Popen(  # noqa: S603 - our own command
+            process = subprocess.Popen(
                 command,
                 cwd=folder,
                 env=environment(COUNT=str(count)),
@@ -172,7 +211,7 @@ class Bench:
         """
         folder = self.folder()
         (folder / "imported.py").write_text(TESTS["imported.py"], encoding="utf-8")
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "pytest", *args, "--collect-only", "-qs"],
             cwd=folder,
             env=environment(),
@@ -256,12 +295,17 @@ def tell_items(targets: Targets, runs: Runs, small: int, large: int) -> None:
     ratio = marginal(runs, CHAIN, small, large) / repeat
     target = f"at most {AT_MOST}, aim {AIM}"
     targets.tell("marginal cost, x pytest-repeat", f"{ratio:.2f}", target, reached=ratio <= AT_MOST)
-    grown, limit = growth(runs, CHAIN, large), growth(runs, REPEAT, large) + GROWTH
-    target = f"at most {limit:.2f}"
-    targets.tell("growth of the marginal cost", f"{grown:.2f}", target, reached=grown <= limit)
-    held = memory(runs, CHAIN, small, large)
-    target = f"at most {MEMORY_KB} kB"
-    targets.tell("peak memory per iteration", f"{held:.2f} kB", target, reached=held <= MEMORY_KB)
+    ratio = marginal(runs, HOURS, small, large) / marginal(runs, CHAIN, small, large)
+    target = f"at most {HOURS_AT_MOST}"
+    reached = ratio <= HOURS_AT_MOST
+    targets.tell("  by the hour, x by count", f"{ratio:.2f}", target, reached=reached)
+    limit = growth(runs, REPEAT, large) + GROWTH
+    for kind, figure in ((CHAIN, "growth of the marginal cost"), (HOURS, "  by the hour")):
+        grown, target = growth(runs, kind, large), f"at most {limit:.2f}"
+        targets.tell(figure, f"{grown:.2f}", target, reached=grown <= limit)
+    for kind, figure in ((CHAIN, "peak memory per iteration"), (HOURS, "  by the hour")):
+        held, target = memory(runs, kind, small, large), f"at most {MEMORY_KB} kB"
+        targets.tell(figure, f"{held:.2f} kB", target, reached=held <= MEMORY_KB)
     off = marginal(runs, OFF, small, large) - marginal(runs, BARE, small, large)
     target = f"none: at most {OFF_MS * 1000:.0f} µs"
     targets.tell(

@@ -18,7 +18,7 @@ RATE = Kpi("rate", fail=Threshold(Op.LT, 80))
 GATE = KpiGate((LATENCY, RATE))
 
 
-def word(**metrics: Any) -> list[str]:  # noqa: ANN401
+def word(**metrics: Any) -> list[str]:
     return [judgement.verdict.name for judgement in GATE.judge(metrics, {})]
 
 

@@ -73,7 +73,7 @@ def test_before_the_window_changes_pass_as_they_came() -> None:
 
 
 def resolved(decision: Decision) -> Decision:
-    return Conflict(PARAMETERS).review(after(Verdict.FAIL), decision, {})
+    return Conflict(PARAMETERS).review(after(Verdict.FAIL), decision, Conflict.defaults)
 
 
 def test_one_wish_becomes_one_change() -> None:

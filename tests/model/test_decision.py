@@ -133,6 +133,14 @@ def test_a_difference_of_a_millionth_of_the_grid_is_no_breach() -> None:
     assert breach(change, WORKERS, 0) == ""
 
 
+def test_a_sum_of_floats_is_no_breach_on_a_grid_finer_than_floats_are() -> None:
+    fine = Parameter("backoff", "s", Bounds(0, 2), Bounds(0, 2), "up", 5e-324)
+    change = take(Request("table", "backoff", 0.1, Corridor.APPLY, "slow"), fine, 0.2)
+    assert (change.old, change.effective, change.new) == (0.2, 0.1, 0.3)  # 0.2 + 0.1 is not 0.3
+    assert breach(change, fine, 0.2) == ""
+    assert "not old + delta" in breach(replace(change, new=0.3000001), fine, 0.2)
+
+
 @pytest.mark.parametrize("effective", [2, 1, 0])
 def test_a_guard_may_make_a_delta_smaller(effective: float) -> None:
     before = a_decision()

@@ -11,6 +11,16 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.metrics import Metric, Op, measure
 from pytest_soak.model.report import contradictions, read_report
+from tests.fuzz.values import (
+    Blind,
+    FloatLike,
+    IntLike,
+    Mute,
+    TextLike,
+    TouchyDict,
+    TouchyFloat,
+    TouchyInt,
+)
 
 LATENCY = Metric("latency", "lat", least=0, most=1000)
 SHARE = Metric("maker_share", "maker", least=0, most=1, aliases=(("maker_share_pct", 0.01),))
@@ -227,9 +237,49 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
 
 
 @given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
-def test_no_report_whatever_its_shape_raises(raw: Any) -> None:  # noqa: ANN401
+def test_no_report_whatever_its_shape_raises(raw: Any) -> None:
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
+
+
+@pytest.mark.parametrize(
+    "part",
+    [10**5000, -(10**5000), Blind(), Mute(), TouchyFloat(12), TouchyInt(12), TouchyDict(latency=1)],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_cannot_be_looked_at_is_a_problem_or_a_number_and_never_an_exception(
+    part: object,
+) -> None:
+    for raw in (
+        part,
+        a_report(totals={"latency": part}),
+        a_report(totals={"maker_share_pct": part}),
+        a_report(totals={"blocked": {"risk": part}}),
+        a_report(totals=part),
+        a_report(n={"latency": part}),
+        a_report(parameters={"workers": part}),
+        a_report(iteration=part),
+    ):
+        report = read_report(raw, 3, METRICS)
+        told = [report.problem, *report.measured.problems.values()]
+        assert all("\n" not in phrase and len(phrase) < 400 for phrase in told)
+        for value in report.measured.values.values():
+            assert value is None or type(value) in (int, float)
+
+
+def test_a_number_of_another_make_is_read_as_pythons_own() -> None:
+    totals = {"latency": FloatLike(12.5), "drivers": [TextLike("fees")], "maker_share_pct": 50}
+    raw = a_report(totals=totals, n={"latency": IntLike(7)}, parameters={"workers": IntLike(2)})
+    report = read_report(raw, 3, METRICS)
+    values = report.measured.values
+    assert type(values["latency"]) is float
+    assert [type(word) for word in values["drivers"] or ()] == [str]  # type: ignore[union-attr] # labels
+    assert type(report.n["latency"]) is int
+    assert type((report.parameters or {})["workers"]) is int
+
+
+def test_a_count_without_a_name_is_no_count() -> None:
+    assert read_report(a_report(n={(1, 2): 3, "latency": 4}), 3, METRICS).n == {"latency": 4}
 
 
 def test_no_report_is_told_in_two_words() -> None:

@@ -12,7 +12,7 @@ from pytest_soak.model.proposal import Proposal, proposal_fault
 KNOWN = {"workers": None, "batch": None}
 
 
-def forged(**parts: Any) -> Proposal:  # noqa: ANN401
+def forged(**parts: Any) -> Proposal:
     return Proposal(**parts)
 
 

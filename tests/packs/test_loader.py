@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import math
 import tomllib
 from importlib import resources
@@ -16,6 +17,7 @@ from pytest_soak.model.pack import Effects
 from pytest_soak.model.parameters import Bounds, Corridor
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.loader import build_pack, load_pack, parse_threshold
+from pytest_soak.packs.overlay import lay_over
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,11 +216,22 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("tuners/table/step_cap", {"workers": 0}, ["tuners.table.step_cap.workers", "above 0"]),
         ("tuners/table/step_cap", {"workers": -1}, ["tuners.table.step_cap.workers", "-1"]),
         ("scenarios/calm/mock", {"lag": 1}, ["scenarios.calm.mock", "'lag'", "latency"]),
+        ("scenarios/calm/mock", {"latency": True}, ["scenarios.calm.mock.latency", "True"]),
+        ("scenarios/calm/mock", {"latency": "9"}, ["scenarios.calm.mock.latency", "'9'"]),
+        # what only looks like what is allowed
+        ("metrics/latency/digits", 2.0, ["metrics.latency.digits", "2.0", "integer"]),
+        ("rule/0/when/all/0/streak", 2.0, ["rule.0.when.all.0.streak", "2.0", "integer"]),
+        ("pack/name", "tiny\n", ["pack.name", "'tiny\\n'"]),
+        ("kpis/latency/fail", "> 300\n", ["kpis.latency.fail", "'> 300\\n'"]),
+        ("kpis/latency/fail", "> " + "9" * 400, ["kpis.latency: > inf", "finite number"]),
+        ("profiles/base/tilt", 10**400, ["profiles.base.tilt", "100000", "finite number"]),
+        ("rule/0/step/" + "x" * 5000, 10**400, ["rule.0.step.xxx", "finite number"]),
         # conditions that can never hold, thresholds that nothing can ever break
         ("rule/0/when/all/0/metric", "latency.p95", ["rule slow", "'latency.p95'"]),
         ("kpis/latency.p95", {"fail": "> 1"}, ["kpis.latency.p95", "'latency.p95'"]),
         ("kpis/drivers", {"fail": "> 1"}, ["kpis.drivers", "labels"]),
         ("kpis/blocked", {"fail": "> 1"}, ["kpis.blocked", "shares"]),
+        ("objective", {"metric": "drivers", "better": "up"}, ["objective", "drivers", "labels"]),
         ("rule/0/when/all/0/op", "has", ["rule slow", "latency"]),
         ("rule/0/when/all/0/value", "240", ["rule slow", "latency", "'240'"]),
         ("rule/0/when/all/0/metric", "drivers", ["rule slow", "drivers"]),
@@ -274,8 +287,15 @@ def test_a_limit_is_read_as_it_is_written(text: str, threshold: Threshold) -> No
 
 @pytest.mark.parametrize(
     "content",
-    [b"[pack\n", b"\xff\xfe", b'[pack]\nname = "a"\nname = "b"\n', None],
-    ids=["broken", "not utf-8", "twice", "absent"],
+    [
+        b"[pack\n",
+        b"\xff\xfe",
+        b'[pack]\nname = "a"\nname = "b"\n',
+        b"a = " + b"1" * 5000,
+        b"a = " + b"[" * 5000,
+        None,
+    ],
+    ids=["broken", "not utf-8", "twice", "a number too long", "too deep", "absent"],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "tiny.toml"
@@ -284,6 +304,35 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(SoakUsageError, match="cannot be read") as caught:
         load_pack(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_pack_may_hold_dates_where_it_may_hold_anything() -> None:
+    when = dt.date(1979, 5, 27)
+    assert build_pack(broken("guards", {"mine": {"since": when}}), "tiny").guards["mine"] == {
+        "since": when
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "overlay", "told"),
+    [
+        ({"rule": 3}, {"rule": [{"tuner": "table", "id": "slow"}]}, "rule: 3 is not of type"),
+        ({"rule": [3]}, {"rule": [{"tuner": "table", "id": "slow"}]}, "rule.0: 3 is not of type"),
+        ({"rule": [{}]}, {"rule": [{"tuner": "table", "id": "slow"}]}, "is a required property"),
+        ({}, {"rule": 3}, "pyproject.toml, tool.pytest-soak.packs: rule 3: say which one"),
+    ],
+)
+def test_an_overlay_on_a_pack_that_is_wrong_itself_is_told_by_the_packs_check(
+    data: dict[str, Any], overlay: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SoakUsageError) as caught:
+        build_pack(lay_over({**GOOD, **data}, overlay), "tiny.toml")
+    assert told in str(caught.value)
+
+
+def test_an_error_is_short_however_long_what_was_given_is() -> None:
+    assert len(refusal(broken("pack/prefix", "x" * 100_000))) < 1000
+    assert len(refusal(broken("pack/scenario", "x" * 100_000))) < 1000
 
 
 def test_a_folder_is_no_pack(tmp_path: Path) -> None:

@@ -44,9 +44,7 @@ def soak(seed: int, *, tuned: bool) -> Soaked:
             *(("--auto-tune",) if tuned else ()),
         ]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MM_")}
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, check=False, capture_output=True, text=True, env=environment
-        )
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
         gate = Path(folder) / "latest" / "KPI_GATE.json"
         if not gate.exists():
             sys.exit(f"seed {seed}: no verdict\n{done.stdout}{done.stderr}")

@@ -77,7 +77,7 @@ def test_a_summary_and_its_judgements_come_back_the_same(
     verdict: Verdict,
     problems: tuple[str, ...],
     doubts: dict[str, Verified],
-    in_window: bool,  # noqa: FBT001
+    in_window: bool,
     judgements: tuple[Judgement, ...],
 ) -> None:
     n = {"latency": 9}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +13,16 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.patch import apply
 from pytest_soak.store import files, store
-from pytest_soak.store.files import document, line
-from pytest_soak.store.journal import START, Journal, JournalError, journal_run, read_journal
-from pytest_soak.store.store import ChainStore, state_hash
+from pytest_soak.store.journal import JournalError, read_journal
+from pytest_soak.store.store import ChainStore, open_chain, state_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from random import Random
+
 
 BASE = {"workers": 2, "batch": 40, "spread": 0}
+
+
 PLAN = {
     "chain": "test_x",
     "seed": 0,
@@ -33,6 +31,8 @@ PLAN = {
     "kpis": {},
     "objective": None,
 }
+
+
 QUICK = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -45,7 +45,7 @@ class Opener:
         self._opened: list[ChainStore] = []
 
     def __call__(self, folder: Path, run: str = "run-1", /, **seeded: float) -> ChainStore:
-        chain = ChainStore(folder, "test_x-1234", run)
+        chain = open_chain(folder, "test_x-1234", run)
         self._opened.append(chain)
         chain.start(PLAN, seeded, "option" if seeded else "profile")
         return chain
@@ -85,115 +85,6 @@ def body(**more: object) -> dict[str, Any]:
 
 def contents(chain: ChainStore) -> list[dict[str, Any]]:
     return read_journal(chain.journal.path)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    made = Journal(tmp_path / "journal.jsonl", "run-1")
-    yield made
-    made.close()
-
-
-def test_records_are_numbered_and_each_is_linked_to_the_one_before(journal: Journal) -> None:
-    for iteration in range(3):
-        journal.append("iteration", iteration, {"report": {"totals": {}}})
-    records = read_journal(journal.path)
-    assert [record["seq"] for record in records] == [0, 1, 2]
-    assert records[0]["prev"] == START
-    assert len({record["prev"] for record in records}) == 3
-    assert {record["run"] for record in records} == {"run-1"}
-    assert {record["v"] for record in records} == {1}
-
-
-def test_a_record_says_what_it_was_given_and_cannot_forge_its_own_head(journal: Journal) -> None:
-    journal.append("iteration", 4, {"note": "x", "kind": "run_ended", "seq": 99, "prev": "0"})
-    (record,) = read_journal(journal.path)
-    assert (record["note"], record["iteration"]) == ("x", 4)
-    assert (record["kind"], record["seq"], record["prev"]) == ("iteration", 0, START)
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_a_record_that_was_altered_is_found_out(journal: Journal, number: int) -> None:
-    for iteration in range(5):
-        journal.append("iteration", iteration, {"spread": 0.25})
-    lines = journal.path.read_text("utf-8").splitlines(keepends=True)
-    lines[number] = lines[number].replace("0.25", "0.26")
-    journal.path.write_text("".join(lines), "utf-8")
-    with pytest.raises(JournalError, match=rf"line {number + 2}: does not follow"):
-        read_journal(journal.path)
-
-
-@pytest.mark.parametrize("number", range(4))
-def test_a_record_that_was_cut_out_is_found_out(journal: Journal, number: int) -> None:
-    for iteration in range(5):
-        journal.append("iteration", iteration, {})
-    lines = journal.path.read_text("utf-8").splitlines(keepends=True)
-    del lines[number]
-    journal.path.write_text("".join(lines), "utf-8")
-    with pytest.raises(JournalError, match=rf"line {number + 1}: does not follow"):
-        read_journal(journal.path)
-
-
-def test_records_that_were_swapped_are_found_out(journal: Journal) -> None:
-    for iteration in range(3):
-        journal.append("iteration", iteration, {})
-    first, second, third = journal.path.read_text("utf-8").splitlines(keepends=True)
-    journal.path.write_text(first + third + second, "utf-8")
-    with pytest.raises(JournalError, match="line 2"):
-        read_journal(journal.path)
-
-
-@pytest.mark.parametrize("text", ["{", "[]\n", "nonsense\n", "3\n", "\n"])
-def test_what_is_no_record_is_refused_with_file_and_line(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "journal.jsonl"
-    path.write_text(text, "utf-8")
-    with pytest.raises(JournalError, match="line 1") as caught:
-        read_journal(path)
-    assert str(path) in str(caught.value)
-
-
-def test_where_there_is_no_file_there_are_no_records(tmp_path: Path) -> None:
-    assert read_journal(tmp_path / "journal.jsonl") == []
-    assert journal_run(tmp_path / "journal.jsonl") == "unknown"
-
-
-TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
-
-
-@given(TEXT)
-@QUICK
-def test_whatever_text_a_system_reports_its_journal_can_be_read(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "journal.jsonl"
-    path.unlink(missing_ok=True)
-    journal = Journal(path, "run-1")
-    journal.append("iteration", 1, {"text": text})
-    journal.append("run_ended", 1, {})
-    journal.close()
-    assert read_journal(path)[0]["text"] == text
-
-
-def test_a_reopened_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    for number in range(3):
-        journal = Journal(path, "run-1")
-        assert len(journal.records) == number
-        journal.append("iteration", number, {})
-        journal.close()
-    assert [record["seq"] for record in read_journal(path)] == [0, 1, 2]
-
-
-def test_a_record_is_on_disk_before_append_returns(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[list[str]] = []
-
-    def record_synced(fd: int) -> None:
-        seen.append([entry["kind"] for entry in read_journal(journal.path)])
-
-    monkeypatch.setattr(os, "fsync", record_synced)
-    journal.append("run_started", 0, {})
-    journal.append("iteration", 1, {})
-    assert seen == [["run_started"], ["run_started", "iteration"]]
 
 
 def test_the_overrides_file_holds_what_was_committed(opened: Opener, tmp_path: Path) -> None:
@@ -445,7 +336,7 @@ def test_two_leftovers_without_a_journal_do_not_overwrite_each_other(
 
 def test_latest_points_to_the_newest_chain(tmp_path: Path) -> None:
     for slug in ("first-1", "second-2", "first-1"):
-        ChainStore(tmp_path, slug, "run").close()
+        open_chain(tmp_path, slug, "run").close()
         assert (tmp_path / "latest").resolve() == (tmp_path / slug).resolve()
     assert (tmp_path / "latest").readlink() == Path("first-1")
     visible = sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock")
@@ -485,123 +376,6 @@ def test_a_state_that_somebody_changed_is_refused(opened: Opener, tmp_path: Path
     (chain.folder / "system_state_1.json").write_text('{"inventory": 4}', "utf-8")
     with pytest.raises(JournalError, match=r"system_state_1\.json: not the system's state"):
         chain.load_state(1, digest)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-
-
-@given(st.dictionaries(TEXT, JSON, max_size=4), st.randoms(use_true_random=False))
-def test_a_document_is_json_and_the_same_in_whatever_order_it_is_given(
-    value: dict[str, Any], random: Random
-) -> None:
-    text = document(value)
-    assert json.loads(text) == value
-    assert text.endswith("\n")
-    keys = list(value)
-    random.shuffle(keys)
-    assert document({key: value[key] for key in keys}) == text
-    text.encode()
-
-
-@given(JSON)
-def test_a_line_is_one_line_of_json(value: object) -> None:
-    text = line(value)
-    assert json.loads(text) == value
-    assert "\n" not in text
-    text.encode()
-
-
-def test_keys_are_sorted_at_every_depth() -> None:
-    assert line({"b": {"d": 1, "c": 2}, "a": 3}) == '{"a": 3, "b": {"c": 2, "d": 1}}'
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
-)
-def test_a_number_that_json_has_no_word_for_becomes_its_text(value: float, text: str) -> None:
-    written = json.loads(document({"totals": {"net": [value], "ok": 1.5}}))
-    assert written == {"totals": {"net": [text], "ok": 1.5}}
-
-
-def test_what_is_no_json_becomes_its_text() -> None:
-    assert json.loads(document({"folder": Path("a"), "pair": (1, 2)})) == {
-        "folder": "a",
-        "pair": [1, 2],
-    }
-
-
-@pytest.mark.parametrize("value", [{1: 2}, {1: 2, "a": 3}, {None: 1}, {"in": {1: 2, "a": 3}}])
-def test_keys_that_are_no_text_become_text(value: dict[Any, Any]) -> None:
-    json.loads(document(value))
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "overrides.json"
-    files.write_text(str(path), '{"workers": 2}')
-
-    def crashing(*args: object) -> None:
-        raise Crash
-
-    monkeypatch.setattr(os, "replace", crashing)
-    with pytest.raises(Crash):
-        files.write_text(str(path), '{"workers": 4}')
-    assert json.loads(path.read_text("utf-8")) == {"workers": 2}
-
-
-@pytest.mark.parametrize("kept", range(0, 60, 7))
-def test_a_torn_last_record_is_cut_off_and_the_damage_recorded(tmp_path: Path, kept: int) -> None:
-    path = tmp_path / "journal.jsonl"
-    with closing(Journal(path, "run-1")) as first:
-        first.append("run_started", 0, {})
-        first.append("iteration", 1, {"note": "settled"})
-    whole = path.read_bytes()
-    with closing(Journal(path, "run-1")) as second:
-        second.append("iteration", 2, {"note": "being written"})
-    torn = path.read_bytes()[len(whole) : len(whole) + kept]
-    path.write_bytes(whole + torn)
-    with closing(Journal(path, "run-1")) as healed:
-        healed.append("iteration", 2, {"note": "again"})
-    kinds = [(record["kind"], record["iteration"]) for record in read_journal(path)]
-    damage = [("damage_found", 1)] if kept else []
-    assert kinds == [("run_started", 0), ("iteration", 1), *damage, ("iteration", 2)]
-    if kept:
-        found = read_journal(path)[2]
-        assert found["bytes"] == kept
-        assert found["sha256"] == hashlib.sha256(torn).hexdigest()
-
-
-def test_damage_in_the_middle_is_not_healed(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    with closing(Journal(path, "run-1")) as journal:
-        for iteration in range(3):
-            journal.append("iteration", iteration, {})
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match="line 2"):
-        Journal(path, "run-1")
-    assert path.read_bytes() == before
-
-
-def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> None:
-    circle: dict[str, object] = {"value": math.nan}
-    circle["self"] = circle
-    found = json.loads(line(circle))
-    assert found["value"] == "nan"
-    for _ in range(files.DEEPEST - 1):
-        found = found["self"]
-    assert found == {"value": "nested deeper than 40", "self": "nested deeper than 40"}
-
-
-def test_half_a_surrogate_pair_is_written_and_read_again() -> None:
-    text = line({"why": "\ud800"})
-    assert text.isascii()
-    assert json.loads(text) == {"why": "\ud800"}
 
 
 def test_a_systems_state_is_on_disk_before_the_journal_has_its_hash(

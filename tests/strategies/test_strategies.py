@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
 
 from pytest_soak import hookspecs
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.decision import Decision, Request
+from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
 from pytest_soak.model.history import Entry, History, Summary
 from pytest_soak.model.pack import Pack
-from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.report import read_report
 from pytest_soak.model.verdict import Judgement, Verdict
@@ -24,6 +24,15 @@ from pytest_soak.plan import ChainPlan
 from pytest_soak.registry import Registered, Registry
 from pytest_soak.seeding import Seeding
 from pytest_soak.strategies import Strategies, StrategyFault
+from tests.fuzz.values import (
+    Blind,
+    FloatLike,
+    IntLike,
+    Moody,
+    TextLike,
+    TouchyDict,
+    TouchyFloat,
+)
 
 Factories = Mapping[str, Callable[[Pack], Any]]
 
@@ -43,21 +52,21 @@ class Says:
     def __init__(self, answer: object) -> None:
         self._answer = answer
 
-    def _say(self, *args: Any) -> Any:  # noqa: ANN401
+    def _say(self, *args: Any) -> Any:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer(*args) if callable(self._answer) else self._answer
 
-    def propose(self, history: History, parameters: Mapping[str, float]) -> Any:  # noqa: ANN401
+    def propose(self, history: History, parameters: Mapping[str, float]) -> Any:
         return self._say(history, parameters)
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Any:
         return self._say(history, decision, settings)
 
-    def observe(self, *args: object) -> Any:  # noqa: ANN401
+    def observe(self, *args: object) -> Any:
         return self._say(*args)
 
-    def judge(self, *args: object) -> Any:  # noqa: ANN401
+    def judge(self, *args: object) -> Any:
         return self._say(*args)
 
 
@@ -163,7 +172,7 @@ def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
     assert (change.new, change.effective) == (5, 1)
 
 
-def forging(**forged: Any) -> Callable[..., Decision]:  # noqa: ANN401
+def forging(**forged: Any) -> Callable[..., Decision]:
     def review(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, **forged),))
@@ -217,7 +226,7 @@ def test_guards_of_strangers_look_after_the_vetoes_of_the_core() -> None:
     assert seen == [()]
 
 
-def proposed(answer: object) -> Any:  # noqa: ANN401
+def proposed(answer: object) -> Any:
     return strategies("tuners", answer).propose(after(), {"batch": 40, "workers": 4})
 
 
@@ -377,7 +386,7 @@ def test_a_factory_that_raises_is_a_usage_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize("offered", [None, [], {"mine": 5}, {5: Says}], ids=repr)
-def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered: Any) -> None:  # noqa: ANN401
+def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered: Any) -> None:
     with pytest.raises(SoakUsageError, match="plugin stranger-0, hook pytest_soak_tuners"):
         a_registry(Stranger("tuners", offered)).all("tuners")
 
@@ -417,3 +426,176 @@ def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
     with pytest.raises(StrategyFault) as caught:
         guarded(forge)
     assert str(caught.value) == told
+
+
+CHANGE = Change("workers", 4, 2, 2, 6, Note.NONE, "slow", "table", Corridor.APPLY)
+
+
+def planting(name: str, value: object) -> Callable[..., Decision]:
+    """Return a review that puts *value* into the decision, past its own checks."""
+
+    def review(history: History, decision: Decision, settings: object) -> Decision:
+        object.__setattr__(decision, name, value)  # frozen, but not against this
+        return decision
+
+    return review
+
+
+def saying(**parts: Any) -> Callable[..., Decision]:
+    """Return a review that rewrites *parts* of the decision."""
+    return lambda history, decision, settings: replace(decision, **parts)
+
+
+@pytest.mark.parametrize(
+    ("answer", "phrase"),
+    [
+        (saying(changes=None), "gave None as its changes, not a tuple"),
+        (saying(vetoes=[]), "gave [] as its vetoes, not a tuple"),
+        (saying(notices="no"), "gave 'no' as its notices, not a tuple"),
+        (saying(notices=(Veto("mine", "no"),)), "as a Notice"),
+        (saying(notices=(Notice("mine", "told", detail=3),)), "as a Notice"),  # type: ignore[arg-type] # the fault
+        (saying(notices=(Notice("", "told"),)), ", without guard or reason"),
+        (saying(rollback=7), "gave 7 as its rollback, not a Rollback or None"),
+        (saying(rollback=Rollback("mine", 1, {})), "made, changed or dropped a rollback"),
+        (saying(asked=3), "raised TypeError"),
+        (saying(asked={"workers": "2"}), "as asked, not {parameter: delta}"),
+        (saying(asked={3: 2}), "as asked, not {parameter: delta}"),
+        (saying(asked={}), "rewrote what was asked for: asked"),
+        (planting("asked", [2]), "gave [2] as asked, not {parameter: delta}"),
+        (planting("changes", (replace(CHANGE, parameter="backoff_s"),)), "added a change of back"),
+        (saying(changes=(3,)), "gave 3 as a Change"),
+        (saying(changes=(replace(CHANGE, note="cut"),)), "as a Change"),  # type: ignore[arg-type] # the fault
+        (saying(changes=(replace(CHANGE, effective="2"),)), "gave '2' as the effective delta"),  # type: ignore[arg-type] # the fault
+        (saying(vetoes=("no",)), "gave 'no' as a Veto"),
+        (saying(vetoes=(Veto("mine", 3),)), "as a Veto"),  # type: ignore[arg-type] # the fault
+        (saying(vetoes=(Veto("mine", ""),)), ", without guard or reason"),
+        (saying(skip_reason=3), "gave 3 as its skip_reason, not text"),
+        (saying(changes=(replace(CHANGE, effective=TouchyFloat(1)),)), "raised RuntimeError"),
+        (Blind(), "returned a TouchyObject that cannot be shown, not a Decision"),
+        (Moody(), "raised Moody: a Moody that cannot be shown"),
+    ],
+)
+def test_a_decision_of_wrong_parts_is_a_fault_that_names_the_guard(
+    answer: object, phrase: str
+) -> None:
+    with pytest.raises(StrategyFault) as caught:
+        guarded(answer)
+    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': review() " in str(caught.value)
+    assert phrase in str(caught.value)
+
+
+def test_what_a_guard_says_is_kept_as_plain_text() -> None:
+    veto = Veto("mine", TextLike("because"), "workers", TextLike("so"))
+    notice = Notice("mine", TextLike("by the way"))
+    later = TextLike("later")
+
+    def said(history: History, decision: Decision, settings: object) -> Decision:
+        told = replace(decision, notices=(*decision.notices, notice))
+        return replace(told, changes=(), vetoes=(veto,), skip_reason=later)
+
+    left = guarded(said)
+    assert {type(word) for word in astuple(left.notices[-1])} == {str}
+    assert left.vetoes[0] == veto
+    assert {type(word) for word in astuple(left.vetoes[0])} == {str}
+    assert type(left.skip_reason) is str
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"metric": ""},
+        {"metric": 3},
+        {"verdict": "PASS"},
+        {"value": "3"},
+        {"value": math.nan},
+        {"n": 0.5},
+        {"n": "many"},
+        {"rule": None},
+        {"problem": 3},
+    ],
+    ids=repr,
+)
+def test_a_judgement_of_wrong_parts_is_a_fault_that_names_the_gate(parts: dict[str, Any]) -> None:
+    lawful = Judgement("slack", Verdict.PASS, 3, 10, "< 4")
+    assert strategies("gates", (lawful,)).judge({}, {})[-1] == lawful
+    with pytest.raises(StrategyFault, match=r"'mine': judge\(\) returned .*; allowed: a metric, "):
+        strategies("gates", (replace(lawful, **parts),)).judge({}, {})
+
+
+def test_answers_in_types_of_another_make_are_kept_in_pythons_own() -> None:
+    facts = {TextLike("slack"): FloatLike(2.5), "none": None, "words": (TextLike("fees"),)}
+    seen = strategies("watchers", facts).observe(REPORT, after())
+    assert {type(name) for name in seen} == {str}
+    assert [type(seen[name]) for name in ("slack", "none")] == [float, type(None)]
+    assert [type(word) for word in seen["words"] or ()] == [str]  # type: ignore[union-attr] # words
+    mine = Judgement(TextLike("slack"), Verdict.PASS, FloatLike(2.5), IntLike(10))
+    judged = strategies("gates", (mine,)).judge({}, {})[-1]
+    assert [type(part) for part in (judged.metric, judged.value, judged.n)] == [str, float, int]
+    wish = Proposal({"workers": FloatLike(1)}, (TextLike("slow"),), {"workers": TextLike("few")})
+    ((request,),) = (
+        answer.requests for answer in strategies("tuners", wish).propose(after(), {"workers": 4})
+    )
+    assert [type(part) for part in (request.delta, request.reason)] == [float, str]
+
+
+def test_a_fact_that_cannot_be_looked_at_is_a_fault_that_names_the_watcher() -> None:
+    with pytest.raises(StrategyFault, match="gave a TouchyObject that cannot be shown for 'slack'"):
+        strategies("watchers", {"slack": Blind()}).observe(REPORT, after())
+    with pytest.raises(StrategyFault, match=r"'mine': observe\(\) raised RuntimeError"):
+        strategies("watchers", TouchyDict(slack=1)).observe(REPORT, after())
+
+
+class Unwilling:
+    """A tuner that does not want to say what it needs, or where it works."""
+
+    def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
+        return Proposal()
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        raise Moody
+
+
+@pytest.mark.parametrize(
+    ("requires", "told"),
+    [
+        (3, "requires: 3;"),
+        ("latency", "requires: 'latency';"),
+        ((1,), r"requires: \(1,\);"),
+        ((name for name in ("latency",)), "requires: <generator object <genexpr>>;"),
+        (Blind(), "requires: raised RuntimeError: .*;"),
+    ],
+    ids=["number", "text", "numbers", "used up by one look", "blind"],
+)
+def test_what_a_gate_requires_is_names_in_a_collection(requires: object, told: str) -> None:
+    gate = Says(())
+    gate.requires = requires  # type: ignore[assignment] # the mistake
+    registry = a_registry(Stranger("gates", {"mine": lambda pack: gate}))
+    with pytest.raises(SoakUsageError, match=f"'mine': {told} allowed: a tuple of metrics by name"):
+        Strategies(strategies_plan(), registry)
+
+
+def test_a_tuner_that_does_not_say_what_it_requires_is_named() -> None:
+    registry = a_registry(Stranger("tuners", {"mine": lambda pack: Unwilling()}))
+    plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
+    with pytest.raises(SoakUsageError, match="'mine': requires: raised Moody: "):
+        Strategies(plan, registry)
+
+
+def test_a_corridor_that_cannot_be_looked_at_is_refused_by_the_tuners_name() -> None:
+    tuner = Says(Proposal())
+    tuner.corridor = Blind()  # type: ignore[attr-defined] # optional
+    registry = a_registry(Stranger("tuners", {"mine": lambda pack: tuner}))
+    plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
+    with pytest.raises(SoakUsageError, match="'mine': corridor raised RuntimeError: "):
+        Strategies(plan, registry)
+
+
+@pytest.mark.parametrize("defaults", [3, {3: "x"}, Blind()], ids=["number", "no name", "blind"])
+def test_what_a_guard_declares_as_its_settings_is_settings(defaults: object) -> None:
+    guard = Says(Decision(3))
+    guard.defaults = defaults  # type: ignore[attr-defined] # the mistake
+    registry = a_registry(Stranger("guards", {"mine": lambda pack: guard}))
+    told = r"'mine': defaults: .*; allowed: \{setting: value\}"
+    with pytest.raises(SoakUsageError, match=told):
+        Strategies(strategies_plan(), registry)

@@ -28,7 +28,7 @@ START = {"fan": 50, "valve": 0.5}
 KPIS = {"heat": {"warn": "> 20", "fail": "> 25"}, "flow": {"fail": "< 10"}}
 
 
-def a_pack(**parts: Any) -> Pack:  # noqa: ANN401
+def a_pack(**parts: Any) -> Pack:
     return build_pack(
         {
             "pack": {
@@ -139,7 +139,7 @@ def test_it_is_asked_with_the_kpis_and_works_within_the_limits() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_around_a_good_point_moves_nothing(seed: int) -> None:
-    noise = random.Random(seed)  # noqa: S311 - reproducible noise
+    noise = random.Random(seed)
 
     def good(_fan: float, _valve: float) -> dict[str, float]:
         return {"heat": 18.5 + noise.gauss(0, 0.3), "flow": 11 + noise.gauss(0, 0.2)}
@@ -165,7 +165,7 @@ SLOPES = [
 def test_with_no_declared_effects_it_finds_them_whatever_their_signs(
     slopes: tuple[float, ...],
 ) -> None:
-    noise = random.Random(1)  # noqa: S311 - reproducible noise
+    noise = random.Random(1)
 
     def system(fan: float, valve: float) -> dict[str, float]:
         sigmas = {"heat": 0.3, "flow": 0.2}

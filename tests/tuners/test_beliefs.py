@@ -17,7 +17,7 @@ FAN = Parameter("fan", "1", Bounds(0, 10), Bounds(0, 10), "up", 1)
 HEAT = Kpi("heat", warn=Threshold(Op.GT, 20), fail=Threshold(Op.GT, 25))
 
 
-def a_pack(**parts: Any) -> Pack:  # noqa: ANN401
+def a_pack(**parts: Any) -> Pack:
     nothing: dict[str, Any] = {key: {} for key in ("profiles", "metrics", "tables", "scenarios")}
     words = dict.fromkeys(
         ("name", "source", "prefix", "profile", "tuner", "system", "scenario"), "x"

@@ -23,11 +23,11 @@ LOUD = {"metric": "noise", "op": ">", "value": 10}
 START = {"fan": 20, "valve": 0.3}
 
 
-def a_rule(id_: str, when: dict[str, Any], **parts: Any) -> dict[str, Any]:  # noqa: ANN401
+def a_rule(id_: str, when: dict[str, Any], **parts: Any) -> dict[str, Any]:
     return {"tuner": "table", "id": id_, "when": when, "reason": id_, **parts}
 
 
-def a_tuner(*rules: dict[str, Any], **settings: Any) -> TableTuner:  # noqa: ANN401
+def a_tuner(*rules: dict[str, Any], **settings: Any) -> TableTuner:
     pack = build_pack(
         {
             "pack": {

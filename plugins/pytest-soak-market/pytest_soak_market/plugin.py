@@ -36,7 +36,7 @@ def make_market(pack: Pack, scenario: str) -> MarketSystem:
             does not say what the market is like in that scenario.
     """
     from pytest_soak import SoakUsageError  # noqa: PLC0415 - nothing heavy without a soak
-    from pytest_soak_market.market import MarketSettings, MarketSystem  # noqa: PLC0415
+    from pytest_soak_market.market import MarketSettings, MarketSystem  # noqa: PLC0415 - as above
 
     where = f"pack {pack.source}: scenarios.{scenario}.market"
     settings = pack.scenarios[scenario].get("market")

@@ -336,7 +336,7 @@ def test_requests_on_their_way_arrive_in_the_next_iteration() -> None:
     assert state["requests"]
     settings = MarketSettings.from_mapping({"latency_ms": 400.0})
     parameters = MakerParameters.from_mapping(S1)
-    taken_up = Session(settings, parameters, Random(2), 0.5, state)  # noqa: S311
+    taken_up = Session(settings, parameters, Random(2), 0.5, state)
     assert taken_up.dump() == state
     taken_up.run(state["requests"][-1]["arrives_s"])
     there = {request["order_id"] for request in taken_up.dump()["requests"]}

@@ -210,7 +210,7 @@ TRIGGERS = (CANCEL, ADVERSE, AGE, LAG)
 @given(st.sets(st.integers(0, 3), min_size=3), st.booleans())
 def test_three_triggers_or_more_are_dropped_for_the_calming_package(
     which: set[int],
-    thin: bool,  # noqa: FBT001
+    thin: bool,
 ) -> None:
     metrics: dict[str, Value] = dict(THIN) if thin else {}
     for number in which:
@@ -488,7 +488,7 @@ def test_zones_win_over_drivers_on_the_same_field(risk: float, deltas: dict[str,
 def test_tightening_needs_a_thin_edge_or_much_risk(
     net: float,
     risk: float,
-    tightens: bool,  # noqa: FBT001
+    tightens: bool,
 ) -> None:
     metrics: Mapping[str, Value] = {
         "net_bps": net,

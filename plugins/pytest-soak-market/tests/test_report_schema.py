@@ -36,7 +36,7 @@ def faults(report: object) -> list[str]:
 
 def report(
     scenario: str = "calm", seed: int = 1, changes: Mapping[str, float] | None = None
-) -> Any:  # noqa: ANN401 - any JSON
+) -> Any:
     """Run a short iteration; *changes* are parameters of S1 or settings of the market."""
     changed = changes or {}
     parameters = {**S1, **{key: value for key, value in changed.items() if key in S1}}
@@ -142,7 +142,7 @@ def test_maker_share_may_be_given_in_per_cent() -> None:
 def put(*path: str, to: object) -> Callable[[Any], object]:
     """Return what sets the value at *path*."""
 
-    def puts(made: Any) -> None:  # noqa: ANN401 - any JSON
+    def puts(made: Any) -> None:
         for step in path[:-1]:
             made = made[step]
         made[path[-1]] = to

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _setting(default: float, unit: str, low: float, high: float) -> Any:  # noqa: ANN401
+def _setting(default: float, unit: str, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Declare a number with its unit and its allowed range, both ends included."""
     return field(default=default, metadata={"unit": unit, "low": low, "high": high})
 

@@ -66,7 +66,7 @@ class MarketSystem:
         """
         used = MakerParameters.from_mapping(parameters)
         memory = cast("Mapping[str, Any] | None", state)
-        session = Session(self._settings, used, Random(seed), WARM_UP_S, memory)  # noqa: S311
+        session = Session(self._settings, used, Random(seed), WARM_UP_S, memory)  # noqa: S311 - a game
         start_s = session.recorder.start_s
         end_s = start_s - WARM_UP_S + self._settings.slot_s
         session.run(start_s)

@@ -1,0 +1,124 @@
+"""What the distribution offers to pytest-soak; Optuna is imported where the tuner is chosen."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_soak import ChainPlan, IterationResult, Pack
+    from pytest_soak_optuna.storage import Storage, TakeOver
+    from pytest_soak_optuna.tuner import OptunaTuner
+
+NAME = "optuna"
+STORAGE = "--soak-optuna-storage"
+SHARE = "--soak-optuna-share"
+
+
+class SoakOptunaWarning(pytest.PytestWarning):
+    """Something beside the soak went wrong; its iterations and its verdict stand."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options and their ini twins."""
+    group = parser.getgroup("soak")
+    told = "soak, tuner optuna: writes each measurement to this storage: a database's URL or a file"
+    group.addoption(STORAGE, metavar="URL|FILE", help=told)
+    parser.addini("soak_optuna_storage", told, default="")
+    told = "soak, tuner optuna: begin with what this study of the storage knows"
+    group.addoption(SHARE, metavar="STUDY", help=told)
+    parser.addini("soak_optuna_share", told, default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what knows the options."""
+    config.pluginmanager.register(OptunaPlugin(config), "soak-optuna")
+
+
+class OptunaPlugin:
+    """Offers the tuner, writes to the storage, and takes over from it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Read the options of *config*; the path of a file is relative to where it was given."""
+        option, ini = config.getoption(STORAGE), config.getini("soak_optuna_storage")
+        base = config.invocation_params.dir if option else config.rootpath
+        given = option or ini
+        self._where = given if not given or "://" in given else os.fspath(base / given)
+        self._share = config.getoption(SHARE) or config.getini("soak_optuna_share")
+        self._opened: Storage | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_soak_tuners(self) -> Mapping[str, Callable[[Pack], OptunaTuner]]:
+        """Offer the tuner."""
+        return {NAME: self._tuner}
+
+    def _tuner(self, pack: Pack) -> OptunaTuner:
+        from pytest_soak_optuna.quiet import quiet  # noqa: PLC0415 - nothing heavy without it
+
+        with quiet():
+            from pytest_soak_optuna.tuner import OptunaTuner  # noqa: PLC0415 - as above
+
+        if self._where:
+            self._storage()  # its mistakes are found before anything runs
+        return OptunaTuner(pack)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_soak_watchers(self) -> Mapping[str, Callable[[Pack], TakeOver]]:
+        """Offer the watcher that takes over what a study knows, where that was asked for."""
+        return {"optuna-share": self._take_over} if self._share else {}
+
+    def _take_over(self, pack: Pack) -> TakeOver:  # noqa: ARG002 - what fits is seen by the tuner
+        from pytest_soak import SoakUsageError  # noqa: PLC0415 - nothing heavy without a soak
+
+        if not self._where:
+            msg = f"{SHARE}={self._share}: needs {STORAGE}, where the study is"
+            raise SoakUsageError(msg)
+        storage = self._storage()
+        from pytest_soak_optuna.storage import TakeOver  # noqa: PLC0415 - as above
+
+        try:
+            return TakeOver(storage.newest(self._share))
+        except KeyError:
+            known = ", ".join(storage.studies()) or "none"
+            msg = f"{SHARE}: unknown study {self._share!r} in {self._where}; there: {known}"
+            raise SoakUsageError(msg) from None
+
+    def _storage(self) -> Storage:
+        """Return the storage, opened once in this process."""
+        if self._opened is None:
+            from pytest_soak import SoakUsageError  # noqa: PLC0415 - nothing heavy without a soak
+            from pytest_soak_optuna.quiet import quiet  # noqa: PLC0415 - as above
+
+            with quiet():
+                from pytest_soak_optuna.storage import Storage  # noqa: PLC0415 - as above
+            try:
+                self._opened = Storage(self._where)
+            except Exception as error:
+                msg = f"{STORAGE}={self._where}: {_first_line(error)}"
+                raise SoakUsageError(msg) from error
+        return self._opened
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_soak_iteration(self, plan: ChainPlan, result: IterationResult) -> None:
+        """Write the measurement of an iteration; a storage that fails is told, and no more."""
+        if not self._where or NAME not in plan.describe()["tuners"]:
+            return
+        try:
+            self._storage().write(plan, result)
+        except Exception as error:  # noqa: BLE001 - each kind of database has its own
+            msg = f"{self._where}: iteration {result.iteration} not written: {_first_line(error)}"
+            warnings.warn(SoakOptunaWarning(msg), stacklevel=1)
+
+    def pytest_unconfigure(self) -> None:
+        """Close the storage."""
+        if self._opened is not None:
+            self._opened.close()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -1,0 +1,9 @@
+"""`python -m pytest_soak` is `pytest-soak`."""
+
+from __future__ import annotations
+
+import sys
+
+from pytest_soak.cli import main
+
+sys.exit(main())

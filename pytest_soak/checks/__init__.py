@@ -1,0 +1,1 @@
+"""What `verify` checks. Pure: from records and bytes to findings."""

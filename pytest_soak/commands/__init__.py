@@ -1,0 +1,1 @@
+"""The commands of `pytest-soak`, one a module: a pure part, and a thin shell around it."""

@@ -1,0 +1,39 @@
+"""The records of a run that a command may rely on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.checks.trusted import trusted_file
+from pytest_soak.store.journal import stream_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_soak.commands.places import Place
+
+
+def trusted(place: Place) -> tuple[Mapping[str, Any], ...]:
+    """Return the whole records of a run, as for `trusted_file`."""
+    return trusted_file(place.journal)
+
+
+def linked(journal: Path) -> tuple[Mapping[str, Any], ...]:
+    """Return the whole records of a *journal* whose hashes are right; their shape is not checked.
+
+    Raises:
+        JournalError: They do not follow each other, or there are none.
+    """
+    records = tuple(stream_journal(journal, healing=True))
+    return records or trusted_file(journal)
+
+
+def iterations(records: tuple[Mapping[str, Any], ...]) -> dict[int, Mapping[str, Any]]:
+    """Return ``{number: record}`` of the iterations among *records*."""
+    return {record["iteration"]: record for record in records if record["kind"] == "iteration"}
+
+
+def there_are(numbers: Mapping[int, object]) -> str:
+    """Return which iterations there are, for an error."""
+    return f"1 to {max(numbers)}" if numbers else "none"

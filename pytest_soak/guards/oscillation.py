@@ -1,0 +1,49 @@
+"""The guard that holds a parameter which is being moved to and fro."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_soak.model.past import applied, asked, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.model.decision import Decision
+    from pytest_soak.model.history import History
+
+
+REASON = "oscillation"
+ALTERNATION = 3
+"""How many applied steps of alternating direction make an oscillation."""
+
+
+class Oscillation:
+    """Holds a parameter whose last three applied steps alternated, + - + or - + -.
+
+    It is let go when two requests in a row, applied or not, have the same direction. Steps back by
+    a rollback do not count: nobody asked for them.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def review(
+        self,
+        history: History,
+        decision: Decision,
+        settings: Mapping[str, Any],
+    ) -> Decision:
+        """Stop the steps of parameters that oscillate."""
+        if not decision.moves:
+            return decision
+        steps: dict[str, list[int]] = {}
+        for step in applied(history):
+            steps.setdefault(step.parameter, []).append(sign(step.effective))
+        for change in decision.moves:
+            signs = steps.get(change.parameter, [])[:ALTERNATION]
+            alternated = signs in ([1, -1, 1], [-1, 1, -1])
+            before = next((delta for delta in asked(history, change.parameter) if delta), 0)
+            if alternated and before * change.requested <= 0:
+                told = " ".join("+" if one > 0 else "-" for one in reversed(signs))
+                decision = decision.veto(REASON, change.parameter, REASON, f"applied {told}")
+        return decision

@@ -1,0 +1,52 @@
+"""What happened before: the parts of the history that guards ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_soak.model.decision import Change, Decision
+    from pytest_soak.model.history import Entry, History
+
+LOOKBACK = 50
+"""How many iterations a guard looks back at most, so that the cost of one does not grow."""
+
+
+MOST_ROLLBACKS = 2
+"""How often a run is rolled back; after that everything is left as it is."""
+
+
+def sign(number: float) -> int:
+    """Return 1, 0 or -1."""
+    return (number > 0) - (number < 0)
+
+
+def earlier(history: History, most: int = LOOKBACK) -> Sequence[Entry]:
+    """Return the iterations before the one decided on, newest first, *most* of them at most."""
+    return history[-1 - most : -1][::-1]
+
+
+def decisions(history: History, most: int = LOOKBACK) -> Iterator[Decision]:
+    """Yield what was decided before, newest first."""
+    for entry in earlier(history, most):
+        if entry.decision is not None:
+            yield entry.decision
+
+
+def asked(history: History, parameter: str, most: int = LOOKBACK) -> Iterator[float]:
+    """Yield what was asked of *parameter* before, newest first; 0 where nothing was."""
+    return (decision.asked.get(parameter, 0) for decision in decisions(history, most))
+
+
+def applied(history: History, most: int = LOOKBACK) -> Iterator[Change]:
+    """Yield the steps of tuners that were applied, newest first."""
+    for entry in earlier(history, most):
+        if entry.applied and entry.decision is not None:
+            yield from entry.decision.moves
+
+
+def change_of(decision: Decision, parameter: str) -> Change | None:
+    """Return the change of *parameter*, held ones included, or None."""
+    return next((one for one in decision.changes if one.parameter == parameter), None)

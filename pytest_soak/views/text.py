@@ -1,0 +1,41 @@
+"""Text for people: numbers as they write them, and characters that their terminal can take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*", "…": "..."})
+
+
+def number(value: float) -> str:
+    """Return *value* as people write it: 65, 0.14."""
+    return f"{value:.10g}"
+
+
+def fitting(text: str, encoding: str | None) -> str:
+    """Return *text*, in ASCII where the *encoding* of the output cannot take it as it is."""
+    try:
+        text.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(PLAIN).encode("ascii", "replace").decode()
+    return text
+
+
+def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:
+    """Return *rows* as lines of aligned columns.
+
+    Args:
+        rows: Cells; every row has as many.
+        right: How many columns after the first are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 0 < place <= right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

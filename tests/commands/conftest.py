@@ -1,0 +1,92 @@
+"""Soaks that commands are tried on: run once, and copied for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import DEMO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STOPS = """
+def test_demo(soak):
+    assert soak.iteration != 4
+    soak.run()
+"""
+TUNED = ("--soak-iterations=6", "--auto-tune")
+
+
+def soak(folder: Path, *args: str, code: int = 0) -> None:
+    """Run a soak in *folder*, in a process of its own."""
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *args],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ran.returncode == code, ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="session")
+def soaked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with soaks: one that ended, one that was broken off, one that keeps state."""
+    folder = tmp_path_factory.mktemp("soaked")
+    (folder / "test_demo.py").write_text(DEMO)
+    soak(folder, *TUNED, "--soak-dir=ended")
+    (folder / "test_demo.py").write_text(STOPS)
+    soak(folder, *TUNED, "--soak-dir=broken", "-x", code=1)
+    (folder / "test_demo.py").write_text(DEMO)
+    (folder / "conftest.py").write_text(
+        "from pytest_soak.systems.mock import MockSystem\n\n"
+        "class Keeps(MockSystem):\n"
+        "    def run(self, parameters, iteration, seed, state):\n"
+        "        report, _ = super().run(parameters, iteration, seed, state)\n"
+        "        return report, {'ran': iteration}\n\n"
+        "def pytest_soak_systems():\n"
+        "    return {'keeps': Keeps}\n"
+    )
+    soak(folder, *TUNED, "--soak-dir=keeps", "--soak-system=keeps")
+    return folder
+
+
+@pytest.fixture
+def workplace(soaked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the folder with soaks, which is the current folder."""
+    place = tmp_path / "workplace"
+    shutil.copytree(soaked, place, symlinks=True)
+    monkeypatch.chdir(place)
+    return place
+
+
+def only_chain(soak_dir: Path) -> Path:
+    """Return the folder of the one chain in *soak_dir*."""
+    (chain,) = (path for path in soak_dir.glob("test_*") if path.is_dir())
+    return chain
+
+
+@pytest.fixture
+def ended(workplace: Path) -> Path:
+    """Return the folder of a chain that ended with a verdict."""
+    return only_chain(workplace / "ended")
+
+
+@pytest.fixture
+def broken(workplace: Path) -> Path:
+    """Return the folder of a chain that was broken off after its third iteration."""
+    return only_chain(workplace / "broken")
+
+
+@pytest.fixture
+def keeps(workplace: Path) -> Path:
+    """Return the folder of a chain whose system keeps state."""
+    return only_chain(workplace / "keeps")

@@ -1,0 +1,98 @@
+"""`calibrate` gives back the noise that is there, in the words that pyproject.toml takes."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_soak.commands import calibrate
+from pytest_soak.errors import SoakUsageError
+from tests.support import DEMO, chain_folder, read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCKED = """
+import pytest
+from pytest_soak.systems.mock import MockSystem
+
+class Blocked(MockSystem):
+    def run(self, parameters, iteration, seed, state):
+        report, state = super().run(parameters, iteration, seed, state)
+        report["totals"]["blocked"] = {"queue": (iteration % 3) / 10}
+        report["totals"]["mood"] = ["fair"]
+        report["totals"]["flat"] = 1
+        if iteration == 4:
+            report["totals"]["latency_p95_ms"] = 10**6
+            report["totals"]["error_rate"] = None
+        return report, state
+
+def pytest_soak_systems():
+    return {"blocked": Blocked}
+"""
+METRICS = """
+[tool.pytest-soak.packs.demo.metrics]
+blocked = { kind = "shares" }
+mood = { kind = "labels" }
+flat = {}
+"""
+
+
+def told(soak_dir: Path, chain: str | None = None) -> list[str]:
+    parser = argparse.ArgumentParser()
+    calibrate.add_arguments(parser)
+    arguments = parser.parse_args([])
+    arguments.soak_dir, arguments.chain, arguments.run = soak_dir, chain, None
+    code, lines = calibrate.run(arguments)
+    assert code == 0
+    return lines
+
+
+def test_the_noise_of_an_untuned_run_arms_the_next_one(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(BLOCKED)
+    pytester.makepyprojecttoml(METRICS)
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=40", "--soak-system=blocked")
+    lines = told(pytester.path / "artifacts" / "soak")
+    noise = tomllib.loads("\n".join(lines))["tool"]["pytest-soak"]["packs"]["demo"]["noise"]
+    assert noise["latency_p95_ms"] == pytest.approx(2, rel=0.4)  # not that of the broken iteration
+    assert noise["throughput"] == pytest.approx(0.5, rel=0.4)
+    assert noise["blocked.queue"] == pytest.approx(0.083, rel=0.05)
+    assert "# flat: did not vary, or was measured too seldom" in lines
+    assert not [line for line in lines if "mood" in line]
+    assert next(line for line in lines if line.startswith("latency")).endswith("# n=39")
+    objective = (
+        '\n[tool.pytest-soak.packs.demo]\nobjective = { metric = "throughput", better = "up" }\n'
+    )
+    pytester.makepyprojecttoml(objective + METRICS + "\n".join(lines))
+    result = pytester.runpytest("--soak-iterations=3", "--auto-tune", "--soak-system=blocked")
+    result.stdout.no_fnmatch_line("*NOT_ARMED*")
+    report = read_json(chain_folder(pytester) / "TUNING_REPORT.json")
+    assert report["noise"] == noise
+
+
+def test_of_a_tuned_run_only_what_stayed_unchanged_counts(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=12", "--auto-tune")
+    (latency,) = [line for line in told(pytester.path / "artifacts" / "soak") if "latency" in line]
+    assert float(latency.split()[2]) == pytest.approx(2, rel=0.8)
+    assert latency.endswith("# n=9")  # after three applies
+
+
+def test_too_little_is_told_with_what_to_do(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=4")
+    with pytest.raises(SoakUsageError, match="run some without --auto-tune first"):
+        told(pytester.path / "artifacts" / "soak")
+
+
+def test_the_chain_is_chosen_as_by_the_other_commands(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_one=DEMO.replace("demo", "one"), test_two=DEMO.replace("demo", "two"))
+    pytester.runpytest("--soak-iterations=6", "-p", "no:randomly")
+    folder = pytester.path / "artifacts" / "soak"
+    assert told(folder, "test_one") != told(folder, "test_two.py::test_two")
+    with pytest.raises(SoakUsageError, match=r"--chain: needed, as .* has several: test_one"):
+        told(folder)

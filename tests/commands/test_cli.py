@@ -1,0 +1,201 @@
+"""The command line: what it takes, how it tells a mistake, what it costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_soak import cli
+from tests.support import told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENDED = ("--soak-dir", "ended")
+
+
+def command(*args: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest_soak", *args],
+        env={**os.environ, **environ},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_the_program_is_installed_under_its_name() -> None:
+    (entry,) = entry_points(group="console_scripts", name="pytest-soak")
+    assert entry.load() is cli.main
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_module_runs_as_the_program_does() -> None:
+    ran = command("verify", *ENDED)
+    assert ran.returncode == 0
+    assert b"0 findings, 0 notes; 8 records, 6 iterations, 20 files" in ran.stdout
+
+
+def test_help_tells_every_command() -> None:
+    code, lines = told("--help")
+    assert code == 0
+    for name, module in cli.COMMANDS.items():
+        assert any(name in line for line in lines)
+        code, own = told(name, "--help")
+        assert code == 0
+        assert " ".join(" ".join(own).split()).count(module.HELP)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("repair",), "invalid choice: 'repair'"),
+        (("rollback",), "the following arguments are required: --to-iter"),
+        (("rollback", "--to-iter", "two"), "argument --to-iter: invalid int value: 'two'"),
+        (("explain",), "the following arguments are required: --iter"),
+        (("verify", "--rep"), "unrecognized arguments: --rep"),
+        (("verify", "--head", "12ab"), "'12ab' given; allowed: 16 to 64 hex digits"),
+        (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs means every run"),
+        (("verify", "--soak-dir", "nowhere"), "no soak has left anything in nowhere"),
+        (("verify", "--chain", "test_x", *ENDED), "unknown chain 'test_x'; there are: test_demo-"),
+        (("verify", "--run", "x", *ENDED), "--run: unknown run 'x'; there are: 2"),
+        (
+            ("rollback", "--to-iter", "7", *ENDED),
+            "7 is not in the journal; there are: 0 (the start), 1 to 6",
+        ),
+        (
+            ("rollback", "--to-iter", "-1", *ENDED),
+            "-1 is not in the journal; there are: 0 (the start)",
+        ),
+        (("explain", "--iter", "0", *ENDED), "--iter: 0 is not in the journal; there are: 1 to 6"),
+        (
+            ("rollback", "--to-iter", "1", "--dry-run", "--to-file", "x", *ENDED),
+            "--dry-run changes nothing, and --to-file writes a file: give one of them",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("workplace")
+def test_a_mistake_is_one_line_and_exit_code_4(args: tuple[str, ...], says: str) -> None:
+    code, lines = told(*args)
+    assert code == 4
+    (line,) = lines
+    assert line.startswith("ERROR: ")
+    assert says in line
+
+
+def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
+    workplace: Path, ended: Path, broken: Path
+) -> None:
+    shutil.copytree(broken, ended.with_name("test_other-1"))
+    code, lines = told("verify", *ENDED)
+    assert code == 4
+    assert lines == [f"ERROR: --chain: needed, as ended has several: {ended.name}, test_other-1"]
+    code, lines = told("verify", *ENDED, "--chain", "test_")
+    assert code == 4
+    assert lines == [f"ERROR: --chain: 'test_' may be any of: {ended.name}, test_other-1"]
+    for name in (ended.name, "test_d", "test_demo.py::test_demo"):
+        code, lines = told("verify", *ENDED, "--chain", name)
+        assert (code, lines[0].partition(",")[0]) == (0, ended.name)
+    assert workplace.exists()
+
+
+def test_of_many_chains_an_error_lists_some(ended: Path) -> None:
+    for number in range(25):
+        shutil.copytree(ended, ended.with_name(f"test_many-{number:02}"))
+    code, (line,) = told("verify", *ENDED)
+    assert code == 4
+    assert line.count("test_") == 20
+    assert line.endswith("test_many-18 and 6 more")
+
+
+def test_the_run_in_the_chains_folder_is_taken_unless_another_is_named(
+    ended: Path, broken: Path
+) -> None:
+    (ended / "runs").mkdir()
+    for name in ("20990101T000000Z-aaaaaa", "unknown", "empty"):
+        shutil.copytree(broken, ended / "runs" / name)
+    (ended / "runs" / "unknown" / "journal.jsonl").write_text("[]\n")
+    shutil.rmtree(ended / "runs" / "empty")
+    (ended / "runs" / "empty").mkdir()
+    own = (ended / "journal.jsonl").read_text().partition('"run": "')[2][:23]
+    other = (broken / "journal.jsonl").read_text().partition('"run": "')[2][:23]
+    assert told("verify", *ENDED)[1][0] == f"{ended.name}, run {own}"
+    code, lines = told("verify", *ENDED, "--run", other)
+    assert (code, lines[0]) == (0, f"{ended.name}, run {other}")
+    code, (line,) = told("verify", *ENDED, "--run", "x")
+    assert code == 4
+    assert line.endswith(f"there are: {own}, {other}, unknown")
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_terminal_without_arrows_is_written_to_in_ascii() -> None:
+    rich = command("explain", "--iter", "1", *ENDED, PYTHONIOENCODING="utf-8")
+    plain = command("explain", "--iter", "1", *ENDED, PYTHONIOENCODING="ascii")
+    assert "workers     2 → 4" in rich.stdout.decode()
+    assert "workers     2 -> 4" in plain.stdout.decode("ascii")
+
+
+def test_what_a_terminal_should_not_be_sent_is_shown_as_an_escape(ended: Path) -> None:
+    evil = ended.with_name("test_\x1b[2J\n-1")
+    ended.rename(evil)
+    code, lines = told("verify", *ENDED)
+    assert code == 0
+    assert lines[0].startswith("test_\\x1b[2J\\n-1, run 2")
+
+
+@pytest.mark.usefixtures("ended")
+def test_whoever_reads_may_stop_reading() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as out:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest_soak", "explain", "--iter", "1", *ENDED],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+@pytest.mark.usefixtures("ended")
+def test_an_interruption_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.COMMANDS["verify"], "run", interrupted)
+    assert told("verify", *ENDED) == (2, ["ERROR: interrupted"])
+
+
+def test_what_cannot_be_read_is_told_in_a_line(ended: Path) -> None:
+    (ended / "KPI_GATE.json").unlink()
+    (ended / "KPI_GATE.json").mkdir()
+    assert told("verify", *ENDED) == (
+        4,
+        [f"ERROR: {ended.relative_to(ended.parent.parent) / 'KPI_GATE.json'}: Is a directory"],
+    )
+
+
+def test_a_start_loads_neither_pytest_nor_what_only_a_soak_needs() -> None:
+    heavy = {"pytest", "rich", "jsonschema"}
+    code = f"import sys, pytest_soak.cli; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ran.stdout == b"[]\n"
+
+
+def test_a_run_of_pytest_loads_nothing_of_the_commands() -> None:
+    code = "import sys, pytest_soak.session; print('pytest_soak.cli' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ran.stdout == b"False\n"
+
+
+def test_a_chain_whose_journals_cannot_be_read_is_named_by_its_folder(ended: Path) -> None:
+    (ended / "journal.jsonl").write_text("[]\n")
+    code, (line,) = told("verify", *ENDED, "--chain", "test_demo.py::test_demo")
+    assert (code, "unknown chain" in line) == (4, True)
+    assert told("verify", *ENDED, "--chain", ended.name)[0] == 1

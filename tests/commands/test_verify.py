@@ -1,0 +1,893 @@
+"""`pytest-soak verify` finds whatever was changed, in one line, and nothing where nothing was."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import random
+import shutil
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_soak.checks.artifacts import difference, is_ours
+from pytest_soak.checks.finding import Finding, brief, unlike
+from pytest_soak.commands.verify import examine
+from pytest_soak.store.artifacts import rebuild
+from pytest_soak.store.files import document, line
+from pytest_soak.store.folder import hold, lock_path
+from pytest_soak.store.journal import Journal
+from pytest_soak.store.store import ChainStore, state_hash
+from tests.support import DEMO, linked, read_json, records, told
+from tests.test_schemas import ODD, RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ENDED = ("verify", "--soak-dir", "ended")
+BROKEN = ("verify", "--soak-dir", "broken")
+KEEPS = ("verify", "--soak-dir", "keeps")
+LAST = ("KPI_GATE.json", "TUNING_REPORT.json")
+"""What is written at the end of a run."""
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every file below *folder* with its time and content."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if stat.S_ISREG(path.lstat().st_mode)
+    }
+
+
+def told_of(findings: list[str]) -> list[str]:
+    return [text for text in findings if text.startswith(("FINDING", "NOTE"))]
+
+
+def findings(content: bytes, head: str = "") -> list[str]:
+    """Return what is found in a journal alone."""
+    found, _ = examine(content, head, None, lambda _: None)
+    return [str(finding) for finding in found if not finding.note]
+
+
+def test_a_run_that_nobody_touched_is_clean_and_stays_as_it_was(workplace: Path) -> None:
+    before = tree(workplace)
+    for command, notes in ((ENDED, 0), (KEEPS, 0), (BROKEN, 2)):
+        code, lines = told(*command)
+        assert code == 0, lines
+        assert len(told_of(lines)) == notes
+        assert lines[-1].startswith(f"0 findings, {notes} notes; ")
+    assert tree(workplace) == before
+
+
+def test_a_run_that_was_broken_off_is_clean_with_notes(broken: Path) -> None:
+    code, lines = told(*BROKEN)
+    assert code == 0
+    no_end, seen_by_none = told_of(lines)
+    assert seen_by_none == (
+        "NOTE     journal.jsonl, record 3 (iteration 3): its changes were seen by no report: "
+        "no iteration came after them"
+    )
+    assert no_end == "NOTE     journal.jsonl: the run has no end yet; --soak-resume goes on with it"
+    assert broken.exists()
+
+
+def test_the_closing_line_tells_the_head_and_the_head_is_proved(ended: Path) -> None:
+    last = (ended / "journal.jsonl").read_bytes().splitlines()[-1]
+    head = hashlib.sha256(last).hexdigest()
+    code, lines = told(*ENDED, "--head", f"{head[:16]}…")
+    assert code == 0
+    assert lines[-1].endswith(f"; 8 records, 6 iterations, 20 files; journal head {head}")
+    assert told(*ENDED, "--head", head.upper())[0] == 0
+
+
+def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
+    journal = ended / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    head = hashlib.sha256(lines[-1].rstrip()).hexdigest()[:16]
+    cut = b"".join(lines[:-1])
+    assert findings(cut) == []
+    assert findings(cut, head) == [
+        (
+            f"FINDING  journal.jsonl: --head {head} is not that of the last record: "
+            "no record has it: the journal was changed, or its end cut off"
+        )
+    ]
+    earlier = hashlib.sha256(lines[-2].rstrip()).hexdigest()[:16]
+    assert findings(b"".join(lines), earlier) == [
+        (
+            f"FINDING  journal.jsonl: --head {earlier} is not that of the last record: "
+            "it is that of record 6; records added after it: 1"
+        )
+    ]
+    assert findings(b"", head) != []
+
+
+@pytest.mark.parametrize("name", ["ended", "broken", "keeps"])
+def test_a_changed_byte_in_any_file_is_found_and_never_a_traceback(
+    workplace: Path, name: str
+) -> None:
+    (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
+    files = [path for path in chain.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    chance = random.Random(name)
+    for path in files:
+        whole = path.read_bytes()
+        last = whole.rstrip(b"\n").rfind(b"\n") if path.suffix == ".jsonl" else len(whole)
+        at = {0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(4))}
+        for place in sorted(at):
+            byte = chance.choice([b for b in range(256) if b != whole[place]])
+            path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+            code, lines = told("verify", "--soak-dir", name)
+            in_last_record = place > last
+            if not in_last_record:
+                assert code == 1, (path, place, byte)
+                assert any(text.startswith("FINDING") for text in lines)
+            else:
+                head = hashlib.sha256(whole.splitlines()[-1]).hexdigest()
+                assert told("verify", "--soak-dir", name, "--head", head)[0] == 1
+        path.write_bytes(whole)
+    assert told("verify", "--soak-dir", name)[0] == 0
+
+
+def test_of_the_last_record_of_an_ended_run_only_its_time_can_be_changed_unseen(
+    ended: Path,
+) -> None:
+    path = ended / "journal.jsonl"
+    whole = path.read_bytes()
+    first = whole.rstrip(b"\n").rfind(b"\n") + 1
+    time = records(ended)[-1]["time"].encode()
+    begins = whole.rfind(time)
+    unseen = set()
+    for place in range(first, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        if told(*ENDED)[0] == 0:
+            unseen.add(place)
+    assert unseen <= set(range(begins, begins + len(time)))
+
+
+@pytest.mark.parametrize("name", ["ended", "broken"])
+def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str) -> None:
+    (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
+    whole = {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()}
+    for path, content in whole.items():
+        if path.name == "journal.jsonl":
+            continue
+        path.unlink()
+        where = path.relative_to(chain)
+        code, lines = told("verify", "--soak-dir", name)
+        if path.name in LAST and name == "broken":  # its process may have been killed before that
+            assert code == 0
+            assert any(
+                text.startswith(f"NOTE     {where}: is missing, as before") for text in lines
+            )
+        else:
+            assert code == 1
+            told_so = "is missing; verify --repair makes it from the journal"
+            if path.name == "KPI_GATE.json":  # the last to be written: a resume would do it as well
+                told_so = (
+                    "is missing, as before journal.jsonl, record 7 (run_ended): "
+                    "the process may have ended before it wrote it; --soak-resume does"
+                )
+            assert f"FINDING  {where}: {told_so}" in lines
+        code, lines = told("verify", "--soak-dir", name, "--repair")
+        assert code == 0
+        assert f"NOTE     {where}: was missing, and was made from the journal" in lines
+        assert path.read_bytes() == content
+    for path in whole:
+        if path.name != "journal.jsonl":
+            path.unlink()
+    (chain / "backups").rmdir()
+    assert told("verify", "--soak-dir", name, "--repair")[0] == 0
+    assert {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()} == whole
+
+
+def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
+    path = ended / "runtime_overrides.json"
+    path.write_text(path.read_text().replace("8", "9"))
+    (ended / "KPI_GATE.json").unlink()
+    edited = path.read_bytes()
+    for args in ((), ("--repair",)):
+        code, lines = told(*ENDED, *args)
+        assert code == 1
+        assert (
+            "FINDING  runtime_overrides.json: line 4, column 13: it has '9', the journal says '8'; "
+            "move it away, then verify --repair"
+        ) in lines
+        assert path.read_bytes() == edited
+    assert (ended / "KPI_GATE.json").exists()
+    path.unlink()
+    assert told(*ENDED, "--repair")[0] == 0
+    assert read_json(path)["workers"] == 8
+
+
+def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> None:
+    (ended / "KPI_GATE.json").unlink()
+    held = hold(ended)
+    try:
+        code, (text,) = told(*ENDED, "--repair")
+    finally:
+        held.release()
+    assert code == 4
+    assert "another soak or command holds this folder" in text
+    assert not (ended / "KPI_GATE.json").exists()
+
+
+def test_nothing_is_repaired_by_a_journal_that_is_damaged(ended: Path) -> None:
+    (ended / "KPI_GATE.json").unlink()
+    journal = ended / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
+    code, lines = told(*ENDED, "--repair")
+    assert code == 1
+    assert not (ended / "KPI_GATE.json").exists()
+    assert lines[-2] == (
+        "NOTE     journal.jsonl: the rest was not checked: it is measured by the journal"
+    )
+
+
+def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
+    journal = ended / "journal.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"torn": ')
+    torn = journal.read_bytes()
+    for args in ((), ("--repair",)):
+        code, lines = told(*ENDED, *args)
+        assert code == 1
+        assert told_of(lines) == [
+            (
+                "FINDING  journal.jsonl: ends with 9 bytes of an unfinished record; the next "
+                "--soak-resume or rollback cuts them off, and says so in the journal"
+            )
+        ]
+    assert journal.read_bytes() == torn
+
+
+def test_a_healed_end_is_a_note(ended: Path) -> None:
+    with (ended / "journal.jsonl").open("ab") as file:
+        file.write(b'{"torn": ')
+    first = (ended / "journal.jsonl").read_bytes().splitlines()[0].decode()
+    Journal(ended / "journal.jsonl", first.partition('"run": "')[2][:23]).close()
+    code, lines = told(*ENDED)
+    assert code == 0
+    assert told_of(lines) == [
+        (
+            "NOTE     journal.jsonl, record 8 (iteration 6): "
+            "after a crash 9 bytes of an unfinished record were cut off"
+        )
+    ]
+
+
+def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
+    (ended / "journal.jsonl").unlink()
+    code, lines = told(*ENDED)
+    assert code == 1
+    assert lines[0] == f"{ended.name}, run unknown"
+    assert lines[1] == "FINDING  journal.jsonl: is missing: nobody knows what took place"
+    assert "FINDING  KPI_GATE.json: no record of the journal speaks of it" in lines
+
+
+def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
+    for path in sorted(ended.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (ended / "journal.jsonl").touch()
+    code, lines = told(*ENDED)
+    assert code == 0
+    assert lines[-1].startswith("0 findings, 1 note; 0 records, 0 iterations, 1 file; ")
+
+
+def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
+    ended: Path, keeps: Path
+) -> None:
+    shutil.copy(ended / "EDGE_REPORT_1.json", ended / "EDGE_REPORT_9.json")
+    (ended / "backups" / "runtime_overrides_backup_6.json").write_text("{}\n")
+    (ended / "system_state_7.json").write_text("{}\n")
+    (ended / "system_state_2.json").write_text("{}\n")
+    (ended / "KPI_GATE.json.tmp").write_text("{")
+    for mine in ("notes.txt", "EDGE_REPORT_1.json.bak", "my_EDGE_REPORT_1.json"):
+        (ended / mine).write_text("mine")
+    code, lines = told(*ENDED)
+    assert code == 1
+    assert told_of(lines) == [
+        "FINDING  EDGE_REPORT_9.json: no record of the journal speaks of it",
+        "NOTE     KPI_GATE.json.tmp: was left by a process that ended while it wrote",
+        "FINDING  backups/runtime_overrides_backup_6.json: no record of the journal speaks of it",
+        "FINDING  system_state_2.json: no record of the journal speaks of it",
+        "NOTE     system_state_7.json: is of an iteration that was not recorded",
+    ]
+    (keeps / "system_state_8.json").write_text("{}\n")
+    (keeps / "system_state_6.json").write_text("{}\n")
+    (keeps / "system_state_5.json").unlink()
+    assert told_of(told(*KEEPS)[1]) == [
+        "FINDING  system_state_5.json: is missing; the journal has only its hash",
+        (
+            "FINDING  system_state_6.json: is not the system's state whose hash the journal has of "
+            "iteration 6"
+        ),
+        "FINDING  system_state_8.json: no record of the journal speaks of it",
+    ]
+
+
+def test_a_state_saved_for_an_iteration_that_was_never_recorded_is_a_note(keeps: Path) -> None:
+    (keeps / "system_state_7.json").write_text("{}\n")
+    (keeps / "system_state_5.json").unlink()
+    code, lines = told(*KEEPS)
+    assert code == 0
+    assert told_of(lines) == [
+        "NOTE     system_state_7.json: is of an iteration that was not recorded"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("EDGE_REPORT_12.json", True),
+        ("journal.jsonl", True),
+        ("backups/runtime_overrides_backup_3.json", True),
+        ("runtime_overrides_backup_3.json", False),
+        ("backups/EDGE_REPORT_12.json", False),
+        ("EDGE_REPORT_x.json", False),
+        ("runs", False),
+    ],
+)
+def test_a_file_is_ours_by_its_name_and_place(name: str, ours: bool) -> None:
+    assert is_ours(name) is ours
+
+
+# What a crash leaves in a run that has no end: notes, for taking it up again makes it good.
+
+
+def cut(folder: Path, *, last: int) -> None:
+    """Take the records from *last* on out of the journal in *folder*."""
+    path = folder / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:last]))
+
+
+def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) -> None:
+    at_rest = workplace / "ended"
+    (chain,) = (path for path in at_rest.glob("test_*") if path.is_dir())
+    cut(chain, last=2)
+    run = records(chain)[0]["run"]
+    for path in chain.rglob("*"):
+        if path.is_file() and path.name != "journal.jsonl":
+            path.unlink()
+    shutil.copytree(chain, workplace / "start")
+    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
+    cut(workplace / "start", last=1)
+    store.close()
+    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
+    store.take_up()
+    store.close()
+    for name in ("runtime_overrides.json", "applied_profile.json"):
+        shutil.copy(workplace / "start" / name, chain / name)
+    code, lines = told(*ENDED)
+    assert code == 0, lines
+    undone = "before journal.jsonl, record 1 (iteration 1): the process may have ended"
+    for name in (
+        "EDGE_REPORT_1.json",
+        "ITER_SUMMARY_1.json",
+        "backups/runtime_overrides_backup_1.json",
+        "runtime_overrides.json",
+        "applied_profile.json",
+    ):
+        (text,) = (text for text in lines if text.startswith(f"NOTE     {name}: "))
+        assert undone in text
+    code, lines = told(*ENDED, "--repair")
+    assert code == 0
+    assert "NOTE     EDGE_REPORT_1.json: was missing, and was made from the journal" in lines
+    assert (chain / "EDGE_REPORT_1.json").exists()
+
+
+def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
+    workplace: Path, ended: Path
+) -> None:
+    lines = (ended / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    run = records(ended)[0]["run"]
+    start, later = workplace / "start", workplace / "later"
+    for folder, whole in ((start, 1), (later, 5)):
+        folder.mkdir()
+        (folder / "journal.jsonl").write_bytes(b"".join(lines[:whole]))
+        store = ChainStore(folder, run, hold(folder))
+        store.take_up()
+        store.close()
+    shutil.rmtree(ended)
+    shutil.copytree(later, ended)
+    assert told(*ENDED)[0] == 0
+    shutil.copy(start / "applied_profile.json", ended)
+    code, found = told(*ENDED)
+    assert code == 0
+    assert any(text.startswith("NOTE     applied_profile.json: is as it was") for text in found)
+    (ended / "applied_profile.json").write_text("{}\n")
+    code, found = told(*ENDED)
+    assert code == 1
+    assert any(text.startswith("FINDING  applied_profile.json: line 1") for text in found)
+
+
+def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_writes(
+    workplace: Path, ended: Path
+) -> None:
+    run = records(ended)[0]["run"]
+    start = workplace / "start"
+    start.mkdir()
+    first = (ended / "journal.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (start / "journal.jsonl").write_bytes(first)
+    store = ChainStore(start, run, hold(start))
+    store.take_up()
+    store.close()
+    shutil.copy(start / "applied_profile.json", ended)
+    for name in ("TUNING_REPORT.json", "KPI_GATE.json"):
+        (ended / name).unlink()
+    code, found = told(*ENDED)
+    assert code == 1
+    may = "the process may have ended before it wrote it; --soak-resume does"
+    missing = f"is missing, as before journal.jsonl, record 7 (run_ended): {may}"
+    as_it_was = f"is as it was before journal.jsonl, record 1 (iteration 1): {may}"
+    assert told_of(found) == [
+        f"FINDING  applied_profile.json: {as_it_was}",
+        f"FINDING  TUNING_REPORT.json: {missing}",
+        f"FINDING  KPI_GATE.json: {missing}",
+    ]
+
+
+def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
+    found = records(broken)
+    resumed = {
+        **found[-1],
+        "kind": "run_resumed",
+        "seq": len(found),
+        "config": found[0]["config"],
+        "differences": ["seed: 0 then, 7 now"],
+    }
+    for name in ("verdict", "window", "reasons", "problems", "unverified"):
+        del resumed[name]
+    (broken / "journal.jsonl").write_bytes(linked([*found, resumed]))
+    code, lines = told(*BROKEN)
+    assert code == 0, lines
+    where = f"journal.jsonl, record {len(found)}"
+    assert f"NOTE     KPI_GATE.json: is void since {where} (run_resumed)" in "\n".join(lines)
+    assert (
+        f"NOTE     {where} (iteration 3): the run was resumed, by force though seed: 0 then, 7 now"
+    ) in lines
+
+
+def test_while_a_soak_is_at_work_the_files_are_not_compared(ended: Path) -> None:
+    (ended / "KPI_GATE.json").unlink()
+    with (ended / "journal.jsonl").open("ab") as file:
+        file.write(b'{"coming": ')
+    held = hold(ended)
+    try:
+        code, lines = told(*ENDED)
+    finally:
+        held.release()
+    assert code == 0
+    assert [text[:7] for text in told_of(lines)] == ["NOTE   "] * 2
+    assert "a soak is at work here: the files beside it were not compared" in lines[2]
+    assert told(*ENDED)[0] == 1
+
+
+def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
+    ended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(ended).release()
+    assert lock_path(ended).exists()
+
+    def denied(_: object, patience: float) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("pytest_soak.commands.verify.hold", denied)
+    assert told(*ENDED)[0] == 0
+
+
+def test_every_run_of_every_chain_is_verified_on_demand(workplace: Path, ended: Path) -> None:
+    (ended / "runs").mkdir()
+    (broken,) = (path for path in (workplace / "broken").glob("test_*") if path.is_dir())
+    shutil.copytree(broken, ended / "runs" / "20990101T000000Z-aaaaaa")
+    shutil.copytree(ended, ended.with_name("test_other-1"))
+    code, lines = told(*ENDED, "--all-runs")
+    assert code == 0
+    assert sum(text.startswith("0 findings") for text in lines) == 4
+    (ended / "runs" / "20990101T000000Z-aaaaaa" / "EDGE_REPORT_1.json").unlink()
+    code, lines = told(*ENDED, "--all-runs")
+    assert code == 1
+    assert sum(text.startswith("1 finding,") for text in lines) == 1
+    code, lines = told(*ENDED, "--all-runs", "--chain", "test_other-1")
+    assert code == 0
+    assert sum("findings, " in text for text in lines) == 2
+
+
+# What can be wrong in a journal whose hashes fit: one example for each finding.
+
+
+@dataclass(frozen=True)
+class Forged:
+    """A change of the records of an ended run, and the line that must tell it."""
+
+    change: Callable[[list[dict[str, Any]]], object]
+    says: str
+
+
+def put(seq: int, *path: str | int, to: object) -> Callable[[list[dict[str, Any]]], object]:
+    """Return what sets the value at *path* in record *seq*."""
+
+    def change(found: list[dict[str, Any]]) -> None:
+        data: Any = found[seq]
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = to
+
+    return change
+
+
+def with_iteration_3(change: Callable[[dict[str, Any]], object]) -> Callable[..., object]:
+    return lambda found: change(found[3])
+
+
+def used(workers: float | None) -> Callable[[list[dict[str, Any]]], object]:
+    """Return what makes the report of iteration 2 tell other *workers* than were applied."""
+
+    def change(found: list[dict[str, Any]]) -> None:
+        word = "unknown" if workers is None else "false"
+        if workers is None:
+            del found[2]["report"]["parameters"]["workers"]
+        else:
+            found[2]["report"]["parameters"]["workers"] = workers
+        found[2]["summary"]["doubts"] = {"workers": word}
+        found[2]["settles"]["verified"] = word
+
+    return change
+
+
+FORGED = {
+    "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): stands at place 3"),
+    "run": Forged(
+        put(3, "run", to="20200101T000000Z-aaaaaa"),
+        "record 3 (iteration 3): is of run 20200101T000000Z-aaaaaa, the first record of 2",
+    ),
+    "no start": Forged(
+        lambda found: found.pop(0),
+        "record 1 (iteration 1): a journal has one run_started, and begins with it",
+    ),
+    "order": Forged(
+        lambda found: found.pop(3), "record 4 (iteration 4): is of iteration 4, due was 3"
+    ),
+    "version": Forged(
+        put(3, "v", to=2),
+        "record 3: is of version 2 of the format; this version of pytest-soak reads 1",
+    ),
+    "no record": Forged(lambda found: found[3].clear(), "record 3: is of version null of"),
+    "shape": Forged(
+        put(3, "summary", "n", to=7),
+        "record 3: has not the shape of a record: $.summary.n: 7 is not of type 'object'",
+    ),
+    "kind": Forged(
+        lambda found: found[3].pop("kind"),
+        "record 3: has not the shape of a record: $: 'kind' is a required property",
+    ),
+    "start": Forged(
+        put(0, "overrides", to={"workers": 3}),
+        "record 0 (run_started): its state_after is not the hash of its overrides",
+    ),
+    "config": Forged(
+        put(0, "config", "seed", to=1), "record 0 (run_started): its config_hash is not that of"
+    ),
+    "base": Forged(
+        put(0, "overrides", to={"wrokers": 3}), "overrides what its base does not have: wrokers"
+    ),
+    "misfit": Forged(
+        put(2, "patch", 0, "value", to=7), "its patch does not fit the overrides before it: "
+    ),
+    "pointer": Forged(
+        put(2, "patch", 0, "path", to="/workers/x"),
+        "its patch does not fit the overrides before it: ",
+    ),
+    "state": Forged(
+        put(2, "state_after", to="0" * 64),
+        "record 2 (iteration 2): its state_after is not the hash of the overrides there, {",
+    ),
+    "untested": Forged(
+        with_iteration_3(lambda record: record["patch"].pop(0)),
+        "record 3 (iteration 3): its patch does not test each old value first",
+    ),
+    "inverse": Forged(
+        put(2, "inverse", 0, "value", to=7), "its inverse does not fit the overrides after it: "
+    ),
+    "not undone": Forged(
+        with_iteration_3(lambda record: record["inverse"].pop()),
+        "record 3 (iteration 3): its inverse does not undo its patch: workers is 8, not 6",
+    ),
+    "parameters": Forged(
+        put(3, "summary", "parameters", "workers", to=5),
+        "record 3 (iteration 3): its parameters are not base and overrides: workers is 5, not 6",
+    ),
+    "old": Forged(
+        put(3, "decision", "changes", 2, "old", to=5),
+        "record 3 (iteration 3): changes workers from 5, it was 6",
+    ),
+    "decision": Forged(
+        put(3, "decision", "changes", 2, "new", to=7),
+        "record 3 (iteration 3): its patch is not its decision: workers is 8, not 7",
+    ),
+    "not applied": Forged(
+        put(3, "applied", to=False),
+        "its patch is not its decision: backoff_s is 0.5, not 0.4, batch_size is 25, not 30",
+    ),
+    "nothing applied": Forged(
+        put(4, "applied", to=True),
+        "record 4 (iteration 4): says that it applied something, its decision moves nothing",
+    ),
+    "mode": Forged(
+        put(0, "config", "mode", to="off"),
+        "record 1 (iteration 1): says that it applied something, in mode off",
+    ),
+    "window": Forged(
+        put(3, "summary", "in_window", to=True),
+        "record 3 (iteration 3): says that it applied something, in the observation window",
+    ),
+    "doubts": Forged(
+        put(3, "summary", "doubts", to={"workers": "false"}),
+        'its doubts are not what its report gives: workers is "false", not there',
+    ),
+    "not effective": Forged(
+        used(2),
+        "record 1 (iteration 1): its changes were not seen in iteration 2: "
+        "workers was set to 4, the report says 2",
+    ),
+    "untold": Forged(
+        used(None),
+        "record 1 (iteration 1): its changes were not seen in iteration 2: "
+        "workers was set to 4, the report does not tell it",
+    ),
+    "settles": Forged(
+        put(2, "settles", "verified", to="unknown"),
+        'record 2 (iteration 2): its settles is {"iteration": 1, "verified": "unknown"}, '
+        'its report gives {"iteration": 1, "verified": "true"}',
+    ),
+    "settles first": Forged(
+        put(1, "settles", to={"iteration": 1, "verified": "true"}),
+        'record 1 (iteration 1): its settles is {"iteration": 1, "verified": "true"}, '
+        "its report gives null",
+    ),
+    "no next": Forged(
+        lambda found: found.__setitem__(slice(4, 8), [{**found[7], "seq": 4, "iteration": 3}]),
+        "record 3 (iteration 3): its changes were seen by no report: no iteration came after",
+    ),
+    "verdict": Forged(
+        put(1, "summary", "verdict", to="PASS"),
+        "record 1 (iteration 1): its verdict is PASS, its KPIs and problems give FAIL",
+    ),
+    "problem": Forged(
+        put(1, "summary", "problems", to=["no report"]),
+        "record 1 (iteration 1): its verdict is FAIL, its KPIs and problems give INCONCLUSIVE",
+    ),
+    "gate": Forged(
+        put(7, "verdict", to="WARN"),
+        'record 7 (run_ended): does not follow: verdict is "WARN", not "PASS"',
+    ),
+    "gate's window": Forged(
+        put(7, "window", to=[6]), "record 7 (run_ended): does not follow: window is [6], not [5, 6]"
+    ),
+    "gate's test": Forged(
+        put(7, "problems", to=["iteration 6: its test did not pass"]),
+        'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
+    ),
+    "gate's part": Forged(
+        put(7, "problems", to=["partial chain"]),
+        'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
+    ),
+    "unverified": Forged(put(7, "unverified", to=[1]), "unverified is [1], not []"),
+    "iterations": Forged(
+        put(0, "config", "iterations", to=8),
+        'does not follow: problems is [], not ["iteration 7: did not run", '
+        '"iteration 8: did not run"], verdict is "PASS", not "INCONCLUSIVE", window is [5, 6]',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_journal_that_contradicts_itself_is_found_though_its_hashes_fit(
+    ended: Path, name: str
+) -> None:
+    found = copy.deepcopy(records(ended))
+    FORGED[name].change(found)
+    (ended / "journal.jsonl").write_bytes(linked(found))
+    code, lines = told(*ENDED)
+    assert code == 1
+    assert any(t.startswith("FINDING") and FORGED[name].says in t for t in lines), lines
+
+
+def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None:
+    journal = ended / "journal.jsonl"
+    assert linked(records(ended)) == journal.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace(b'"seq": 3', b'"seq":3'), "is not written as a journal is"),
+        (lambda text: text.replace(b'{"applied"', b'{{"applied"'), "record 1: is no JSON: "),
+        (lambda text: b"[]\n" + text, "record 0: is no record: []"),
+        (lambda text: b"[" * 100_000 + b"\n" + text, "record 0: is no JSON: "),
+        (
+            lambda text: text.replace(b'"prev": "0000', b'"prev": "1111', 1),
+            (
+                "record 0 (run_started): its prev is 1111000000000000…, the line before it has "
+                "the hash 0000000000000000…: one of the two was changed, or a line between them "
+                "taken out"
+            ),
+        ),
+    ],
+)
+def test_a_line_that_is_no_record_of_ours_is_found(
+    ended: Path, change: Callable[[bytes], bytes], says: str
+) -> None:
+    journal = ended / "journal.jsonl"
+    journal.write_bytes(change(journal.read_bytes()))
+    code, lines = told(*ENDED)
+    assert code == 1
+    assert any(says in text for text in told_of(lines)), lines
+
+
+def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) -> None:
+    found = records(ended)
+    later = {"later": [1]}
+    for record in found:
+        record.update(later)
+    found[0]["config"] |= later
+    found[0]["config_hash"] = hashlib.sha256(line(found[0]["config"]).encode()).hexdigest()
+    found[1]["decision"]["changes"][0] |= later
+    found[1]["judgements"][0] |= later
+    found.append({**found[-1], "kind": "weather_noted", "seq": 8, "verdict": 7})
+    code, lines = told_journal(linked(found))
+    assert code == 0, lines
+    assert lines == [
+        (
+            "NOTE     journal.jsonl, record 8 (weather_noted): is of a kind that this version does "
+            "not know, and skips"
+        ),
+        "NOTE     journal.jsonl: a soak is at work here: the files beside it were not compared",
+    ]
+
+
+def told_journal(content: bytes) -> tuple[int, list[str]]:
+    found, _ = examine(content, "", None, lambda _: None)
+    return any(not finding.note for finding in found), [str(finding) for finding in found]
+
+
+def test_a_forged_patch_leaves_files_that_nobody_can_compare(ended: Path) -> None:
+    found = records(ended)
+    found[2]["patch"][0]["value"] = 7
+    (ended / "journal.jsonl").write_bytes(linked(found))
+    _, lines = told(*ENDED)
+    assert any("journal.jsonl: its records contradict each other: " in text for text in lines)
+
+
+def rolled(found: list[dict[str, Any]], **changed: object) -> list[dict[str, Any]]:
+    """Return the records of an ended run that was rolled back to its iteration 2."""
+    last, then = found[3], found[2]
+    record = {
+        "kind": "rolled_back",
+        "seq": 8,
+        "iteration": 6,
+        "to_iteration": 2,
+        "ended": True,
+        "patch": last["inverse"],
+        "inverse": last["patch"],
+        "state_before": last["state_after"],
+        "state_after": then["state_after"],
+    }
+    common = {name: found[7][name] for name in ("v", "run", "time")}
+    return [*found, {**common, **record, **changed}]
+
+
+def test_a_rollback_is_clean_with_a_note_and_one_that_lies_is_found(ended: Path) -> None:
+    found = records(ended)
+    assert findings(linked(rolled(found))) == []
+    where = "FINDING  journal.jsonl, record 8 (rolled_back):"
+    (lie,) = findings(linked(rolled(found, to_iteration=1)))
+    assert lie.startswith(f"{where} makes them {{")
+    assert '; the overrides after iteration 1 were {"backoff_s": 0.3' in lie
+    (lie,) = findings(linked(rolled(found, to_iteration=9)))
+    assert lie.endswith("the overrides after iteration 9 are not in the journal")
+    assert findings(linked(rolled(found, ended=False))) == [
+        f"{where} says ended: False, the journal says otherwise"
+    ]
+    assert state_hash({}) == found[0]["state_after"]
+
+
+def test_an_hours_run_may_end_before_the_planned_iterations(ended: Path) -> None:
+    found = records(ended)
+    found[0]["config"] |= {"slot": 10, "iterations": 9}
+    found[0]["config_hash"] = hashlib.sha256(line(found[0]["config"]).encode()).hexdigest()
+    assert findings(linked(found)) == []
+    found[7]["window"] = []
+    assert len(findings(linked(found))) == 1
+
+
+# Small parts.
+
+
+@settings(deadline=None)
+@given(st.binary(), st.binary())
+def test_a_difference_is_told_of_any_two_files(one: bytes, other: bytes) -> None:
+    if one != other:
+        assert "\n" not in difference(one, other)
+
+
+def test_a_difference_is_told_where_it_begins() -> None:
+    assert difference(b"a\nb\n", b"a\nc\n") == "line 2, column 1: it has 'b', the journal says 'c'"
+    assert difference(b"a", b"a\nb") == "has less than the journal says, from line 2 on"
+    assert difference(b"a\nb", b"a") == "has more than the journal says, from line 2 on"
+    assert difference(b"\xff", b"a").endswith("column 1: it has '\\\\xff', the journal says 'a'")
+
+
+def test_a_finding_is_one_line() -> None:
+    assert str(Finding("a", "b")) == "FINDING  a: b"
+    assert str(Finding("a", "b", note=True)) == "NOTE     a: b"
+    assert brief("x" * 500) == "x" * 120 + "…"
+    assert unlike({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
+        "a is 1, not there, b is 2, not 3, c is missing, not 4"
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say_it_too(
+    soaked: Path, data: st.DataObject
+) -> None:
+    (chain,) = (path for path in (soaked / "ended").glob("test_*") if path.is_dir())
+    found = copy.deepcopy(records(chain))
+    for _ in range(data.draw(st.integers(1, 3))):
+        target: Any = data.draw(st.sampled_from(found))
+        while isinstance(target, dict | list) and target:
+            key = data.draw(
+                st.sampled_from(sorted(target) if isinstance(target, dict) else range(len(target)))
+            )
+            if not isinstance(target[key], dict | list) or data.draw(st.booleans()):
+                target[key] = data.draw(JSON)
+                break
+            target = target[key]
+    content = linked(found)
+    there = [str(path.relative_to(chain)) for path in chain.rglob("*") if path.is_file()]
+    told, lines = examine(content, "", there, lambda name: (chain / name).read_bytes())
+    if all(finding.note for finding in told):
+        for name, said in rebuild(lines.records):
+            assert (chain / name).read_text(encoding="utf-8") == document(said)
+
+
+UNSEEN = {"silent": 1, "deaf": 1, "no report": 1}
+"""The runs whose second report does not show what was applied after the first iteration."""
+
+
+@pytest.mark.parametrize("name", [*RUNS, "partial", "never run", "failing"])
+def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
+    pytester: pytest.Pytester, name: str
+) -> None:
+    run = RUNS.get(name, RUNS["tuned"])
+    pytester.makeconftest(ODD.format(mischief=run.mischief or "pass"))
+    bodies = {
+        "never run": "def test_demo(soak):\n    soak.iteration == 2 or soak.run()\n",
+        "failing": "def test_demo(soak):\n    soak.run()\n    assert soak.iteration != 6\n",
+    }
+    pytester.makepyfile(test_demo=bodies.get(name, DEMO))
+    ids = [f"test_demo.py::test_demo[iter-0000{n}]" for n in (1, 3)] if name == "partial" else []
+    pytester.runpytest("--soak-iterations=6", "--soak-system=odd", *run.args, *ids)
+    code, lines = told("verify")
+    found = [text for text in lines if text.startswith("FINDING")]
+    if name in ("never run", "partial", *UNSEEN):
+        unseen, *last = found
+        assert code == 1
+        assert "its changes were not seen in iteration 2: " in unseen
+        assert len(last) == (name == "partial")  # it ends with iteration 3
+    else:
+        assert (code, found) == (0, [])

@@ -1,0 +1,489 @@
+"""The guards of the core in simulated runs: what they stop, what they let pass, and no livelock."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.parameters import Corridor
+from tests.guards.simulated import BAD, demo, guarded, soak, stopped, told, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_soak.model.history import Entry
+    from pytest_soak.model.metrics import Value
+    from tests.guards.simulated import Wishes
+
+UNARMED = "guards.auto_rollback.enabled = false\n"
+LOOSE = UNARMED + "guards.drift.enabled = false\n"
+"""Quiet where drift and rollback are not the matter."""
+
+
+def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Wishes]:
+    """Return a tuner that asks for *deltas* in turn, the last one for ever; for 0, nothing."""
+
+    def wishes(number: int) -> Wishes:
+        delta = deltas[min(number, len(deltas)) - 1]
+        return {"one": {parameter: delta}} if delta else {}
+
+    return wishes
+
+
+def run(changed: str, deltas: Sequence[float], iterations: int = 0, **more: object) -> list[Entry]:
+    """Return a run of the demo pack with *changed* laid over it."""
+    pack = demo(LOOSE + changed)
+    return soak(pack, iterations or len(deltas) + 1, steps(*deltas), **more)  # type: ignore[arg-type] # handed on
+
+
+# ---- cooldown
+
+
+def test_cooldown_skips_as_many_iterations_as_set_after_each_apply() -> None:
+    entries = run("guards.cooldown.iterations = 2", [1], 8)
+    assert values(entries) == [2, 3, 3, 3, 4, 4, 4, 5]
+    assert stopped(entries, "cooldown") == [2, 3, 5, 6, 8]
+    assert told(entries)[0] == (2, "cooldown", "applied after iteration 1, pause 2")
+
+
+def test_cooldown_lets_an_iteration_without_requests_be_one_without_deltas() -> None:
+    entries = run("guards.cooldown.iterations = 2", [1, 0, 0, 0, 1, 0])
+    assert stopped(entries, "cooldown") == []
+    assert values(entries)[-1] == 4
+
+
+# ---- confirmation
+
+
+def test_confirmation_counts_what_was_asked_for_and_stopped() -> None:
+    entries = run("guards.confirmation.iterations = 3", [1, 1, 1, -1, 1, 1, 1])
+    assert stopped(entries, "confirmation") == [1, 2, 4, 5, 6]
+    assert values(entries) == [2, 2, 2, 3, 3, 3, 3, 4]
+    assert told(entries)[1] == (2, "confirmation", "asked for 2 of 3 times in a row")
+
+
+@pytest.mark.parametrize("gap", ["quiet", "no report"])
+def test_confirmation_starts_anew_after_an_iteration_without_the_request(gap: str) -> None:
+    def metrics(number: int, _: object) -> Mapping[str, Value]:
+        return {} if number == 2 and gap == "no report" else BAD
+
+    entries = run("guards.confirmation.iterations = 2", [1, 0, 1, 1], metrics=metrics)
+    assert values(entries) == [2, 2, 2, 2, 3]
+
+
+def test_confirmation_is_for_each_parameter_alone() -> None:
+    pack = demo("guards.confirmation.iterations = 2")
+    entries = soak(
+        pack, 3, lambda n: {"one": {"workers": 1, **({"backoff_s": 0.1} if n == 1 else {})}}
+    )
+    assert values(entries) == [2, 2, 3]
+    assert values(entries, "backoff_s") == [0.2, 0.2, 0.2]
+
+
+# ---- oscillation
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_oscillation_holds_what_went_to_and_fro_until_it_is_asked_for_twice(way: int) -> None:
+    asked = [way * delta for delta in (1, -1, 1, -1, 1, -1, -1, -1)]
+    pack = demo(LOOSE + "profiles.default.workers = 6")
+    entries = soak(pack, 9, steps(*asked))
+    assert stopped(entries, "oscillation") == [4, 5, 6]
+    moved = [6 + way * delta for delta in (0, 1, 0, 1, 1, 1, 1, 0, -1)]
+    assert values(entries) == moved
+    assert told(entries)[0][2] == ("applied + - +" if way > 0 else "applied - + -")
+
+
+def test_oscillation_lets_two_turns_of_three_steps_pass() -> None:
+    entries = run("", [2, -1, -1, 1, 1, -1])
+    assert told(entries) == []
+    assert values(entries) == [2, 4, 3, 2, 3, 4, 3]
+
+
+def test_oscillation_can_be_switched_off() -> None:
+    entries = run("guards.oscillation.enabled = false", [1, -1] * 4)
+    assert told(entries) == []
+
+
+def test_oscillation_is_not_what_was_stopped_by_others() -> None:
+    """Steps that were asked for and never applied moved nothing to and fro."""
+    entries = run("guards.cooldown.iterations = 1", [1, -1] * 6)
+    assert stopped(entries, "oscillation") == []
+
+
+# ---- consecutive caps
+
+
+def test_caps_lets_a_parameter_rest_after_three_requests_cut_by_one_bound() -> None:
+    entries = run("profiles.default.workers = 11", [2, 2, 2, 2, 2, -1, 2])
+    assert values(entries) == [11, 12, 12, 12, 12, 12, 11, 12]  # cap, hold, hold, rest
+    assert stopped(entries, "caps") == [4, 5]
+    assert told(entries)[0][2] == "cut 3 times in a row"
+
+
+def test_caps_counts_neither_quiet_iterations_nor_what_others_stopped() -> None:
+    entries = run("guards.caps.requests = 2\nprofiles.default.workers = 12", [2, 0, 2, 0, 0, 2])
+    assert stopped(entries, "caps") == [6, 7]
+
+
+def test_caps_is_not_for_steps_that_are_smaller_than_the_grid() -> None:
+    entries = run("profiles.default.workers = 6", [0.4] * 8)
+    assert stopped(entries, "caps") == []
+    entries = run("profiles.default.workers = 6", [1, 0.4, 0.4, 0.4, 0.4])
+    assert stopped(entries, "caps") == []
+
+
+def test_caps_is_not_for_two_bounds_in_turn() -> None:
+    entries = run("profiles.default.workers = 12", [2, -20, 20, -20, 2, 20])
+    assert stopped(entries, "caps") == []
+
+
+def test_caps_after_a_request_that_was_not_cut_starts_anew() -> None:
+    entries = run("profiles.default.workers = 9", [1, 2, 2, 2, 2])
+    assert values(entries) == [9, 10, 12, 12, 12, 12]
+    assert stopped(entries, "caps") == [6]
+
+
+# ---- alarm
+
+
+def test_alarm_warns_when_a_value_crosses_and_pauses_what_goes_on() -> None:
+    levels = "guards.alarm.levels.workers = { warn = 3, pause = 5 }"
+    entries = run(levels, [2, 2, 2, -1, -1, 1, 2, 2])
+    assert values(entries) == [2, 4, 6, 6, 5, 4, 5, 7, 7]
+    assert stopped(entries, "alarm") == [3, 8, 9]
+    assert told(entries)[:2] == [(2, "alarm_warn", "4 beyond 3"), (3, "alarm", "6 beyond 5")]
+    assert stopped(entries, "alarm_warn") == [2]
+
+
+def test_alarm_of_low_values_pauses_decreases() -> None:
+    levels = "profiles.default.workers = 8\nguards.alarm.levels.workers = { warn = 7, pause = 5 }"
+    entries = run(levels, [-2, -2, -2, 1, 1, -2])
+    assert values(entries) == [8, 6, 4, 4, 5, 6, 4]
+    assert stopped(entries, "alarm") == [3, 7]
+
+
+def test_alarm_warns_of_a_start_beyond_the_level_once() -> None:
+    levels = "guards.alarm.levels.workers = { warn = 1.5, pause = 50 }"
+    assert stopped(run(levels, [1], 6), "alarm_warn") == [1]
+
+
+# ---- freeze
+
+FREEZE = """
+guards.freeze = { parameters = ["workers"], when = [
+    { metric = "throughput", op = ">=", value = 90 },
+    { metric = "error_rate", op = "<=", value = 0.05 },
+] }
+"""
+
+
+def good(*iterations: int) -> Callable[[int, object], Mapping[str, Value]]:
+    """Return metrics that are good in some iterations."""
+    fine = {**BAD, "throughput": 95.0, "error_rate": 0.05}
+    return lambda number, _: fine if number in iterations else BAD
+
+
+def test_freeze_holds_tightening_for_four_iterations_and_then_arms_again() -> None:
+    entries = run(FREEZE, [1], 13, metrics=good(2, 3, 4, 9, 10))
+    assert stopped(entries, "freeze_started") == [3, 10]
+    assert stopped(entries, "freeze") == [3, 4, 5, 6, 10, 11, 12, 13]
+    assert told(entries)[:2] == [
+        (3, "freeze", "until iteration 6"),
+        (3, "freeze_started", "iterations 3 to 6"),
+    ]
+
+
+def test_freeze_lets_relaxing_and_other_parameters_pass() -> None:
+    pack = demo(LOOSE + FREEZE + "profiles.default.workers = 9")
+    entries = soak(
+        pack, 5, lambda _: {"one": {"workers": -1, "backoff_s": 0.1}}, good(*range(1, 9))
+    )
+    assert stopped(entries, "freeze_started") == [2]
+    assert stopped(entries, "freeze") == []
+    assert values(entries) == [9, 8, 7, 6, 5]
+    assert values(entries, "backoff_s") == [0.2, 0.3, 0.4, 0.5, 0.6]
+
+
+def test_freeze_needs_all_its_conditions_twice_in_a_row() -> None:
+    half = {**BAD, "throughput": 95.0}
+    entries = run(
+        FREEZE, [1], 9, metrics=lambda number, _: half if number > 4 else good(1, 3)(number, _)
+    )
+    assert told(entries) == []
+
+
+# ---- smoothing
+
+
+def test_smoothing_lets_a_step_grow_into_what_is_asked_for() -> None:
+    pack = demo(LOOSE + "guards.smoothing.alpha = 0.5\nprofiles.default.batch_size = 50")
+    entries = soak(pack, 7, lambda _: {"one": {"batch_size": -8}})
+    assert values(entries, "batch_size") == [50, 46, 40, 33, 25, 17, 9]
+    assert told(entries)[0] == (1, "smoothing", "-8 cut to -4: average -4")
+
+
+def test_smoothing_stops_what_the_average_is_against() -> None:
+    pack = demo(LOOSE + "guards.smoothing.alpha = 0.5\nprofiles.default.workers = 6")
+    entries = soak(pack, 4, steps(4, 4, -1, -1))
+    assert values(entries) == [6, 8, 11, 11]
+    assert told(entries)[2] == (3, "smoothing", "average 1")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([0.1, 0.2, 0.5, 0.9]),
+    st.integers(1, 20).flatmap(lambda size: st.sampled_from([size, -size])),
+)
+def test_smoothing_meets_a_constant_request_in_the_end(alpha: float, size: int) -> None:
+    pack = demo(LOOSE + f"guards.smoothing.alpha = {alpha}\nprofiles.default.batch_size = 50")
+    entries = soak(pack, 60, lambda _: {"one": {"batch_size": size}}, corridor=Corridor.LIMITS)
+    assert values(entries, "batch_size")[-1] == (100 if size > 0 else 1)
+
+
+# ---- budget
+
+
+def test_budget_cuts_a_step_to_what_is_left_and_stops_the_next() -> None:
+    entries = run("guards.budget = { window = 3, largest = { workers = 3 } }", [2], 9)
+    assert values(entries) == [2, 4, 5, 5, 7, 8, 8, 10, 11]
+    assert told(entries)[:2] == [
+        (2, "budget", "+2 cut to +1: 2 of 3 used in 3 iterations"),
+        (3, "budget", "3 of 3 used in 3 iterations"),
+    ]
+
+
+def test_budget_counts_steps_to_and_fro() -> None:
+    changed = "guards.budget.largest.workers = 4\nprofiles.default.workers = 6"
+    entries = run(changed, [2, -2, -2])
+    assert stopped(entries, "budget") == [3, 4]
+
+
+def test_budget_in_decimals_leaves_no_dust() -> None:
+    pack = demo("guards.budget = { window = 5, largest = { backoff_s = 0.3 } }")
+    entries = soak(pack, 6, lambda _: {"one": {"backoff_s": 0.1}})
+    assert values(entries, "backoff_s") == [0.2, 0.3, 0.4, 0.5, 0.5, 0.5]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=20), st.integers(1, 6), st.integers(1, 9))
+def test_no_window_ever_holds_more_than_the_budget(
+    deltas: list[int], window: int, largest: int
+) -> None:
+    changed = f"guards.budget = {{ window = {window}, largest = {{ workers = {largest} }} }}\n"
+    ran = values(run(changed + "profiles.default.workers = 6", deltas))
+    moved = [abs(after - before) for before, after in pairwise(ran)]
+    assert all(sum(moved[i : i + window]) <= largest for i in range(len(moved)))
+
+
+# ---- drift
+
+
+def test_drift_warns_once_when_a_step_goes_beyond_its_share_of_the_corridor() -> None:
+    pack = demo(UNARMED)
+    entries = soak(pack, 8, steps(1, 1, 1, 1, -2, 2, 0))
+    assert values(entries) == [2, 3, 4, 5, 6, 4, 6, 6]
+    assert told(entries) == [(4, "drift", "5, started at 2"), (7, "drift", "6, started at 2")]
+
+
+def test_drift_knows_the_corridor_of_the_tuner_that_moved() -> None:
+    assert stopped(soak(demo(), 6, steps(1), corridor=Corridor.LIMITS), "drift") == [5]
+    assert stopped(soak(demo("guards.drift.share = 0.6"), 12, steps(1)), "drift") == [8]
+
+
+# ---- binding
+
+BINDING = """
+parameters.workers.binding = { metric = "throughput", op = "<", value = 90 }
+"""
+
+
+def test_binding_stops_what_was_not_exercised_and_lets_pass_what_was() -> None:
+    entries = run(BINDING, [1], 5, metrics=good(2, 3))
+    assert stopped(entries, "binding") == [2, 3]
+    assert values(entries) == [2, 3, 3, 3, 4]
+    assert told(entries)[0][2] == "throughput=95"
+
+
+def test_binding_lets_pass_what_nobody_can_tell() -> None:
+    unknown = {**BAD, "throughput": None}
+    assert told(run(BINDING, [1], 4, metrics=lambda *_: unknown)) == []
+
+
+def test_a_system_can_name_what_was_binding_in_a_metric_of_labels() -> None:
+    changed = (
+        'metrics.binding = { kind = "labels" }\n'
+        'parameters.workers.binding = { metric = "binding", op = "has", value = "workers" }'
+    )
+
+    def metrics(number: int, _: object) -> Mapping[str, Value]:
+        return {**BAD, "binding": ("workers", "batch_size") if number < 3 else ("batch_size",)}
+
+    entries = run(changed, [1], 4, metrics=metrics)
+    assert values(entries) == [2, 3, 4, 4]
+    assert told(entries)[0] == (3, "binding", "binding=batch_size")
+
+
+# ---- conflict policies
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "moved"),
+    [
+        ('policy = "veto"', {"a": 3, "b": -1}, 0),
+        ('policy = "smaller"', {"a": 3, "b": -1}, -1),
+        ('policy = "smaller"', {"a": 1, "b": -1}, 0),
+        ('policy = "mean"', {"a": 3, "b": -1}, 1),
+        ('policy = "mean"', {"a": 2, "b": -2}, 0),
+        ('policy = "mean"', {"a": 5, "b": -1, "c": -1}, 1),
+        ('policy = "priority", priority = ["b"]', {"a": 3, "b": -1}, -1),
+        ('policy = "priority", priority = ["c", "a"]', {"b": -1, "a": 3}, 3),
+        ('policy = "priority", priority = ["c"]', {"b": -1, "a": 3}, -1),
+        ('policy = "mean"', {"a": 3, "b": 1}, 3),
+        ('policy = "smaller"', {"a": 3, "b": 1}, 3),
+        ('policy = "priority", priority = ["b"]', {"a": 3, "b": 1}, 3),
+    ],
+)
+def test_a_conflict_is_settled_as_the_policy_says(
+    policy: str, asked: dict[str, int], moved: int
+) -> None:
+    pack = demo(f"guards.conflict = {{ {policy} }}\nprofiles.default.workers = 6")
+    entries = soak(pack, 2, lambda _: {name: {"workers": delta} for name, delta in asked.items()})
+    assert values(entries) == [6, 6 + moved]
+    opposed = len({delta > 0 for delta in asked.values()}) > 1
+    assert stopped(entries, "conflict") == ([1, 2] if opposed else [])
+
+
+def test_the_mean_of_two_corridors_stays_in_the_narrower_one() -> None:
+    """What no single tuner asked for is not carried by the wider corridor of one of them."""
+    pack = demo('guards.conflict.policy = "mean"')
+    (first, *_) = soak(pack, 2, lambda _: {"a": {"workers": 30}, "b": {"workers": -2}})
+    assert first.decision is not None
+    (change,) = first.decision.changes
+    assert (change.tuner, change.requested, change.new, change.corridor) == ("a+b", 14, 12, "apply")
+    wide = soak(
+        pack, 2, lambda _: {"a": {"workers": 30}, "b": {"workers": -2}}, corridor=Corridor.LIMITS
+    )
+    assert values(wide) == [2, 16]
+
+
+# ---- no livelock
+
+SETTINGS = (
+    "guards.cooldown.iterations = 3",
+    "guards.confirmation.iterations = 4",
+    "guards.smoothing.alpha = 0.1",
+    "guards.budget = { window = 4, largest = { workers = 1, batch_size = 3 } }",
+    "guards.caps.requests = 1",
+    "guards.alarm.levels.workers = { warn = 5, pause = 7 }",
+    FREEZE.replace("\n", ""),  # under a report that is bad it never starts
+    BINDING.replace("\n", ""),
+    'guards.conflict.policy = "smaller"',
+)
+
+
+@settings(deadline=None)
+@given(st.sets(st.sampled_from(SETTINGS), max_size=9), st.integers(1, 4))
+def test_under_a_constant_bad_report_parameters_move_until_a_bound_or_an_alarm_stops_them(
+    chosen: set[str], size: int
+) -> None:
+    pack = demo("\n".join((LOOSE, *sorted(chosen))))
+    entries = soak(pack, 150, lambda _: {"one": {"workers": size, "batch_size": -size}})
+    alarmed = any("alarm" in one for one in chosen)
+    last = entries[-1].summary.parameters
+    assert last["batch_size"] == 5
+    assert last["workers"] == 12 if not alarmed else 7 < last["workers"] <= 7 + size
+    decision = entries[-1].decision
+    assert decision is not None
+    why = {veto.parameter: veto.reason for veto in decision.vetoes}
+    why |= {change.parameter: str(change.note) for change in decision.changes}
+    if decision.skip_reason != "cooldown":
+        assert why["batch_size"] in {"hold", "caps"}
+        assert why["workers"] in {"hold", "caps", "alarm"}
+
+
+@settings(deadline=None)
+@given(
+    st.sets(st.sampled_from(SETTINGS), max_size=9),
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["a", "b"]),
+            st.dictionaries(
+                st.sampled_from(["workers", "batch_size", "backoff_s"]), st.integers(-9, 9)
+            ),
+        ),
+        min_size=2,
+        max_size=15,
+    ),
+)
+def test_same_requests_same_answers_and_never_more_than_was_asked_for(
+    chosen: set[str], asked: list[Wishes]
+) -> None:
+    pack = demo("\n".join(sorted(chosen)))
+    first, again = (soak(pack, len(asked), lambda n: asked[n - 1], window=2) for _ in range(2))
+    assert first == again
+    for entry in first:
+        decision = entry.decision
+        assert decision is not None
+        assert not (entry.summary.in_window and decision.moves)
+        for change in decision.moves:
+            sizes = [r.delta for r in decision.requests if r.parameter == change.parameter]
+            assert min(0, *sizes) <= change.effective <= max(0, *sizes)
+
+
+# ---- settings that say nothing
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ("guards.budget.large = 1", "('large' was unexpected); allowed: enabled, window, largest"),
+        ("guards.budget.largest.wokers = 1", "guards.budget.largest: unknown parameter 'wokers'"),
+        ("guards.budget.largest.workers = 0", "guards.budget.largest.workers: 0 is less than or"),
+        ("guards.cooldown.iterations = -1", "guards.cooldown.iterations: -1 is less than"),
+        ("guards.cooldown.iterations = 51", "51 is greater than the maximum of 50"),
+        ("guards.confirmation.iterations = 0", "guards.confirmation.iterations: 0 is less"),
+        ("guards.smoothing.alpha = 0", "guards.smoothing.alpha: 0 is less than"),
+        ("guards.oscillation.enabled = 1", "guards.oscillation.enabled: 1 is not of type"),
+        ("guards.clamp.enabled = false", "guards.clamp:"),
+        ("guards.observation_window.enabled = false", "allowed: nothing"),
+        ("guards.alarm.levels.workers = { warn = 3 }", "'pause' is a required property"),
+        ("guards.alarm.levels.workers = { warn = 3, pause = 3 }", "warn and pause are both 3"),
+        ("guards.alarm.levels.x = { warn = 3, pause = 4 }", "unknown parameter 'x'"),
+        ('guards.freeze.parameters = ["x"]', "guards.freeze.parameters: unknown parameter 'x'"),
+        (
+            'guards.freeze.when = [{ metric = "throughput", op = ">", value = 1 }]',
+            "guards.freeze: when without parameters",
+        ),
+        (FREEZE.replace("throughput", "speed"), "guards.freeze.when: unknown metric 'speed'"),
+        (
+            'parameters.workers.binding = { metric = "throughput", op = "has", value = "x" }',
+            "parameters.workers.binding: throughput has 'x': a number",
+        ),
+        ('guards.conflict.policy = "vote"', "guards.conflict.policy: 'vote' is not one of"),
+        ('guards.conflict.policy = "priority"', "needs a list priority"),
+        ('guards.conflict.priority = ["a"]', "no other takes one"),
+    ],
+)
+def test_a_setting_that_says_nothing_is_told_in_one_line(changed: str, line: str) -> None:
+    with pytest.raises(SoakUsageError) as caught:
+        demo(changed)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_guard_has_its_line_on_the_page_in_the_order_in_which_they_look() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "guards.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE)
+    there = {path.stem for path in (root / "pytest_soak" / "guards").glob("*.py")}
+    assert set(rows) == there - {"__init__", "protocol"}
+    shipped = [guard.name for guard, _ in guarded(demo())._guards]
+    assert [name for name in rows if name in shipped] == shipped

@@ -1,0 +1,81 @@
+"""Effects and noise: what is told from iterations, and what nobody can tell."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.effect import effect
+from pytest_soak.model.noise import measure_noise
+
+VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9)
+
+
+@given(VALUES, VALUES)
+def test_the_change_is_the_difference_of_the_means(before: list[float], after: list[float]) -> None:
+    found = effect(before, after, None)
+    assert (found.n_before, found.n_after) == (len(before), len(after))
+    assert found.before == pytest.approx(sum(before) / len(before), abs=1e-6)
+    assert found.change == pytest.approx(
+        sum(after) / len(after) - sum(before) / len(before), abs=1e-6
+    )
+    assert (found.noise, found.beyond_noise) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "beyond"),
+    [
+        ([0], [2.82], False),  # two sigma of the difference of two single values: 2.828
+        ([0], [2.83], True),
+        ([0], [-2.83], True),
+        ([0, 0], [1.99, 1.99], False),
+        ([0, 0], [2.01, 2.01], True),
+    ],
+)
+def test_beyond_noise_is_more_than_two_sigma_of_the_difference(
+    before: list[float], after: list[float], *, beyond: bool
+) -> None:
+    assert effect(before, after, 1.0).beyond_noise is beyond
+
+
+@pytest.mark.parametrize(("before", "after"), [([], [1.0]), ([1.0], []), ([], [])])
+def test_without_one_side_there_is_no_change(before: list[float], after: list[float]) -> None:
+    found = effect(before, after, 1.0)
+    assert (found.change, found.beyond_noise) == (None, None)
+    assert (found.before is None, found.after is None) == (not before, not after)
+
+
+def test_noise_is_pooled_within_what_was_unchanged() -> None:
+    noise = measure_noise(
+        [("a", 1), ("a", 3), ("a", 2), ("b", 10), ("b", 14), ("b", 12), ("c", 99)]
+    )
+    assert noise is not None
+    assert (noise.sigma, noise.n, noise.freedom) == (math.sqrt(10 / 4), 6, 4)
+    assert noise.safe == pytest.approx(1.75 * noise.sigma)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [],
+        [("a", 1), ("a", 2), ("a", 3), ("a", 4)],
+        [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("c", 1), ("c", 2)],
+        [("a", 5)] * 9,
+        [(str(n), n) for n in range(99)],
+    ],
+    ids=["nothing", "four", "three pairs", "nothing varied", "always changed"],
+)
+def test_too_little_tells_no_noise(samples: list[tuple[str, float]]) -> None:
+    assert measure_noise(samples) is None
+
+
+def test_of_many_iterations_the_estimate_is_the_truth() -> None:
+    numbers = random.Random(1)
+    noise = measure_noise((n // 5, n // 5 + numbers.gauss(0, 0.5)) for n in range(5000))
+    assert noise is not None
+    assert noise.sigma == pytest.approx(0.5, rel=0.05)
+    assert noise.safe == pytest.approx(noise.sigma, rel=0.001)

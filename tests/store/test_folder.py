@@ -1,0 +1,119 @@
+"""The folder of a chain: a run's files stay together, whenever they are moved and by whom."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+
+from pytest_soak.store.folder import clear_for, hold, lock_path, refuse_busy
+from pytest_soak.store.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILES = ("EDGE_REPORT_1.json", "system_state_1.json", "zebra.json")
+
+
+def make_run(folder: Path, run: str) -> None:
+    """Put the files of a run in *folder*, each saying whose it is."""
+    journal = Journal(folder / "journal.jsonl", run)
+    journal.append("run_started", 0, {"config": {}, "overrides": {}})
+    journal.close()
+    for name in FILES:
+        (folder / name).write_text(run, "utf-8")
+    (folder / "backups").mkdir()
+    (folder / "backups" / "one").write_text(run, "utf-8")
+
+
+def whole(folder: Path, run: str) -> bool:
+    """Tell whether all the files of *run* lie in *folder*, and no others."""
+    names = {path.name for path in folder.iterdir() if path.name != "runs"}
+    return names == {*FILES, "journal.jsonl", "backups"} and all(
+        (folder / name).read_text("utf-8") == run for name in (*FILES, "backups/one")
+    )
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+def clear_and_die(folder: Path, run: str, moves: int, patch: pytest.MonkeyPatch) -> None:
+    """Clear *folder* for *run*, and die after so many *moves*."""
+    move = shutil.move
+    left = iter(range(moves))
+
+    def dying(source: Path, target: Path) -> None:
+        if next(left, None) is None:
+            raise Killed
+        move(source, target)
+
+    with patch.context() as patched:
+        patched.setattr(shutil, "move", dying)
+        with pytest.raises(Killed):
+            clear_for(folder, run)
+
+
+@pytest.fixture(params=[False, True], ids=["as listed", "the other way round"])
+def listing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """List folders in both orders: a file system may choose."""
+    iterdir = Path.iterdir
+    monkeypatch.setattr(
+        Path, "iterdir", lambda self: iter(sorted(iterdir(self), reverse=request.param))
+    )
+
+
+@pytest.mark.usefixtures("listing")
+@pytest.mark.parametrize(("moves", "then"), [*product(range(5), ["old", "new"])])
+def test_a_run_that_was_being_put_aside_when_the_process_was_killed_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, then: str
+) -> None:
+    make_run(tmp_path, "old")
+    clear_and_die(tmp_path, "new", moves, monkeypatch)
+    clear_for(tmp_path, then)
+    assert whole(tmp_path if then == "old" else tmp_path / "runs" / "old", "old")
+    clear_for(tmp_path, "old")
+    assert whole(tmp_path, "old")
+
+
+@pytest.mark.usefixtures("listing")
+@pytest.mark.parametrize(("moves", "then"), [*product(range(5), ["old", "new", "other"])])
+def test_a_run_that_was_being_brought_back_when_the_process_was_killed_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, then: str
+) -> None:
+    make_run(tmp_path, "old")
+    clear_for(tmp_path, "new")
+    make_run(tmp_path, "new")
+    clear_and_die(tmp_path, "old", 5 + moves, monkeypatch)
+    clear_for(tmp_path, then)
+    for run in ("old", "new"):
+        place = tmp_path / "runs" / run
+        assert whole(tmp_path if run == then else place, run)
+        assert place.exists() == (run != then)
+
+
+@pytest.mark.parametrize("take", [refuse_busy, lambda folder: hold(folder).release()])
+def test_who_only_looks_whether_a_folder_is_held_is_in_nobodys_way(
+    tmp_path: Path, take: Callable[[Path], None]
+) -> None:
+    looking = FileLock(lock_path(tmp_path), thread_local=False)
+    looking.acquire(timeout=0)
+    let_go = threading.Timer(0.2, looking.release)
+    let_go.start()
+    take(tmp_path)
+    let_go.join()
+    assert not looking.is_locked
+
+
+def test_what_belongs_to_no_run_is_never_moved_over_another_file(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        (tmp_path / "journal.jsonl").write_text('{"torn', "utf-8")
+        (tmp_path / "leftover").write_text(text, "utf-8")
+        clear_for(tmp_path, "new")
+        (tmp_path / "runs" / "unknown" / "journal.jsonl").unlink(missing_ok=True)
+    assert {path.read_text("utf-8") for path in tmp_path.glob("runs/*/leftover")} == {"one", "two"}

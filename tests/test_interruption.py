@@ -1,0 +1,440 @@
+"""Whatever ends a run before its gate: the artifacts are what the journal says, and CI is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import DEMO, chain_folder, read_json, records, unlike_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SLOW = """
+import os
+import pathlib
+import time
+
+from pytest_soak.systems.mock import MockSystem
+
+class Slow(MockSystem):
+    def run(self, parameters, iteration, seed, state):
+        if iteration == 3:
+            pathlib.Path(f"reached-{os.getpid()}").touch()
+            time.sleep(60)
+        return super().run(parameters, iteration, seed, state)
+
+def pytest_soak_systems():
+    return {"slow": Slow}
+"""
+TWO = """
+import pytest
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_demo(soak, x):
+    soak.run()
+"""
+PATIENCE = 60
+
+
+def wait_for(met: Callable[[], bool]) -> None:
+    """Wait until *met*, which a busy machine may take a while to come to."""
+    end = time.monotonic() + PATIENCE
+    while not met():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize("word", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_signal_ends_a_run_with_2_a_summary_and_whole_artifacts(
+    pytester: pytest.Pytester, word: str, workers: int, *, to_group: bool
+) -> None:
+    pytester.makeconftest(SLOW)
+    pytester.makepyfile(test_demo=TWO)
+    line = [sys.executable, "-m", "pytest", f"-n{workers}", "-p", "no:randomly", "-p", "no:syrupy"]
+    line += ["--soak-iterations=6", "--auto-tune", "--soak-system=slow"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+        wait_for(lambda: len(list(pytester.path.glob("reached-*"))) == max(workers, 1))
+        number = getattr(signal, word)
+        if to_group:
+            os.killpg(run.pid, number)
+        else:
+            run.send_signal(number)
+        shown, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert "no verdict: the run was broken off before the gate" in shown
+    folders = list((pytester.path / "artifacts" / "soak").glob("test_demo-*"))
+    assert len(folders) == max(workers, 1)
+    for folder in folders:
+        assert records(folder)[-1]["kind"] == "run_interrupted"
+        assert records(folder)[-1]["iteration"] == 2
+        assert read_json(folder / "KPI_GATE.json")["verdict"] == "INCONCLUSIVE"
+        assert unlike_journal(folder) == []
+
+
+def test_a_second_sigterm_ends_the_process_at_once(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(SLOW.replace("time.sleep(60)", "ignore()") + IGNORE)
+    pytester.makepyfile(test_demo=DEMO)
+    line = [sys.executable, "-m", "pytest", "--soak-iterations=6", "--soak-system=slow"]
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as run:
+        wait_for(lambda: bool(list(pytester.path.glob("reached-*"))))
+        run.terminate()
+        wait_for((pytester.path / "ignored").exists)
+        run.terminate()
+        assert run.wait(PATIENCE) == -signal.SIGTERM
+
+
+IGNORE = """
+def ignore():
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pathlib.Path("ignored").touch()
+"""
+
+
+def test_a_handler_of_the_users_own_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import signal
+
+        def own(number, frame):
+            raise RuntimeError("the user's")
+
+        def pytest_sessionstart():
+            signal.signal(signal.SIGTERM, own)
+
+        def pytest_unconfigure():
+            assert signal.getsignal(signal.SIGTERM) is own
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        """
+    )
+    pytester.makepyfile(
+        test_demo="""
+        import os, signal, time
+
+        def test_demo(soak):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        """
+    )
+    result = pytester.runpytest_subprocess("--soak-iterations=1")
+    result.stdout.fnmatch_lines(["*RuntimeError: the user's*"])
+
+
+def test_the_handler_is_gone_when_the_run_is_over(pytester: pytest.Pytester) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    pytester.makepyfile(test_demo=DEMO)
+    assert pytester.runpytest_inprocess("--soak-iterations=1", "--auto-tune").ret == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+FULL = """
+import errno
+import os
+
+import pytest
+from pytest_soak.store import files
+
+real = os.write
+full = False
+
+def write(descriptor, data):
+    path = os.readlink(f"/proc/self/fd/{{descriptor}}")
+    if full and {match!r} in path:
+        raise OSError({error}, os.strerror({error}), path)
+    return real(descriptor, data)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    global full
+    full = "iter-00003" in item.name
+    os.write = write
+"""
+LIMITED = """
+import pathlib
+import resource
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "iter-00003" in item.name:
+        (journal,) = pathlib.Path("artifacts/soak").glob("test_demo-*/journal.jsonl")
+        size = journal.stat().st_size + 100  # part of a record
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(1)[1]))
+"""
+
+
+def unwritable(error: str, match: str) -> str:
+    return FULL.format(error=f"errno.{error}", match=match)
+
+
+@pytest.mark.parametrize(
+    ("conftest", "why"),
+    [
+        (LIMITED, "journal.jsonl: cannot be written: File too large"),
+        (unwritable("ENOSPC", "journal.jsonl"), "journal.jsonl: cannot be written: No space left*"),
+        (unwritable("EROFS", "test_demo-"), "*.json*: cannot be written: Read-only file system"),
+    ],
+    ids=["limit", "full", "read-only"],
+)
+def test_a_journal_that_takes_no_more_ends_the_chain_at_the_last_durable_state(
+    pytester: pytest.Pytester, conftest: str, why: str
+) -> None:
+    pytester.makeconftest(conftest)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune", "-rs")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2, failed=2, skipped=3)
+    result.stdout.fnmatch_lines(
+        [
+            f"*{why}; the chain ends here: mend it, and go on with --soak-resume",
+            "*SKIPPED*the chain ended when iteration 3 failed",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    folder = chain_folder(pytester)
+    assert records(folder)[-1]["iteration"] == 2
+    undisturbed(pytester, folder)
+
+
+@pytest.mark.parametrize(
+    "match", ["runtime_overrides.json", "ITER_SUMMARY_3", "backup_3", "EDGE_REPORT_3"]
+)
+def test_an_artifact_that_cannot_be_written_ends_the_chain_and_is_made_up_for(
+    pytester: pytest.Pytester, match: str
+) -> None:
+    pytester.makeconftest(unwritable("ENOSPC", match))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{match}*: cannot be written: No space left on device;*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    folder = chain_folder(pytester)
+    assert records(folder)[-2]["iteration"] == 3
+    assert unlike_journal(folder) == []  # there was room again at the gate
+
+
+def undisturbed(pytester: pytest.Pytester, folder: Path) -> None:
+    """Go on where there is room again, and end as a run that nothing befell."""
+    overrides = read_json(folder / "runtime_overrides.json")
+    assert overrides == {"backoff_s": 0.4, "batch_size": 30.0, "workers": 6.0}
+    assert not list(folder.glob("*.tmp"))
+    pytester.makeconftest("")
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune", "--soak-resume")
+    assert result.ret == 0
+    result.assert_outcomes(passed=7)
+    assert [r["iteration"] for r in records(folder) if r["kind"] == "iteration"] == [*range(1, 7)]
+    assert unlike_journal(folder) == []
+
+
+def test_a_verdict_that_cannot_be_recorded_is_none(pytester: pytest.Pytester) -> None:
+    conftest = unwritable("ENOSPC", "journal.jsonl").replace("iter-00003", "kpi-gate")
+    pytester.makeconftest(conftest)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(["*KPI gate: INCONCLUSIVE", "*No space left on device*"])
+
+
+def test_what_cannot_be_written_when_a_broken_off_run_is_closed_is_told(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(unwritable("ENOSPC", "journal.jsonl"))
+    pytester.makepyfile(test_demo="def test_demo(soak):\n    assert soak.iteration != 3\n")
+    for workers in ("-n0", "-n1"):
+        result = pytester.runpytest_subprocess("--soak-iterations=6", "-x", workers)
+        assert result.ret != 0
+        result.stdout.fnmatch_lines(["ERROR: *journal.jsonl: cannot be written: No space left*"])
+        result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_folder_that_cannot_be_made_is_told_without_a_traceback(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        import pathlib
+        import shutil
+
+        def pytest_collection_finish():
+            shutil.rmtree("artifacts/soak")
+            pathlib.Path("artifacts/soak").touch()
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*artifacts/soak*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+EDITOR = """
+import pathlib
+from pytest_soak.systems.mock import MockSystem
+
+class Edited(MockSystem):
+    def run(self, parameters, iteration, seed, state):
+        if iteration == 2:
+            (path,) = pathlib.Path("artifacts/soak").glob("test_demo-*/runtime_overrides.json")
+            {mischief}
+        return super().run(parameters, iteration, seed, state)
+
+def pytest_soak_systems():
+    return {{"edited": Edited}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mischief", "found"),
+    [
+        ("""path.write_text('{"workers": 9}')""", "*workers was 9, not 4*"),
+        ("path.unlink()", "*the file was gone"),
+        ("path.write_bytes(b'\\xff{')", "*the file held no overrides"),
+        ("path.write_text('[]')", "*the file held no overrides"),
+    ],
+)
+def test_overrides_edited_during_a_run_are_told_and_put_back(
+    pytester: pytest.Pytester, mischief: str, found: str
+) -> None:
+    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED  # one iteration is not to be trusted
+    result.stdout.fnmatch_lines(
+        [f"| soak_iter | INCONCLUSIVE | overrides_edited by hand, put back: {found} |"]
+    )
+    folder = chain_folder(pytester)
+    second = records(folder)[2]
+    assert second["summary"]["verdict"] == "INCONCLUSIVE"
+    assert second["patch"] == []
+    assert unlike_journal(folder) == []
+
+
+def test_overrides_edited_while_nobody_ran_are_told_and_put_back(
+    pytester: pytest.Pytester,
+) -> None:
+    stops = "def test_demo(soak):\n    assert soak.iteration != 4\n    soak.run()\n"
+    pytester.makepyfile(test_demo=stops)
+    pytester.runpytest("--soak-iterations=6", "--auto-tune", "-x")
+    folder = chain_folder(pytester)
+    (folder / "runtime_overrides.json").write_text('{"workers": 1}')
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-resume")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["| runtime_overrides | PUT_BACK | * workers was 1, not 8 |"])
+    assert unlike_journal(folder) == []
+
+
+MEDDLER = """
+import os
+import pathlib
+import shutil
+
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "iter-00003" in item.name:
+        (journal,) = pathlib.Path("artifacts/soak").glob("test_demo-*/journal.jsonl")
+        {mischief}
+"""
+
+
+@pytest.mark.parametrize(
+    "mischief",
+    [
+        "x = journal.with_name('x'); x.write_bytes(journal.read_bytes()); x.replace(journal)",
+        "journal.write_bytes(journal.read_bytes()[:-20])",
+        "journal.open('a').write('{}\\n')",
+        "journal.unlink()",
+        "shutil.rmtree('artifacts')",
+    ],
+    ids=["replaced", "cut", "appended", "removed", "folder removed"],
+)
+def test_a_journal_that_somebody_changes_during_a_run_ends_the_chain(
+    pytester: pytest.Pytester, mischief: str
+) -> None:
+    pytester.makeconftest(MEDDLER.format(mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune", "-p", "no:syrupy")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2, failed=2, skipped=3)
+    result.stdout.fnmatch_lines(["*journal.jsonl: *; nothing is recorded after that*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@pytest.mark.parametrize(
+    "mischief", ["path.unlink(); path.mkdir()", "path.write_text('[' * 200000)"]
+)
+def test_an_overrides_file_that_nobody_can_read_is_told_without_a_traceback(
+    pytester: pytest.Pytester, mischief: str
+) -> None:
+    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.no_fnmatch_line("*Traceback*")
+    told = "*cannot be written*" if "mkdir" in mischief else "*the file held no overrides*"
+    result.stdout.fnmatch_lines([told])
+
+
+CLOSING = """
+import os
+import signal
+
+import pytest
+
+@pytest.hookimpl({when}=True)
+def pytest_sessionfinish():
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_sigterm_while_a_run_is_closed_changes_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    for when in ("tryfirst", "trylast"):
+        pytester.makeconftest(CLOSING.format(when=when))
+        result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["*7 passed*"])
+        assert unlike_journal(chain_folder(pytester)) == []
+
+
+def test_a_run_that_is_interrupted_once_its_verdict_is_recorded_has_it(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak.store.store import ChainStore
+
+        real = ChainStore.sum_up
+
+        def sum_up(self, verdict=None):
+            if verdict is not None:
+                raise KeyboardInterrupt
+            real(self, verdict)
+
+        ChainStore.sum_up = sum_up
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    folder = chain_folder(pytester)
+    assert records(folder)[-1]["kind"] == "run_ended"
+    assert unlike_journal(folder) == []
