@@ -121,7 +121,7 @@ class Strategies:
             _core("metrics_usable", MetricsUsable()),
             _core("observation_window", ObservationWindow()),
             _core("restarted", Restarted()),
-            _core("auto_rollback", AutoRollback(pack.objective, pack.noise)),
+            _core("auto_rollback", AutoRollback(pack.objective, pack.noise, pack.kpis)),
             _core("plain_rollback", PlainRollback(pack.objective)),
             _core("undone", Undone()),
             _core("drift", Drift(pack.parameters)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_soak.model.past import change_of, sign
+from pytest_soak.model.room import paused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +40,8 @@ class Alarm:
                     told = f"{value:.10g} beyond {level['warn']:.10g}"
                     decision = decision.notice(REASON, WARNING, name, told)
             change = change_of(decision, name)
-            paused = way * (value - level["pause"]) > 0
-            if change is not None and paused and way * change.requested > 0:
+            stopped = paused(value, level)
+            if change is not None and stopped * change.requested > 0:
                 told = f"{value:.10g} beyond {level['pause']:.10g}"
                 decision = decision.veto(REASON, name, REASON, told)
         return decision

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_soak.model.loss import Loss, find_loss, points, run_noise
+from pytest_soak.model.metrics import is_number
 from pytest_soak.model.past import MOST_ROLLBACKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
+    from pytest_soak.model.history import History, Summary
     from pytest_soak.model.pack import Objective
+    from pytest_soak.model.verdict import Kpi
 
 REASON = "auto_rollback"
 ARMED, NOT_ARMED = "armed", "not_armed"
 IN_WINDOW = "rollback_in_window"
+PRICE = "rollback_price"
 
 
 class AutoRollback:
@@ -25,14 +28,19 @@ class AutoRollback:
     What "below" means is told in `find_loss`. The noise is the pack's; without it, that of at
     least five iterations of the run with unchanged parameters; until then it is not armed, and
     says so in the first iteration. In the observation window it reports, and rolls nothing back.
+    So it does where a KPI was at FAIL with the last good parameters that no longer is: such a loss
+    may be the price of a cure.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, objective: Objective | None, noise: Mapping[str, float]) -> None:
-        """Take the pack's *objective*, and its *noise* by metric."""
+    def __init__(
+        self, objective: Objective | None, noise: Mapping[str, float], kpis: Sequence[Kpi] = ()
+    ) -> None:
+        """Take the pack's *objective*, its *noise* by metric, and its *kpis*."""
         self._objective = objective
         self._noise = noise
+        self._kpis = kpis
 
     def review(
         self,
@@ -55,15 +63,27 @@ class AutoRollback:
             if run_noise(told[:-1]) is None:
                 detail = f"{objective.metric} sigma={noise.sigma:.4g} n={noise.n}"
                 decision = decision.notice(REASON, ARMED, detail=detail)
-        if not told or told[-1].iteration != decision.iteration:
-            return decision
-        loss = find_loss(told, sigma)
+        fresh = bool(told) and told[-1].iteration == decision.iteration
+        loss = find_loss(told, sigma) if fresh else None
         if loss is None or len(history.rollbacks) >= MOST_ROLLBACKS:
             return decision
-        detail = _words(loss, objective, sigma)
-        if history.latest.in_window:
+        return self._answer(history, decision, loss, _words(loss, objective, sigma))
+
+    def _answer(self, history: History, decision: Decision, loss: Loss, detail: str) -> Decision:
+        """Roll back, or tell why not."""
+        good, latest = history[loss.good - 1].summary, history.latest
+        if latest.in_window:
             return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {loss.good}: {detail}")
-        return decision.roll_back(REASON, history[loss.good - 1].summary, detail)
+        cured = [kpi.metric for kpi in self._kpis if _fails(kpi, good) and not _fails(kpi, latest)]
+        if cured:
+            price = f"{detail}; at FAIL in iteration {loss.good} and not now: {', '.join(cured)}"
+            return decision.notice(REASON, PRICE, detail=price)
+        return decision.roll_back(REASON, good, detail)
+
+
+def _fails(kpi: Kpi, summary: Summary) -> bool:
+    value = summary.metrics.get(kpi.metric)
+    return kpi.fail is not None and is_number(value) and kpi.fail.broken_by(value)
 
 
 def _not_armed(history: History, decision: Decision, why: str) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_soak.model.past import applied
+from pytest_soak.model.room import BUDGET_WINDOW, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Budget:
     count; steps back by a rollback do not. A step larger than what is left is cut to it.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"window": 5, "largest": {}}
+    defaults: ClassVar[Mapping[str, Any]] = {"window": BUDGET_WINDOW, "largest": {}}
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
         """Take the pack's *parameters* with their grids."""
@@ -39,12 +39,10 @@ class Budget:
             if largest is None:
                 continue
             parameter = self._parameters[change.parameter]
-            past = applied(history, window - 1)
-            spent = [abs(c.effective) for c in past if c.parameter == change.parameter]
-            used = parameter.quantize(math.fsum(spent))
-            left = max(0, parameter.quantize(largest - used))
+            spent = used(history, parameter, window)
+            left = max(0, parameter.quantize(largest - spent))
             if abs(change.effective) > left:
-                told = f"{used:.10g} of {largest:.10g} used in {window} iterations"
+                told = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
                 decision = decision.cut(
                     REASON, parameter, math.copysign(left, change.effective), told
                 )

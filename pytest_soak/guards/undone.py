@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.past import MOST_ROLLBACKS, sign
+from pytest_soak.model.room import undone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,15 +31,14 @@ class Undone:
         settings: Mapping[str, Any],
     ) -> Decision:
         """Stop what was tried before."""
-        back = [entry.decision for entry in history.rollbacks if entry.decision is not None]
-        if len(back) >= MOST_ROLLBACKS and decision.moves:
-            return decision.skip(REASON, FROZEN, f"rolled back {len(back)} times")
-        for before in back:
-            for name, (bad, good) in before.undone.items():
-                way = sign(bad - good)
-                for change in decision.moves:
-                    onwards = way * change.effective > 0 and way * (change.new - good) > 0
-                    if change.parameter == name and onwards:
-                        detail = f"{bad:.10g} rolled back to {good:.10g}"
-                        decision = decision.veto(REASON, name, REASON, detail)
+        rollbacks = len(history.rollbacks)
+        if rollbacks >= MOST_ROLLBACKS and decision.moves:
+            return decision.skip(REASON, FROZEN, f"rolled back {rollbacks} times")
+        for name, bad, good in undone(history):
+            way = sign(bad - good)
+            for change in decision.moves:
+                onwards = way * change.effective > 0 and way * (change.new - good) > 0
+                if change.parameter == name and onwards:
+                    detail = f"{bad:.10g} rolled back to {good:.10g}"
+                    decision = decision.veto(REASON, name, REASON, detail)
         return decision

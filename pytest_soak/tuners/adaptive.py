@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.room import room
 from pytest_soak.tuners.beliefs import outlook
 from pytest_soak.tuners.response import Response
 
@@ -59,7 +60,8 @@ class Adaptive:
     corridor = Corridor.LIMITS
 
     def __init__(self, pack: Pack) -> None:
-        """Take parameters, KPIs, noise and effects from *pack*."""
+        """Take parameters, KPIs, noise, effects and guards from *pack*."""
+        self._pack = pack
         self._parameters = pack.parameters
         self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis]
         self._limits = [limit for each in self._outlooks for limit in each.limits]
@@ -92,7 +94,8 @@ class Adaptive:
         now = self._look(responses, here)
         if self._all_hold(now) >= ENOUGH:
             return Proposal()
-        best, then = self._search(responses, here, now, origin)
+        low, high = self._reach(history, parameters, origin)
+        best, then = self._search(responses, here, now, (low, high))
         if then.merit - now.merit < LEAST_GAIN:
             return Proposal()
         return self._proposal(responses, here, best, now)
@@ -135,17 +138,37 @@ class Adaptive:
                 allowed = RISK + 1 - math.exp(before)
                 yield max(0.0, 1 - math.exp(chance) - allowed)
 
+    def _reach(
+        self, history: History, parameters: Mapping[str, float], origin: Point
+    ) -> tuple[Point, Point]:
+        """Return the corners of the box that one step can reach: what lies beyond is a mere wish.
+
+        Bounded by the largest steps, the limits, and the room that the pack's guards leave.
+        """
+        free = room(self._pack, history, parameters)
+        low, high = [], []
+        for i, (name, parameter) in enumerate(self._parameters.items()):
+            at, most = parameters[name], parameter.largest_step
+            down, up = free[name]
+            ends = (
+                max(at - min(most, down), min(at, parameter.limits.lo)),
+                min(at + min(most, up), max(at, parameter.limits.hi)),
+            )
+            first, last = ((end - self._low[i]) / self._range[i] - origin[i] for end in ends)
+            low.append(first)
+            high.append(last)
+        return tuple(low), tuple(high)
+
     def _search(
-        self, responses: Mapping[str, Response], here: Point, now: Look, origin: Point
+        self, responses: Mapping[str, Response], here: Point, now: Look, box: tuple[Point, Point]
     ) -> tuple[Point, Look]:
-        """Return the best point within one step: a compass search, as of Kolda, Lewis and Torczon.
+        """Return the best point in the *box*: a compass search, as of Kolda, Lewis and Torczon.
 
         It tries each parameter both ways, keeps what is better, and halves its reach where nothing
         is (SIAM Review 45, 2003).
         """
         start = (here, now)
-        low = [max(at - most, min(at, -o)) for at, most, o in self._sides(here, origin)]
-        high = [min(at + most, max(at, 1 - o)) for at, most, o in self._sides(here, origin)]
+        low, high = box
         best, best_look = here, now
         reach = 1.0
         while reach >= FINEST:
@@ -163,9 +186,6 @@ class Adaptive:
             if not moved:
                 reach /= 2
         return best, best_look
-
-    def _sides(self, here: Point, origin: Point) -> Iterator[tuple[float, float, float]]:
-        return zip(here, self._largest, origin, strict=True)
 
     def _proposal(
         self, responses: Mapping[str, Response], here: Point, best: Point, now: Look
