@@ -46,12 +46,12 @@ def room(
 ) -> dict[str, tuple[float, float]]:
     """Return how far each parameter may go down and up in the next step, in its unit, both >= 0.
 
-    By what the pack sets for the guards `budget`, `alarm` and `undone`, where they are switched
-    on; infinite where none of them says anything. Other guards may still stop a step.
+    By what the pack sets for the guards `budget` and `alarm`, and by what was rolled back; infinite
+    where none of them says anything. Other guards may still stop a step.
     """
     down = dict.fromkeys(pack.parameters, math.inf)
     up = dict.fromkeys(pack.parameters, math.inf)
-    budget, alarm, again = (pack.guards.get(name, {}) for name in ("budget", "alarm", "undone"))
+    budget, alarm = pack.guards.get("budget", {}), pack.guards.get("alarm", {})
     if budget.get("enabled", True):
         for name, largest in budget.get("largest", {}).items():
             spent = used(history, pack.parameters[name], budget.get("window", BUDGET_WINDOW))
@@ -61,10 +61,8 @@ def room(
             way = paused(parameters[name], level)
             if way:
                 (up if way > 0 else down)[name] = 0.0
-    if again.get("enabled", True):
-        for name, bad, good in undone(history):
-            side, far = (
-                (up, good - parameters[name]) if bad > good else (down, parameters[name] - good)
-            )
-            side[name] = min(side[name], max(0.0, far))
+    for name, bad, good in undone(history):
+        side = up if bad > good else down
+        left = sign(bad - good) * (good - parameters[name])
+        side[name] = min(side[name], max(0.0, left))
     return {name: (down[name], up[name]) for name in pack.parameters}

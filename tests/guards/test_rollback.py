@@ -388,6 +388,8 @@ PACK = """
 [tool.pytest-soak.packs.demo]
 objective = { metric = "throughput", better = "up" }
 noise.throughput = 1.0
+kpis.latency_p95_ms.fail = "> 900"
+kpis.error_rate.fail = "> 0.9"
 """
 RUN = ("--soak-iterations=9", "--auto-tune", "--soak-system=cliff", "--soak-tuner=up")
 
@@ -403,6 +405,18 @@ def cliff(pytester: pytest.Pytester) -> pytest.Pytester:
 def ran(pytester: pytest.Pytester, field: str) -> list[float]:
     lines = (pytester.path / "ran.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line)[field] for line in lines]
+
+
+def test_a_loss_that_cured_a_kpi_is_told_and_not_taken_back(cliff: pytest.Pytester) -> None:
+    """With the workers that throughput was best with, latency was at FAIL."""
+    cliff.makepyprojecttoml("\n".join(line for line in PACK.splitlines() if "kpis" not in line))
+    result = cliff.runpytest(*RUN)
+    assert ran(cliff, "workers")[:6] == [2, 3, 4, 5, 6, 7]
+    result.stdout.fnmatch_lines(
+        ["| soak_guard | ROLLBACK_PRICE | iter=5 *; at FAIL in iteration 3 and not now: lat* |"]
+    )
+    notices = read_json(chain_folder(cliff) / "ITER_SUMMARY_5.json")["tuning"]["notices"]
+    assert "rollback_price" in [notice["reason"] for notice in notices]
 
 
 def test_a_rollback_reaches_the_system_and_is_told_everywhere(cliff: pytest.Pytester) -> None:
