@@ -1,6 +1,6 @@
 """Soak the market of `thin_capital` over many seeds, untuned and tuned, and count the verdicts.
 
-    .venv/bin/python tests/soak/market_seeds.py [--from 1] [--to 20] [--jobs 2]
+    .venv/bin/python tests/soak/market_seeds.py [--from 1] [--to 20] [--tuner NAME] [--jobs 2]
 
 Each seed is two whole pytest runs, as a user starts them. Exits 0 if at least nine in ten seeds
 FAIL untuned and at least nine in ten PASS or WARN tuned.
@@ -32,7 +32,7 @@ class Soaked:
     net_bps: list[float]
 
 
-def soak(seed: int, *, tuned: bool) -> Soaked:
+def soak(seed: int, *tuning: str) -> Soaked:
     """Run one soak in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -41,7 +41,7 @@ def soak(seed: int, *, tuned: bool) -> Soaked:
             f"--soak-iterations={ITERATIONS}",
             f"--soak-seed={seed}",
             f"--soak-dir={folder}",
-            *(("--auto-tune",) if tuned else ()),
+            *tuning,
         ]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MM_")}
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
@@ -61,14 +61,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--from", dest="first", type=int, default=1)
     parser.add_argument("--to", dest="last", type=int, default=20)
+    parser.add_argument("--tuner", help="instead of the pack's")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
+    tuning = ("--auto-tune", *((f"--soak-tuner={args.tuner}",) if args.tuner else ()))
     seeds = range(args.first, args.last + 1)
     print("seed  untuned  exit  net_bps          tuned  exit  net_bps")
     failed = passed = 0
     with ThreadPoolExecutor(args.jobs) as pool:
-        untuned = pool.map(lambda seed: soak(seed, tuned=False), seeds)
-        tuned = pool.map(lambda seed: soak(seed, tuned=True), seeds)
+        untuned = pool.map(soak, seeds)
+        tuned = pool.map(lambda seed: soak(seed, *tuning), seeds)
         for seed, before, after in zip(seeds, untuned, tuned, strict=True):
             failed += before.verdict == "FAIL" and before.exit == 1
             passed += after.verdict in {"PASS", "WARN"} and after.exit == 0
