@@ -28,6 +28,7 @@ from pytest_soak.packs.loader import load_pack
 from pytest_soak.testing.promises import BrokenPromise, Promise, Stopped
 from pytest_soak.testing.slots import OTHERS, Slot, Start, slots, starts, steady
 from pytest_soak.testing.world import Subject, World
+from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,7 +64,7 @@ def demo_pack() -> Pack:
 
 
 def check_tuner(
-    factory: Callable[[Pack], Any],
+    factory: Callable[[Pack], Any] | str,
     *,
     pack: Pack | Path | str | None = None,
     examples: int = EXAMPLES,
@@ -72,7 +73,8 @@ def check_tuner(
     """Check that a tuner keeps every promise, whatever happens around it.
 
     Args:
-        factory: Makes it, given a pack, as the hook's factory does.
+        factory: Makes it, given a pack, as the hook's factory does; or the name of a table of
+            rules in the pack.
         pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless given.
         examples: How many chains are tried.
         seconds: How long one answer may take, of wall-clock time.
@@ -153,7 +155,7 @@ def check_guard(
 
 def _subject(
     kind: str,
-    factory: Callable[[Pack], Any],
+    factory: Callable[[Pack], Any] | str,
     pack: Pack | Path | str | None,
     seconds: float,
     name: str = "",
@@ -162,7 +164,10 @@ def _subject(
     domain = demo_pack() if pack is None else pack
     if not isinstance(domain, Pack):
         domain = load_pack(Path(domain))
-    subject = Subject(kind, factory, domain, name or "mine", seconds=seconds)
+    if isinstance(factory, str):
+        return _table(factory, domain, seconds)
+    plugin = getattr(factory, "__module__", "unknown")
+    subject = Subject(kind, factory, domain, plugin, name or "mine", seconds=seconds)
     try:
         made = factory(domain)
     except Exception as error:
@@ -172,6 +177,22 @@ def _subject(
         what = f"the factory {what_raised(error)}{hint}"
         raise BrokenPromise(Promise.READY, subject.who, what) from error
     return replace(subject, name=name or type(made).__name__)
+
+
+def _table(name: str, pack: Pack, seconds: float) -> Subject:
+    """Return the tuner that is a table of *pack*."""
+    subject = Subject(
+        "tuner",
+        lambda pack: TableTuner(pack, pack.tables[name]),
+        pack,
+        f"pack {pack.name}",
+        name,
+        seconds=seconds,
+    )
+    if name not in pack.tables:
+        what = f"the pack has no table of that name; there are: {', '.join(pack.tables)}"
+        raise BrokenPromise(Promise.READY, subject.who, what)
+    return subject
 
 
 def _drive(subject: Subject, examples: int) -> None:

@@ -168,6 +168,8 @@ class Watched:
         self.breaches: list[Breach] = []
         self.calls: list[tuple[tuple[Any, ...], object]] = []
         """What it was asked since the start, and what it answered."""
+        self._read: list[tuple[Entry, Entry]] = []
+        """Entries of the history, and what they are when they are read from the journal."""
 
     def _new(self) -> object:
         made: object = self._factory(self._pack)
@@ -202,9 +204,21 @@ class Watched:
         self.calls.append((kept, answer))
         self._compare(answer, kept, "when it is asked the same again", self._strategy)
         self._compare(answer, kept, "from a new instance, as after a worker's crash", self._new())
-        again = tuple(map(_reread, kept))
+        again = tuple(map(self._reread, kept))
         self._compare(answer, again, "from a new instance that reads the journal", self._new())
         return answer
+
+    def _reread(self, value: object) -> object:
+        """Return a history or a decision as it comes back from the journal, others as they are."""
+        if isinstance(value, History):
+            for place, entry in enumerate(value):
+                if place >= len(self._read) or self._read[place][0] is not entry:
+                    self._read[place:] = [(entry, _reread_entry(entry))]
+            return History([read for _, read in self._read[: len(value)]])
+        if isinstance(value, Decision):
+            data = json.loads(json.dumps(decision_to_json(value)))
+            return decision_from_json(data, value.iteration, value.parameters)
+        return value
 
     def ask_backwards(self) -> None:
         """Ask a new one everything once more, the latest first: what it remembers is now wrong."""
@@ -258,16 +272,6 @@ def _own(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _text(args: tuple[Any, ...]) -> str:
     return "\n".join(repr(list(one) if isinstance(one, History) else one) for one in args)
-
-
-def _reread(value: object) -> object:
-    """Return a history or a decision as it comes back from the journal, anything else as it is."""
-    if isinstance(value, History):
-        return History([_reread_entry(entry) for entry in value])
-    if isinstance(value, Decision):
-        data = json.loads(json.dumps(decision_to_json(value)))
-        return decision_from_json(data, value.iteration, value.parameters)
-    return value
 
 
 def _reread_entry(entry: Entry) -> Entry:

@@ -51,6 +51,7 @@ class Subject:
         kind: ``tuner``, ``guard``, ``watcher`` or ``gate``.
         factory: Makes it, given a pack, as the hook's factory does.
         pack: The domain.
+        plugin: Who offers it.
         name: The name under which it is registered.
         settings: Where it is a guard: what ``[guards.<name>]`` says.
         seconds: How long an answer may take.
@@ -59,6 +60,7 @@ class Subject:
     kind: str
     factory: Callable[[Pack], Any]
     pack: Pack
+    plugin: str
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 10.0
@@ -71,8 +73,7 @@ class Subject:
     @property
     def who(self) -> str:
         """Who it is, for errors: as in a run."""
-        plugin = getattr(self.factory, "__module__", "unknown")
-        return f"plugin {plugin}, hook {self.hook}, {self.name!r}"
+        return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
 class _Offers(Registry):
@@ -140,8 +141,7 @@ class World:
         self._given = copy.deepcopy(self.pack)
         self._text = repr(self._given)
         subject, others = self.subject, _asking(self._start)
-        mine = Registered(subject.name, subject.hook, "", self._make)
-        mine = replace(mine, plugin=getattr(subject.factory, "__module__", "unknown"))
+        mine = Registered(subject.name, subject.hook, subject.plugin, self._make)
         tuners = [mine] if subject.kind == "tuner" else []
         for name, corridor in others if subject.kind == "tuner" else OTHER_CORRIDORS:
             other = _Other(self, name, corridor)
@@ -262,6 +262,15 @@ class World:
         self._ask_backwards()
 
     def _ask_backwards(self) -> None:
+        """Ask everything once more, and look whether the history is still what was recorded."""
+        kept = [
+            (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
+            for entry in self._course.entries
+            if entry.decision is not None
+        ]
+        said = [(one["summary"], one["decision"], one["applied"]) for one in self._records]
+        if kept != said:
+            self._raise([Breach(Promise.INPUTS, "the history is not what was recorded")])
         for watched in self._watched:
             watched.ask_backwards()
             self._raise(watched.breaches)
@@ -293,14 +302,6 @@ class World:
             found.append(Breach(whose, result.fault))
         if repr(self._given) != self._text:
             found.append(Breach(Promise.INPUTS, "the pack is not what it was"))
-        kept = [
-            (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
-            for entry in self._course.entries
-            if entry.decision is not None
-        ]
-        said = [(one["summary"], one["decision"], one["applied"]) for one in self._records]
-        if kept != said:
-            found.append(Breach(Promise.INPUTS, "the history is not what was recorded"))
         return found
 
     def _raise(self, breaches: list[Breach], cause: Exception | None = None) -> None:

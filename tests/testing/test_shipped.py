@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from importlib import resources
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from pytest_soak import SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.alarm import Alarm
 from pytest_soak.guards.binding import Binding
@@ -22,24 +26,28 @@ from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Condition
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.testing import (
+    BrokenPromise,
     GateConformance,
+    GuardConformance,
     SystemConformance,
     TunerConformance,
     Turn,
     WatcherConformance,
     check_guard,
+    check_system,
+    check_tuner,
     demo_pack,
 )
-from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_soak import Pack
 
 
 class TestDemoTable(TunerConformance):
-    strategy = staticmethod(lambda pack: TableTuner(pack, pack.tables["demo-table"]))
+    strategy = "demo-table"
 
 
 class Words:
@@ -102,9 +110,43 @@ def test_a_guard_that_only_warns_tells() -> None:
     )
 
 
-class TestSettings(TunerConformance):
-    examples: ClassVar[int] = 2
+def test_a_table_that_the_pack_does_not_have_is_told() -> None:
+    with pytest.raises(BrokenPromise, match="there are: demo-table") as caught:
+        check_tuner("demo")
+    assert caught.value.who == "plugin pack demo, hook pytest_soak_tuners, 'demo'"
 
-    @staticmethod
-    def strategy(pack: Pack) -> TableTuner:  # a function that is written as a method
-        return TableTuner(pack, pack.tables["demo-table"])
+
+def test_a_factory_may_be_written_in_any_way_and_must_be_there() -> None:
+    class Bare(GuardConformance):
+        strategy = lambda pack: Cooldown()  # noqa: E731 - as somebody will write it
+        settings: ClassVar[Mapping[str, Any]] = {"iterations": 2}
+        acts = (UP, UP)
+        examples = 1
+
+    Bare().test_it_keeps_every_promise_of_a_guard()
+
+    class Empty(GuardConformance):
+        pass
+
+    with pytest.raises(TypeError, match="Empty: set `strategy = staticmethod"):
+        Empty().test_it_keeps_every_promise_of_a_guard()
+
+
+def test_a_pack_may_be_given_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
+    path.write_text(text.replace('name = "demo"', 'name = "mine"'))
+    for given in (path, str(path)):
+        check_tuner("demo-table", pack=given, examples=1)
+        check_system(MockSystem, pack=given)
+    with pytest.raises(SoakUsageError, match=r"nowhere\.toml: cannot be read"):
+        check_tuner("demo-table", pack="nowhere.toml")
+
+
+def test_without_hypothesis_the_import_says_how_to_install_it() -> None:
+    code = "import sys; sys.modules['hypothesis'] = None; import pytest_soak.testing"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    told = ended.stderr.splitlines()[-1]
+    assert told.endswith("needs Hypothesis: pip install 'pytest-soak[testing]'")
