@@ -207,7 +207,9 @@ def _drive(subject: Subject, examples: int) -> None:
         if not seen:
             raise
     if seen:
-        raise seen[-1].with_traceback(None) from seen[-1].__cause__
+        last = seen[-1]  # raised anew, without Hypothesis's notes: the story tells the same
+        broken = BrokenPromise(last.promise, last.who, last.what, last.story)
+        raise broken from last.__cause__
 
 
 def _settings(examples: int) -> settings:
