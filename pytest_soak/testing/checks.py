@@ -202,14 +202,13 @@ def _drive(subject: Subject, examples: int) -> None:
     try:
         run_state_machine_as_test(_machine(subject, seen), settings=_settings(examples))
     except Stopped as stopped:
-        seen.append(stopped.broken)
+        last = stopped.broken
     except (BrokenPromise, Flaky):  # flaky is what has a memory that outlives its chain
-        if not seen:
-            raise
-    if seen:
-        last = seen[-1]  # raised anew, without Hypothesis's notes: the story tells the same
-        broken = BrokenPromise(last.promise, last.who, last.what, last.story)
-        raise broken from last.__cause__
+        last = seen[-1]
+    else:
+        return
+    # raised anew, without Hypothesis's notes: the story tells the same
+    raise BrokenPromise(last.promise, last.who, last.what, last.story) from last.__cause__
 
 
 def _settings(examples: int) -> settings:
@@ -302,9 +301,7 @@ def no_livelock(subject: Subject) -> None:
                 why = _held(result, name, world)
                 if not why:
                     what = f"{name} was asked for {delta:+g}, did not move, and nobody says why"
-                    raise BrokenPromise(
-                        Promise.NO_LIVELOCK, subject.who, what, tuple(world.story[-3:])
-                    )
+                    raise world.broken(Promise.NO_LIVELOCK, what)
 
 
 def _held(result: IterationResult, name: str, world: World) -> str:
@@ -346,7 +343,7 @@ def _acts(
     else:
         words = ", ".join(word.reason for word in told) or "nothing"
         what = f"it left {before} as it was, and told {words}"
-    raise BrokenPromise(Promise.ACTS, subject.who, what, tuple(world.story))
+    raise world.broken(Promise.ACTS, what)
 
 
 def _check_turns(subject: Subject, turns: Sequence[Turn]) -> None:

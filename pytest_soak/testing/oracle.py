@@ -50,7 +50,7 @@ class Seen:
         """``{parameter: step}`` by the overrides alone, from the effective value before."""
         old = self.result.parameters
         return {
-            name: value - old[name]
+            name: value - old.get(name, 0)
             for name, value in self.after.items()
             if value != self.before.get(name)
         }
@@ -95,11 +95,11 @@ class Oracle:
         ):
             if broken and seen.after != seen.before:
                 yield Breach(promise, f"moved {moved or 'overrides'}")
+        if sum(one.rolled_back for one in self._past[:-1]) >= MOST_ROLLBACKS and moved:
+            yield Breach(Promise.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
         if seen.rolled_back:
             yield from self._rollback(seen)
             return
-        if sum(one.rolled_back for one in self._past) >= MOST_ROLLBACKS and moved:
-            yield Breach(Promise.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
         for name, step in seen.steps.items():
             yield from self._step(seen, name, step)
 
@@ -116,11 +116,8 @@ class Oracle:
             yield Breach(Promise.ACTUATOR, f"changed {unknown}, which nobody may tune")
 
     def _rollback(self, seen: Seen) -> Iterator[Breach]:
-        count = sum(one.rolled_back for one in self._past)
         if all(seen.after != one.before for one in self._past[:-1]):
             yield Breach(Promise.ROLLBACK, f"to {seen.after}, which no iteration ran with")
-        if count > MOST_ROLLBACKS:
-            yield Breach(Promise.ROLLBACK, f"for the {count}th time")
 
     def _step(self, seen: Seen, name: str, step: float) -> Iterator[Breach]:
         parameter = self._pack.parameters.get(name)

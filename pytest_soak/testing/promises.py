@@ -23,7 +23,7 @@ class Promise(StrEnum):
     CORRIDOR = "no sequence of proposals leaves the corridor"
     BUDGET = "no sequence of proposals exceeds a budget"
     FROZEN = "nothing is tightened while frozen, and nothing moves that is held"
-    ROLLBACK = "a rollback goes back to what an earlier iteration ran with, twice at most"
+    ROLLBACK = "a rollback goes back to what an earlier iteration ran with"
     INTEGRITY = "whatever a strategy does, the run goes on and its record is whole"
     SAME_ANSWER = "same history, same answer: it has no memory of its own"
     ACTS = "in the situation that its author gives it changes the decision, and does not only tell"

@@ -164,10 +164,10 @@ def slots(pack: Pack) -> st.SearchStrategy[Slot]:
     )
 
 
-def steady(pack: Pack, *, good: bool = False) -> dict[str, Any]:
-    """Return the totals of a report that breaks every limit of *pack*, or keeps every one."""
+def steady(pack: Pack) -> dict[str, Any]:
+    """Return the totals of a report that breaks every limit of *pack*."""
     return {
-        name: _numbers(pack, metric)[1 if good else 0]
+        name: _numbers(pack, metric)[0]
         if metric.kind == "number"
         else ([] if metric.kind == "labels" else {})
         for name, metric in pack.metrics.items()
@@ -189,14 +189,12 @@ def _values(pack: Pack, metric: Metric) -> st.SearchStrategy[Any]:
 def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
     """Return values of *metric* near those that something in *pack* looks at, a bad one first."""
     found: list[float] = []
-    good: list[float] = []
     for kpi in pack.kpis:
         for limit in (kpi.fail, kpi.warn):
             if kpi.metric == metric.name and limit is not None:
                 away = max(abs(limit.value) * 0.2, 0.01)
                 bad = away if limit.broken_by(limit.value + away) else -away
-                found += [limit.value + bad, limit.value]
-                good.append(limit.value - bad)
+                found += [limit.value + bad, limit.value, limit.value - bad]
     for table in pack.tables.values():
         for rule in table.rules:
             for condition in (*rule.all, *rule.any):
@@ -207,8 +205,6 @@ def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
         start = systems.get("mock", {}).get(metric.name)
         found += [start] if is_number(start) else []
     found = found or [1.0, 0.0, 2.0]
-    # the second one keeps every limit: it is the last of the good sides, the WARN limit's
-    found[1:1] = good[-1:] or found[:1]
     lo = metric.least if metric.least is not None else min(found)
     hi = metric.most if metric.most is not None else max(found)
     return [float(min(max(one, lo), hi)) for one in found]

@@ -111,6 +111,8 @@ class _Outside:
     def hook(self, event: str, args: tuple[object, ...]) -> None:
         if self.thread is None or self.thread != threading.get_ident():
             return
+        if any("__pycache__" in str(arg) for arg in args[:2]):  # what an import leaves
+            return
         if event in ACTS or (event == "open" and _writes(*args)):
             self.seen.append(f"{event} {brief(', '.join(map(repr, args[:1])))}")
 
@@ -131,8 +133,8 @@ OUTSIDE = _Outside()
 
 
 def _writes(path: object, mode: object, flags: object) -> bool:
-    """Tell whether an audited ``open`` may write; what an import caches does not count."""
-    if "__pycache__" in str(path):
+    """Tell whether an audited ``open`` of *path* may write; a number is a file already open."""
+    if isinstance(path, int):
         return False
     if isinstance(mode, str):
         return bool(set(mode) & set("wax+"))
@@ -166,7 +168,7 @@ class Watched:
         self._strategy = self._new()
         self._method, self._who, self._seconds = method, who, seconds
         self.breaches: list[Breach] = []
-        self.calls: list[tuple[tuple[Any, ...], object]] = []
+        self.calls: list[tuple[tuple[Any, ...], Any]] = []
         """What it was asked since the start, and what it answered."""
         self._read: list[tuple[Entry, Entry]] = []
         """Entries of the history, and what they are when they are read from the journal."""

@@ -167,7 +167,7 @@ class World:
             strategies = Strategies(plan, _Offers(offered))
             self._check_required(strategies.required)
         except (SoakUsageError, StrategyFault) as error:
-            raise self._broken(Promise.READY, str(error)) from None
+            raise self.broken(Promise.READY, str(error)) from None
         self._strategies = strategies
         return Course(plan, strategies)
 
@@ -184,7 +184,7 @@ class World:
             if not self.pack.knows(metric):
                 known = ", ".join(self.pack.metrics)
                 msg = f"it requires {shown(metric)}, which pack {self.pack.name} does not know"
-                raise self._broken(Promise.READY, f"{msg}; there are: {known}")
+                raise self.broken(Promise.READY, f"{msg}; there are: {known}")
 
     def _corridors(self) -> dict[str, Corridor]:
         corridors = dict(OTHER_CORRIDORS)
@@ -253,8 +253,6 @@ class World:
     def last_review(self) -> tuple[Decision, Decision]:
         """Return the latest decision that the guard was given, and what it left of it."""
         (_, given, _), said = self._watched[0].calls[-1]
-        if not isinstance(given, Decision) or not isinstance(said, Decision):
-            raise TypeError(given, said)  # a run with such an answer was broken off
         return given, said
 
     def finish(self) -> None:
@@ -309,9 +307,10 @@ class World:
         every = [*breaches, *(watched if cause else ())]
         if every:
             worst = min(every, key=lambda breach: ORDER.index(breach.promise))
-            raise self._broken(worst.promise, worst.what) from cause
+            raise self.broken(worst.promise, worst.what) from cause
 
-    def _broken(self, promise: Promise, what: str) -> BrokenPromise:
+    def broken(self, promise: Promise, what: str) -> BrokenPromise:
+        """Return that *promise* was broken, with what happened so far; nothing more is asked."""
         self.over = True
         start = self._start
         words = [f"pack {self.subject.pack.name}"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import os
 import random
+import sys
+import threading
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,10 @@ from pytest_soak.guards.freeze import Freeze
 from pytest_soak.guards.observation_window import ObservationWindow
 from pytest_soak.guards.oscillation import Oscillation
 from pytest_soak.guards.restarted import Restarted
-from pytest_soak.model.parameters import Parameter, step
+from pytest_soak.guards.undone import Undone
+from pytest_soak.model import decision
+from pytest_soak.model.pack import Objective
+from pytest_soak.model.parameters import Note, Parameter, Stepped, step
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.testing import (
     BrokenPromise,
@@ -35,7 +40,11 @@ from pytest_soak.testing import (
     check_tuner,
     check_watcher,
     checks,
+    demo_pack,
+    oracle,
 )
+from pytest_soak.testing.slots import Slot, Start, steady
+from pytest_soak.testing.world import Subject, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +60,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PHASES", (Phase.generate,))
 
 
-def broken(check: Callable[..., None], *args: Any, **more: Any) -> BrokenPromise:
+def broken(check: Callable[..., object], *args: Any, **more: Any) -> BrokenPromise:
     with pytest.raises(BrokenPromise) as caught:
         check(*args, **more)
     return caught.value
@@ -104,6 +113,12 @@ class RemembersInItsClass(Tuner):
     def wants(self, history: Any, parameters: Any) -> dict[str, float]:
         RemembersInItsClass.seen = max(self.seen, history.latest.iteration)
         return {"workers": self.seen}
+
+
+class RaisesTheSecondTime(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        self.calls += 1
+        return {"workers": 1 // (2 - self.calls)}
 
 
 class Throws(Tuner):
@@ -192,6 +207,12 @@ class WritesTheOverrides(Tuner):
         return {}
 
 
+class WritesByNumber(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        os.close(os.open(os.devnull, os.O_WRONLY))
+        return {}
+
+
 class SetsTheEnvironment(Tuner):
     def wants(self, history: Any, parameters: Any) -> dict[str, float]:
         os.environ["SOAK_KIT_PLANTED"] = "{}"
@@ -203,6 +224,7 @@ TUNERS: dict[type[Tuner], Promise] = {
     Counts: Promise.SAME_ANSWER,
     RemembersTheLast: Promise.SAME_ANSWER,
     RemembersInItsClass: Promise.SAME_ANSWER,
+    RaisesTheSecondTime: Promise.SAME_ANSWER,
     Throws: Promise.SAME_ANSWER,
     LooksAtTheClock: Promise.SAME_ANSWER,
     Raises: Promise.ANSWERS,
@@ -216,6 +238,7 @@ TUNERS: dict[type[Tuner], Promise] = {
     Forgets: Promise.INPUTS,
     SetsThem: Promise.INPUTS,
     WritesTheOverrides: Promise.OUTSIDE,
+    WritesByNumber: Promise.OUTSIDE,
     SetsTheEnvironment: Promise.OUTSIDE,
 }
 
@@ -233,6 +256,34 @@ def test_a_tuner_that_hangs_is_ended_and_named() -> None:
     assert "propose() took longer than 0.3 s and was ended" in found.what
     assert "test_planted.py:" in found.what
     assert "'Hangs'" in found.who
+
+
+def test_what_an_import_leaves_in_its_cache_is_no_change_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted_late.py").write_text("STEP = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    class ImportsLate(Tuner):
+        def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+            return {"workers": importlib.import_module("planted_late").STEP}
+
+    check_tuner(ImportsLate, examples=2)
+    assert list((tmp_path / "__pycache__").iterdir())
+
+
+def test_in_another_thread_everything_but_the_time_is_checked() -> None:
+    caught: list[BrokenPromise] = []
+
+    def check() -> None:
+        check_tuner(Tuner, examples=1)
+        caught.append(broken(check_tuner, Counts))
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    thread.join()
+    assert [found.promise for found in caught] == [Promise.SAME_ANSWER]
 
 
 def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
@@ -340,6 +391,16 @@ class RewritesTheCorridor(Guard):
         return changed(decision, corridor="anywhere")
 
 
+class RewritesTheRequests(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return replace(decision, requests=())
+
+
+class StopsWhatIsNotThere(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return decision.veto("guard", "wrokers", "errors_first")
+
+
 class Resurrects(Guard):
     """Brings back what the guard before it stopped."""
 
@@ -386,7 +447,9 @@ GUARDS: dict[type[Guard], Promise] = {
     Turns: Promise.TAKES_AWAY,
     Adds: Promise.TAKES_AWAY,
     RewritesTheCorridor: Promise.TAKES_AWAY,
+    RewritesTheRequests: Promise.TAKES_AWAY,
     Resurrects: Promise.TAKES_AWAY,
+    StopsWhatIsNotThere: Promise.TOLD,
     ForgetsToSay: Promise.TOLD,
     CutsInSilence: Promise.TOLD,
     PutsFiguresIntoTheReason: Promise.TOLD,
@@ -408,8 +471,9 @@ def test_what_a_guard_left_undone_is_told() -> None:
     assert found.what == "it left {'workers': 2} as it was, and told errors_first"
     quiet = broken(check_guard, Guard, tells=ACTS, examples=1)
     assert (quiet.promise, quiet.what) == (Promise.ACTS, "it told nothing")
-    unasked = broken(check_guard, Guard, acts=[Turn()], examples=1)
+    unasked = broken(check_guard, Guard, acts=[Turn()], start={"workers": 6}, examples=1)
     assert unasked.what.endswith("stopped by nobody: none was asked")
+    assert unasked.story[0] == "pack demo, starting overrides {'workers': 6}"
     undecided = broken(check_guard, Guard)
     assert "nobody says when" in undecided.what
 
@@ -531,6 +595,11 @@ class Unseeded(System):
         return {**report, "totals": {**report["totals"], "throughput": random.random()}}
 
 
+class Stamped(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "at": time.perf_counter_ns()}
+
+
 class Uneven(System):
     def spoiled(self, report: Any, parameters: Any) -> Any:
         parameters["workers"] = 3
@@ -580,6 +649,7 @@ SYSTEMS: dict[Any, Promise] = {
     Silent: Promise.ECHO,
     Deaf: Promise.ECHO,
     Unseeded: Promise.REPEATABLE,
+    Stamped: Promise.REPEATABLE,
     Uneven: Promise.INPUTS,
     Hidden: Promise.STATE,
     Loose: Promise.STATE,
@@ -602,6 +672,26 @@ def test_a_system_may_be_silent_on_parameters_where_its_author_says_so() -> None
     check_system(Silent, echoes=False)
 
 
+def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
+    told: list[str] = []
+
+    class Opened(System):
+        def open(self, folder: Path, slot: float | None) -> None:
+            told.append(f"open {folder.is_dir()} {slot}")
+
+        def close(self) -> None:
+            told.append("close")
+
+    class Failing(Opened, Breaks):
+        pass
+
+    check_system(Opened)
+    assert told == ["open True None", "close"] * 3
+    told.clear()
+    broken(check_system, Failing)
+    assert told == ["open True None", "close"]
+
+
 @pytest.mark.parametrize("factory", [lambda pack: None, lambda pack, scenario: None])
 def test_what_is_no_system_is_refused(factory: Any) -> None:
     assert broken(check_system, factory).promise is Promise.READY
@@ -622,9 +712,22 @@ def untouched(self: Any, history: Any, decision: Any, settings: Any) -> Any:
     return decision
 
 
+def quiet(*args: Any, **more: Any) -> str:
+    return ""
+
+
 def over_far(*args: Any) -> Any:
     stepped = step(*args)
     return replace(stepped, new=stepped.new + stepped.delta, delta=2 * stepped.delta)
+
+
+class Halves(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": 0.5}
+
+
+def as_asked(parameter: Any, bounds: Any, old: float, delta: float) -> Stepped:
+    return Stepped(old + delta, delta, Note.NONE)
 
 
 CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
@@ -640,10 +743,18 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
     "a clamp that doubles": (
         [
             (clamp, "step", over_far),
-            (strategies, "breach", lambda *_: ""),
-            (strategies, "loosened", lambda *_, **__: ""),
+            (strategies, "breach", quiet),
+            (strategies, "loosened", quiet),
         ],
         Promise.STEP,
+    ),
+    "a clamp off the grid": (
+        [(clamp, "step", as_asked), (decision, "step", as_asked), (strategies, "breach", quiet)],
+        Promise.STEP,
+    ),
+    "a field that nobody may tune": (
+        [(Course, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
+        Promise.ACTUATOR,
     ),
     "a recommendation that is applied": (
         [(Course, "overrides_after", lambda self, r, before: r.decision.overrides(before))],
@@ -665,5 +776,68 @@ def test_a_fault_of_the_core_is_caught(fault: str, monkeypatch: pytest.MonkeyPat
     patches, promise = CORE[fault]
     for where, name, planted in patches:
         monkeypatch.setattr(where, name, planted)
-    tuner = Restless if "oscillation" in fault else partial(Tuner)
-    assert broken(check_tuner, tuner, examples=200).promise is promise
+    tuner = {"an oscillation that is not held": Restless, "a clamp off the grid": Halves}
+    found = broken(check_tuner, tuner.get(fault, Tuner), examples=200)
+    if fault == "a field that nobody may tune":  # which chain is the first is of no matter
+        assert "speed" in found.what
+        assert found.promise in {promise, Promise.MODE, Promise.UNUSABLE, Promise.WINDOW}
+    else:
+        assert found.promise is promise
+
+
+class Greedy(Tuner):
+    """Makes throughput fall whenever it has been good."""
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        good = history.latest.number("throughput") == 100
+        return {"batch_size": -5 if good else 1} if len(history) > 2 else {}
+
+
+def falling() -> World:
+    """Return a chain in which throughput falls after each change, until it is rolled back."""
+    objective, noise = Objective("throughput", "up"), {"throughput": 0.5}
+    pack = replace(demo_pack(), objective=objective, noise=noise)
+    world = World(Subject("tuner", Greedy, pack, "here", "greedy"), Start())
+    bad, base = steady(pack), pack.profiles["default"].fields
+    for _ in range(30):
+        now = {**base, **world.overrides}
+        rate = 100.0 if now["batch_size"] == base["batch_size"] else 50.0
+        world.run(Slot(metrics={**bad, "throughput": rate}))
+    return world
+
+
+def test_a_lawful_rollback_passes() -> None:
+    backs = [one.decision.rollback for one in falling().results]
+    assert len([back for back in backs if back is not None]) >= 1
+
+
+def test_a_rollback_to_nowhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    lawful = Course.overrides_after
+
+    def nowhere(self: Any, result: Any, before: Any) -> Any:
+        back = result.decision.rollback
+        return {"workers": 7} if back is not None else lawful(self, result, before)
+
+    monkeypatch.setattr(Course, "overrides_after", nowhere)
+    assert broken(falling).promise is Promise.ROLLBACK
+
+
+def test_what_goes_on_after_two_rollbacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Undone, "review", untouched)
+    found = broken(falling)
+    assert found.promise is Promise.FROZEN
+    assert "after 2 rollbacks" in found.what
+
+
+def test_a_policy_that_chooses_between_tuners_passes() -> None:
+    pack = replace(demo_pack(), guards={"conflict": {"policy": "smaller"}})
+    check_tuner(Restless, pack=pack, examples=10)
+
+
+def test_the_judge_knows_every_comparison() -> None:
+    drivers = {"metric": "drivers", "op": "has", "value": "queue"}
+    assert oracle._holds(drivers, {"drivers": ("queue", "net")})
+    assert not oracle._holds(drivers, {"drivers": ("net",)})
+    assert not oracle._holds(drivers, {"drivers": 3})
+    for op, holds in ((">", False), (">=", True), ("<", False), ("<=", True)):
+        assert oracle._holds({"metric": "x", "op": op, "value": 2}, {"x": 2.0}) is holds
