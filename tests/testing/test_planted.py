@@ -84,7 +84,7 @@ class Tuner:
 
 
 def test_a_lawful_tuner_passes() -> None:
-    check_tuner(Tuner)
+    check_tuner(Tuner, examples=20)
 
 
 class Counts(Tuner):
@@ -298,7 +298,7 @@ def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
 def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(Tuner):
         def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-            return {"workers": 1 / (3 - len(history))}
+            return {"workers": 1 / (2 - len(history))}
 
     monkeypatch.undo()
     found = broken(check_tuner, Late)
@@ -307,7 +307,6 @@ def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPat
     assert [line.partition(":")[0] for line in iterations] == [
         "iteration 1",
         "iteration 2",
-        "iteration 3",
     ]
     assert str(found).splitlines()[:2] == [
         "ANSWERS: every answer is lawful, and nothing is raised",
@@ -341,7 +340,7 @@ ACTS = [Turn(asks={"workers": 2}, measures={"error_rate": 0.06})]
 
 
 def test_a_lawful_guard_passes() -> None:
-    check_guard(Guard, acts=ACTS)
+    check_guard(Guard, acts=ACTS, examples=10)
 
 
 class OnlyLogs(Guard):
@@ -535,7 +534,7 @@ def test_a_faulty_watcher_is_caught(fault: type[Watcher]) -> None:
 
 
 def test_a_lawful_watcher_passes() -> None:
-    check_watcher(Watcher)
+    check_watcher(Watcher, examples=10)
 
 
 def test_a_gate_that_trusts_the_metrics_is_caught() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -29,6 +31,7 @@ from pytest_soak.testing import (
     BrokenPromise,
     GateConformance,
     GuardConformance,
+    Promise,
     SystemConformance,
     TunerConformance,
     Turn,
@@ -41,7 +44,6 @@ from pytest_soak.testing import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pytest_soak import Pack
 
@@ -59,10 +61,12 @@ class Words:
 
 class TestWords(WatcherConformance):
     strategy = staticmethod(lambda pack: Words())
+    examples = 10
 
 
 class TestKpiGate(GateConformance):
     strategy = staticmethod(lambda pack: KpiGate(pack.kpis))
+    examples = 10
 
 
 class TestMock(SystemConformance):
@@ -98,7 +102,7 @@ def test_a_shipped_guard_keeps_its_promises_and_acts(name: str) -> None:
     """Each stands where a plugin's would; the core's own of that name is off."""
     factory, settings, acts = GUARDS[name]
     pack = replace(demo_pack(), guards={name: {"enabled": False}})
-    check_guard(factory, acts=acts, settings=settings, name="again", pack=pack, examples=8)
+    check_guard(factory, acts=acts, settings=settings, name="again", pack=pack, examples=5)
 
 
 def test_a_guard_that_only_warns_tells() -> None:
@@ -106,7 +110,7 @@ def test_a_guard_that_only_warns_tells() -> None:
         lambda pack: Drift(pack.parameters),
         tells=[Turn({"workers": 9}), Turn()],
         settings={"share": 0.25},
-        examples=8,
+        examples=5,
     )
 
 
@@ -150,3 +154,9 @@ def test_without_hypothesis_the_import_says_how_to_install_it() -> None:
     )
     told = ended.stderr.splitlines()[-1]
     assert told.endswith("needs Hypothesis: pip install 'pytest-soak[testing]'")
+
+
+def test_every_promise_stands_on_the_page() -> None:
+    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    told = set(re.findall(r"`([A-Z_]+)`", page.read_text(encoding="utf-8")))
+    assert told == {promise.name for promise in Promise}

@@ -19,4 +19,3 @@ def test_a_table_of_triggers_keeps_every_promise_of_a_tuner(table: str) -> None:
 
 class TestMarket(SystemConformance):
     strategy, pack = staticmethod(make_market), PACK
-    answers_to = ("min_interval_ms",)
