@@ -293,6 +293,10 @@ def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
     found = broken(check_tuner, Simple)
     assert found.promise is Promise.READY
     assert found.what.endswith("a factory takes the pack: lambda pack: Simple()")
+    other = broken(check_tuner, lambda pack: pack.no_such_thing)
+    assert other.promise is Promise.READY
+    assert "AttributeError" in other.what
+    assert "a factory takes" not in other.what
 
 
 def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -684,8 +688,14 @@ def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
     class Failing(Opened, Breaks):
         pass
 
+    class ByTheClock(Opened, Stamped):
+        virtual_time = False
+
     check_system(Opened)
-    assert told == ["open True None", "close"] * 3
+    assert told == ["open True None", "close"] * 3  # run, run again, gone on with
+    told.clear()
+    check_system(ByTheClock)
+    assert told == ["open True None", "close"] * 2
     told.clear()
     broken(check_system, Failing)
     assert told == ["open True None", "close"]
