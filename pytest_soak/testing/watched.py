@@ -195,7 +195,7 @@ class Watched:
         with OUTSIDE.heard() as done:
             try:
                 answer = self._call(self._strategy, args)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._tell(Promise.ANSWERS, f"{self._method}() {what_raised(error)}")
                 raise
             finally:

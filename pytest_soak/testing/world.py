@@ -230,7 +230,7 @@ class World:
                 in_window=self.in_window,
                 restarted=self.restarted,
             )
-        except Exception as error:  # noqa: BLE001 - raised as a broken promise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
             self._raise([Breach(Promise.INTEGRITY, f"the course {what_raised(error)}")], error)
         self.overrides = dict(self._course.overrides_after(result, before))
         wishes = {} if result.fault else self._wishes(calls)
@@ -302,7 +302,7 @@ class World:
             found.append(Breach(Promise.INPUTS, "the pack is not what it was"))
         return found
 
-    def _raise(self, breaches: list[Breach], cause: Exception | None = None) -> None:
+    def _raise(self, breaches: list[Breach], cause: BaseException | None = None) -> None:
         watched = [breach for one in self._watched for breach in one.breaches]
         every = [*breaches, *(watched if cause else ())]
         if every:

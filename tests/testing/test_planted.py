@@ -136,6 +136,11 @@ class Raises(Tuner):
         return {"workers": history.latest.number("latency")}
 
 
+class Exits(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        sys.exit(3)
+
+
 class NeedsWhatItDoesNotRequire(Tuner):
     """Reads a fact that no watcher gives."""
 
@@ -228,6 +233,7 @@ TUNERS: dict[type[Tuner], Promise] = {
     Throws: Promise.SAME_ANSWER,
     LooksAtTheClock: Promise.SAME_ANSWER,
     Raises: Promise.ANSWERS,
+    Exits: Promise.ANSWERS,
     NeedsWhatItDoesNotRequire: Promise.ANSWERS,
     NotANumber: Promise.ANSWERS,
     Nothing: Promise.ANSWERS,
