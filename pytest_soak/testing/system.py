@@ -16,6 +16,7 @@ from pytest_soak.model.parameters import overlay
 from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.shown import shown
 from pytest_soak.packs.loader import load_pack
+from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.testing.checks import demo_pack
 from pytest_soak.testing.promises import BrokenPromise, Promise
 from pytest_soak.testing.watched import TookTooLong, limited
@@ -64,13 +65,20 @@ class _Trial:
         if not callable(getattr(made, "run", None)):
             raise self.broken(Promise.READY, f"the factory gave {shown(made)}, which has no run()")
         with tempfile.TemporaryDirectory() as folder:
+            self._folder = Path(folder)
             try:
                 if hasattr(made, "open"):
-                    made.open(Path(folder), None)
+                    self._open(made)
                 yield made
             finally:
                 if hasattr(made, "close"):
                     made.close()
+
+    def _open(self, made: Any) -> None:  # noqa: ANN401 - a stranger's
+        try:
+            made.open(self._folder, None)
+        except Exception as error:
+            raise self.broken(Promise.READY, f"open() {what_raised(error)}") from error
 
     def run(
         self,
@@ -82,6 +90,9 @@ class _Trial:
         """Run one iteration, and check what can be told from it alone."""
         asked, held = dict(parameters), copy.deepcopy(state)
         slot = _Slot(iteration, parameters, copy.deepcopy(state), None, None)
+        base = self._pack.profiles[self._pack.profile].fields
+        overrides = {name: value for name, value in parameters.items() if base[name] != value}
+        (self._folder / OVERRIDES).write_text(json.dumps(overrides), encoding="utf-8")
         try:
             with limited(self._seconds):
                 returned: object = system.run(asked, iteration, SEED + iteration, held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import json
 import os
 import random
 import sys
@@ -687,6 +688,11 @@ def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
     class Opened(System):
         def open(self, folder: Path, slot: float | None) -> None:
             told.append(f"open {folder.is_dir()} {slot}")
+            self.file = folder / "runtime_overrides.json"
+
+        def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+            assert json.loads(self.file.read_text()).items() <= parameters.items()
+            return super().run(parameters, iteration, seed, state)
 
         def close(self) -> None:
             told.append("close")
@@ -705,6 +711,16 @@ def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
     told.clear()
     broken(check_system, Failing)
     assert told == ["open True None", "close"]
+
+    class NeverOpens(Opened):
+        def open(self, folder: Path, slot: float | None) -> None:
+            raise OSError(28, "No space left on device")
+
+    told.clear()
+    found = broken(check_system, NeverOpens)
+    assert found.promise is Promise.READY
+    assert "open() raised OSError: [Errno 28] No space left" in found.what
+    assert told == ["close"]
 
 
 @pytest.mark.parametrize("factory", [lambda pack: None, lambda pack, scenario: None])
