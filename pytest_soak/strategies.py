@@ -316,3 +316,6 @@ def _ask(
     except Exception as error:
         msg = f"{owner}: {name}() {what_raised(error)}"
         raise StrategyFault(msg) from error
+    except BaseException as ended:  # a timeout, Ctrl-C: whoever ends a hang is told where it was
+        ended.add_note(f"while asking {owner}: {name}()")
+        raise

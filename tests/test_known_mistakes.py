@@ -216,7 +216,13 @@ def test_mistake_06_a_relax_zone_that_the_apply_condition_never_lets_through(
 ) -> None:
     tight = {"min_interval_ms": 65, "impact_cap_ratio": 0.09, "base_spread_bps_delta": 0.2}
     scene = ("--soak-pack=market-maker", "--soak-system=mock", "--soak-scenario=calm")
-    bench.soak(4, "--auto-tune", *scene, f"--soak-overrides={json.dumps(tight)}")
+    bench.soak(
+        4,
+        "--auto-tune",
+        "--soak-tuner=iter-watcher",
+        *scene,
+        f"--soak-overrides={json.dumps(tight)}",
+    )
     metrics = bench.read("ITER_SUMMARY_1.json")["summary"]["metrics"]
     assert metrics["risk_ratio"] < 0.35
     assert metrics["net_bps"] > 3.2  # tightening would not be applied here

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import DEMO, chain_folder, patches, read_json, records
+from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
 from tests.test_distribution import artifacts
 
 if TYPE_CHECKING:
@@ -305,6 +305,50 @@ def test_an_iteration_that_hangs_fails_and_the_verdict_is_inconclusive(
     result.assert_outcomes(passed=2, failed=2, skipped=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert verdict(pytester) == "INCONCLUSIVE"
+
+
+@TIMEOUT
+@pytest.mark.parametrize(
+    ("hook", "method"),
+    [
+        ("tuners", "propose(self, history, parameters)"),
+        ("guards", "review(self, history, decision, settings)"),
+        ("watchers", "observe(self, report, history)"),
+        ("gates", "judge(self, metrics, n)"),
+    ],
+)
+def test_a_strategy_that_hangs_is_ended_and_named_and_the_journal_is_whole(
+    pytester: pytest.Pytester, hook: str, method: str
+) -> None:
+    pytester.makeconftest(
+        f"""
+        import time
+
+        class Mine:
+            requires = ()
+            def {method}:
+                time.sleep(60)
+
+        def pytest_soak_{hook}():
+            return {{"mine": lambda pack: Mine()}}
+        """
+    )
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    tuner = ("--soak-tuner=mine",) if hook == "tuners" else ()
+    result = pytester.runpytest(*TUNED, *tuner, "--timeout=1", "--timeout-method=signal")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    name = method.partition("(")[0]
+    result.stdout.fnmatch_lines(
+        [
+            "*Failed: Timeout (>1.0s) from pytest-timeout.*",
+            f"*while asking plugin *conftest.py, hook pytest_soak_{hook}, 'mine': {name}()",
+        ]
+    )
+    assert verdict(pytester) == "INCONCLUSIVE"
+    folder = chain_folder(pytester)
+    assert [record["kind"] for record in records(folder)] == ["run_started", "run_ended"]
+    assert unlike_journal(folder) == []
+    assert read_json(folder / "runtime_overrides.json") == {}
 
 
 @TIMEOUT

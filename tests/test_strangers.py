@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, read_json, records, unlike_journal
+from tests.test_interruption import PATIENCE, wait_for
 
 MINE = """
 from pytest_soak import Proposal
@@ -366,3 +370,45 @@ def test_a_tuner_that_cannot_say_what_it_requires_is_named(pytester: pytest.Pyte
     result.stderr.fnmatch_lines(
         ["*pytest_soak_tuners, 'mine': requires: 3; allowed: a tuple of metrics by name"]
     )
+
+
+HANGING = """
+import pathlib
+import time
+
+from pytest_soak import Proposal
+
+class Mine:
+    requires = ()
+    def propose(self, history, parameters):
+        if len(history) == 2 and not pathlib.Path("mended").exists():
+            pathlib.Path("reached").touch()
+            time.sleep(600)
+        return Proposal({"workers": 2}, ("because",))
+
+def pytest_soak_tuners():
+    return {"mine": lambda pack: Mine()}
+"""
+
+
+def test_a_tuner_that_hangs_is_ended_by_sigterm_and_the_run_goes_on_as_if_it_had_not(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(HANGING)
+    pytester.makepyfile(test_demo=DEMO)
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *ARGS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        wait_for((pytester.path / "reached").exists)
+        run.terminate()
+        shown, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert "no verdict: the run was broken off before the gate" in shown
+    folder = chain_folder(pytester)
+    kinds = [record["kind"] for record in records(folder)]
+    assert kinds == ["run_started", "iteration", "run_interrupted"]
+    assert read_json(folder / "runtime_overrides.json") == {"workers": 4}
+    assert unlike_journal(folder) == []
+    (pytester.path / "mended").touch()
+    assert pytester.runpytest(*ARGS, "--soak-resume").ret == pytest.ExitCode.TESTS_FAILED
+    applied = [r["decision"]["changes"] for r in records(folder) if r["kind"] == "iteration"]
+    assert [change["new"] for (change,) in applied[:4]] == [4, 6, 8, 10]

@@ -239,6 +239,17 @@ def test_a_strangers_tuner_is_asked_with_history_and_parameters() -> None:
     assert answer.requests == (Request("mine", "workers", 12, Corridor.APPLY, "more"),)
 
 
+def test_whatever_ends_a_tuner_from_outside_says_whom_it_ended() -> None:
+    def waits(history: History, parameters: Mapping[str, float]) -> Proposal:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as ended:
+        proposed(waits)
+    assert ended.value.__notes__ == [
+        "while asking plugin stranger-0, hook pytest_soak_tuners, 'mine': propose()"
+    ]
+
+
 def test_a_tuner_cannot_change_the_parameters_it_is_shown() -> None:
     parameters = {"batch": 40.0, "workers": 4.0}
 

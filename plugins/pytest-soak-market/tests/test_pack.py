@@ -572,10 +572,13 @@ def test_iter_watcher_does_not_look_at_cancels_age_or_lag(metrics: Mapping[str, 
     assert proposed("iter-watcher", metrics) == Proposal()
 
 
-def test_iter_watcher_works_in_the_apply_corridor_and_is_the_default() -> None:
+def test_iter_watcher_works_in_the_apply_corridor() -> None:
     table = TableTuner(PACK, PACK.tables["iter-watcher"])
     assert (table.corridor, table.announce) == (Corridor.APPLY, False)
-    assert PACK.tuner == "iter-watcher"
+
+
+def test_adaptive_is_the_default() -> None:
+    assert PACK.tuner == "adaptive"
 
 
 # ---- the mock under the pack

@@ -1,0 +1,139 @@
+"""The checks as classes for pytest: derive one, name your strategy, and its tests are there."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_soak.testing.checks import (
+    EXAMPLES,
+    Turn,
+    check_gate,
+    check_guard,
+    check_tuner,
+    check_watcher,
+)
+from pytest_soak.testing.system import check_system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_soak.model.pack import Pack
+
+
+class _Conformance:
+    """What the classes share.
+
+    Attributes:
+        strategy: The factory: ``staticmethod(lambda pack: Mine())``, or a class that takes a pack.
+        pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless set.
+        examples: How many chains are tried.
+        seconds: How long one answer may take, of wall-clock time.
+    """
+
+    strategy: ClassVar[Callable[..., Any] | str]
+    pack: ClassVar[Pack | Path | str | None] = None
+    examples: ClassVar[int] = EXAMPLES
+    seconds: ClassVar[float] = 10.0
+
+    def _factory(self) -> Callable[..., Any]:
+        """Return the factory as it was written: a plain function is not meant as a method."""
+        found = inspect.getattr_static(type(self), "strategy", None)
+        factory: Callable[..., Any] | None = getattr(found, "__func__", found)  # of a staticmethod
+        if not callable(factory):
+            name = type(self).__name__
+            msg = f"{name}: set `strategy = staticmethod(lambda pack: Mine())`"
+            raise TypeError(msg)
+        return factory
+
+    def _common(self) -> dict[str, Any]:
+        return {"pack": self.pack, "examples": self.examples, "seconds": self.seconds}
+
+
+class TunerConformance(_Conformance):
+    """A tuner keeps every promise, whatever happens around it.
+
+    Attributes:
+        strategy: The factory, or the name of a table of rules in the pack.
+    """
+
+    def test_it_keeps_every_promise_of_a_tuner(self) -> None:
+        """Drive chains of all kinds."""
+        __tracebackhide__ = True
+        named = self.strategy
+        check_tuner(named if isinstance(named, str) else self._factory(), **self._common())
+
+
+class WatcherConformance(_Conformance):
+    """A watcher keeps every promise, whatever is in the report."""
+
+    def test_it_keeps_every_promise_of_a_watcher(self) -> None:
+        """Drive chains of all kinds."""
+        __tracebackhide__ = True
+        check_watcher(self._factory(), **self._common())
+
+
+class GateConformance(_Conformance):
+    """A gate keeps every promise, whatever is in the metrics."""
+
+    def test_it_keeps_every_promise_of_a_gate(self) -> None:
+        """Drive chains of all kinds."""
+        __tracebackhide__ = True
+        check_gate(self._factory(), **self._common())
+
+
+class GuardConformance(_Conformance):
+    """A guard keeps every promise, acts where its author says so, and stops no run for good.
+
+    Attributes:
+        acts: A situation after whose last turn it must stop a step or make it smaller.
+        tells: One after whose last turn it must tell something, for a guard that only warns.
+        start: The overrides at the start of that situation.
+        settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+    """
+
+    acts: ClassVar[Sequence[Turn]] = ()
+    tells: ClassVar[Sequence[Turn]] = ()
+    start: ClassVar[Mapping[str, float]] = {}
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    def test_it_keeps_every_promise_of_a_guard(self) -> None:
+        """Drive chains of all kinds, the author's situation, and one that stays bad."""
+        __tracebackhide__ = True
+        check_guard(
+            self._factory(),
+            acts=self.acts,
+            tells=self.tells,
+            start=self.start,
+            settings=self.settings,
+            **self._common(),
+        )
+
+
+class SystemConformance(_Conformance):
+    """A system keeps every promise.
+
+    Attributes:
+        strategy: The factory: ``staticmethod(lambda pack, scenario: Mine())``.
+        scenario: The scenario it gets; the pack's unless set.
+        answers_to: Parameters of which each, moved from one limit to the other, changes a metric;
+            for a system whose time is virtual.
+        echoes: Whether its reports must tell which parameters were used.
+    """
+
+    scenario: ClassVar[str] = ""
+    answers_to: ClassVar[Sequence[str]] = ()
+    echoes: ClassVar[bool] = True
+
+    def test_it_keeps_every_promise_of_a_system(self) -> None:
+        """Run a few iterations."""
+        __tracebackhide__ = True
+        check_system(
+            self._factory(),
+            pack=self.pack,
+            scenario=self.scenario,
+            answers_to=self.answers_to,
+            echoes=self.echoes,
+            seconds=self.seconds,
+        )

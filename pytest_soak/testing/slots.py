@@ -1,0 +1,222 @@
+"""What may happen in one iteration: reports good, bad, missing, stale; what others wish for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from pytest_soak.model.metrics import is_number
+from pytest_soak.options import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_soak.model.metrics import Metric
+    from pytest_soak.model.pack import Pack
+
+OTHERS = ("other-apply", "other-limits")
+"""The tuners beside the one that is tried: one for each corridor."""
+NAN = float("nan")
+ODD: tuple[Any, ...] = ("missing", None, NAN, "fast", True, -1e308, float("inf"), [], "n=0")
+"""What may stand in the place of a value, ``missing`` and ``n=0`` apart."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What happens in one iteration.
+
+    Args:
+        kind: ``usable``, or why there is no usable report.
+        metrics: ``{metric: value}`` as in a report's totals.
+        odd: A metric that has something else than a value, and what.
+        echo: What the report says of the parameters: ``all``, ``nothing``, ``one not`` (it tells
+            nothing of one), or ``other`` (it contradicts).
+        wishes: ``{tuner: {parameter: delta}}``: what the other tuners ask for.
+    """
+
+    kind: str = "usable"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    odd: tuple[str, Any] | None = None
+    echo: str = "all"
+    wishes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def report(self, iteration: int, parameters: Mapping[str, float], pack: Pack) -> Any:  # noqa: ANN401 - JSON
+        """Return the report of *iteration*, as a system would."""
+        if self.kind == "no report":
+            return None
+        totals, n = dict(self.metrics), dict.fromkeys(self.metrics, 1000)
+        if self.odd is not None:
+            name, value = self.odd
+            totals[name] = value
+            if value == "missing":
+                del totals[name], n[name]
+            elif value == "n=0":
+                totals[name], n[name] = self.metrics[name], 0
+        used: dict[str, float] = dict(parameters)
+        name = next(iter(pack.parameters))
+        if self.echo == "one not":
+            del used[name]
+        elif self.echo == "other":
+            used[name] += pack.parameters[name].precision
+        return {
+            "iteration": iteration - (self.kind == "stale report"),
+            "parameters": None if self.echo == "nothing" else used,
+            "totals": None if self.kind == "no totals" else totals,
+            "n": n,
+        }
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        words = [self.kind if self.kind != "usable" else ""]
+        if self.kind == "usable":
+            odd = dict([self.odd]) if self.odd else {}
+            words += [f"{name}={_brief(value)}" for name, value in {**self.metrics, **odd}.items()]
+        words.append({"all": "", "nothing": "silent on parameters"}.get(self.echo, ""))
+        words.append({"one not": "silent on one", "other": "contradicts"}.get(self.echo, ""))
+        return " ".join(filter(None, words))
+
+
+def _brief(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a chain starts from.
+
+    Args:
+        strict: Whether a tight budget and an eager freeze are laid over the pack's.
+        mode: What happens to proposals.
+        seeds: ``{parameter: value}``: the overrides at the start.
+        accompanied: Whether other tuners ask too.
+    """
+
+    strict: bool = False
+    mode: Mode = Mode.APPLY
+    seeds: Mapping[str, float] = field(default_factory=dict)
+    accompanied: bool = False
+
+
+def strict_guards(pack: Pack) -> dict[str, Any]:
+    """Return guard settings under which a budget and a freeze of every parameter soon matter."""
+    budget = {
+        name: one.quantize((one.limits.hi - one.limits.lo) / 4 + one.precision / 2)
+        for name, one in pack.parameters.items()
+    }
+    kpis = [(kpi.metric, kpi.fail or kpi.warn) for kpi in pack.kpis]
+    when = [
+        {"metric": metric, "op": str(limit.op.negated), "value": limit.value}
+        for metric, limit in kpis
+        if limit is not None
+    ]
+    freeze = {"when": when[:1], "parameters": tuple(pack.parameters), "iterations": 3}
+    return {"budget": {"window": 3, "largest": budget}, "freeze": freeze}
+
+
+def starts(pack: Pack) -> st.SearchStrategy[Start]:
+    """Return ways to start a chain of *pack*."""
+    values = {
+        name: st.sampled_from([one.limits.lo, one.limits.hi, one.apply.lo, one.apply.hi])
+        for name, one in pack.parameters.items()
+    }
+    return st.builds(
+        Start,
+        st.booleans(),
+        st.sampled_from([Mode.APPLY] * 8 + [Mode.RECOMMEND, Mode.OFF]),
+        st.one_of(st.just({}), st.fixed_dictionaries({}, optional=values)),
+        st.booleans(),
+    )
+
+
+def slots(pack: Pack) -> st.SearchStrategy[Slot]:
+    """Return what may happen in one iteration of a chain of *pack*."""
+    metrics = st.fixed_dictionaries(
+        {name: _values(pack, metric) for name, metric in pack.metrics.items()}
+    )
+    odd = st.tuples(st.sampled_from(tuple(pack.metrics)), st.sampled_from(ODD))
+    wish = st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.sampled_from(
+                [
+                    sign * size
+                    for size in (
+                        one.precision,
+                        one.quantize((one.limits.hi - one.limits.lo) / 10) or one.precision,
+                        one.precision * 0.4,
+                        1e9,
+                    )
+                    for sign in (1, -1)
+                ]
+            )
+            for name, one in pack.parameters.items()
+        },
+    )
+    return st.builds(
+        Slot,
+        st.sampled_from(["usable"] * 12 + ["no report", "stale report", "no totals"]),
+        metrics,
+        st.one_of(st.none(), st.none(), st.none(), odd),
+        st.sampled_from(["all"] * 9 + ["nothing", "one not", "other"]),
+        st.fixed_dictionaries({name: wish for name in OTHERS}),  # noqa: C420 - not one for both
+    )
+
+
+def steady(pack: Pack) -> dict[str, Any]:
+    """Return the totals of a report that breaks every limit of *pack*."""
+    return {
+        name: _numbers(pack, metric)[0]
+        if metric.kind == "number"
+        else ([] if metric.kind == "labels" else {})
+        for name, metric in pack.metrics.items()
+    }
+
+
+def _values(pack: Pack, metric: Metric) -> st.SearchStrategy[Any]:
+    if metric.kind == "number":
+        numbers = _numbers(pack, metric)
+        lo, hi = min(numbers), max(numbers)
+        return st.one_of(st.sampled_from(numbers), st.floats(lo, hi))
+    words = _words(pack, metric.name)
+    if metric.kind == "labels":
+        return st.lists(st.sampled_from(words), unique=True)
+    share = st.sampled_from([0.0, 0.1, 0.5, 1.0]).map(lambda value: {"count": 10, "share": value})
+    return st.dictionaries(st.sampled_from(words), share)
+
+
+def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
+    """Return values of *metric* near those that something in *pack* looks at, a bad one first."""
+    found: list[float] = []
+    for kpi in pack.kpis:
+        for limit in (kpi.fail, kpi.warn):
+            if kpi.metric == metric.name and limit is not None:
+                away = max(abs(limit.value) * 0.2, 0.01)
+                bad = away if limit.broken_by(limit.value + away) else -away
+                found += [limit.value + bad, limit.value, limit.value - bad]
+    for table in pack.tables.values():
+        for rule in table.rules:
+            for condition in (*rule.all, *rule.any):
+                if condition.metric == metric.name and is_number(condition.value):
+                    away = max(abs(condition.value) * 0.05, 0.01)
+                    found += [condition.value + away, condition.value - away, condition.value]
+    for systems in pack.scenarios.values():
+        start = systems.get("mock", {}).get(metric.name)
+        found += [start] if is_number(start) else []
+    found = found or [1.0, 0.0, 2.0]
+    lo = metric.least if metric.least is not None else min(found)
+    hi = metric.most if metric.most is not None else max(found)
+    return [float(min(max(one, lo), hi)) for one in found]
+
+
+def _words(pack: Pack, metric: str) -> list[str]:
+    """Return the labels, or the reasons of shares, that something in *pack* looks at."""
+    words = {"other"}
+    for table in pack.tables.values():
+        for rule in table.rules:
+            for condition in (*rule.all, *rule.any):
+                name, _, reason = condition.metric.partition(".")
+                if name == metric:
+                    words.add(reason or str(condition.value))
+    return sorted(words)

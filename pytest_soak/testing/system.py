@@ -1,0 +1,224 @@
+"""The check of a system: a few real iterations of it, and what they left."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import what_raised
+from pytest_soak.model.pack import Pack
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.report import contradictions, read_report
+from pytest_soak.model.shown import shown
+from pytest_soak.packs.loader import load_pack
+from pytest_soak.store.artifacts import OVERRIDES
+from pytest_soak.testing.checks import demo_pack
+from pytest_soak.testing.promises import BrokenPromise, Promise
+from pytest_soak.testing.watched import TookTooLong, limited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+SEED = 0x5EED
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """What one iteration was asked, and what it returned, both as they were then."""
+
+    iteration: int
+    parameters: Mapping[str, float]
+    state: object
+    report: Any
+    left: object
+
+
+class _Trial:
+    """One system under check: it is made, opened, run and closed like in a chain."""
+
+    def __init__(
+        self, factory: Callable[..., Any], pack: Pack, scenario: str, seconds: float
+    ) -> None:
+        self._factory, self._pack, self._scenario = factory, pack, scenario
+        self._seconds = seconds
+        plugin = getattr(factory, "__module__", "unknown")
+        self.who = f"plugin {plugin}, hook pytest_soak_systems"
+
+    def broken(self, promise: Promise, what: str, slot: _Slot | None = None) -> BrokenPromise:
+        story: tuple[str, ...] = ()
+        if slot is not None:
+            story = (f"iteration {slot.iteration} with {dict(slot.parameters)}",)
+        return BrokenPromise(promise, self.who, what, story)
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Give a new system, opened if it has an ``open``, and closed in the end."""
+        try:
+            made = self._factory(copy.deepcopy(self._pack), self._scenario)
+        except Exception as error:
+            raise self.broken(Promise.READY, f"the factory {what_raised(error)}") from error
+        if not callable(getattr(made, "run", None)):
+            raise self.broken(Promise.READY, f"the factory gave {shown(made)}, which has no run()")
+        with tempfile.TemporaryDirectory() as folder:
+            self._folder = Path(folder)
+            try:
+                if hasattr(made, "open"):
+                    self._open(made)
+                yield made
+            finally:
+                if hasattr(made, "close"):
+                    made.close()
+
+    def _open(self, made: Any) -> None:  # noqa: ANN401 - a stranger's
+        try:
+            made.open(self._folder, None)
+        except Exception as error:
+            raise self.broken(Promise.READY, f"open() {what_raised(error)}") from error
+
+    def run(
+        self,
+        system: Any,  # noqa: ANN401 - a stranger's
+        iteration: int,
+        parameters: Mapping[str, float],
+        state: object,
+    ) -> _Slot:
+        """Run one iteration, and check what can be told from it alone."""
+        asked, held = dict(parameters), copy.deepcopy(state)
+        slot = _Slot(iteration, parameters, copy.deepcopy(state), None, None)
+        base = self._pack.profiles[self._pack.profile].fields
+        overrides = {name: value for name, value in parameters.items() if base[name] != value}
+        (self._folder / OVERRIDES).write_text(json.dumps(overrides), encoding="utf-8")
+        try:
+            with limited(self._seconds):
+                returned: object = system.run(asked, iteration, SEED + iteration, held)
+        except TookTooLong:
+            what = f"run() took longer than {self._seconds:g} s and was ended"
+            raise self.broken(Promise.IN_TIME, what, slot) from None
+        except Exception as error:
+            raise self.broken(Promise.ANSWERS, f"run() {what_raised(error)}", slot) from error
+        if asked != parameters or held != state:
+            raise self.broken(Promise.INPUTS, "run() changed its parameters or its state", slot)
+        if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
+            what = f"run() returned {shown(returned)}, not the pair (report, state)"
+            raise self.broken(Promise.ANSWERS, what, slot)
+        report, left = returned
+        for part, promise in ((report, Promise.REPORT), (left, Promise.STATE)):
+            if not _is_plain(part):
+                raise self.broken(promise, f"no plain JSON: {shown(part)}", slot)
+        return _Slot(iteration, parameters, state, copy.deepcopy(report), copy.deepcopy(left))
+
+
+def check_system(
+    factory: Callable[..., Any],
+    *,
+    pack: Pack | Path | str | None = None,
+    scenario: str = "",
+    answers_to: Sequence[str] = (),
+    echoes: bool = True,
+    seconds: float = 60.0,
+) -> None:
+    """Check that a system keeps every promise, by running it for a few iterations.
+
+    Args:
+        factory: Makes it, given a pack and a scenario, as the hook's factory does.
+        pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless given.
+        scenario: The scenario it gets; the pack's unless given.
+        answers_to: Parameters of which each, moved from one limit to the other, must change a
+            metric; for a system whose time is virtual.
+        echoes: Whether its reports must tell which parameters were used.
+        seconds: How long one iteration may take, of wall-clock time.
+
+    Raises:
+        BrokenPromise: One was broken.
+    """
+    __tracebackhide__ = True
+    domain = demo_pack() if pack is None else pack
+    if not isinstance(domain, Pack):
+        domain = load_pack(Path(domain))
+    trial = _Trial(factory, domain, scenario or domain.scenario, seconds)
+    settings = _parameters(domain)
+    with trial.opened() as system:
+        virtual = bool(getattr(system, "virtual_time", False))
+        keeps = bool(getattr(system, "keeps_state", False))
+        slots: list[_Slot] = []
+        for iteration, parameters in enumerate(settings, 1):
+            state = slots[-1].left if slots else None
+            slots.append(trial.run(system, iteration, parameters, state))
+            _check_report(trial, slots[-1], domain, echoes=echoes)
+    if virtual:
+        with trial.opened() as system:
+            for slot in slots:
+                _same(trial, slot, trial.run(system, slot.iteration, slot.parameters, slot.state))
+    if keeps:
+        last = slots[-1]
+        state = json.loads(json.dumps(last.state))  # as a resume reads it from its file
+        with trial.opened() as system:
+            again = trial.run(system, last.iteration, last.parameters, state)
+        _check_report(trial, again, domain, echoes=echoes)
+        if virtual:
+            _same(trial, last, again, Promise.STATE)
+    for name in answers_to:
+        _check_answers(trial, domain, name)
+
+
+def _parameters(pack: Pack) -> list[dict[str, float]]:
+    """Return the base of *pack*, its parameters at their lowest and highest, and the base again."""
+    base = pack.profiles[pack.profile].fields
+    low = {name: one.limits.lo for name, one in pack.parameters.items()}
+    high = {name: one.limits.hi for name, one in pack.parameters.items()}
+    return [overlay(base, laid) for laid in ({}, low, high, {})]
+
+
+def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> None:
+    report = read_report(slot.report, slot.iteration, pack.metrics)
+    lacking = report.measured.lacking(kpi.metric for kpi in pack.kpis)
+    problem = report.problem or "; ".join(lacking)
+    if problem:
+        raise trial.broken(Promise.REPORT, problem, slot)
+    wrong = contradictions(slot.parameters, report.parameters)
+    untold = [name for name, used in wrong.items() if used is None]
+    if untold and echoes:
+        raise trial.broken(Promise.ECHO, f"the report does not tell of {', '.join(untold)}", slot)
+    for name, used in wrong.items():
+        if used is not None:
+            what = f"{name}: asked for {slot.parameters[name]:g}, the report says {used:g}"
+            raise trial.broken(Promise.ECHO, what, slot)
+
+
+def _same(trial: _Trial, first: _Slot, again: _Slot, promise: Promise = Promise.REPEATABLE) -> None:
+    if (first.report, first.left) != (again.report, again.left):
+        how = (
+            "a new one that got its state from a file" if promise is Promise.STATE else "a new one"
+        )
+        which = [
+            f"{name} {shown(value)}, then {shown(again.report['totals'].get(name))}"
+            for name, value in first.report["totals"].items()
+            if again.report["totals"].get(name) != value
+        ]
+        what = f"{how} differs: {'; '.join(which[:3]) or 'not in the totals'}"
+        raise trial.broken(promise, what, first)
+
+
+def _check_answers(trial: _Trial, pack: Pack, name: str) -> None:
+    base = pack.profiles[pack.profile].fields
+    totals = []
+    for value in (pack.parameters[name].limits.lo, pack.parameters[name].limits.hi):
+        with trial.opened() as system:
+            slot = trial.run(system, 1, overlay(base, {name: value}), None)
+        totals.append(slot.report["totals"])
+    if totals[0] == totals[1]:
+        what = f"{name} at its lowest and at its highest: the same metrics"
+        raise trial.broken(Promise.ANSWERS_TO, what, slot)
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether *value* comes back from JSON as it was."""
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False

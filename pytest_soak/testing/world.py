@@ -1,0 +1,351 @@
+"""One chain without pytest, files or a system: the real course, driven slot by slot, and judged."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.course import Course
+from pytest_soak.errors import SoakUsageError, what_raised
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import Entry
+from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.report import read_report
+from pytest_soak.model.shown import shown
+from pytest_soak.options import Mode
+from pytest_soak.plan import ChainPlan
+from pytest_soak.registry import Registered, Registry, declared_corridor
+from pytest_soak.seeding import Seeding
+from pytest_soak.store.files import plain
+from pytest_soak.store.records import (
+    decision_from_json,
+    decision_to_json,
+    summary_from_json,
+    summary_to_json,
+)
+from pytest_soak.strategies import Strategies, StrategyFault
+from pytest_soak.testing.oracle import Oracle, Seen, guard_breaches
+from pytest_soak.testing.promises import BrokenPromise, Promise
+from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
+from pytest_soak.testing.watched import Breach, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_soak.course import IterationResult
+    from pytest_soak.model.history import History
+    from pytest_soak.model.pack import Pack
+
+METHODS = {"tuner": "propose", "guard": "review", "watcher": "observe", "gate": "judge"}
+ORDER = tuple(Promise)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The strategy that is tried.
+
+    Args:
+        kind: ``tuner``, ``guard``, ``watcher`` or ``gate``.
+        factory: Makes it, given a pack, as the hook's factory does.
+        pack: The domain.
+        plugin: Who offers it.
+        name: The name under which it is registered.
+        settings: Where it is a guard: what ``[guards.<name>]`` says.
+        seconds: How long an answer may take.
+    """
+
+    kind: str
+    factory: Callable[[Pack], Any]
+    pack: Pack
+    plugin: str
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 10.0
+
+    @property
+    def hook(self) -> str:
+        """The hook that would offer it."""
+        return f"pytest_soak_{self.kind}s"
+
+    @property
+    def who(self) -> str:
+        """Who it is, for errors: as in a run."""
+        return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
+
+
+class _Offers(Registry):
+    """A registry of one strategy."""
+
+    def __init__(self, offered: Mapping[str, Registered]) -> None:
+        self._offered = offered
+
+    def all(self, kind: str) -> dict[str, Registered]:
+        return {one.name: one for one in self._offered.values() if one.hook.endswith(f"_{kind}")}
+
+
+class _Other:
+    """A tuner beside the one that is tried: asks for what the slot says."""
+
+    requires: tuple[str, ...] = ()
+
+    def __init__(self, world: World, name: str, corridor: Corridor) -> None:
+        self._world, self._name, self.corridor = world, name, corridor
+
+    def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:  # noqa: ARG002 - the protocol's
+        """Ask for what the slot says."""
+        return Proposal(dict(self._world.slot.wishes.get(self._name, {})), ("asked",))
+
+
+class World:
+    """A chain that is driven by slots instead of a system, and judged after each.
+
+    Args:
+        subject: The strategy that is tried; None drives the shipped ones alone.
+        start: What the chain starts from.
+        guards: Guard settings laid over the pack's.
+    """
+
+    def __init__(
+        self, subject: Subject, start: Start, guards: Mapping[str, Any] | None = None
+    ) -> None:
+        """Begin before the first iteration."""
+        self.subject, self.slot = subject, Slot()
+        pack = subject.pack
+        laid = {**pack.guards, **(strict_guards(pack) if start.strict else {}), **(guards or {})}
+        if subject.kind == "guard":
+            laid[subject.name] = {**laid.get(subject.name, {}), **subject.settings}
+        self.pack = replace(pack, guards=laid)
+        """What the oracle knows; strategies get copies of it."""
+        self._start = start
+        self.overrides: dict[str, float] = {
+            name: pack.parameters[name].quantize(pack.parameters[name].limits.clamp(value))
+            for name, value in start.seeds.items()
+        }
+        self.in_window = self.restarted = False
+        self.over = False
+        """Whether a promise was broken, so that nothing more is to be learned."""
+        self.story: list[str] = []
+        self.results: list[IterationResult] = []
+        self._records: list[dict[str, Any]] = []
+        self._watched: list[Watched] = []
+        self._course = self._begin()
+        self._oracle = Oracle(self.pack, start.mode, self._corridors())
+
+    # ---- the chain
+
+    def _begin(self) -> Course:
+        """Return a course with strategies that are made anew, as in another process."""
+        self._given = copy.deepcopy(self.pack)
+        self._text = repr(self._given)
+        subject, others = self.subject, _asking(self._start)
+        mine = Registered(subject.name, subject.hook, subject.plugin, self._make)
+        tuners = [mine] if subject.kind == "tuner" else []
+        for name, corridor in others if subject.kind == "tuner" else OTHER_CORRIDORS:
+            other = _Other(self, name, corridor)
+            tuners.append(Registered(name, "pytest_soak_tuners", "the kit", lambda _, o=other: o))
+        plan = ChainPlan(
+            name="the kit",
+            slug="kit",
+            run_id="kit",
+            planned=1000,
+            window=2,
+            mode=self._start.mode,
+            seed=0,
+            pack=self._given,
+            profile=self._given.profiles[self._given.profile],
+            seeding=Seeding("profile", {}),
+            scenario=self._given.scenario,
+            system_name="mock",
+            system=None,
+            tuners=tuple(tuners) if self._start.mode is not Mode.OFF else (),
+        )
+        offered = {} if subject.kind == "tuner" else {subject.name: mine}
+        try:
+            strategies = Strategies(plan, _Offers(offered))
+            self._check_required(strategies.required)
+        except (SoakUsageError, StrategyFault) as error:
+            raise self.broken(Promise.READY, str(error)) from None
+        self._strategies = strategies
+        return Course(plan, strategies)
+
+    def _make(self, pack: Pack) -> Watched:
+        subject = self.subject
+        watched = Watched(
+            subject.factory, pack, METHODS[subject.kind], subject.who, subject.seconds
+        )
+        self._watched = [watched]
+        return watched
+
+    def _check_required(self, required: tuple[str, ...]) -> None:
+        for metric in required:
+            if not self.pack.knows(metric):
+                known = ", ".join(self.pack.metrics)
+                msg = f"it requires {shown(metric)}, which pack {self.pack.name} does not know"
+                raise self.broken(Promise.READY, f"{msg}; there are: {known}")
+
+    def _corridors(self) -> dict[str, Corridor]:
+        corridors = dict(OTHER_CORRIDORS)
+        if self.subject.kind == "tuner" and self._watched:
+            corridors[self.subject.name] = declared_corridor(self.subject.who, self._watched[0])
+        return corridors
+
+    def resume(self) -> None:
+        """Go on as another process would: new strategies, and the history read from records."""
+        self._ask_backwards()
+        taken = self._course
+        self._course = self._begin()
+        for record, judged in zip(self._records, taken.judged, strict=True):
+            data = json.loads(json.dumps(record))
+            number = len(self._course.entries) + 1
+            summary = summary_from_json(data["summary"], number)
+            decision = decision_from_json(data["decision"], number, summary.parameters)
+            entry = Entry(summary, decision, data["applied"])
+            self._course.take(entry, judged, data["settles"], data["before"])
+        self.story.append("resumed in another process")
+
+    def run(self, slot: Slot) -> IterationResult:
+        """Take the chain through one more iteration.
+
+        Raises:
+            BrokenPromise: A promise was broken; the first one, in the order of `Promise`.
+        """
+        self.slot = slot
+        number = self._course.done + 1
+        parameters = self._course.plan.effective(self.overrides)
+        raw = slot.report(number, parameters, self.pack)
+        report = replace(read_report(raw, number, self.pack.metrics), raw=plain(raw))
+        before = dict(self.overrides)
+        calls = sum(len(one.calls) for one in self._watched)
+        place = len(self.story)
+        self.story.append(f"iteration {number}: {slot}")
+        try:
+            result, settles = self._course.decide(
+                number,
+                parameters,
+                report,
+                before,
+                in_window=self.in_window,
+                restarted=self.restarted,
+            )
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
+            self._raise([Breach(Promise.INTEGRITY, f"the course {what_raised(error)}")], error)
+        self.overrides = dict(self._course.overrides_after(result, before))
+        wishes = {} if result.fault else self._wishes(calls)
+        seen = Seen(result, wishes, before, dict(self.overrides))
+        self.story[place] = _told(number, slot, self, seen)
+        self._records.append(
+            {
+                "summary": summary_to_json(result.summary),
+                "decision": decision_to_json(result.decision),
+                "applied": result.applied,
+                "settles": settles,
+                "before": before,
+            }
+        )
+        self._raise([*self._breaches(result, calls), *self._oracle.judge(seen)])
+        self.results.append(result)
+        self.restarted = False
+        return result
+
+    def last_review(self) -> tuple[Decision, Decision]:
+        """Return the latest decision that the guard was given, and what it left of it."""
+        (_, given, _), said = self._watched[0].calls[-1]
+        return given, said
+
+    def finish(self) -> None:
+        """Ask once more, backwards, whether the same history still gets the same answer."""
+        self._ask_backwards()
+
+    def _ask_backwards(self) -> None:
+        """Ask everything once more, and look whether the history is still what was recorded."""
+        kept = [
+            (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
+            for entry in self._course.entries
+            if entry.decision is not None
+        ]
+        said = [(one["summary"], one["decision"], one["applied"]) for one in self._records]
+        if kept != said:
+            self._raise([Breach(Promise.INPUTS, "the history is not what was recorded")])
+        for watched in self._watched:
+            watched.ask_backwards()
+            self._raise(watched.breaches)
+
+    def _wishes(self, calls: int) -> dict[str, Mapping[str, float]]:
+        """Return what tuners answered in this iteration, by what was heard, not recorded."""
+        wishes = {name: wish for name, wish in self.slot.wishes.items() if wish}
+        if self.subject.kind == "tuner":
+            asking = {name for name, _ in _asking(self._start)}
+            wishes = {name: wish for name, wish in wishes.items() if name in asking}
+            for watched in self._watched:  # none where nothing is tuned
+                for _, answer in watched.calls[calls:]:
+                    if isinstance(answer, Proposal):
+                        wishes[self.subject.name] = answer.deltas
+        return wishes
+
+    # ---- what was broken
+
+    def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:
+        watched = self._watched
+        found = [breach for one in watched for breach in one.breaches]
+        if self.subject.kind == "guard":
+            for one in watched:
+                for (_, given, _), said in one.calls[calls:]:
+                    if isinstance(said, Decision):
+                        found += guard_breaches(given, said, self.pack)
+        if result.fault:
+            whose = Promise.ANSWERS if self.subject.who in result.fault else Promise.INTEGRITY
+            found.append(Breach(whose, result.fault))
+        if repr(self._given) != self._text:
+            found.append(Breach(Promise.INPUTS, "the pack is not what it was"))
+        return found
+
+    def _raise(self, breaches: list[Breach], cause: BaseException | None = None) -> None:
+        watched = [breach for one in self._watched for breach in one.breaches]
+        every = [*breaches, *(watched if cause else ())]
+        if every:
+            worst = min(every, key=lambda breach: ORDER.index(breach.promise))
+            raise self.broken(worst.promise, worst.what) from cause
+
+    def broken(self, promise: Promise, what: str) -> BrokenPromise:
+        """Return that *promise* was broken, with what happened so far; nothing more is asked."""
+        self.over = True
+        start = self._start
+        words = [f"pack {self.subject.pack.name}"]
+        if start.mode is not Mode.APPLY:
+            words.append(f"mode {start.mode}")
+        if start.strict:
+            words.append("a tight budget and an eager freeze")
+        if start.seeds:
+            words.append(f"starting overrides {dict(start.seeds)}")
+        story = (", ".join(words), *self.story) if self.story else ()
+        return BrokenPromise(promise, self.subject.who, what, story)
+
+
+OTHER_CORRIDORS = tuple(zip(OTHERS, (Corridor.APPLY, Corridor.LIMITS), strict=True))
+
+
+def _asking(start: Start) -> tuple[tuple[str, Corridor], ...]:
+    return OTHER_CORRIDORS if start.accompanied else ()
+
+
+def _told(number: int, slot: Slot, world: World, seen: Seen) -> str:
+    """Return one iteration in one line: report, wishes, and what became of them."""
+    summary = seen.result.summary
+    marks = [
+        word
+        for word, is_so in (("in the window", summary.in_window), ("restarted", summary.restarted))
+        if is_so
+    ]
+    asked = {tuner: dict(wish) for tuner, wish in seen.wishes.items() if wish}
+    moved = {name: value for name, value in seen.after.items() if seen.before.get(name) != value}
+    parts = [f"{slot}", *marks]
+    if asked and seen.result.decision.requests:
+        parts.append("; ".join(f"{tuner} asks {wish}" for tuner, wish in asked.items()))
+    ran = {name: seen.result.parameters[name] for name in world.pack.parameters}
+    parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
+    if seen.result.decision.skip_reason:
+        parts.append(f"({seen.result.decision.skip_reason})")
+    return f"iteration {number}: {', '.join(parts)}"

@@ -1,0 +1,874 @@
+"""Faults planted in strategies, and in the core: each is caught, by the promise it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import json
+import os
+import random
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import Phase
+
+from pytest_soak import Bounds, Corridor, Judgement, Proposal, Verdict, strategies
+from pytest_soak.course import Course
+from pytest_soak.guards import clamp
+from pytest_soak.guards.budget import Budget
+from pytest_soak.guards.freeze import Freeze
+from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.oscillation import Oscillation
+from pytest_soak.guards.restarted import Restarted
+from pytest_soak.guards.undone import Undone
+from pytest_soak.model import decision
+from pytest_soak.model.pack import Objective
+from pytest_soak.model.parameters import Note, Parameter, Stepped, step
+from pytest_soak.systems.mock import MockSystem
+from pytest_soak.testing import (
+    BrokenPromise,
+    Promise,
+    Turn,
+    check_gate,
+    check_guard,
+    check_system,
+    check_tuner,
+    check_watcher,
+    checks,
+    demo_pack,
+    oracle,
+)
+from pytest_soak.testing.slots import Slot, Start, steady
+from pytest_soak.testing.world import Subject, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_soak import Decision, Pack
+
+SLOW = 220
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show the first history that breaks a promise; that it gets smaller has a test of its own."""
+    monkeypatch.setattr(checks, "PHASES", (Phase.generate,))
+
+
+def broken(check: Callable[..., object], *args: Any, **more: Any) -> BrokenPromise:
+    with pytest.raises(BrokenPromise) as caught:
+        check(*args, **more)
+    return caught.value
+
+
+class Tuner:
+    """A lawful one, from which faulty ones are made."""
+
+    requires: tuple[str, ...] = ("latency_p95_ms",)
+    corridor: Any = Corridor.APPLY
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.calls = 0
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": 2} if history.latest.number("latency_p95_ms") > SLOW else {}
+
+    def propose(self, history: Any, parameters: Any) -> Any:
+        return Proposal(self.wants(history, parameters), ("because",))
+
+
+def test_a_lawful_tuner_passes() -> None:
+    check_tuner(Tuner, examples=20)
+
+
+class Counts(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        self.calls += 1
+        return {"workers": self.calls}
+
+
+class RemembersTheLast(Tuner):
+    """Answers the same when asked the same again; a new one would not."""
+
+    last: tuple[int, float] = (0, 0.0)
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        now = (history.latest.iteration, history.latest.number("latency_p95_ms"))
+        if now[0] != self.last[0]:
+            self.before, self.last = self.last, now
+        return {"workers": 1 if now[1] > self.before[1] else -1}
+
+
+class RemembersInItsClass(Tuner):
+    """Shares what it knows among its instances, and so tells nobody that asks in order."""
+
+    seen = 0
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        RemembersInItsClass.seen = max(self.seen, history.latest.iteration)
+        return {"workers": self.seen}
+
+
+class RaisesTheSecondTime(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        self.calls += 1
+        return {"workers": 1 // (2 - self.calls)}
+
+
+class Throws(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": random.choice((-1, 1)) * random.random()}
+
+
+class LooksAtTheClock(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": time.perf_counter_ns() % 1_000_003}
+
+
+class Raises(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": history.latest.number("latency")}
+
+
+class Exits(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        sys.exit(3)
+
+
+class NeedsWhatItDoesNotRequire(Tuner):
+    """Reads a fact that no watcher gives."""
+
+    requires = ()
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": history[-2].summary.number("error_rate")}
+
+
+class NotANumber(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": float("nan")}
+
+
+class Nothing(Tuner):
+    def propose(self, history: Any, parameters: Any) -> Any:
+        return None
+
+
+class Hangs(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
+
+class UnknownMetric(Tuner):
+    requires = ("latency",)
+
+
+class UnknownCorridor(Tuner):
+    corridor = "wide"
+
+
+class Widens(Tuner):
+    corridor = Corridor.LIMITS
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        workers = self.pack.parameters["workers"]
+        self.pack.parameters["workers"] = replace(workers, limits=Bounds(0, 1000))  # type: ignore[index] # the fault
+        return {"workers": 500}
+
+
+class Forges(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        object.__setattr__(history.latest, "in_window", False)
+        object.__setattr__(history.latest, "metrics", {"latency_p95_ms": 1.0})
+        return {"workers": 1}
+
+
+class Forgets(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if len(history) > 1:
+            entry = history[0]
+            object.__setattr__(entry, "applied", False)
+            object.__setattr__(entry.summary, "verdict", None)
+        return {"workers": 1}
+
+
+class SetsThem(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        parameters["workers"] = 12
+        return {}
+
+
+class WritesTheOverrides(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        Path(os.devnull).write_text('{"workers": 12}')
+        return {}
+
+
+class WritesByNumber(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        os.close(os.open(os.devnull, os.O_WRONLY))
+        return {}
+
+
+class SetsTheEnvironment(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        os.environ["SOAK_KIT_PLANTED"] = "{}"
+        del os.environ["SOAK_KIT_PLANTED"]
+        return {}
+
+
+TUNERS: dict[type[Tuner], Promise] = {
+    Counts: Promise.SAME_ANSWER,
+    RemembersTheLast: Promise.SAME_ANSWER,
+    RemembersInItsClass: Promise.SAME_ANSWER,
+    RaisesTheSecondTime: Promise.SAME_ANSWER,
+    Throws: Promise.SAME_ANSWER,
+    LooksAtTheClock: Promise.SAME_ANSWER,
+    Raises: Promise.ANSWERS,
+    Exits: Promise.ANSWERS,
+    NeedsWhatItDoesNotRequire: Promise.ANSWERS,
+    NotANumber: Promise.ANSWERS,
+    Nothing: Promise.ANSWERS,
+    UnknownMetric: Promise.READY,
+    UnknownCorridor: Promise.READY,
+    Widens: Promise.INPUTS,
+    Forges: Promise.INPUTS,
+    Forgets: Promise.INPUTS,
+    SetsThem: Promise.INPUTS,
+    WritesTheOverrides: Promise.OUTSIDE,
+    WritesByNumber: Promise.OUTSIDE,
+    SetsTheEnvironment: Promise.OUTSIDE,
+}
+
+
+@pytest.mark.parametrize("fault", TUNERS, ids=lambda fault: fault.__name__)
+def test_a_faulty_tuner_is_caught(fault: type[Tuner]) -> None:
+    found = broken(check_tuner, fault)
+    assert found.promise is TUNERS[fault]
+    assert f"hook pytest_soak_tuners, '{fault.__name__}'" in found.who
+
+
+def test_a_tuner_that_hangs_is_ended_and_named() -> None:
+    found = broken(check_tuner, Hangs, seconds=0.3)
+    assert found.promise is Promise.IN_TIME
+    assert "propose() took longer than 0.3 s and was ended" in found.what
+    assert "test_planted.py:" in found.what
+    assert "'Hangs'" in found.who
+
+
+def test_what_an_import_leaves_in_its_cache_is_no_change_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted_late.py").write_text("STEP = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    class ImportsLate(Tuner):
+        def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+            return {"workers": importlib.import_module("planted_late").STEP}
+
+    check_tuner(ImportsLate, examples=2)
+    assert list((tmp_path / "__pycache__").iterdir())
+
+
+def test_in_another_thread_everything_but_the_time_is_checked() -> None:
+    caught: list[BrokenPromise] = []
+
+    def check() -> None:
+        check_tuner(Tuner, examples=1)
+        caught.append(broken(check_tuner, Counts))
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    thread.join()
+    assert [found.promise for found in caught] == [Promise.SAME_ANSWER]
+
+
+def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
+    class Simple:
+        requires = ()
+
+    found = broken(check_tuner, Simple)
+    assert found.promise is Promise.READY
+    assert found.what.endswith("a factory takes the pack: lambda pack: Simple()")
+    other = broken(check_tuner, lambda pack: pack.no_such_thing)
+    assert other.promise is Promise.READY
+    assert "AttributeError" in other.what
+    assert "a factory takes" not in other.what
+
+
+def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Tuner):
+        def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+            return {"workers": 1 / (2 - len(history))}
+
+    monkeypatch.undo()
+    found = broken(check_tuner, Late)
+    first, *iterations = found.story
+    assert first == "pack demo"
+    assert [line.partition(":")[0] for line in iterations] == [
+        "iteration 1",
+        "iteration 2",
+    ]
+    assert str(found).splitlines()[:2] == [
+        "ANSWERS: every answer is lawful, and nothing is raised",
+        f"  broken by: plugin {__name__}, hook pytest_soak_tuners, 'Late'",
+    ]
+    assert "ZeroDivisionError" in found.what
+
+
+# ---- guards
+
+
+class Guard:
+    """A lawful one: no more workers while errors are many."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+
+    def stops(self, history: Any) -> bool:
+        errors = history.latest.metrics.get("error_rate")
+        return errors is not None and errors > 0.05
+
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        asked = any(change.parameter == "workers" for change in decision.changes)
+        return self.stop(decision) if asked and self.stops(history) else decision
+
+    def stop(self, decision: Decision) -> Any:
+        return decision.veto("guard", "workers", "errors_first", "many errors")
+
+
+ACTS = [Turn(asks={"workers": 2}, measures={"error_rate": 0.06})]
+
+
+def test_a_lawful_guard_passes() -> None:
+    check_guard(Guard, acts=ACTS, examples=10)
+
+
+class OnlyLogs(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return decision.notice("guard", "errors_first", "workers", "many errors")
+
+
+class ReadsAWrongKey(Guard):
+    def stops(self, history: Any) -> bool:
+        return (history.latest.metrics.get("errors") or 0) > 0.05
+
+
+class ReadsASettingThatNobodyWrites(Guard):
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return decision if not settings.get("stop") else super().review(history, decision, settings)
+
+
+class TrustsItsReport(Guard):
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return self.stop(decision) if history.latest.number("error_rate") > 1 else decision
+
+
+def changed(decision: Decision, **more: Any) -> Decision:
+    changes = [replace(c, **more) if c.parameter == "workers" else c for c in decision.changes]
+    return replace(decision, changes=tuple(changes))
+
+
+class Enlarges(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return changed(decision, effective=9)
+
+
+class Turns(Guard):
+    def stop(self, decision: Decision) -> Any:
+        (one,) = (c for c in decision.changes if c.parameter == "workers")
+        return changed(decision, effective=-one.effective)
+
+
+class Adds(Guard):
+    def stop(self, decision: Decision) -> Any:
+        more = replace(decision.changes[0], parameter="backoff_s", old=0.2)
+        return replace(decision, changes=(more, *decision.changes[:1]))
+
+
+class RewritesTheCorridor(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return changed(decision, corridor="anywhere")
+
+
+class RewritesTheRequests(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return replace(decision, requests=())
+
+
+class StopsWhatIsNotThere(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return decision.veto("guard", "wrokers", "errors_first")
+
+
+class Resurrects(Guard):
+    """Brings back what the guard before it stopped."""
+
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return replace(decision, vetoes=(), skip_reason="")
+
+
+class ForgetsToSay(Guard):
+    def stop(self, decision: Decision) -> Any:
+        left = tuple(change for change in decision.changes if change.parameter != "workers")
+        return replace(decision, changes=left)
+
+
+class CutsInSilence(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return changed(decision, effective=0)
+
+
+class PutsFiguresIntoTheReason(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return decision.veto("guard", "workers", "errors=0.06")
+
+
+class SaysAndStarves(Guard):
+    """Makes every step nothing, and says something else of it."""
+
+    def stop(self, decision: Decision) -> Any:
+        return changed(decision, effective=0).notice("guard", "smaller", "workers")
+
+
+class Counter(Guard):
+    calls = itertools.count()
+
+    def stops(self, history: Any) -> bool:
+        return next(self.calls) % 3 == 0
+
+
+GUARDS: dict[type[Guard], Promise] = {
+    OnlyLogs: Promise.ACTS,
+    ReadsAWrongKey: Promise.ACTS,
+    ReadsASettingThatNobodyWrites: Promise.ACTS,
+    TrustsItsReport: Promise.ANSWERS,
+    Enlarges: Promise.TAKES_AWAY,
+    Turns: Promise.TAKES_AWAY,
+    Adds: Promise.TAKES_AWAY,
+    RewritesTheCorridor: Promise.TAKES_AWAY,
+    RewritesTheRequests: Promise.TAKES_AWAY,
+    Resurrects: Promise.TAKES_AWAY,
+    StopsWhatIsNotThere: Promise.TOLD,
+    ForgetsToSay: Promise.TOLD,
+    CutsInSilence: Promise.TOLD,
+    PutsFiguresIntoTheReason: Promise.TOLD,
+    SaysAndStarves: Promise.NO_LIVELOCK,
+    Counter: Promise.SAME_ANSWER,
+}
+
+
+@pytest.mark.parametrize("fault", GUARDS, ids=lambda fault: fault.__name__)
+def test_a_faulty_guard_is_caught(fault: type[Guard]) -> None:
+    late = GUARDS[fault] in {Promise.ACTS, Promise.NO_LIVELOCK}  # looked for after the chains
+    found = broken(check_guard, fault, acts=ACTS, examples=3 if late else 40)
+    assert found.promise is GUARDS[fault]
+    assert f"hook pytest_soak_guards, '{fault.__name__}'" in found.who
+
+
+def test_what_a_guard_left_undone_is_told() -> None:
+    found = broken(check_guard, OnlyLogs, acts=ACTS, examples=1)
+    assert found.what == "it left {'workers': 2} as it was, and told errors_first"
+    quiet = broken(check_guard, Guard, tells=ACTS, examples=1)
+    assert (quiet.promise, quiet.what) == (Promise.ACTS, "it told nothing")
+    unasked = broken(check_guard, Guard, acts=[Turn()], start={"workers": 6}, examples=1)
+    assert unasked.what.endswith("stopped by nobody: none was asked")
+    assert unasked.story[0] == "pack demo, starting overrides {'workers': 6}"
+    undecided = broken(check_guard, Guard)
+    assert "nobody says when" in undecided.what
+
+
+def test_a_situation_in_words_that_the_pack_does_not_know_is_refused() -> None:
+    for turn in (Turn({"wrokers": 2}), Turn(measures={"errors": 2})):
+        found = broken(check_guard, Guard, acts=[turn])
+        assert found.promise is Promise.READY
+        assert "pack demo has " in found.what
+
+
+# ---- watchers and gates
+
+
+class Watcher:
+    def __init__(self, pack: Pack) -> None:
+        self.seen: list[Any] = []
+
+    def observe(self, report: Any, history: Any) -> Any:
+        rate = report.measured.values.get("throughput")
+        return {} if rate is None else {"rate_per_minute": rate * 60}
+
+
+class TrustsTheReport(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        return {"rate_per_minute": report.measured.values["throughput"] * 60}
+
+
+class Averages(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        self.seen.append(report)
+        return {"reports": len(self.seen)}
+
+
+class Paints(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        report.raw["totals"]["error_rate"] = 0
+        return {}
+
+
+class Claims(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        return {"error_rate": 0.0}
+
+
+WATCHERS: dict[type[Watcher], Promise] = {
+    TrustsTheReport: Promise.ANSWERS,
+    Averages: Promise.SAME_ANSWER,
+    Paints: Promise.INPUTS,
+    Claims: Promise.ANSWERS,
+}
+
+
+@pytest.mark.parametrize("fault", WATCHERS, ids=lambda fault: fault.__name__)
+def test_a_faulty_watcher_is_caught(fault: type[Watcher]) -> None:
+    found = broken(check_watcher, fault)
+    assert found.promise is WATCHERS[fault]
+    assert f"hook pytest_soak_watchers, '{fault.__name__}'" in found.who
+
+
+def test_a_lawful_watcher_passes() -> None:
+    check_watcher(Watcher, examples=10)
+
+
+def test_a_gate_that_trusts_the_metrics_is_caught() -> None:
+    class Gate:
+        requires = ("throughput",)
+
+        def judge(self, metrics: Any, n: Any) -> Any:
+            return (Judgement("throughput", Verdict.PASS, metrics["throughput"]),)
+
+    found = broken(check_gate, lambda pack: Gate())
+    assert found.promise is Promise.ANSWERS
+    assert "hook pytest_soak_gates, 'Gate'" in found.who
+
+
+# ---- systems
+
+
+class System(MockSystem):
+    """A lawful one, from which faulty ones are made."""
+
+    def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+        report, _ = super().run(parameters, iteration, seed, state)
+        return self.spoiled(report, parameters), (state or 0) + 1
+
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return report
+
+
+class Stale(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "iteration": 1}
+
+
+class Undefined(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        del report["totals"]["error_rate"]
+        return report
+
+
+class NoJson(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "totals": {**report["totals"], "throughput": float("nan")}}
+
+
+class Silent(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "parameters": None}
+
+
+class Deaf(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "parameters": {**report["parameters"], "workers": 2}}
+
+
+class Unseeded(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "totals": {**report["totals"], "throughput": random.random()}}
+
+
+class Stamped(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        return {**report, "at": time.perf_counter_ns()}
+
+
+class Uneven(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        parameters["workers"] = 3
+        return report
+
+
+class Hidden(System):
+    """Says that it keeps its state, and has some that it does not hand over."""
+
+    count = 0
+
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        self.count += 1
+        return {**report, "totals": {**report["totals"], "throughput": self.count}}
+
+
+class Loose(System):
+    def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+        return super().run(parameters, iteration, seed, None)[0], {1, 2}
+
+
+class Alone(System):
+    def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+        return super().run(parameters, iteration, seed, None)[0]
+
+
+class Breaks(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        raise RuntimeError
+
+
+class Sleeps(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        time.sleep(60)
+
+
+class Ignores(System):
+    def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+        report, left = super().run({**parameters, "workers": 2}, iteration, seed, state)
+        return {**report, "parameters": dict(parameters)}, left
+
+
+SYSTEMS: dict[Any, Promise] = {
+    Stale: Promise.REPORT,
+    Undefined: Promise.REPORT,
+    NoJson: Promise.REPORT,
+    Silent: Promise.ECHO,
+    Deaf: Promise.ECHO,
+    Unseeded: Promise.REPEATABLE,
+    Stamped: Promise.REPEATABLE,
+    Uneven: Promise.INPUTS,
+    Hidden: Promise.STATE,
+    Loose: Promise.STATE,
+    Alone: Promise.ANSWERS,
+    Breaks: Promise.ANSWERS,
+    Sleeps: Promise.IN_TIME,
+    Ignores: Promise.ANSWERS_TO,
+}
+
+
+@pytest.mark.parametrize("fault", SYSTEMS, ids=lambda fault: fault.__name__)
+def test_a_faulty_system_is_caught(fault: Any) -> None:
+    seconds = 0.3 if fault is Sleeps else 60.0
+    found = broken(check_system, fault, answers_to=["workers"], seconds=seconds)
+    assert found.promise is SYSTEMS[fault]
+    assert "hook pytest_soak_systems" in found.who
+
+
+def test_a_system_may_be_silent_on_parameters_where_its_author_says_so() -> None:
+    check_system(Silent, echoes=False)
+
+
+def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
+    told: list[str] = []
+
+    class Opened(System):
+        def open(self, folder: Path, slot: float | None) -> None:
+            told.append(f"open {folder.is_dir()} {slot}")
+            self.file = folder / "runtime_overrides.json"
+
+        def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
+            assert json.loads(self.file.read_text()).items() <= parameters.items()
+            return super().run(parameters, iteration, seed, state)
+
+        def close(self) -> None:
+            told.append("close")
+
+    class Failing(Opened, Breaks):
+        pass
+
+    class ByTheClock(Opened, Stamped):
+        virtual_time = False
+
+    check_system(Opened)
+    assert told == ["open True None", "close"] * 3  # run, run again, gone on with
+    told.clear()
+    check_system(ByTheClock)
+    assert told == ["open True None", "close"] * 2
+    told.clear()
+    broken(check_system, Failing)
+    assert told == ["open True None", "close"]
+
+    class NeverOpens(Opened):
+        def open(self, folder: Path, slot: float | None) -> None:
+            raise OSError(28, "No space left on device")
+
+    told.clear()
+    found = broken(check_system, NeverOpens)
+    assert found.promise is Promise.READY
+    assert "open() raised OSError: [Errno 28] No space left" in found.what
+    assert told == ["close"]
+
+
+@pytest.mark.parametrize("factory", [lambda pack: None, lambda pack, scenario: None])
+def test_what_is_no_system_is_refused(factory: Any) -> None:
+    assert broken(check_system, factory).promise is Promise.READY
+
+
+# ---- the core itself: the judge does not ask the guards that it judges
+
+
+class Restless(Tuner):
+    """Goes to and fro, two steps one way, and asks for more than a budget has."""
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        way = -1 if len(history) % 2 else 1
+        return {"workers": way, "batch_size": -5}
+
+
+def untouched(self: Any, history: Any, decision: Any, settings: Any) -> Any:
+    return decision
+
+
+def quiet(*args: Any, **more: Any) -> str:
+    return ""
+
+
+def over_far(*args: Any) -> Any:
+    stepped = step(*args)
+    return replace(stepped, new=stepped.new + stepped.delta, delta=2 * stepped.delta)
+
+
+class Halves(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        return {"workers": 0.5}
+
+
+def as_asked(parameter: Any, bounds: Any, old: float, delta: float) -> Stepped:
+    return Stepped(old + delta, delta, Note.NONE)
+
+
+CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
+    "a window that does not hold": ([(ObservationWindow, "review", untouched)], Promise.WINDOW),
+    "a restart that nobody minds": ([(Restarted, "review", untouched)], Promise.UNUSABLE),
+    "a budget without end": ([(Budget, "review", untouched)], Promise.BUDGET),
+    "a freeze that never fires": ([(Freeze, "review", untouched)], Promise.FROZEN),
+    "an oscillation that is not held": ([(Oscillation, "review", untouched)], Promise.FROZEN),
+    "a clamp without bounds": (
+        [(Parameter, "corridor", lambda self, corridor: Bounds(-1e9, 1e9))],
+        Promise.CORRIDOR,
+    ),
+    "a clamp that doubles": (
+        [
+            (clamp, "step", over_far),
+            (strategies, "breach", quiet),
+            (strategies, "loosened", quiet),
+        ],
+        Promise.STEP,
+    ),
+    "a clamp off the grid": (
+        [(clamp, "step", as_asked), (decision, "step", as_asked), (strategies, "breach", quiet)],
+        Promise.STEP,
+    ),
+    "a field that nobody may tune": (
+        [(Course, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
+        Promise.ACTUATOR,
+    ),
+    "a recommendation that is applied": (
+        [(Course, "overrides_after", lambda self, r, before: r.decision.overrides(before))],
+        Promise.MODE,
+    ),
+    "a change that is lost": (
+        [(Course, "overrides_after", lambda self, r, before: before)],
+        Promise.ACTUATOR,
+    ),
+    "an error of ours": (
+        [(Course, "_settlement", lambda self, summary: 1 / 0)],
+        Promise.INTEGRITY,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", CORE)
+def test_a_fault_of_the_core_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patches, promise = CORE[fault]
+    for where, name, planted in patches:
+        monkeypatch.setattr(where, name, planted)
+    tuner = {"an oscillation that is not held": Restless, "a clamp off the grid": Halves}
+    found = broken(check_tuner, tuner.get(fault, Tuner), examples=200)
+    if fault == "a field that nobody may tune":  # which chain is the first is of no matter
+        assert "speed" in found.what
+        assert found.promise in {promise, Promise.MODE, Promise.UNUSABLE, Promise.WINDOW}
+    else:
+        assert found.promise is promise
+
+
+class Greedy(Tuner):
+    """Makes throughput fall whenever it has been good."""
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        good = history.latest.number("throughput") == 100
+        return {"batch_size": -5 if good else 1} if len(history) > 2 else {}
+
+
+def falling() -> World:
+    """Return a chain in which throughput falls after each change, until it is rolled back."""
+    objective, noise = Objective("throughput", "up"), {"throughput": 0.5}
+    pack = replace(demo_pack(), objective=objective, noise=noise)
+    world = World(Subject("tuner", Greedy, pack, "here", "greedy"), Start())
+    bad, base = steady(pack), pack.profiles["default"].fields
+    for _ in range(30):
+        now = {**base, **world.overrides}
+        rate = 100.0 if now["batch_size"] == base["batch_size"] else 50.0
+        world.run(Slot(metrics={**bad, "throughput": rate}))
+    return world
+
+
+def test_a_lawful_rollback_passes() -> None:
+    backs = [one.decision.rollback for one in falling().results]
+    assert len([back for back in backs if back is not None]) >= 1
+
+
+def test_a_rollback_to_nowhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    lawful = Course.overrides_after
+
+    def nowhere(self: Any, result: Any, before: Any) -> Any:
+        back = result.decision.rollback
+        return {"workers": 7} if back is not None else lawful(self, result, before)
+
+    monkeypatch.setattr(Course, "overrides_after", nowhere)
+    assert broken(falling).promise is Promise.ROLLBACK
+
+
+def test_what_goes_on_after_two_rollbacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Undone, "review", untouched)
+    found = broken(falling)
+    assert found.promise is Promise.FROZEN
+    assert "after 2 rollbacks" in found.what
+
+
+def test_a_policy_that_chooses_between_tuners_passes() -> None:
+    pack = replace(demo_pack(), guards={"conflict": {"policy": "smaller"}})
+    check_tuner(Restless, pack=pack, examples=10)
+
+
+def test_the_judge_knows_every_comparison() -> None:
+    drivers = {"metric": "drivers", "op": "has", "value": "queue"}
+    assert oracle._holds(drivers, {"drivers": ("queue", "net")})
+    assert not oracle._holds(drivers, {"drivers": ("net",)})
+    assert not oracle._holds(drivers, {"drivers": 3})
+    for op, holds in ((">", False), (">=", True), ("<", False), ("<=", True)):
+        assert oracle._holds({"metric": "x", "op": op, "value": 2}, {"x": 2.0}) is holds

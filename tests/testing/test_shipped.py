@@ -1,0 +1,162 @@
+"""What comes with pytest-soak keeps its promises, checked as a stranger's would be."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from pytest_soak import SoakUsageError
+from pytest_soak.gates.kpi import KpiGate
+from pytest_soak.guards.alarm import Alarm
+from pytest_soak.guards.binding import Binding
+from pytest_soak.guards.budget import Budget
+from pytest_soak.guards.caps import Caps
+from pytest_soak.guards.confirmation import Confirmation
+from pytest_soak.guards.cooldown import Cooldown
+from pytest_soak.guards.drift import Drift
+from pytest_soak.guards.freeze import Freeze
+from pytest_soak.guards.oscillation import Oscillation
+from pytest_soak.guards.smoothing import Smoothing
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Condition
+from pytest_soak.systems.mock import MockSystem
+from pytest_soak.testing import (
+    BrokenPromise,
+    GateConformance,
+    GuardConformance,
+    Promise,
+    SystemConformance,
+    TunerConformance,
+    Turn,
+    WatcherConformance,
+    check_guard,
+    check_system,
+    check_tuner,
+    demo_pack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_soak import Pack
+
+
+class TestDemoTable(TunerConformance):
+    strategy = "demo-table"
+
+
+class Words:
+    """A watcher of facts; the one that is shipped gives the metrics themselves."""
+
+    def observe(self, report: object, history: object) -> dict[str, object]:
+        return {"words": ("a", "b"), "none": None}
+
+
+class TestWords(WatcherConformance):
+    strategy = staticmethod(lambda pack: Words())
+    examples = 10
+
+
+class TestKpiGate(GateConformance):
+    strategy = staticmethod(lambda pack: KpiGate(pack.kpis))
+    examples = 10
+
+
+class TestMock(SystemConformance):
+    strategy = MockSystem
+    answers_to = ("workers", "batch_size", "backoff_s")
+
+
+UP, DOWN = Turn({"workers": 2}), Turn({"workers": -2})
+SLOW = Condition("latency_p95_ms", Op.GT, 900)
+GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Turn]]] = {
+    "cooldown": (lambda _: Cooldown(), {"iterations": 2}, [UP, UP]),
+    "binding": (lambda _: Binding({"workers": SLOW}), {}, [UP]),
+    "alarm": (lambda _: Alarm(), {"levels": {"workers": {"warn": 2, "pause": 3}}}, [UP, UP]),
+    "freeze": (
+        lambda pack: Freeze(pack.parameters),
+        {
+            "when": [{"metric": "throughput", "op": ">", "value": 1}],
+            "streak": 1,
+            "parameters": ["workers"],
+        },
+        [UP],
+    ),
+    "caps": (lambda pack: Caps(pack.parameters), {"requests": 1}, [Turn({"workers": 99})] * 2),
+    "oscillation": (lambda _: Oscillation(), {}, [UP, DOWN, UP, DOWN]),
+    "confirmation": (lambda _: Confirmation(), {"iterations": 2}, [UP]),
+    "smoothing": (lambda pack: Smoothing(pack.parameters), {"alpha": 0.5}, [UP]),
+    "budget": (lambda pack: Budget(pack.parameters), {"largest": {"workers": 3}}, [UP, UP]),
+}
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_a_shipped_guard_keeps_its_promises_and_acts(name: str) -> None:
+    """Each stands where a plugin's would; the core's own of that name is off."""
+    factory, settings, acts = GUARDS[name]
+    pack = replace(demo_pack(), guards={name: {"enabled": False}})
+    check_guard(factory, acts=acts, settings=settings, name="again", pack=pack, examples=5)
+
+
+def test_a_guard_that_only_warns_tells() -> None:
+    check_guard(
+        lambda pack: Drift(pack.parameters),
+        tells=[Turn({"workers": 9}), Turn()],
+        settings={"share": 0.25},
+        examples=5,
+    )
+
+
+def test_a_table_that_the_pack_does_not_have_is_told() -> None:
+    with pytest.raises(BrokenPromise, match="there are: demo-table") as caught:
+        check_tuner("demo")
+    assert caught.value.who == "plugin pack demo, hook pytest_soak_tuners, 'demo'"
+
+
+def test_a_factory_may_be_written_in_any_way_and_must_be_there() -> None:
+    class Bare(GuardConformance):
+        strategy = lambda pack: Cooldown()  # noqa: E731 - as somebody will write it
+        settings: ClassVar[Mapping[str, Any]] = {"iterations": 2}
+        acts = (UP, UP)
+        examples = 1
+
+    Bare().test_it_keeps_every_promise_of_a_guard()
+
+    class Empty(GuardConformance):
+        pass
+
+    with pytest.raises(TypeError, match="Empty: set `strategy = staticmethod"):
+        Empty().test_it_keeps_every_promise_of_a_guard()
+
+
+def test_a_pack_may_be_given_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
+    path.write_text(text.replace('name = "demo"', 'name = "mine"'))
+    for given in (path, str(path)):
+        check_tuner("demo-table", pack=given, examples=1)
+        check_system(MockSystem, pack=given)
+    with pytest.raises(SoakUsageError, match=r"nowhere\.toml: cannot be read"):
+        check_tuner("demo-table", pack="nowhere.toml")
+
+
+def test_without_hypothesis_the_import_says_how_to_install_it() -> None:
+    code = "import sys; sys.modules['hypothesis'] = None; import pytest_soak.testing"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    told = ended.stderr.splitlines()[-1]
+    assert told.endswith("needs Hypothesis: pip install 'pytest-soak[testing]'")
+
+
+def test_every_promise_stands_on_the_page() -> None:
+    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    told = set(re.findall(r"`([A-Z_]+)`", page.read_text(encoding="utf-8")))
+    assert told == {promise.name for promise in Promise}
