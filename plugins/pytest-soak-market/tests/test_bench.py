@@ -244,7 +244,7 @@ def test_a_tuner_that_nobody_offers_is_named() -> None:
 
 def test_tuning_works(capsys: pytest.CaptureFixture[str]) -> None:
     """The benchmark's quick form: development regimes alone, so that nobody tunes to the others."""
-    assert main(["--iterations", "6", "--tuner", "none,random,adaptive", "--regimes", "3"]) == 0
+    assert main(["--iterations", "8", "--tuner", "none,random,adaptive", "--regimes", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shares = {row.split()[0]: [float(x) for x in row.split()[1:3]] for row in lines[2:6]}
     assert shares["oracle"][0] == 1
