@@ -85,7 +85,9 @@ class MarketMaker:
             self._hear_fill(message)
         elif topic is Topic.HEDGED:
             self.memory.is_hedging = False
-        else:
+        elif topic is Topic.OPEN:
+            self._forget_orders()
+        elif message.order_id in self._sides:  # or it was forgotten when the connection broke
             side = self._sides.pop(message.order_id)
             del self.memory.quotes[side][message.order_id]
 
@@ -102,7 +104,7 @@ class MarketMaker:
         clock.work(settings.feed_cost_ms / 1e3)
         self._outbox = []
         if now_s - memory.decided_s < self._interval_s:
-            if message.topic is Topic.ENDED:
+            if message.topic is Topic.ENDED and message.order_id in self._sides:
                 self._note_wish(message.order_id)
             self.hear(message)
         else:
@@ -127,10 +129,16 @@ class MarketMaker:
         memory = self.memory
         memory.lots += message.lots
         slippage = 0.0
-        if message.order_id not in self._sides:  # a hedge
+        if message.is_taker:
             side = BUY if message.lots > 0 else SELL
             slippage = BPS * side * (message.price - memory.decided_mid) / memory.decided_mid
         memory.slippage += _SLIPPAGE_WEIGHT * (slippage - memory.slippage)
+
+    def _forget_orders(self) -> None:
+        self._sides.clear()
+        for own in self.memory.quotes.values():
+            own.clear()
+        self.memory.is_hedging = False
 
     def _note_wish(self, order_id: int) -> None:
         """Count the wish to renew a quote that comes too soon to be granted."""

@@ -43,7 +43,9 @@ class Topic(StrEnum):
     FILL = "fill"  # an order of ours traded: `lots` is signed
     ENDED = "ended"  # an order of ours is gone
     HEDGED = "hedged"  # our hedge is over
-    ACK = "ack"  # the venue has dealt with a request of ours; told in wall-clock time only
+    # Told by a real connection only:
+    OPEN = "open"  # it begins: no order of ours is there, and no hedge on its way
+    ACK = "ack"  # the venue has dealt with a request of ours
 
 
 class Message(NamedTuple):
@@ -60,7 +62,8 @@ class Message(NamedTuple):
         mid_before: of a fill: the mid strictly before it, in ticks.
         is_taker: of a fill: whether it was a hedge's.
         cause: how an order of ours ended; empty where the venue refused it and it never rested.
-        since_s: when the ended order was acknowledged, or the hedge that traded was sent.
+        since_s: when the ended order was acknowledged, or what traded or was dealt with was
+            sent.
     """
 
     venue_s: float

@@ -69,6 +69,10 @@ class Venue:
         """Return when the background flow's next event is due."""
         return self._flow.next_s
 
+    def skip_to(self, now_s: float) -> None:
+        """Leave out what would have happened up to now."""
+        self._flow.next_s = now_s
+
     def dump(self) -> dict[str, Any]:
         """Return what another venue can go on from, as JSON values."""
         return {
