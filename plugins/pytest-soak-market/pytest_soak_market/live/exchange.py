@@ -25,6 +25,8 @@ from .settings import LiveSettings
 from .wire import requests_of, to_frame
 
 if TYPE_CHECKING:
+    from websockets.http11 import Response
+
     from .settings import Faults
 
 HOST = "127.0.0.1"
@@ -51,6 +53,7 @@ class Exchange:
         self._news = asyncio.Event()
         self._connection: ServerConnection | None = None
         self._first_s: float | None = None
+        self._mischief: asyncio.Task[None] | None = None
 
     async def trade(self) -> None:
         """Let the background flow happen, each event when it is due."""
@@ -63,16 +66,18 @@ class Exchange:
                 venue.step(time.monotonic())
             await asyncio.sleep(venue.next_s - time.monotonic())
 
-    async def handle(self, connection: ServerConnection) -> None:
-        """Serve a maker until its connection ends; all its orders are cancelled then."""
+    def admit(self, connection: ServerConnection, _: object) -> Response | None:
+        """Answer a maker that wants to connect; one of them at a time, and no fault in the way."""
         if self._first_s is None:
             self._first_s = time.monotonic()
-            asyncio.get_running_loop().create_task(self._go_wrong(self._faults))
-        if self._connection is not None or self._is_on(
-            self._faults.drop_after_s, self._faults.drop_for_s
-        ):
-            await connection.close(1013, "try again later")
-            return
+            self._mischief = asyncio.create_task(self._go_wrong(self._faults))
+        dropped = self._is_on(self._faults.drop_after_s, self._faults.drop_for_s)
+        if self._connection is not None or dropped:
+            return connection.respond(503, "not now")
+        return None
+
+    async def handle(self, connection: ServerConnection) -> None:
+        """Serve a maker until its connection ends; all its orders are cancelled then."""
         self._connection = connection
         assert connection.request is not None  # noqa: S101 - it was made by one
         missed = self._told - int(connection.request.path.rpartition(HEARD)[2])
@@ -164,7 +169,13 @@ async def main() -> None:
     order = await lines.read()
     exchange = Exchange(LiveSettings.from_mapping(order["settings"]), order["seed"])
     async with serve(
-        exchange.handle, HOST, 0, compression=None, ping_interval=None, close_timeout=1
+        exchange.handle,
+        HOST,
+        0,
+        process_request=exchange.admit,
+        compression=None,
+        ping_interval=None,
+        close_timeout=1,
     ) as server:
         lines.write({"port": server.sockets[0].getsockname()[1]})
         trading = asyncio.create_task(exchange.trade())
