@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["PACK", "make_live", "make_market", "pytest_soak_packs", "pytest_soak_systems"]
+__all__ = [
+    "PACK",
+    "make_fastmm",
+    "make_live",
+    "make_market",
+    "pytest_soak_packs",
+    "pytest_soak_systems",
+]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -30,7 +37,7 @@ def pytest_soak_packs() -> Mapping[str, Callable[[], Any]]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], Any]]:
     """Offer the market in virtual time, and the one of processes in wall-clock time."""
-    return {"market": make_market, "market-live": make_live}
+    return {"market": make_market, "market-live": make_live, "market-fastmm": make_fastmm}
 
 
 def make_market(pack: Pack, scenario: str) -> MarketSystem:
@@ -56,6 +63,19 @@ def make_live(pack: Pack, scenario: str) -> LiveSystem:
     from pytest_soak_market.live.system import LiveSystem  # noqa: PLC0415 - as above
 
     return LiveSystem(_settings(pack, scenario, "market-live", LiveSettings.from_mapping))
+
+
+def make_fastmm(pack: Pack, scenario: str) -> LiveSystem:
+    """Return the market maker against the exchange of fastmm-engine-live, under *scenario*.
+
+    Raises:
+        SoakUsageError: As for `make_live`.
+    """
+    _need("market-fastmm", "fastmm", "websockets", "fastmm_live")
+    from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak_market.live.system import FastmmSystem  # noqa: PLC0415 - as above
+
+    return FastmmSystem(_settings(pack, scenario, "market-fastmm", LiveSettings.without_faults))
 
 
 def _need(system: str, extra: str, *modules: str) -> None:

@@ -1,7 +1,7 @@
 """The market maker as a process: the loop closes in wall-clock time, and no fault hangs or hides.
 
-The machine may be busy and slow. So a decision's cost is set by what work costs on it now, and what
-is asserted are ratios, verdicts and that everything ends.
+The machine may be busy and slow. So what is asserted are ratios, verdicts, and that everything
+ends; the one verdict that a busy machine can break is judged where the report tells it was not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ psutil = pytest.importorskip("psutil", reason="looks for processes that were lef
 from pytest_soak_market.live import children, system  # noqa: E402 - after the skip
 from pytest_soak_market.live.settings import LiveSettings  # noqa: E402 - as above
 from pytest_soak_market.live.system import LiveSystem  # noqa: E402 - as above
-from pytest_soak_market.market.clock import WallClock  # noqa: E402 - as above
 from pytest_soak_market.packs import LivePack  # noqa: E402 - as above
 
 from pytest_soak import SystemFailure  # noqa: E402 - as above
@@ -40,8 +39,8 @@ pytestmark = pytest.mark.process
 PACK = load_pack(cast("Path", LivePack()))
 S1 = dict(PACK.profiles["S1"].fields)
 TAG = "SOAK_MARKET_TEST"
-QUIET = 1.6
-"""How much slower than it was before a soak its machine may get for the soak to be judged."""
+BUSY = 1.5
+"""Wall-clock time of the maker's work over its CPU time, from which no maker keeps up."""
 SOAK = """
 import pytest
 
@@ -49,13 +48,6 @@ import pytest
 def test_{0}(soak):
     soak.run()
 """
-
-
-def slowness() -> float:
-    """Return how much wall-clock time a second of work takes on this machine now."""
-    clock = WallClock()
-    clock.work(0.4)
-    return max(1.0, clock.took_s / clock.worked_s)
 
 
 def tagged(tag: str) -> list[Any]:
@@ -104,19 +96,9 @@ def lags(pytester: pytest.Pytester, iterations: int) -> list[float]:
     return [told(pytester, "slow_decisions", name)["totals"]["ws_lag_p95_ms"] for name in names]
 
 
-def by_this_machine(pytester: pytest.Pytester) -> float:
-    """Let a decision take 75 ms of the wall clock, as far as one can know; return its slowness."""
-    slow = slowness()
-    table = "tool.pytest-soak.packs.market-maker-live.scenarios.slow_decisions.market-live"
-    costs = f"decision_cost_ms = {75 / slow}\nfeed_cost_ms = {2.5 / slow}\n"
-    pytester.makepyprojecttoml(f"[{table}]\n{costs}")
-    return slow
-
-
 def test_a_maker_slower_than_its_interval_falls_behind_without_end(
     pytester: pytest.Pytester, tag: str
 ) -> None:
-    by_this_machine(pytester)
     pytester.makepyfile(SOAK.format("slow_decisions"))
     done = soak(pytester, "--soak-iterations=2")
     assert done.ret == 1
@@ -124,16 +106,16 @@ def test_a_maker_slower_than_its_interval_falls_behind_without_end(
     interval = S1["min_interval_ms"]
     for number, lag in enumerate(lags(pytester, 2), 1):
         runtime = told(pytester, "slow_decisions", f"EDGE_REPORT_{number}.json")["runtime"]
-        earlier, later = runtime["lag_p95_ms_by_half"]
         assert lag > 8 * interval
-        assert later > 1.2 * earlier
         assert runtime["unheard"] > 0
+        if number == 1:  # a later slot may begin with the orders of another
+            earlier, later = runtime["lag_p95_ms_by_half"]
+            assert later > 1.2 * earlier
 
 
 def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     pytester: pytest.Pytester, tag: str
 ) -> None:
-    before = by_this_machine(pytester)
     pytester.makepyfile(SOAK.format("slow_decisions"))
     planned = 6
     done = soak(pytester, f"--soak-iterations={planned}", "--auto-tune")
@@ -141,10 +123,10 @@ def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     last = told(pytester, "slow_decisions", f"EDGE_REPORT_{planned}.json")
     assert last["parameters"]["min_interval_ms"] > 80
     lag = lags(pytester, planned)
-    assert lag[-1] < lag[0] / 2
+    assert lag[-1] < lag[0]
     runtime = last["runtime"]
-    if runtime["work_wall_s"] > QUIET * before * runtime["work_cpu_s"] and done.ret:
-        pytest.skip("the machine became too busy to judge the verdict")
+    if done.ret and runtime["work_wall_s"] > BUSY * runtime["work_cpu_s"]:
+        pytest.skip("the machine was too busy for any maker to keep up")
     assert done.ret == 0, done.stdout.str()
     assert lag[-1] < lag[0] / 6
     assert told(pytester, "slow_decisions", "KPI_GATE.json")["verdict"] in {"PASS", "WARN"}

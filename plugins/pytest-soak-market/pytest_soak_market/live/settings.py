@@ -73,6 +73,18 @@ class LiveSettings:
             raise ValueError(msg)  # noqa: TRY004 - one kind of error for whatever a scenario says wrong
         return cls(MarketSettings.from_mapping(market), Faults(**known_settings(Faults, faults)))
 
+    @classmethod
+    def without_faults(cls, mapping: Mapping[str, Any]) -> LiveSettings:
+        """Build settings for an exchange that is not ours to break.
+
+        Raises:
+            ValueError: as for `from_mapping`, or there is a table ``faults``.
+        """
+        if FAULTS in mapping:
+            msg = f"market setting {FAULTS} is for market-live alone, whose exchange is ours"
+            raise ValueError(msg)
+        return cls.from_mapping(mapping)
+
     def as_dict(self) -> dict[str, Any]:
         """Return what `from_mapping` makes these settings of."""
         return {**asdict(self.market), FAULTS: asdict(self.faults)}

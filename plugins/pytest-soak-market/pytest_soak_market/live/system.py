@@ -6,7 +6,7 @@ import json
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_soak import SystemFailure
 from pytest_soak_market.market.parameters import MakerParameters
@@ -34,6 +34,8 @@ class LiveSystem:
     """
 
     name = "market-live"
+    exchange = "exchange"
+    """The module that runs the exchange."""
     secrets: tuple[str, ...] = ()
     virtual_time = False
     keeps_state = False  # it ends with its processes
@@ -121,15 +123,21 @@ class LiveSystem:
         if self._exchange is None or self._maker is None or self._folder is None:
             hold = self._resources.enter_context
             self._folder = Path(hold(tempfile.TemporaryDirectory(prefix="market-live-")))
-            self._exchange, where = self._start_exchange(self._folder)
+            self._exchange = Child.of_module(
+                "the exchange", self.exchange, self._folder / "exchange.log"
+            )
+            self._resources.callback(self._exchange.end)
+            settings = self._settings.as_dict()
+            self._exchange.tell({"settings": settings, "seed": 0})
+            where = self._exchange.answer(START_S)
             self._maker = Child.of_module("the market maker", "trader", self._folder / "maker.log")
             self._resources.callback(self._maker.end)
-            self._maker.tell({"system": self.name, "settings": self._settings.as_dict(), **where})
+            self._maker.tell({"system": self.name, "settings": settings, **where})
         return self._exchange, self._maker, self._folder
 
-    def _start_exchange(self, folder: Path) -> tuple[Child, dict[str, Any]]:
-        """Return the exchange, and how the maker is to connect to it."""
-        exchange = Child.of_module("the exchange", "exchange", folder / "exchange.log")
-        self._resources.callback(exchange.end)
-        exchange.tell({"settings": self._settings.as_dict(), "seed": 0})
-        return exchange, exchange.answer(START_S)
+
+class FastmmSystem(LiveSystem):
+    """The same market maker against ``fastmm-sim-exchange``, which others wrote."""
+
+    name = "market-fastmm"
+    exchange = "fastmm_exchange"

@@ -25,12 +25,13 @@ from pytest_soak_market.market.report import account, measure
 from pytest_soak_market.market.system import HORIZON_S, WARM_UP_S
 from pytest_soak_market.market.units import TICK
 
+from .fastmm_gateway import FastmmGateway
 from .gateway import GatewayLost, OurGateway
 from .lines import Lines
 from .settings import LiveSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_soak_market.market.clock import Clock
     from pytest_soak_market.market.memory import Memory
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
     from .gateway import Gateway
 
+GATEWAYS: dict[str, Callable[[int], Gateway]] = {
+    "market-live": OurGateway,
+    "market-fastmm": FastmmGateway,
+}
+"""How each system's maker connects to its exchange, on a port of 127.0.0.1."""
 DRAIN_S = 2.0
 """The longest that the rest of the feed is heard for after a slot; then it is connected to anew."""
 _QUIET_S = 0.3  # without a message, after which there is nothing left to be heard
@@ -248,7 +254,7 @@ async def trade_slots(lines: Lines) -> None:
     """Trade a slot for each order, until there are no more."""
     first = await lines.read()
     settings = LiveSettings.from_mapping(first["settings"])
-    gateway = OurGateway(first["port"])
+    gateway = GATEWAYS[first["system"]](first["port"])
     trader = Trader(settings.market, gateway, first["system"])
     while order := await lines.read():
         report = await trader.trade(
