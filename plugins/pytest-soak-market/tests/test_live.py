@@ -44,7 +44,9 @@ BUSY = 1.5
 SOAK = """
 import pytest
 
-@pytest.mark.soak(pack="market-maker-live", scenario="{0}", tuner="trigger-table")
+@pytest.mark.soak(
+    pack="market-maker-live", scenario="{0}", tuner="trigger-table", gate={1}
+)
 def test_{0}(soak):
     soak.run()
 """
@@ -99,7 +101,7 @@ def lags(pytester: pytest.Pytester, iterations: int) -> list[float]:
 def test_a_maker_slower_than_its_interval_falls_behind_without_end(
     pytester: pytest.Pytester, tag: str
 ) -> None:
-    pytester.makepyfile(SOAK.format("slow_decisions"))
+    pytester.makepyfile(SOAK.format("slow_decisions", []))
     done = soak(pytester, "--soak-iterations=2")
     assert done.ret == 1
     done.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=ws_lag_p95_ms*"])
@@ -116,7 +118,7 @@ def test_a_maker_slower_than_its_interval_falls_behind_without_end(
 def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     pytester: pytest.Pytester, tag: str
 ) -> None:
-    pytester.makepyfile(SOAK.format("slow_decisions"))
+    pytester.makepyfile(SOAK.format("slow_decisions", []))
     planned = 6
     done = soak(pytester, f"--soak-iterations={planned}", "--auto-tune")
     done.stdout.fnmatch_lines(["*tuner trigger-table*", "*min_interval_ms*60 *80*ws_lag>120*"])
@@ -139,7 +141,9 @@ def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester
         "late_answers": ("FAIL", "ack_p95_ms"),
         "rejected_orders": ("FAIL", "reject_ratio"),
     }
-    pytester.makepyfile("".join(SOAK.format(name) for name in (*broken, "lost_exchange")))
+    gate = ["ack_p95_ms<=100", "reject_ratio<=0.5"]
+    names = (*broken, "lost_exchange")
+    pytester.makepyfile("".join(SOAK.format(name, gate) for name in names))
     done = soak(pytester, "--soak-iterations=2")
     assert done.ret == 1
     for name, (word, metric) in broken.items():
@@ -155,7 +159,7 @@ def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester
 
 
 def test_its_processes_end_when_the_run_is_killed(pytester: pytest.Pytester, tag: str) -> None:
-    pytester.makepyfile(SOAK.format("calm"))
+    pytester.makepyfile(SOAK.format("calm", []))
     command = [sys.executable, "-m", "pytest", "--soak-iterations=9", "-p", "no:randomly"]
     with (pytester.path / "log").open("wb") as log:
         run = subprocess.Popen(command, cwd=pytester.path, stdout=log, stderr=log)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +23,7 @@ from pytest_soak.packs.loader import load_pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 
@@ -190,10 +190,11 @@ def test_own_orders_are_left_out_of_the_mid() -> None:
 
 def heard(gateway: FastmmGateway, *frames: dict[str, Any] | None) -> list[Message]:
     async def hear() -> list[Message]:
+        gateway._frames = asyncio.Queue()  # one belongs to one loop
         messages = []
         for frame in frames:
             gateway._frames.put_nowait(frame)
-            messages += await gateway.hear(1.0)
+            messages += await gateway.hear(0.01)
         return messages
 
     return asyncio.run(hear())
@@ -235,8 +236,10 @@ def test_reports_of_fastmm_become_messages_of_our_market() -> None:
     gateway = FastmmGateway(9)
     asked(gateway, QUOTE)
     fill = report("TRADE", "PARTIALLY_FILLED", 1, l="0.00004", L="99.00", n="-0.5", z="0.00004")
-    first = heard(gateway, {"id": 1}, report("NEW", "NEW", 1), fill)
+    answer = {"id": 1, "result": {"transactTime": 1000}}
+    first = heard(gateway, answer, report("NEW", "NEW", 1), fill)
     assert told(first) == [(Topic.ACK, 1, ""), (Topic.FILL, 1, "")]
+    assert (first[0].venue_s, first[0].since_s) == (1.0, 0.0)
     assert (first[1].lots, first[1].price, first[1].fee, first[1].is_taker) == (
         4,
         9900,
@@ -296,7 +299,6 @@ def test_market_data_of_fastmm_says_who_took() -> None:
     assert (second.mid, second.lots) == (10_000, 0)
     with pytest.raises(GatewayLost, match="a connection broke"):
         heard(gateway, None)
-    assert asyncio.run(gateway.hear(0.01)) == []
 
 
 def test_the_settings_of_fastmm_are_those_of_our_market_as_toml() -> None:

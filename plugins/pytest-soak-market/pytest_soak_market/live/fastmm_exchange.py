@@ -48,7 +48,7 @@ def configuration(market: MarketSettings) -> dict[str, Any]:
         ],
         "sim": {
             "start_mid": f"{market.price:.2f}",
-            "depth_update_ms": 10,
+            "depth_update_ms": 50,
             "account": {
                 "api_key": KEY,
                 "api_secret": SECRET,

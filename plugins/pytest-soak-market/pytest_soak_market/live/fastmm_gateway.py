@@ -8,11 +8,11 @@ milliseconds of the wall clock; they are turned into the machine's monotonic tim
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
 import time
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -91,7 +91,7 @@ class FastmmGateway:
     def __init__(self, port: int) -> None:
         """Connect to *port* of 127.0.0.1, when asked to."""
         self._uri = f"ws://{HOST}:{port}"
-        self._resources = AsyncExitStack()
+        self._resources = contextlib.AsyncExitStack()
         self._api: ClientConnection | None = None
         self._frames: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._epoch_s = 0.0
@@ -128,20 +128,13 @@ class FastmmGateway:
             self._resources.callback(reading.cancel)
 
     async def hear(self, seconds: float) -> list[Message]:
-        """Return what the next frame says, or nothing after *seconds*."""
-        try:
+        """Return what the next frame that says anything says, or nothing after *seconds*."""
+        messages: list[Message] = []
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                frame = await self._frames.get()
-        except TimeoutError:
-            return []
-        if frame is None:
-            msg = "a connection broke"
-            raise GatewayLost(msg)
-        if "open" in frame:
-            return [self._message(time.monotonic(), Topic.OPEN)]
-        if "stream" in frame:
-            return self._hear_market(frame["data"])
-        return self._hear_report(frame["event"]) if "event" in frame else self._hear_answer(frame)
+                while not messages:
+                    messages = self._read_frame(await self._frames.get())
+        return messages
 
     async def send(self, requests: list[Request]) -> None:
         """Send requests, each in its turn."""
@@ -185,6 +178,16 @@ class FastmmGateway:
         finally:
             frames.put_nowait(None)
 
+    def _read_frame(self, frame: dict[str, Any] | None) -> list[Message]:
+        if frame is None:
+            msg = "a connection broke"
+            raise GatewayLost(msg)
+        if "open" in frame:
+            return [self._message(time.monotonic(), Topic.OPEN)]
+        if "stream" in frame:
+            return self._hear_market(frame["data"])
+        return self._hear_report(frame["event"]) if "event" in frame else self._hear_answer(frame)
+
     def _message(self, at_s: float, topic: Topic, order_id: int = 0) -> Message:
         return Message(at_s, self._mid, topic, order_id)
 
@@ -203,7 +206,7 @@ class FastmmGateway:
         request = self._asked.pop(frame["id"], None)
         if request is None:
             return []
-        now_s = time.monotonic()
+        now_s = self._answered_s(frame, request)
         answer = self._message(now_s, Topic.ACK, request.order_id)
         messages = [answer._replace(since_s=request.sent_s)]
         if "error" in frame and request.kind is not RequestKind.CANCEL:
@@ -212,6 +215,16 @@ class FastmmGateway:
             ended = Topic.HEDGED if request.kind is RequestKind.HEDGE else Topic.ENDED
             messages.append(self._message(now_s, ended, request.order_id))
         return messages
+
+    def _answered_s(self, frame: Mapping[str, Any], request: Request) -> float:
+        """Return when the exchange dealt with a request, or now where it does not tell."""
+        result = frame.get("result", {})
+        at_ms = result.get("newOrderResponse", result).get("transactTime")
+        if at_ms is None:
+            return time.monotonic()
+        return max(
+            request.sent_s, float(at_ms) / 1e3 - self._epoch_s
+        )  # it counts whole milliseconds
 
     def _hear_report(self, event: Mapping[str, Any]) -> list[Message]:
         """Return what a report of an execution means for one of the maker's orders."""
