@@ -6,6 +6,7 @@ ends; the one verdict that a busy machine can break is judged where the report t
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
+from jsonschema import Draft202012Validator
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 psutil = pytest.importorskip("psutil", reason="looks for processes that were left behind")
@@ -24,6 +26,7 @@ psutil = pytest.importorskip("psutil", reason="looks for processes that were lef
 from pytest_soak_market.live import children, system  # noqa: E402 - after the skip
 from pytest_soak_market.live.settings import LiveSettings  # noqa: E402 - as above
 from pytest_soak_market.live.system import LiveSystem  # noqa: E402 - as above
+from pytest_soak_market.packs import PACK as BASE  # noqa: E402 - as above
 from pytest_soak_market.packs import LivePack  # noqa: E402 - as above
 
 from pytest_soak import SystemFailure  # noqa: E402 - as above
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.process
 
+SCHEMA = json.loads(BASE.with_name("edge_report.schema.json").read_text(encoding="utf-8"))
 PACK = load_pack(cast("Path", LivePack()))
 S1 = dict(PACK.profiles["S1"].fields)
 TAG = "SOAK_MARKET_TEST"
@@ -124,12 +128,11 @@ def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     done.stdout.fnmatch_lines(["*tuner trigger-table*", "*min_interval_ms*60 *80*ws_lag>120*"])
     last = told(pytester, "slow_decisions", f"EDGE_REPORT_{planned}.json")
     assert last["parameters"]["min_interval_ms"] > 80
-    lag = lags(pytester, planned)
-    assert lag[-1] < lag[0]
     runtime = last["runtime"]
     if done.ret and runtime["work_wall_s"] > BUSY * runtime["work_cpu_s"]:
         pytest.skip("the machine was too busy for any maker to keep up")
     assert done.ret == 0, done.stdout.str()
+    lag = lags(pytester, planned)
     assert lag[-1] < lag[0] / 6
     assert told(pytester, "slow_decisions", "KPI_GATE.json")["verdict"] in {"PASS", "WARN"}
 
@@ -193,7 +196,9 @@ def port_of(exchange: int) -> int:
     return listening
 
 
-def test_it_reads_the_overrides_anew_and_leaves_no_port_open(tmp_path: Path, tag: str) -> None:
+def test_it_reads_the_overrides_anew_bears_a_pause_and_leaves_no_port_open(
+    tmp_path: Path, tag: str
+) -> None:
     market = short()
     overrides = tmp_path / "runtime_overrides.json"
     overrides.write_text('{"min_interval_ms": 70}')
@@ -209,6 +214,11 @@ def test_it_reads_the_overrides_anew_and_leaves_no_port_open(tmp_path: Path, tag
             assert isinstance(report, dict)
             used.append(report["parameters"]["min_interval_ms"])
             assert report["parameters"] == {**S1, "min_interval_ms": interval}
+            assert list(Draft202012Validator(SCHEMA).iter_errors(report)) == []
+        threading.Timer(0.7, os.kill, (exchange.process.pid, signal.SIGSTOP)).start()
+        threading.Timer(1.9, os.kill, (exchange.process.pid, signal.SIGCONT)).start()
+        report, _ = market.run(S1, 2, 7, None)
+        assert cast("Any", report)["totals"]["feed_gap_ms"] > 900  # and it went on after that
     finally:
         market.close()
     assert used == [70, 90]

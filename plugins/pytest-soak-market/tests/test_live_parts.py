@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 
+from pytest_soak_market.live.exchange import Exchange
 from pytest_soak_market.live.fastmm_exchange import (
     SYMBOL,
     configuration,
@@ -38,7 +40,9 @@ from pytest_soak_market.live.fastmm_gateway import (
 )
 from pytest_soak_market.live.gateway import GatewayLost, OurGateway
 from pytest_soak_market.live.settings import LiveSettings
+from pytest_soak_market.live.trader import Slot, Trader
 from pytest_soak_market.live.wire import messages_of, requests_of, to_frame
+from websockets.exceptions import ConnectionClosedError
 
 BASE = load_pack(PACK)
 OWN = load_pack(cast("Path", LivePack()))
@@ -168,6 +172,37 @@ def test_without_a_connection_a_gateway_is_lost(gateway: Any) -> None:
         await gateway.close()
 
     asyncio.run(use())
+
+
+class BrokenSocket:
+    async def send(self, _: str) -> None:
+        raise ConnectionClosedError(None, None)
+
+    async def close(self) -> None:
+        """Nothing is left to be closed."""
+
+
+def test_a_connection_that_broke_is_noticed_when_it_is_written_to() -> None:
+    ours, others = OurGateway(9), FastmmGateway(9)
+    ours._socket = others._api = cast("Any", BrokenSocket())
+    for gateway in (ours, others):
+        trader = Trader(MarketSettings(), gateway, "market-live")
+        trader._is_connected = True
+        slot = Slot(0.0, 2.0, 1e5, 0, 5e6)
+        asyncio.run(trader._send(slot, [Request(RequestKind.CANCEL, 0.0, 1)]))
+        assert (slot.losses, trader._is_connected) == (1, False)
+
+
+def test_a_maker_that_does_not_read_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_soak_market.live.exchange._MOST_UNREAD", 2)
+    ours = Exchange(LiveSettings.from_mapping({}), 0)
+    aborted: list[int] = []
+    transport = SimpleNamespace(abort=lambda: aborted.append(len(ours._unread)))
+    ours._hang_up()  # with nobody there, nothing happens
+    ours._connection = cast("Any", SimpleNamespace(transport=transport))
+    for _ in range(3):
+        ours._publish(Message(1.0, 5e6, Topic.MARKET))
+    assert aborted == [3]
 
 
 def update(at_ms: float, bids: list[list[str]], asks: list[list[str]]) -> dict[str, Any]:

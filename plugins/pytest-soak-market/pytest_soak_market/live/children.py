@@ -84,16 +84,18 @@ class Child:
             raise self._gone()
 
     def end(self) -> None:
-        """End the program: let it, ask it, make it."""
+        """End the program: let it end, ask it to, make it."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         with suppress(OSError):  # what it was told last, nobody was there to read
             self.process.stdin.close()
-        for signal in ("", "terminate", "kill"):
-            if signal:
-                getattr(self.process, signal)()
+        for ask in (self.process.poll, self.process.terminate):
+            ask()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(GRACE_S)
                 break
+        else:
+            self.process.kill()
+            self.process.wait()
         self._reader.join(GRACE_S)
         assert self.process.stdout is not None  # noqa: S101 - it was asked for
         self.process.stdout.close()
@@ -104,11 +106,9 @@ class Child:
         self._answers.put("")
 
     def _gone(self) -> SystemFailure:
-        try:
-            code: object = self.process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            code = "no exit code yet"
-        return SystemFailure(f"{self.name} ended ({code}){self._last_words()}")
+        with suppress(subprocess.TimeoutExpired):  # it may only have closed its output
+            self.process.wait(GRACE_S)
+        return SystemFailure(f"{self.name} ended ({self.process.returncode}){self._last_words()}")
 
     def _last_words(self) -> str:
         words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]

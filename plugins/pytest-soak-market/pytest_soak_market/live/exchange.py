@@ -180,11 +180,9 @@ async def main() -> None:
         lines.write({"port": server.sockets[0].getsockname()[1]})
         trading = asyncio.create_task(exchange.trade())
         ending = asyncio.create_task(lines.ended())
-        await asyncio.wait((trading, ending), return_when=asyncio.FIRST_COMPLETED)
-        for task in (trading, ending):
-            task.cancel()
-        if trading.done() and not trading.cancelled():
-            trading.result()
+        done, _ = await asyncio.wait((trading, ending), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 SYMBOL = "BTCUSDT"
 KEY, SECRET = "sim-key", "sim-secret"
 """Of its one account; it listens on 127.0.0.1 alone."""
-_PORT = re.compile(rb"ws://127\.0\.0\.1:(\d+)/ws-api")
-_END_S = 2.0  # for the exchange to end after it was told to
 
 
 def configuration(market: MarketSettings) -> dict[str, Any]:
@@ -101,24 +99,15 @@ async def main() -> None:
         )
         try:
             assert exchange.stdout is not None  # noqa: S101 - it was asked for
-            found = None
-            while found is None:
-                line = await exchange.stdout.readline()
-                if not line:
-                    return
-                found = _PORT.search(line)
-            lines.write({"port": int(found[1])})
+            told = await exchange.stdout.readuntil(b"/ws-api/")  # ws://127.0.0.1:PORT/ws-api/v3
+            lines.write({"port": int(told.removesuffix(b"/ws-api/").rpartition(b":")[2])})
             ending = asyncio.create_task(lines.ended())
             over = asyncio.create_task(exchange.wait())
             await asyncio.wait((ending, over), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if exchange.returncode is None:
-                exchange.terminate()
-                try:
-                    await asyncio.wait_for(exchange.wait(), _END_S)
-                except TimeoutError:
-                    exchange.kill()
-                    await exchange.wait()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                exchange.kill()  # it has nothing to save
+            await exchange.wait()
 
 
 if __name__ == "__main__":

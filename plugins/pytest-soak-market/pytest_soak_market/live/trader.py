@@ -272,11 +272,10 @@ async def main() -> None:
     """Trade, until the standard input ends."""
     lines = await Lines.open()
     trading = asyncio.create_task(trade_slots(lines))
-    await asyncio.wait(
-        (trading, asyncio.create_task(lines.ended())), return_when=asyncio.FIRST_COMPLETED
-    )
-    if trading.done():
-        trading.result()
+    ending = asyncio.create_task(lines.ended())
+    done, _ = await asyncio.wait((trading, ending), return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 if __name__ == "__main__":
