@@ -43,8 +43,8 @@ SCHEMA = json.loads(BASE.with_name("edge_report.schema.json").read_text(encoding
 PACK = load_pack(cast("Path", LivePack()))
 S1 = dict(PACK.profiles["S1"].fields)
 TAG = "SOAK_MARKET_TEST"
-BUSY = 1.5
-"""Wall-clock time of the maker's work over its CPU time, from which no maker keeps up."""
+BUSY = 1.15
+"""Wall-clock time of the maker's work over its CPU time; beyond it others had the maker's CPU."""
 SOAK = """
 import pytest
 
@@ -102,6 +102,11 @@ def lags(pytester: pytest.Pytester, iterations: int) -> list[float]:
     return [told(pytester, "slow_decisions", name)["totals"]["ws_lag_p95_ms"] for name in names]
 
 
+def slowness(pytester: pytest.Pytester, iteration: int) -> float:
+    runtime = told(pytester, "slow_decisions", f"EDGE_REPORT_{iteration}.json")["runtime"]
+    return float(runtime["work_wall_s"] / runtime["work_cpu_s"])
+
+
 def test_a_maker_slower_than_its_interval_falls_behind_without_end(
     pytester: pytest.Pytester, tag: str
 ) -> None:
@@ -128,9 +133,9 @@ def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     done.stdout.fnmatch_lines(["*tuner trigger-table*", "*min_interval_ms*60 *80*ws_lag>120*"])
     last = told(pytester, "slow_decisions", f"EDGE_REPORT_{planned}.json")
     assert last["parameters"]["min_interval_ms"] > 80
-    runtime = last["runtime"]
-    if done.ret and runtime["work_wall_s"] > BUSY * runtime["work_cpu_s"]:
-        pytest.skip("the machine was too busy for any maker to keep up")
+    busy = max(slowness(pytester, number) for number in (planned - 1, planned))
+    if done.ret and busy > BUSY:
+        pytest.skip(f"busy machine: the maker's work took {busy:.2f} times its CPU time")
     assert done.ret == 0, done.stdout.str()
     lag = lags(pytester, planned)
     assert lag[-1] < lag[0] / 6
@@ -144,9 +149,9 @@ def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester
         "late_answers": ("FAIL", "ack_p95_ms"),
         "rejected_orders": ("FAIL", "reject_ratio"),
     }
-    gate = ["ack_p95_ms<=100", "reject_ratio<=0.5"]
+    gates = {"late_answers": ["ack_p95_ms<=100"], "rejected_orders": ["reject_ratio<=0.5"]}
     names = (*broken, "lost_exchange")
-    pytester.makepyfile("".join(SOAK.format(name, gate) for name in names))
+    pytester.makepyfile("".join(SOAK.format(name, gates.get(name, [])) for name in names))
     done = soak(pytester, "--soak-iterations=2")
     assert done.ret == 1
     for name, (word, metric) in broken.items():
