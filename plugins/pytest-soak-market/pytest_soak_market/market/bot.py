@@ -1,8 +1,9 @@
 """The market maker: hears the feed, decides at its pace, and sends requests.
 
-It knows only what the feed has told it. Each decision looks at both sides. Per side it keeps one
-order near the mid; one that the market has left behind stays in the tail, where replaces are used
-up and there is room, until it trades or its time is up.
+It is driven by messages and by a clock that is given to it: the same code runs in virtual time and
+as a process of its own. It knows only what the feed has told it. Each decision looks at both sides.
+Per side it keeps one order near the mid; one that the market has left behind stays in the tail,
+where replaces are used up and there is room, until it trades or its time is up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .units import BPS, CELL, to_lots
 if TYPE_CHECKING:
     from random import Random
 
+    from .clock import Clock
     from .parameters import MakerParameters
     from .settings import MarketSettings
 
@@ -50,20 +52,22 @@ class MarketMaker:
         parameters: MakerParameters,
         rng: Random,
         memory: Memory | None,
+        clock: Clock,
     ) -> None:
         """Start with an empty memory, or go on from one; ``rng`` varies the sizes of orders."""
+        self._clock = clock
         self._rng = rng
         self._settings = settings
         self._parameters = parameters
         self._interval_s = parameters.min_interval_ms / 1e3
         self._tail_s = parameters.tail_age_ms / 1e3
-        self._latency_s = settings.latency_ms / 1e3
         self._replaces_per_s = parameters.replace_rate_per_min / 60
         self._burst = max(1.0, self._replaces_per_s * _BURST_S)
         self._limit = settings.capital * parameters.max_delta_ratio
         self._size = settings.capital * parameters.impact_cap_ratio
         self._vip_cells = settings.vip_trade / CELL
         self._outbox: list[Request] = []
+        self._sent_s = 0.0
         self.memory = memory or Memory(tokens=self._burst)
         self._sides = {
             order_id: side for side, own in self.memory.quotes.items() for order_id in own
@@ -81,31 +85,37 @@ class MarketMaker:
             self._hear_fill(message)
         elif topic is Topic.HEDGED:
             self.memory.is_hedging = False
-        else:
+        elif topic is Topic.OPEN:
+            self._forget_orders()
+        elif message.order_id in self._sides:  # or it was forgotten when the connection broke
             side = self._sides.pop(message.order_id)
             del self.memory.quotes[side][message.order_id]
 
-    def think(self, now_s: float, message: Message) -> list[Request]:
+    def think(self, message: Message) -> list[Request]:
         """Hear a message, decide if a decision is due, and return the requests it leads to.
 
+        It begins at the clock's time, and its work takes time by the clock, to ``busy_until_s``.
+
         Arguments:
-            now_s: when the maker gets to the message; it is busy from then to ``busy_until_s``.
             message: the oldest message of the feed it has not heard yet.
         """
-        memory, settings = self.memory, self._settings
-        memory.busy_until_s = now_s + settings.feed_cost_ms / 1e3
+        memory, settings, clock = self.memory, self._settings, self._clock
+        now_s = clock.now()
+        clock.work(settings.feed_cost_ms / 1e3)
+        self._outbox = []
         if now_s - memory.decided_s < self._interval_s:
-            if message.topic is Topic.ENDED:
+            if message.topic is Topic.ENDED and message.order_id in self._sides:
                 self._note_wish(message.order_id)
             self.hear(message)
-            return []
-        self.hear(message)
-        memory.decided_s = now_s
-        memory.decided_mid = memory.mid
-        memory.busy_until_s += settings.decision_cost_ms / 1e3
-        self._outbox = []
-        self._decide(now_s)
-        memory.busy_until_s += len(self._outbox) * settings.request_cost_ms / 1e3
+        else:
+            self.hear(message)
+            memory.decided_s = now_s
+            memory.decided_mid = memory.mid
+            clock.work(settings.decision_cost_ms / 1e3)
+            self._sent_s = clock.now()
+            self._decide(now_s)
+            clock.work(len(self._outbox) * settings.request_cost_ms / 1e3)
+        memory.busy_until_s = clock.now()
         return self._outbox
 
     def _hear_vip(self, message: Message) -> None:
@@ -119,10 +129,16 @@ class MarketMaker:
         memory = self.memory
         memory.lots += message.lots
         slippage = 0.0
-        if message.order_id not in self._sides:  # a hedge
+        if message.is_taker:
             side = BUY if message.lots > 0 else SELL
             slippage = BPS * side * (message.price - memory.decided_mid) / memory.decided_mid
         memory.slippage += _SLIPPAGE_WEIGHT * (slippage - memory.slippage)
+
+    def _forget_orders(self) -> None:
+        self._sides.clear()
+        for own in self.memory.quotes.values():
+            own.clear()
+        self.memory.is_hedging = False
 
     def _note_wish(self, order_id: int) -> None:
         """Count the wish to renew a quote that comes too soon to be granted."""
@@ -206,7 +222,7 @@ class MarketMaker:
         """Send a new order, in the place of an old one where the kind says so."""
         order_id = self._new_id()
         price = round(target)
-        self.memory.quotes[side][order_id] = Quote(side, price, self.memory.busy_until_s)
+        self.memory.quotes[side][order_id] = Quote(side, price, self._sent_s)
         self._sides[order_id] = side
         varied = 1 - self._settings.size_variation * self._rng.random()
         lots = to_lots(self._size * varied, self.memory.mid)
@@ -232,8 +248,7 @@ class MarketMaker:
         self._send(RequestKind.HEDGE, self._new_id(), side=side, price=limit, quantity=lots)
 
     def _send(self, kind: RequestKind, order_id: int, **terms: int) -> None:
-        sent_s = self.memory.busy_until_s
-        self._outbox.append(Request(kind, sent_s, sent_s + self._latency_s, order_id, **terms))
+        self._outbox.append(Request(kind, self._sent_s, order_id, **terms))
 
     def _new_id(self) -> int:
         order_id = self.memory.next_id

@@ -1,12 +1,19 @@
-"""What an iteration has measured: fills, ended orders, lags and the path of the mid."""
+"""What an iteration has measured: fills, ended orders, lags, the path of the mid, and the money."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
 
+from .book import BUY, SELL
+from .messages import Topic
 from .metrics import EndCause, Fill, OrderEnd
-from .units import LOT, TICK
+from .units import CELL, LOT, TICK
+
+if TYPE_CHECKING:
+    from .messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +31,61 @@ class RawFill:
 
 
 class Recorder:
-    """Collect what happens from ``start_s`` on; what happens before is warm-up."""
+    """Follow a maker's account by what the venue tells, and collect what is measured.
 
-    def __init__(self, start_s: float) -> None:
-        """Start empty."""
+    What happens before ``start_s`` is warm-up, what happens after ``end_s`` is too late. ``cash``
+    is in USD, ``lots`` the inventory, ``mid`` in ticks.
+    """
+
+    def __init__(
+        self, now_s: float, start_s: float, cash: float, lots: int, mid: float, end_s: float = inf
+    ) -> None:
+        """Start with an account as it is at ``now_s``."""
         self.start_s = start_s
+        self.end_s = end_s
+        self.cash = cash
+        self.lots = lots
+        self.mid = mid
         self.ends: list[OrderEnd] = []
         self.lags_ms: list[float] = []
-        self.mid_times_s: list[float] = []
-        self.mids: list[float] = []
+        self._mid_times_s = [now_s]
+        self._mids = [mid]
         self._raw_fills: list[RawFill] = []
+        self._equity_start: float | None = None
+        self._equity_end: float | None = None
 
-    def note_mid(self, now_s: float, mid: float) -> None:
-        """Note that the mid, in ticks, has changed; kept from the start, to know the mid then."""
-        self.mid_times_s.append(now_s)
-        self.mids.append(mid)
+    @property
+    def equity(self) -> float:
+        """Return cash plus inventory at the mid, in USD."""
+        return self.cash + self.lots * self.mid * CELL
 
-    def note_fill(self, fill: RawFill) -> None:
-        """Note a fill."""
-        if fill.time_s >= self.start_s:
-            self._raw_fills.append(fill)
+    @property
+    def equities(self) -> tuple[float, float]:
+        """Return the equity at the start and at the end, or now where that is still to come."""
+        now = self.equity
+        start = now if self._equity_start is None else self._equity_start
+        return start, now if self._equity_end is None else self._equity_end
 
-    def note_end(self, acknowledged_s: float, now_s: float, cause: EndCause) -> None:
-        """Note the end of a resting order."""
-        if now_s >= self.start_s:
-            self.ends.append(OrderEnd(acknowledged_s, now_s, cause))
+    def note(self, message: Message) -> None:
+        """Note what the venue tells; messages come in the order of the venue's time."""
+        now_s = message.venue_s
+        if self._equity_start is None and now_s > self.start_s:
+            self._equity_start = self.equity
+        if self._equity_end is None and now_s > self.end_s:
+            self._equity_end = self.equity
+        if message.topic is Topic.FILL:
+            self._note_fill(message)
+        elif message.topic is Topic.ENDED:
+            if message.cause and self.start_s <= now_s <= self.end_s:
+                self.ends.append(OrderEnd(message.since_s, now_s, EndCause(message.cause)))
+        elif message.topic is Topic.MARKET and message.mid != self.mid:
+            self.mid = message.mid
+            self._mid_times_s.append(now_s)
+            self._mids.append(message.mid)
 
     def note_lag(self, venue_s: float, now_s: float) -> None:
         """Note when the maker gets to a message of the feed."""
-        if now_s >= self.start_s:
+        if self.start_s <= now_s <= self.end_s:
             self.lags_ms.append(1e3 * (now_s - venue_s))
 
     def fills(self, horizon_s: float, end_s: float) -> list[Fill]:
@@ -79,4 +112,26 @@ class Recorder:
 
     def mid_at(self, time_s: float) -> float:
         """Return the mid at a time, in ticks; the first one known for any time before it."""
-        return self.mids[max(0, bisect_right(self.mid_times_s, time_s) - 1)]
+        return self._mids[max(0, bisect_right(self._mid_times_s, time_s) - 1)]
+
+    def _note_fill(self, message: Message) -> None:
+        side = BUY if message.lots > 0 else SELL
+        quantity = abs(message.lots)
+        notional = message.price * quantity * CELL
+        self.cash -= side * notional + message.fee
+        self.lots += message.lots
+        if self.start_s <= message.venue_s <= self.end_s:
+            before = message.mid_before
+            sent = self.mid_at(message.since_s) if message.is_taker else before
+            self._raw_fills.append(
+                RawFill(
+                    message.venue_s,
+                    side,
+                    message.price,
+                    quantity,
+                    message.fee,
+                    before,
+                    sent,
+                    not message.is_taker,
+                )
+            )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from . import metrics
 from .bot import BLOCKS, DECISION, RISK
+from .units import CELL, TICK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .metrics import Fill, OrderEnd
+    from .recorder import Recorder
 
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -90,3 +93,14 @@ def measure(
         "ws_lag_p95_ms": len(lags_ms),
     }
     return totals, counts
+
+
+def account(recorder: Recorder, fills: Sequence[Fill]) -> dict[str, float]:
+    """Return what a report says of one symbol: fills, and the account at the end, in USD."""
+    return {
+        "fills": len(fills),
+        "notional": math.fsum(fill.notional for fill in fills),
+        "inventory": recorder.lots * recorder.mid * CELL,
+        "equity": recorder.equity,
+        "mid": recorder.mid * TICK,
+    }

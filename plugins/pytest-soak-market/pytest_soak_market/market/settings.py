@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _setting(default: float, unit: str, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
+def setting(default: float, unit: str, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Declare a number with its unit and its allowed range, both ends included."""
     return field(default=default, metadata={"unit": unit, "low": low, "high": high})
 
@@ -61,42 +61,42 @@ class MarketSettings:
     """
 
     symbol: str = "BTC-USD"
-    slot_s: float = _setting(240.0, "s", 2.0, 86_400.0)
-    price: float = _setting(50_000.0, "USD", 1_000.0, 1_000_000.0)
-    capital: float = _setting(100_000.0, "USD", 1_000.0, 1e9)
-    volatility_bps: float = _setting(1.8, "bps/sqrt(s)", 0.0, 50.0)
-    taker_rate: float = _setting(100.0, "1/s", 0.0, 10_000.0)
-    taker_size: float = _setting(3_000.0, "USD", 10.0, 1e8)
-    taker_reach_bps: float = _setting(0.4, "bps", -10.0, 100.0)
-    taker_patience_bps: float = _setting(0.85, "bps", 0.01, 100.0)
-    flow_persistence: float = _setting(0.8, "1", 0.0, 1.0)
-    toxicity: float = _setting(0.1, "1", 0.0, 1.0)
-    informed_edge_bps: float = _setting(0.1, "bps", 0.0, 100.0)
-    informed_size: float = _setting(5_000.0, "USD", 10.0, 1e8)
-    makers: int = _setting(8, "1", 1, 200)
-    maker_rate: float = _setting(5.0, "1/s", 0.1, 1_000.0)
-    maker_distance_bps: float = _setting(1.6, "bps", 0.1, 100.0)
-    maker_spread_bps: float = _setting(1.5, "bps", 0.01, 100.0)
-    queue_depth: float = _setting(8_000.0, "USD", 10.0, 1e9)
-    maker_rebate_bps: float = _setting(1.8, "bps", -10.0, 10.0)
-    taker_fee_bps: float = _setting(2.0, "bps", -10.0, 100.0)
-    latency_ms: float = _setting(0.4, "ms", 0.0, 1_000.0)
-    feed_cost_ms: float = _setting(0.02, "ms", 0.0, 100.0)
-    decision_cost_ms: float = _setting(1.5, "ms", 0.0, 10_000.0)
-    request_cost_ms: float = _setting(0.2, "ms", 0.0, 10_000.0)
-    requote_bps: float = _setting(0.3, "bps", 0.0, 100.0)
-    danger_bps: float = _setting(0.6, "bps", 0.0, 100.0)
-    vip_trade: float = _setting(10_000.0, "USD", 0.0, 1e9)
-    size_variation: float = _setting(0.2, "1", 0.0, 0.9)
-    risk_room: float = _setting(0.5, "1", 0.0, 1.0)
-    hedge_trigger: float = _setting(1.2, "1", 0.1, 10.0)
-    hedge_target: float = _setting(0.7, "1", 0.0, 1.0)
-    hedge_reach_bps: float = _setting(8.0, "bps", 0.1, 1_000.0)
+    slot_s: float = setting(240.0, "s", 2.0, 86_400.0)
+    price: float = setting(50_000.0, "USD", 1_000.0, 1_000_000.0)
+    capital: float = setting(100_000.0, "USD", 1_000.0, 1e9)
+    volatility_bps: float = setting(1.8, "bps/sqrt(s)", 0.0, 50.0)
+    taker_rate: float = setting(100.0, "1/s", 0.0, 10_000.0)
+    taker_size: float = setting(3_000.0, "USD", 10.0, 1e8)
+    taker_reach_bps: float = setting(0.4, "bps", -10.0, 100.0)
+    taker_patience_bps: float = setting(0.85, "bps", 0.01, 100.0)
+    flow_persistence: float = setting(0.8, "1", 0.0, 1.0)
+    toxicity: float = setting(0.1, "1", 0.0, 1.0)
+    informed_edge_bps: float = setting(0.1, "bps", 0.0, 100.0)
+    informed_size: float = setting(5_000.0, "USD", 10.0, 1e8)
+    makers: int = setting(8, "1", 1, 200)
+    maker_rate: float = setting(5.0, "1/s", 0.1, 1_000.0)
+    maker_distance_bps: float = setting(1.6, "bps", 0.1, 100.0)
+    maker_spread_bps: float = setting(1.5, "bps", 0.01, 100.0)
+    queue_depth: float = setting(8_000.0, "USD", 10.0, 1e9)
+    maker_rebate_bps: float = setting(1.8, "bps", -10.0, 10.0)
+    taker_fee_bps: float = setting(2.0, "bps", -10.0, 100.0)
+    latency_ms: float = setting(0.4, "ms", 0.0, 1_000.0)
+    feed_cost_ms: float = setting(0.02, "ms", 0.0, 100.0)
+    decision_cost_ms: float = setting(1.5, "ms", 0.0, 10_000.0)
+    request_cost_ms: float = setting(0.2, "ms", 0.0, 10_000.0)
+    requote_bps: float = setting(0.3, "bps", 0.0, 100.0)
+    danger_bps: float = setting(0.6, "bps", 0.0, 100.0)
+    vip_trade: float = setting(10_000.0, "USD", 0.0, 1e9)
+    size_variation: float = setting(0.2, "1", 0.0, 0.9)
+    risk_room: float = setting(0.5, "1", 0.0, 1.0)
+    hedge_trigger: float = setting(1.2, "1", 0.1, 10.0)
+    hedge_target: float = setting(0.7, "1", 0.0, 1.0)
+    hedge_reach_bps: float = setting(8.0, "bps", 0.1, 1_000.0)
 
     def __post_init__(self) -> None:
         """Check every value against its declared range."""
         for entry in fields(self):
-            _check(entry.name, getattr(self, entry.name), entry.default, entry.metadata)
+            check_setting(entry.name, getattr(self, entry.name), entry.default, entry.metadata)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> MarketSettings:
@@ -105,16 +105,29 @@ class MarketSettings:
         Raises:
             ValueError: an unknown key, a value of the wrong type or out of range; names all three.
         """
-        known = sorted(entry.name for entry in fields(cls))
-        for name in mapping:
-            if name not in known:
-                msg = f"market setting {name!r} is unknown; known are {', '.join(known)}"
-                raise ValueError(msg)
-        arguments: dict[str, Any] = dict(mapping)
-        return cls(**arguments)
+        return cls(**known_settings(cls, mapping))
 
 
-def _check(name: str, value: object, default: object, metadata: Mapping[str, Any]) -> None:
+def known_settings(cls: type, mapping: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a scenario sets, all of it known to the dataclass *cls*.
+
+    Raises:
+        ValueError: an unknown key; names it and what is known.
+    """
+    known = sorted(entry.name for entry in fields(cls))
+    for name in mapping:
+        if name not in known:
+            msg = f"market setting {name!r} is unknown; known are {', '.join(known)}"
+            raise ValueError(msg)
+    return dict(mapping)
+
+
+def check_setting(name: str, value: object, default: object, metadata: Mapping[str, Any]) -> None:
+    """Refuse a *value* that is not of its default's type, or not in its declared range.
+
+    Raises:
+        ValueError: it is so; names setting, value and what is allowed.
+    """
     if isinstance(default, str):
         if not isinstance(value, str) or not value:
             msg = f"market setting {name} must be a text that is not empty, got {value!r}"

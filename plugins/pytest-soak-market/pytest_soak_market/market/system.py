@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from .parameters import MakerParameters
-from .report import measure, virtual_time
+from .report import account, measure, virtual_time
 from .session import Session
-from .units import CELL, TICK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,16 +69,12 @@ class MarketSystem:
         end_s = start_s - WARM_UP_S + self._settings.slot_s
         session.run(start_s)
         session.maker.blocks.clear()
-        equity_start = session.equity
         session.run(end_s)
         session.drain()
-        fills = session.recorder.fills(HORIZON_S, end_s)
+        recorder = session.recorder
+        fills = recorder.fills(HORIZON_S, end_s)
         totals, counts = measure(
-            fills,
-            session.recorder.ends,
-            session.recorder.lags_ms,
-            session.maker.blocks,
-            (equity_start, session.equity),
+            fills, recorder.ends, recorder.lags_ms, session.maker.blocks, recorder.equities
         )
         report: dict[str, object] = {
             "iteration": iteration,
@@ -89,15 +83,7 @@ class MarketSystem:
             "parameters": used.as_dict(),
             "totals": totals,
             "n": counts,
-            "symbols": {
-                self._settings.symbol: {
-                    "fills": len(fills),
-                    "notional": math.fsum(fill.notional for fill in fills),
-                    "inventory": session.lots * session.mid * CELL,
-                    "equity": session.equity,
-                    "mid": session.mid * TICK,
-                }
-            },
+            "symbols": {self._settings.symbol: account(recorder, fills)},
             "runtime": {
                 "system": "market",
                 "slot_s": self._settings.slot_s,

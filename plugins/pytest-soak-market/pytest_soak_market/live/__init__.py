@@ -1,0 +1,1 @@
+"""The market maker as a process, over a real WebSocket, in wall-clock time."""

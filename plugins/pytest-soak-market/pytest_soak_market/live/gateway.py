@@ -1,0 +1,106 @@
+"""The maker's connection to an exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from pytest_soak_market.market.messages import Topic
+
+from .exchange import HEARD, HOST
+from .wire import messages_of, to_frame
+
+if TYPE_CHECKING:
+    from pytest_soak_market.market.messages import Message, Request
+
+_OPEN_S = 1.0  # how long one try to connect may take
+
+
+class GatewayLost(Exception):
+    """There is no connection: it broke, or could not be made."""
+
+
+class Gateway(Protocol):
+    """What a maker needs of an exchange; what it hears is in the words of our market."""
+
+    async def connect(self) -> None:
+        """Connect.
+
+        Raises:
+            GatewayLost: the exchange cannot be connected to.
+        """
+
+    async def hear(self, seconds: float) -> list[Message]:
+        """Return what came next, or nothing after *seconds*.
+
+        Raises:
+            GatewayLost: the connection broke.
+        """
+
+    async def send(self, requests: list[Request]) -> None:
+        """Send requests to the exchange.
+
+        Raises:
+            GatewayLost: the connection broke.
+        """
+
+    async def close(self) -> None:
+        """End the connection, if there is one."""
+
+
+class OurGateway:
+    """The connection to our own exchange."""
+
+    def __init__(self, port: int) -> None:
+        """Connect to *port* of 127.0.0.1, when asked to."""
+        self._port = port
+        self._socket: ClientConnection | None = None
+        self._heard = 0
+
+    async def connect(self) -> None:
+        """Connect; what was missed about the maker's orders comes first."""
+        await self.close()
+        uri = f"ws://{HOST}:{self._port}{HEARD}{self._heard}"
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                self._socket = await connect(
+                    uri, compression=None, ping_interval=None, proxy=None, close_timeout=_OPEN_S
+                )
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise GatewayLost(str(error)) from None
+
+    async def hear(self, seconds: float) -> list[Message]:
+        """Return what came in the next frame, or nothing after *seconds*."""
+        socket = self._open()
+        try:
+            async with asyncio.timeout(seconds):
+                frame = await socket.recv()
+        except TimeoutError:
+            return []
+        except ConnectionClosed as error:
+            raise GatewayLost(str(error)) from None
+        messages = messages_of(frame)
+        self._heard += sum(m.topic not in (Topic.MARKET, Topic.OPEN) for m in messages)
+        return messages
+
+    async def send(self, requests: list[Request]) -> None:
+        """Send requests in one frame."""
+        try:
+            await self._open().send(to_frame(requests))
+        except ConnectionClosed as error:
+            raise GatewayLost(str(error)) from None
+
+    async def close(self) -> None:
+        """End the connection, if there is one."""
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
+
+    def _open(self) -> ClientConnection:
+        if self._socket is None:
+            msg = "not connected"
+            raise GatewayLost(msg)
+        return self._socket

@@ -1,0 +1,282 @@
+"""The market maker as a process: hears an exchange, decides, trades, and reports slot by slot.
+
+The first line on its standard input is its settings, as JSON. Each further line orders a slot, and
+is answered by a line when the slot's report is written. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak_market.market.bot import MarketMaker
+from pytest_soak_market.market.clock import WallClock
+from pytest_soak_market.market.messages import RequestKind, Topic
+from pytest_soak_market.market.metrics import percentile, ratio
+from pytest_soak_market.market.parameters import MakerParameters
+from pytest_soak_market.market.recorder import Recorder
+from pytest_soak_market.market.report import account, measure
+from pytest_soak_market.market.system import HORIZON_S, WARM_UP_S
+from pytest_soak_market.market.units import TICK
+
+from .fastmm_gateway import FastmmGateway
+from .gateway import GatewayLost, OurGateway
+from .lines import Lines
+from .settings import LiveSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_soak_market.market.clock import Clock
+    from pytest_soak_market.market.memory import Memory
+    from pytest_soak_market.market.messages import Message, Request
+    from pytest_soak_market.market.settings import MarketSettings
+
+    from .gateway import Gateway
+
+GATEWAYS: dict[str, Callable[[int], Gateway]] = {
+    "market-live": OurGateway,
+    "market-fastmm": FastmmGateway,
+}
+"""How each system's maker connects to its exchange, on a port of 127.0.0.1."""
+DRAIN_S = 2.0
+"""The longest that the rest of the feed is heard for after a slot; then it is connected to anew."""
+_QUIET_S = 0.3  # without a message, after which there is nothing left to be heard
+_RETRY_S = 0.05  # between two tries to connect
+
+
+class Slot:
+    """What one slot is measured by: the venue's word, and the maker's own times."""
+
+    def __init__(self, began_s: float, slot_s: float, cash: float, lots: int, mid: float) -> None:
+        """Measure from the warm-up after *began_s* to *slot_s* after it."""
+        self.began_s = began_s
+        self.start_s = began_s + WARM_UP_S
+        self.end_s = began_s + slot_s
+        self.recorder = Recorder(0.0, self.start_s, cash, lots, mid, self.end_s)
+        self.losses = 0
+        self.unheard = 0
+        self._acks_ms: list[float] = []
+        self._entered = 0
+        self._refused = 0
+        self._market_s = self.start_s
+        self._gap_s = 0.0
+
+    def note(self, message: Message) -> None:
+        """Note what the venue tells."""
+        self.recorder.note(message)
+        at_s = message.venue_s
+        if not self.start_s <= at_s <= self.end_s:
+            return
+        if message.topic is Topic.MARKET:
+            self._gap_s = max(self._gap_s, at_s - self._market_s)
+            self._market_s = at_s
+        elif message.topic is Topic.ACK:
+            self._acks_ms.append(1e3 * (at_s - message.since_s))
+        elif message.topic is Topic.ENDED and not message.cause:
+            self._refused += 1
+
+    def note_sent(self, requests: list[Request]) -> None:
+        """Count the orders among *requests*, which were sent at one time."""
+        if self.start_s <= requests[0].sent_s <= self.end_s:
+            self._entered += sum(
+                request.kind in (RequestKind.NEW, RequestKind.REPLACE) for request in requests
+            )
+
+    def measure(self) -> tuple[dict[str, object], dict[str, int]]:
+        """Return the metrics that only a real connection has, and their counts."""
+        refused = min(self._refused, self._entered)  # one may have been sent before the start
+        gap_s = max(self._gap_s, self.end_s - self._market_s)
+        totals: dict[str, object] = {
+            "feed_gap_ms": 1e3 * gap_s,
+            "ack_p95_ms": percentile(self._acks_ms, 95),
+            "reject_ratio": ratio(refused, self._entered),
+        }
+        counts = {
+            "feed_gap_ms": len(self.recorder.lags_ms),
+            "ack_p95_ms": len(self._acks_ms),
+            "reject_ratio": self._entered,
+        }
+        return totals, counts
+
+    def describe(self) -> dict[str, object]:
+        """Return what else there is to tell of the slot."""
+        lags = self.recorder.lags_ms
+        half = len(lags) // 2
+        return {
+            "lag_p95_ms_by_half": [percentile(lags[:half], 95), percentile(lags[half:], 95)],
+            "unheard": self.unheard,
+            "connections_lost": self.losses,
+        }
+
+
+class Trader:
+    """Trade slot by slot; orders, inventory and memory carry over."""
+
+    def __init__(self, settings: MarketSettings, gateway: Gateway, system: str) -> None:
+        """Trade through *gateway*; *system* is named in the reports."""
+        self._settings = settings
+        self._gateway = gateway
+        self._system = system
+        self._memory: Memory | None = None
+        self._cash = settings.capital
+        self._unheard: deque[Message] = deque()
+        self._is_connected = False
+
+    async def trade(
+        self, iteration: int, seed: int, parameters: Mapping[str, float], slot_s: float
+    ) -> dict[str, object]:
+        """Trade for *slot_s* seconds, the warm-up among them, and return the report.
+
+        Whatever becomes of the exchange, it takes no longer than the slot, a drain, and a try to
+        connect.
+        """
+        clock = WallClock()
+        used = MakerParameters.from_mapping(parameters)
+        maker = MarketMaker(self._settings, used, Random(seed), self._memory, clock)  # noqa: S311 - a game
+        memory = self._memory = maker.memory
+        mid = memory.mid or self._settings.price / TICK
+        slot = Slot(clock.now(), slot_s, self._cash, memory.lots, mid)
+        began = datetime.now(UTC)
+        await self._run(maker, slot, clock)
+        await self._drain(maker, slot)
+        self._cash = slot.recorder.cash
+        totals, counts = measure(
+            fills := slot.recorder.fills(HORIZON_S, slot.end_s),
+            slot.recorder.ends,
+            slot.recorder.lags_ms,
+            maker.blocks,
+            slot.recorder.equities,
+        )
+        more, more_counts = slot.measure()
+        return {
+            "iteration": iteration,
+            "start": (began + timedelta(seconds=WARM_UP_S)).isoformat(timespec="milliseconds"),
+            "end": (began + timedelta(seconds=slot_s)).isoformat(timespec="milliseconds"),
+            "parameters": used.as_dict(),
+            "totals": {**totals, **more},
+            "n": {**counts, **more_counts},
+            "symbols": {self._settings.symbol: account(slot.recorder, fills)},
+            "runtime": {
+                "system": self._system,
+                "slot_s": slot_s,
+                "measured_s": slot_s - WARM_UP_S,
+                "horizon_s": HORIZON_S,
+                "work_cpu_s": clock.worked_s,
+                "work_wall_s": clock.took_s,
+                **slot.describe(),
+            },
+        }
+
+    async def _run(self, maker: MarketMaker, slot: Slot, clock: Clock) -> None:
+        """Hear and trade until the slot is over."""
+        is_warm = False
+        while (now_s := clock.now()) < slot.end_s:
+            if now_s >= slot.start_s and not is_warm:
+                is_warm = True
+                maker.blocks.clear()
+            message = await self._next(slot, slot.end_s - now_s)
+            if message is None:
+                continue
+            slot.note(message)
+            if message.topic is Topic.ACK:
+                continue
+            if message.topic is Topic.OPEN or message.venue_s < slot.began_s:
+                maker.hear(message)  # what happened between the slots
+                continue
+            if message.topic is Topic.MARKET:
+                slot.recorder.note_lag(message.venue_s, clock.now())
+            requests = maker.think(message)
+            if requests:
+                slot.note_sent(requests)
+                await self._send(slot, requests)
+
+    async def _drain(self, maker: MarketMaker, slot: Slot) -> None:
+        """Hear what is left of the slot's feed, deciding nothing.
+
+        An overload's backlog would otherwise be measured again in the next slot. What cannot be
+        heard in time is given up, by connecting anew.
+        """
+        until_s = time.monotonic() + DRAIN_S
+        while self._is_connected and (left_s := until_s - time.monotonic()) > 0:
+            message = await self._next(slot, min(left_s, _QUIET_S))
+            if message is None:
+                return
+            slot.note(message)
+            if message.topic is not Topic.ACK:
+                maker.hear(message)
+            if message.topic is Topic.MARKET:
+                if message.venue_s > slot.end_s:
+                    return
+                slot.unheard += 1
+        self._unheard.clear()
+        self._is_connected = False
+        await self._gateway.close()
+
+    async def _next(self, slot: Slot, seconds: float) -> Message | None:
+        """Return the next message, or None where none came or the connection broke."""
+        if not self._unheard:
+            try:
+                if not self._is_connected:
+                    await self._gateway.connect()
+                    self._is_connected = True
+                self._unheard.extend(await self._gateway.hear(seconds))
+            except GatewayLost:
+                self._lose(slot)
+                await asyncio.sleep(min(_RETRY_S, seconds))
+        return self._unheard.popleft() if self._unheard else None
+
+    async def _send(self, slot: Slot, requests: list[Request]) -> None:
+        try:
+            await self._gateway.send(requests)
+        except GatewayLost:
+            self._lose(slot)
+
+    def _lose(self, slot: Slot) -> None:
+        slot.losses += self._is_connected
+        self._is_connected = False
+
+
+def read_parameters(order: Mapping[str, Any]) -> dict[str, float]:
+    """Return what to trade with: what was ordered, and over it the overrides file, read anew."""
+    path = order["overrides"]
+    over = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    return {**order["parameters"], **over}
+
+
+async def trade_slots(lines: Lines) -> None:
+    """Trade a slot for each order, until there are no more."""
+    first = await lines.read()
+    settings = LiveSettings.from_mapping(first["settings"])
+    gateway = GATEWAYS[first["system"]](first["port"])
+    trader = Trader(settings.market, gateway, first["system"])
+    while order := await lines.read():
+        report = await trader.trade(
+            order["iteration"], order["seed"], read_parameters(order), order["slot_s"]
+        )
+        path = Path(order["report"])
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(report, allow_nan=False), encoding="utf-8")
+        unfinished.replace(path)
+        lines.write({"iteration": order["iteration"]})
+    await gateway.close()
+
+
+async def main() -> None:
+    """Trade, until the standard input ends."""
+    lines = await Lines.open()
+    trading = asyncio.create_task(trade_slots(lines))
+    ending = asyncio.create_task(lines.ended())
+    done, _ = await asyncio.wait((trading, ending), return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

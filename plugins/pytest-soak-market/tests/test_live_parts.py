@@ -1,0 +1,345 @@
+"""The parts of the live market, without a process: pack, settings, wire, gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from random import Random
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from pytest_soak_market.market.bot import MarketMaker
+from pytest_soak_market.market.clock import VirtualClock, WallClock
+from pytest_soak_market.market.memory import Memory, Quote
+from pytest_soak_market.market.messages import Message, Request, RequestKind, Topic
+from pytest_soak_market.market.parameters import MakerParameters
+from pytest_soak_market.market.settings import MarketSettings
+from pytest_soak_market.market.venue import Venue
+from pytest_soak_market.packs import LIVE, PACK, LivePack
+from pytest_soak_market.plugin import make_fastmm, make_live
+
+from pytest_soak import SoakUsageError
+from pytest_soak.packs.loader import load_pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
+
+from pytest_soak_market.live.exchange import Exchange
+from pytest_soak_market.live.fastmm_exchange import (
+    SYMBOL,
+    configuration,
+    to_toml,
+)
+from pytest_soak_market.live.fastmm_gateway import (
+    FastmmGateway,
+    OthersBook,
+)
+from pytest_soak_market.live.gateway import GatewayLost, OurGateway
+from pytest_soak_market.live.settings import LiveSettings
+from pytest_soak_market.live.trader import Slot, Trader
+from pytest_soak_market.live.wire import messages_of, requests_of, to_frame
+from websockets.exceptions import ConnectionClosedError
+
+BASE = load_pack(PACK)
+OWN = load_pack(cast("Path", LivePack()))
+
+
+def test_the_live_pack_is_the_other_one_but_for_what_it_says() -> None:
+    assert (OWN.name, OWN.source) == ("market-maker-live", str(LIVE))
+    assert OWN.tables == BASE.tables
+    assert OWN.parameters == BASE.parameters
+    assert OWN.profiles == BASE.profiles
+    assert set(OWN.metrics) == {*BASE.metrics, "feed_gap_ms", "ack_p95_ms", "reject_ratio"}
+    assert OWN.noise == {}
+    assert "net_bps" not in {kpi.metric for kpi in OWN.kpis}
+
+
+@pytest.mark.parametrize("scenario", sorted(OWN.scenarios))
+def test_shipped_scenarios_are_valid_settings(scenario: str) -> None:
+    assert make_live(OWN, scenario).check(OWN.profiles["S1"].fields) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"faults": {"drop": 1.0}}, "market setting 'drop' is unknown; known are ack_delay_ms"),
+        ({"faults": 1}, "market setting faults must be a table, got 1"),
+        ({"faults": {"reject_share": 2.0}}, "reject_share must be from 0 to 1 1, got 2.0"),
+        ({"volatility": 1.0}, "'volatility' is unknown"),
+    ],
+)
+def test_wrong_settings_say_what_is_wrong(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        LiveSettings.from_mapping(settings)
+
+
+def test_an_exchange_of_others_takes_no_faults() -> None:
+    with pytest.raises(ValueError, match="faults is for market-live alone"):
+        LiveSettings.without_faults({"faults": {}})
+    assert LiveSettings.without_faults({"capital": 5_000.0}).market.capital == 5_000.0
+
+
+@pytest.mark.parametrize(
+    ("make", "missing", "extra"),
+    [(make_live, "websockets", "live"), (make_fastmm, "fastmm_live", "fastmm")],
+)
+def test_what_is_not_installed_is_told_with_how_to_install_it(
+    make: Callable[..., object], missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        "pytest_soak_market.plugin.find_spec", lambda name: None if name == missing else there(name)
+    )
+    told = rf"needs {missing}, which is not installed: pip install 'pytest-soak-market\[{extra}\]'"
+    with pytest.raises(SoakUsageError, match=told):
+        make(OWN, "calm")
+
+
+def test_a_pack_without_a_live_market_says_which_scenarios_there_are() -> None:
+    with pytest.raises(SoakUsageError, match="scenarios for the market-live: none"):
+        make_live(BASE, "calm")
+
+
+def test_frames_give_back_what_was_put_in() -> None:
+    messages = [
+        Message(1.5, 2.5, Topic.FILL, 7, -3, 4, -0.5, 2.0, is_taker=True, since_s=1.25),
+        Message(1.75, 2.5, Topic.ENDED, 7, cause="filled"),
+    ]
+    requests = [Request(RequestKind.REPLACE, 1.5, 8, 1, 4, 2, 7)]
+    assert messages_of(to_frame(messages)) == messages
+    assert requests_of(to_frame(requests)) == requests
+
+
+def test_work_burns_at_least_its_time() -> None:
+    clock = WallClock()
+    before = clock.now()
+    clock.work(0.0)
+    clock.work(0.02)
+    assert clock.worked_s == 0.02
+    assert 0.015 < clock.took_s <= clock.now() - before
+
+
+# ---- what a maker makes of a connection that begins anew
+
+
+def test_orders_that_a_broken_connection_lost_are_forgotten() -> None:
+    memory = Memory(tokens=1.0, is_hedging=True)
+    memory.quotes[1][5] = Quote(1, 100, 0.0)
+    used = MakerParameters.from_mapping(BASE.profiles["S1"].fields)
+    maker = MarketMaker(MarketSettings(), used, Random(1), memory, VirtualClock())
+    maker.hear(Message(1.0, 5e6, Topic.OPEN))
+    assert (memory.quotes, memory.is_hedging) == ({1: {}, -1: {}}, False)
+    maker.hear(Message(1.1, 5e6, Topic.ENDED, 5))  # told late: it knows nothing of it any more
+    memory.decided_s = 0.0
+    assert maker.think(Message(1.2, 5e6, Topic.ENDED, 5)) == []
+    assert not maker.blocks
+
+
+def test_a_venue_that_was_asleep_goes_on_from_now() -> None:
+    heard: list[Message] = []
+    venue = Venue(MarketSettings(), Random(1), 0.0, heard.append)
+    venue.skip_to(100.0)
+    assert venue.next_s == 100.0
+    while not heard:
+        venue.step(100.0)
+    assert venue.next_s > 100.0
+
+
+def test_a_venue_cancels_all_that_its_maker_has() -> None:
+    heard: list[Message] = []
+    venue = Venue(MarketSettings(), Random(1), 0.0, heard.append)
+    venue.serve(0.5, Request(RequestKind.NEW, 0.4, 1, 1, 4_990_000, 10))
+    venue.cancel_all(1.0)
+    assert [(m.topic, m.order_id, m.cause, m.since_s) for m in heard] == [
+        (Topic.ENDED, 1, "cancelled", 0.5)
+    ]
+
+
+# ---- gateways
+
+
+@pytest.mark.parametrize("gateway", [OurGateway(9), FastmmGateway(9)], ids=["ours", "fastmm"])
+def test_without_a_connection_a_gateway_is_lost(gateway: Any) -> None:
+    async def use() -> None:
+        with pytest.raises(GatewayLost):
+            await gateway.connect()  # nobody listens on this port
+        with pytest.raises(GatewayLost, match="not connected"):
+            await gateway.send([Request(RequestKind.CANCEL, 0.0, 1)])
+        await gateway.close()
+
+    asyncio.run(use())
+
+
+class BrokenSocket:
+    async def send(self, _: str) -> None:
+        raise ConnectionClosedError(None, None)
+
+    async def close(self) -> None:
+        """Nothing is left to be closed."""
+
+
+def test_a_connection_that_broke_is_noticed_when_it_is_written_to() -> None:
+    ours, others = OurGateway(9), FastmmGateway(9)
+    ours._socket = others._api = cast("Any", BrokenSocket())
+    for gateway in (ours, others):
+        trader = Trader(MarketSettings(), gateway, "market-live")
+        trader._is_connected = True
+        slot = Slot(0.0, 2.0, 1e5, 0, 5e6)
+        asyncio.run(trader._send(slot, [Request(RequestKind.CANCEL, 0.0, 1)]))
+        assert (slot.losses, trader._is_connected) == (1, False)
+
+
+def test_a_maker_that_does_not_read_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_soak_market.live.exchange._MOST_UNREAD", 2)
+    ours = Exchange(LiveSettings.from_mapping({}), 0)
+    aborted: list[int] = []
+    transport = SimpleNamespace(abort=lambda: aborted.append(len(ours._unread)))
+    ours._hang_up()  # with nobody there, nothing happens
+    ours._connection = cast("Any", SimpleNamespace(transport=transport))
+    for _ in range(3):
+        ours._publish(Message(1.0, 5e6, Topic.MARKET))
+    assert aborted == [3]
+
+
+def update(at_ms: float, bids: list[list[str]], asks: list[list[str]]) -> dict[str, Any]:
+    return {"e": "depthUpdate", "E": at_ms, "b": bids, "a": asks}
+
+
+def test_own_orders_are_left_out_of_the_mid() -> None:
+    book = OthersBook()
+    assert book.mid(7.0) == 7.0
+    book.take(update(1, [["99.00", "1"]], [["101.00", "1"]]), "b", "a")
+    assert book.mid(0.0) == 10_000
+    book.add(1, 9_950, 100_000)
+    book.take(update(2, [["99.50", "1"]], []), "b", "a")
+    assert book.mid(0.0) == 10_000
+    book.remove(3, 1, 9_950, 100_000)
+    assert book.mid(0.0) == 10_000  # until the depth has come so far
+    book.take(update(3, [["99.50", "0.5"]], []), "b", "a")
+    assert book.mid(0.0) == 10_025  # what is there now is another's
+
+
+def heard(gateway: FastmmGateway, *frames: dict[str, Any] | None) -> list[Message]:
+    async def hear() -> list[Message]:
+        gateway._frames = asyncio.Queue()  # one belongs to one loop
+        messages = []
+        for frame in frames:
+            gateway._frames.put_nowait(frame)
+            messages += await gateway.hear(0.01)
+        return messages
+
+    return asyncio.run(hear())
+
+
+def asked(gateway: FastmmGateway, request: Request) -> None:
+    class Socket:
+        async def send(self, frame: str) -> None:
+            assert SYMBOL in frame
+
+    gateway._api = cast("Any", Socket())
+    asyncio.run(gateway.send([request]))
+
+
+def report(what: str, state: str, order_id: int, **more: object) -> dict[str, Any]:
+    event = {
+        "e": "executionReport",
+        "E": 1000,
+        "c": str(order_id),
+        "C": str(order_id),
+        "x": what,
+        "X": state,
+        "z": "0",
+        **more,
+    }
+    return {"event": event}
+
+
+def told(messages: list[Message]) -> list[tuple[Topic, int, str]]:
+    return [(message.topic, message.order_id, str(message.cause)) for message in messages]
+
+
+QUOTE = Request(RequestKind.NEW, 0.0, 1, 1, 9_900, 10)
+HEDGE = Request(RequestKind.HEDGE, 0.0, 2, -1, 9_900, 10)
+REFUSED = {"id": 0, "error": {"code": -2010}}
+
+
+def test_reports_of_fastmm_become_messages_of_our_market() -> None:
+    gateway = FastmmGateway(9)
+    asked(gateway, QUOTE)
+    fill = report("TRADE", "PARTIALLY_FILLED", 1, l="0.00004", L="99.00", n="-0.5", z="0.00004")
+    answer = {"id": 1, "result": {"transactTime": 1000}}
+    first = heard(gateway, answer, report("NEW", "NEW", 1), fill)
+    assert told(first) == [(Topic.ACK, 1, ""), (Topic.FILL, 1, "")]
+    assert (first[0].venue_s, first[0].since_s) == (1.0, 0.0)
+    assert (first[1].lots, first[1].price, first[1].fee, first[1].is_taker) == (
+        4,
+        9900,
+        -0.5,
+        False,
+    )
+    done = report("TRADE", "FILLED", 1, l="0.00006", L="99.00", n="0", z="0.0001")
+    assert told(heard(gateway, done)) == [(Topic.FILL, 1, ""), (Topic.ENDED, 1, "filled")]
+    assert heard(gateway, done) == []  # of an order that is no more
+    assert heard(gateway, {"event": {"e": "outboundAccountPosition"}}) == []
+
+
+def test_an_order_may_be_replaced_cancelled_or_pushed_out_by_the_exchange() -> None:
+    for what, cause in (("CANCELED", "cancelled"), ("TRADE_PREVENTION", "cancelled")):
+        gateway = FastmmGateway(9)
+        asked(gateway, QUOTE)
+        ended = heard(gateway, report("NEW", "NEW", 1), report(what, "GONE", 1))
+        assert told(ended) == [(Topic.ENDED, 1, cause)]
+    gateway = FastmmGateway(9)
+    asked(gateway, QUOTE)
+    heard(gateway, report("NEW", "NEW", 1))
+    asked(gateway, Request(RequestKind.REPLACE, 0.0, 3, 1, 9_800, 10, 1))
+    ended = heard(gateway, report("CANCELED", "CANCELED", 1))
+    assert told(ended) == [(Topic.ENDED, 1, "replaced")]
+    asked(gateway, Request(RequestKind.CANCEL, 0.0, 3))
+    assert told(heard(gateway, {**REFUSED, "id": 3})) == [(Topic.ACK, 3, "")]  # it ends by itself
+
+
+def test_a_refused_order_has_ended_and_a_refused_hedge_is_over() -> None:
+    gateway = FastmmGateway(9)
+    asked(gateway, QUOTE)
+    refused = told(heard(gateway, {**REFUSED, "id": 1}))
+    assert refused == [(Topic.ACK, 1, ""), (Topic.ENDED, 1, "")]
+    asked(gateway, HEDGE)
+    refused = told(heard(gateway, {**REFUSED, "id": 2}))
+    assert refused == [(Topic.ACK, 2, ""), (Topic.HEDGED, 2, "")]
+    assert heard(gateway, {"id": 99}) == []  # nobody asked
+
+
+def test_a_hedge_trades_as_a_taker_and_never_rests() -> None:
+    gateway = FastmmGateway(9)
+    asked(gateway, HEDGE)
+    traded = report("TRADE", "PARTIALLY_FILLED", 2, l="0.00004", L="99.00", n="0.1")
+    messages = heard(
+        gateway, report("NEW", "NEW", 2), traded, report("EXPIRED", "EXPIRED", 2, z="0.00004")
+    )
+    assert told(messages) == [(Topic.FILL, 2, ""), (Topic.HEDGED, 2, "")]
+    assert (messages[0].lots, messages[0].is_taker) == (-4, True)
+
+
+def test_market_data_of_fastmm_says_who_took() -> None:
+    gateway = FastmmGateway(9)
+    trade = {"e": "trade", "E": 5, "q": "0.00003", "m": True}
+    depth = update(6, [["99.00", "1"]], [["101.00", "1"]])
+    first, second = heard(gateway, {"stream": "", "data": trade}, {"stream": "", "data": depth})
+    assert (first.topic, first.lots, first.venue_s) == (Topic.MARKET, -3, 0.005)
+    assert (second.mid, second.lots) == (10_000, 0)
+    with pytest.raises(GatewayLost, match="a connection broke"):
+        heard(gateway, None)
+
+
+def test_the_settings_of_fastmm_are_those_of_our_market_as_toml() -> None:
+    text = to_toml(configuration(MarketSettings(price=40_000.0, taker_rate=30.0)))
+    assert 'start_mid = "40000.00"' not in text  # quoted keys within lines
+    assert '"start_mid": ' not in text
+    assert '"start_mid" = "40000.00"' in text
+    assert '"market_rate_per_s" = 30.0' in text
+    assert '"lot" = "0.00001"' in text
