@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_soak.course import IterationResult
-    from pytest_soak.errors import SoakUsageError
+    from pytest_soak.errors import SoakUsageError, SystemFailure
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
     from pytest_soak.model.decision import Change, Decision
@@ -49,6 +49,7 @@ __all__ = [
     "SoakUsageError",
     "Summary",
     "System",
+    "SystemFailure",
     "Threshold",
     "Tuner",
     "Verdict",
@@ -77,6 +78,7 @@ _HOME = {
     "SoakUsageError": "errors",
     "Summary": "model.history",
     "System": "systems.protocol",
+    "SystemFailure": "errors",
     "Threshold": "model.verdict",
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",

@@ -18,6 +18,13 @@ class SoakUsageError(Exception):
     """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
 
 
+class SystemFailure(Exception):
+    """What a system raises to fail its iteration with a line of its own, and no traceback.
+
+    ``open`` and ``run`` of a system may raise it: what it says is for people.
+    """
+
+
 def what_raised(error: BaseException) -> str:
     """Return what a stranger's code raised, and where: type, words, file and line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.checks.trusted import check_run
 from pytest_soak.course import Course, IterationResult
+from pytest_soak.errors import SystemFailure
+from pytest_soak.life import Life
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.patch import apply
@@ -52,6 +54,7 @@ class SoakLoop:
         self.course = Course(plan, Strategies(plan, registry))  # what it refuses opens nothing
         check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
+        self.life = Life(plan, self.store.folder)
         self.latest: IterationResult | None = None
         self.finished = False
         self._told = True
@@ -84,6 +87,7 @@ class SoakLoop:
 
         Raises:
             ValueError: It was run earlier: a chain's iterations run in order, and once.
+            StrategyFault: The system has failed, or gave something that is no answer.
         """
         if self.latest is not None and self.latest.iteration == iteration:
             return self.latest
@@ -96,8 +100,13 @@ class SoakLoop:
         if runs is None or not hasattr(runs, "run"):
             msg = f"the fixture soak_system gave {runs!r}, which has no run()"
             raise StrategyFault(msg)
+        self.life.enter(runs)
         seed = self.plan.iteration_seed(iteration)
-        returned: object = runs.run(dict(parameters), iteration, seed, self._state)
+        try:
+            returned: object = runs.run(dict(parameters), iteration, seed, self._state)
+        except SystemFailure as failure:
+            msg = f"system {self.plan.system_name}: {failure}"
+            raise StrategyFault(msg) from failure
         who = f"system {self.plan.system_name}: run() returned"
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
             msg = f"{who} {type(returned).__name__}, not the pair (report, state)"
@@ -206,7 +215,7 @@ class SoakLoop:
         self._told = True
 
     def close(self, ran: set[int]) -> None:
-        """Close the store; what sums up a run that was broken off is written first.
+        """Close the system and the store; what sums up a run that was broken off is written first.
 
         Args:
             ran: The iterations whose tests passed.
@@ -215,6 +224,7 @@ class SoakLoop:
             StoreError: It could not be written.
         """
         try:
+            self.life.leave()
             if not self.finished:
                 problem = "broken off: the gate did not run"
                 verdict = unfit_verdict(self.verdict(ran), problem)

@@ -171,7 +171,16 @@ class SoakSession:
             self._notify("applied", plan=loop.plan, result=result)
 
     def judge(self, gate: GateItem, chain: Chain) -> str:
-        """Give the verdict of *chain* and record it; return why it does not pass, if so."""
+        """Give the verdict of *chain* and record it; return why it does not pass, if so.
+
+        The system is closed then: the next chain's must not meet it.
+        """
+        try:
+            return self._judged(gate, chain)
+        finally:
+            opened(chain).life.leave()
+
+    def _judged(self, gate: GateItem, chain: Chain) -> str:
         loop = opened(chain)
         verdict = loop.verdict(chain.passed)
         if chain.partial:
@@ -244,6 +253,7 @@ class SoakSession:
                 chain.loop.close(chain.passed)
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
+            fault = "; ".join(filter(None, (fault, chain.loop.life.fault)))
             if unjudged or fault:
                 self._note_unfit(session, fault)
 
@@ -289,13 +299,16 @@ class Soak:
         Fails the test where a strategy raised or returned nonsense; the iteration is recorded all
         the same, and nothing is applied.
         """
+        fault = ""  # told outside of the handlers, or pytest shows what led to it as well
         if self._result is None:
             try:
                 self._result = self._session.run(self._chain, self.iteration, self._system)
-            except StrategyFault as fault:
-                pytest.fail(str(fault), pytrace=False)
+            except StrategyFault as error:
+                fault = str(error)
             except StoreError as error:
-                pytest.fail(ended_by(error), pytrace=False)
+                fault = ended_by(error)
+        if self._result is None:
+            pytest.fail(fault, pytrace=False)
         if self._result.fault:
             pytest.fail(self._result.fault, pytrace=False)
         return self._result

@@ -16,6 +16,13 @@ class System(Protocol):
     state is all it needs to go on, in another process too; without it, the first iteration after a
     resume is *restarted* and not tuned on), and ``iterations`` (how many it can run at most); each
     defaults to nothing.
+
+    One that starts something may have two more methods. ``open(folder: Path, slot: float | None)
+    -> None`` is called once, in the process that runs the chain, before its first ``run``; *folder*
+    is the chain's, in which ``runtime_overrides.json`` lies and which is kept with the run, *slot*
+    the seconds of a slot in a soak by the hour. ``close() -> None`` is called once when the chain
+    is over, however it ends, and after an ``open`` that raised. ``open`` and ``run`` may raise
+    `SystemFailure` to fail the iteration with a line of their own.
     """
 
     def run(
