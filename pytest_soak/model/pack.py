@@ -153,6 +153,7 @@ class Pack:
         objective: The metric by which the run's progress is told, where the pack has one.
         noise: ``{metric: sigma}`` between iterations with unchanged parameters, where known.
         binding: ``{parameter: when it is binding}``, where a metric tells.
+        command: The program of the system ``command``, and how it is run, where the pack says so.
     """
 
     name: str
@@ -178,6 +179,7 @@ class Pack:
     objective: Objective | None = None
     noise: Mapping[str, float] = field(default_factory=dict)
     binding: Mapping[str, Condition] = field(default_factory=dict)
+    command: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
