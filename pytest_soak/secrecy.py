@@ -64,3 +64,5 @@ def clean(report: pytest.TestReport, mask: Mask) -> None:
             report.longrepr = mask.text(text or crash)
     report.sections = [(name, mask.text(content)) for name, content in report.sections]
     report.user_properties = mask.data(report.user_properties)
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = mask.text(report.wasxfail)

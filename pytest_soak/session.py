@@ -18,7 +18,7 @@ from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
 from pytest_soak.resume import unfinished_runs
-from pytest_soak.secrecy import Secrecy, mask_of
+from pytest_soak.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
@@ -226,6 +226,7 @@ class SoakSession:
         if row or (self._lines and (call.when == "call" or not report.passed)):
             vars(report)["soak"] = mask_of(chain).data({"lines": self._lines, **row})
             self._lines = []
+        clean(report, mask_of(chain))  # again: others may have added to it
         return report
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:

@@ -65,15 +65,12 @@ ENDS = {
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("workers", ["-n0", "-n1"])
-@pytest.mark.parametrize("body", ENDS.values(), ids=list(ENDS))
+@pytest.mark.parametrize("end", ENDS)
 def test_no_file_of_a_soak_of_a_program_holds_its_secret(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, body: str, workers: str
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    if workers == "-n1" and body not in (ENDS["reported"], ENDS["a crash"]):
-        pytest.skip("the way to the controller is the same")
     monkeypatch.setenv(NAME, SECRET)
-    prepare(pytester, TELLS + body, secrets=[NAME], keeps_state=True)
+    prepare(pytester, TELLS + ENDS[end], secrets=[NAME], keeps_state=True)
     pytester.makepyfile(
         test_demo="""
         import os
@@ -86,7 +83,7 @@ def test_no_file_of_a_soak_of_a_program_holds_its_secret(
             assert result.iteration < 3, key
         """
     )
-    ran, found = run(pytester, workers, "--auto-tune")
+    ran, found = run(pytester, "-n1" if end == "a crash" else "-n0", "--auto-tune")
     assert found == []
     assert ran.ret == 1
     assert "[secret HOUSE_KEY]" in ran.stdout.str()
@@ -178,7 +175,16 @@ def test_no_file_of_a_soak_of_a_python_system_holds_its_secret(
     text = PYTHON.format(ends=ends, closes=closes)
     pytester.makeconftest(text)
     pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
-    arguments = ["-rA", "-l", "-p", "no:randomly", "--soak-iterations=3", "--junitxml=junit.xml"]
+    arguments = [
+        "-rA",
+        "-l",
+        "-W",
+        "always",
+        "-p",
+        "no:randomly",
+        "--soak-iterations=3",
+        "--junitxml=junit.xml",
+    ]
     if not fixture:
         pytester.makeconftest(text.partition("@pytest.fixture")[0])
         arguments += ["--soak-system=house"]

@@ -73,8 +73,6 @@ class Started:
             msg = f"{called(program)} cannot be started in {program.cwd}: {error}"
             raise SystemFailure(msg) from None
         self.pid = self._process.pid
-        if self._process.stdin is not None:
-            os.set_blocking(self._process.stdin.fileno(), False)
 
     @property
     def code(self) -> int | None:
@@ -85,9 +83,7 @@ class Started:
         """Write a *line* to its input; return why that cannot be done, if so."""
         assert self._process.stdin is not None  # noqa: S101 - it has one, where it is asked
         try:
-            os.write(self._process.stdin.fileno(), line.encode())
-        except BlockingIOError:
-            return "it does not read its input, which is full"
+            os.write(self._process.stdin.fileno(), line.encode())  # one at a time: never full
         except BrokenPipeError:
             return "it has closed its input"
         return ""
@@ -108,9 +104,7 @@ class Started:
 
     def dismiss(self, grace: float) -> bool:
         """Tell it that no more is asked of it; return whether it ended in *grace* seconds."""
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
+        self._close_input()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)
         return self.code is not None
@@ -120,10 +114,13 @@ class Started:
         killed = processes.end(self.left, grace)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(processes.KILLED_WITHIN)
+        self._close_input()
+        return killed
+
+    def _close_input(self) -> None:
         if self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
-        return killed
 
 
 class CommandSystem:

@@ -39,9 +39,10 @@ def marked(mark: str) -> list[psutil.Process]:
 
 def descendants(pid: int) -> list[psutil.Process]:
     """Return the living processes below *pid*, whatever they did to their environment."""
+    found: list[psutil.Process] = []
     with suppress(psutil.Error):
-        return [one for one in psutil.Process(pid).children(recursive=True) if _lives(one)]
-    return []
+        found = psutil.Process(pid).children(recursive=True)
+    return [process for process in found if _lives(process)]
 
 
 def end(find: Callable[[], Iterable[psutil.Process]], grace: float) -> str:
@@ -76,10 +77,10 @@ def told(processes: Iterable[psutil.Process]) -> str:
 
 
 def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+    alive = False
+    with suppress(psutil.Error):
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return alive
 
 
 def _signal(processes: Iterable[psutil.Process], number: int) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -331,13 +331,18 @@ answer()
 """
 
 
-@pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
 @pytest.mark.parametrize(
-    ("word", "workers"),
-    [("SIGINT", 0), ("SIGTERM", 0), ("SIGTERM", 2), ("SIGKILL", 0), ("SIGKILL", 2)],
+    ("word", "workers", "long"),
+    [
+        ("SIGINT", 0, True),
+        ("SIGTERM", 0, False),
+        ("SIGTERM", 2, True),
+        ("SIGKILL", 0, False),
+        ("SIGKILL", 2, True),
+    ],
 )
 def test_however_a_run_is_ended_its_programs_end_with_it(
-    pytester: pytest.Pytester, word: str, workers: int, *, long: bool
+    pytester: pytest.Pytester, word: str, workers: int, long: bool
 ) -> None:
     prepare(pytester, HANGS, long=long)
     line = [sys.executable, "-m", "pytest", *ARGS, f"-n{workers}"]
@@ -425,3 +430,22 @@ env = { B = "calm" }
     assert pytester.runpytest(*ARGS, *ini).ret == 0
     told = read_json(where(pytester) / "EDGE_REPORT_1.json")["runtime"]
     assert told["arguments"] == ["from ini", "$HOME"]
+
+
+def test_a_folder_that_cannot_be_made_fails_the_first_iteration_with_a_line(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(pytester, "answer()")
+    make = tempfile.mkdtemp
+
+    def made(prefix: str = "", **more: Any) -> str:
+        if prefix == "pytest-soak-":
+            msg = "the disk is full"
+            raise OSError(msg)
+        return make(prefix=prefix, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", made)
+        ran = pytester.runpytest(*ARGS)
+    ran.assert_outcomes(failed=2, skipped=2)
+    ran.stdout.fnmatch_lines(["system command: open() raised OSError: the disk is full *"])
