@@ -200,8 +200,9 @@ class CommandSystem:
             self._end()
             keeper, self._keeper = self._keeper, None
             if keeper is not None:
+                orderly = not processes.marked(self._mark)  # somebody may have been impatient
                 with suppress(OSError, subprocess.TimeoutExpired):
-                    keeper.communicate(b".", timeout=processes.KILLED_WITHIN)
+                    keeper.communicate(b"." * orderly, timeout=2 * processes.KILLED_WITHIN)
                 keeper.kill()
                 keeper.wait()
                 shutil.rmtree(self._own, ignore_errors=True)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import uuid
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems import keeper, processes
-from pytest_soak.systems.command import Unread, read_json
+from pytest_soak.systems.command import CommandSystem, Unread, read_json
 from pytest_soak.systems.output import KEPT, Output
 from pytest_soak.systems.processes import MARK, Usage
+from pytest_soak.systems.program import read_program
 from tests.programs import wait_for
 
 pytestmark = pytest.mark.process
@@ -48,6 +52,16 @@ def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
         assert (sleeper.poll() is None) == orderly
         assert folder.exists() == orderly
         sleeper.kill()
+
+
+def test_what_an_interrupted_end_left_is_ended_when_the_system_is_closed(tmp_path: Path) -> None:
+    pack = load_pack(Path(str(resources.files("pytest_soak.packs").joinpath("demo.toml"))))
+    system = CommandSystem(read_program(("true",), tmp_path, pack, "calm"))
+    system.open(tmp_path, None)
+    with subprocess.Popen(["/bin/sleep", "600"], env={MARK: system._mark}) as sleeper:
+        wait_for(lambda: processes.marked(system._mark))
+        system.close()
+        assert sleeper.wait(60) in (-signal.SIGTERM, -signal.SIGKILL)
 
 
 @given(st.binary() | st.from_type(type).map(repr).map(str.encode))
