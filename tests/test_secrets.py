@@ -112,7 +112,7 @@ def test_a_program_has_its_secret_and_in_safe_mode_runs_dry_without_it(
     ran.stdout.no_fnmatch_line("| safe_mode *")
 
     monkeypatch.setenv(SAFE, "1")  # also where it could have it
-    ran, found = run(pytester, "-n1")
+    ran, found = run(pytester, "-n1" if long else "-n0")
     assert (ran.ret, found) == (0, [])
     ran.stdout.fnmatch_lines(["| safe_mode | ON | SYSTEM=command runs without its secrets |"])
     told = read_json(chain_folder(pytester) / "EDGE_REPORT_1.json")["runtime"]
@@ -134,6 +134,7 @@ class House:
         print("key", key)
         logging.getLogger().warning("key %s", key)
         warnings.warn(f"key {{key}}")
+        warnings.warn("nothing to hide")
         {ends}
         totals = {{"latency_p95_ms": 100, "error_rate": 0.01, "throughput": 100}}
         return {{"iteration": iteration, "totals": totals, "runtime": {{"key": key}}}}, [key]
