@@ -36,7 +36,7 @@ FAILS = {
     "an exit code": ("print('out of', 'luck'); sys.exit(3)", "*ended with exit code 3, after *"),
     "a crash": ("raise OSError('no port')", "*ended with exit code 1, after *"),
     "a signal": ("os.kill(os.getpid(), 9)", "*was ended by signal 9, after *"),
-    "a hang": ("time.sleep(600)", "*did not end in 1.5 s, the limit of an iteration*"),
+    "a hang": ("time.sleep(600)", "*did not end in 6 s, the limit of an iteration*"),
     "a flood": ("while True: print('x' * 1000)", "*wrote more than 3 MB of output*"),
 }
 
@@ -48,7 +48,7 @@ def test_a_program_that_fails_ends_the_chain_with_a_line_and_its_last_words(
     prepare(
         pytester,
         f"print('a' * 9999)\nfor number in range(50): print('line', number, flush=True)\n{body}",
-        limit_s=1.5,
+        limit_s=6,
         output_mb=3,
     )
     ran = pytester.runpytest(*ARGS)
@@ -79,7 +79,7 @@ def test_a_program_that_cannot_be_started_is_named(pytester: pytest.Pytester) ->
 
 def test_what_ignores_sigterm_is_killed_and_said_so(pytester: pytest.Pytester) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n"
-    prepare(pytester, body + "time.sleep(600)", limit_s=1.5)
+    prepare(pytester, body + "time.sleep(600)", limit_s=6)
     ran = pytester.runpytest(*ARGS)
     ran.stdout.fnmatch_lines(["*did not end in *; killed, as SIGTERM did not end it: python*pid*"])
     ran.stdout.fnmatch_lines(["    deaf"])
@@ -186,12 +186,12 @@ def test_the_length_of_a_slot_is_told(pytester: pytest.Pytester) -> None:
 
 
 LONG_FAILS = {
-    "an end between two": ("answer()\nsys.exit(0)", "* ended with exit code 0 between two *"),
+    "an end between two": ("answer()\nsys.exit(0)", "* ended with exit code 0 be*"),
     "an end within one": ("if iteration == '2': sys.exit(0)\nanswer()", "*code 0 before it left*"),
-    "a hang": ("if iteration == '2': time.sleep(600)\nanswer()", "*left no report in 1.5 s, the*"),
+    "a hang": ("if iteration == '2': time.sleep(600)\nanswer()", "*left no report in 6 s, the*"),
     "a crash": ("if iteration == '2': 1 / 0\nanswer()", "*code 1 before it left a report*"),
     "a closed input": (
-        "answer()\nif iteration == '1':\n    os.close(0)\n    time.sleep(600)",
+        "if iteration == '1': os.close(0)\nanswer()\ntime.sleep(600)",
         "*cannot be asked for a report: it has closed its input*",
     ),
 }
@@ -201,15 +201,15 @@ LONG_FAILS = {
 def test_a_long_lived_program_that_fails_ends_the_chain_where_it_fails(
     pytester: pytest.Pytester, body: str, line: str
 ) -> None:
-    # It has time to end before it is asked again: the test waits for that, not for some seconds.
-    prepare(pytester, body, long=True, limit_s=1.5)
+    # Between two iterations or, on a slow machine, in the second: either way it is named.
+    prepare(pytester, body, long=True, limit_s=6)
     pytester.makepyfile(
         test_demo="""
         import time
 
         def test_demo(soak):
             soak.run()
-            time.sleep(0.3)
+            time.sleep(1)
         """
     )
     ran = pytester.runpytest(*ARGS)
