@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.checks.trusted import trusted_file
@@ -12,11 +13,14 @@ from pytest_soak.model.shown import brief
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import JournalError, digest
 from pytest_soak.systems.mock import MockSystem
+from pytest_soak.systems.program import read_program
 from pytest_soak.systems.replay import ReplaySystem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.systems.protocol import System
 
     from pytest_soak.model.pack import Pack
     from pytest_soak.tuners.adaptive import Adaptive
@@ -32,9 +36,19 @@ def make_adaptive(pack: Pack) -> Adaptive:
 class CorePlugin:
     """Offers the core's own packs and systems."""
 
-    def __init__(self, replay: Path | None = None) -> None:
-        """Take the recorded run that was given to be replayed, if one was."""
+    def __init__(
+        self, replay: Path | None = None, program: Sequence[str] = (), root: Path | None = None
+    ) -> None:
+        """Take what systems of the core are made from.
+
+        Args:
+            replay: The recorded run that was given to be replayed, if one was.
+            program: The program that the ini file gives for the system ``command``, if any.
+            root: The folder that this program's working folder is named from.
+        """
         self._replay = replay
+        self._program = tuple(program)
+        self._root = root or Path.cwd()
 
     def pytest_soak_packs(self) -> Mapping[str, Callable[[], Any]]:
         """Offer the neutral demo pack."""
@@ -45,8 +59,26 @@ class CorePlugin:
         return {"adaptive": make_adaptive}
 
     def pytest_soak_systems(self) -> Mapping[str, Callable[..., Any]]:
-        """Offer the closed-loop mock, and the replay of a recorded run."""
-        return {"mock": MockSystem, "replay": partial(make_replay, self._replay)}
+        """Offer the closed-loop mock, the replay of a recorded run, and any program."""
+        return {
+            "mock": MockSystem,
+            "replay": partial(make_replay, self._replay),
+            "command": partial(make_command, self._program, self._root),
+        }
+
+
+def make_command(program: tuple[str, ...], root: Path, pack: Pack, scenario: str) -> System:
+    """Return the system that runs a program.
+
+    Raises:
+        SoakUsageError: There is none, or psutil, which looks after its processes, is missing.
+    """
+    try:
+        from pytest_soak.systems.command import CommandSystem  # noqa: PLC0415 - needs psutil
+    except ModuleNotFoundError as error:
+        msg = f"system command: needs {error.name}; install pytest-soak[command]"
+        raise SoakUsageError(msg) from None
+    return CommandSystem(read_program(program, root, pack, scenario))
 
 
 def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:

@@ -63,5 +63,7 @@ class Life:
             return
         try:
             system.close()
+        except SystemFailure as failure:
+            self.fault = f"system {self._plan.system_name}: {failure}"
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
             self.fault = f"system {self._plan.system_name}: close() {what_raised(error)}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_soak.checks.trusted import check_run
 from pytest_soak.course import Course, IterationResult
 from pytest_soak.errors import SystemFailure
 from pytest_soak.life import Life
 from pytest_soak.model.history import Entry
+from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
@@ -55,6 +57,8 @@ class SoakLoop:
         check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.life = Life(plan, self.store.folder)
+        self.mask = plan.mask
+        """Hides the secrets of the chain's system."""
         self.latest: IterationResult | None = None
         self.finished = False
         self._told = True
@@ -100,10 +104,28 @@ class SoakLoop:
         if runs is None or not hasattr(runs, "run"):
             msg = f"the fixture soak_system gave {runs!r}, which has no run()"
             raise StrategyFault(msg)
-        self.life.enter(runs)
+        raw, state = self._answer(runs, iteration, parameters)
+        if self.pace is not None:
+            self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
+        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
+        found = self.store.edited()
+        if found:  # nobody knows which parameters the system used
+            edited = f"overrides_edited by hand, put back: {found}"
+            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
+        lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
+        return self._record(iteration, parameters, report, state, restarted=lost)
+
+    def _answer(
+        self, system: System, iteration: int, parameters: Mapping[str, float]
+    ) -> tuple[Any, Any]:
+        """Return the report and the state that *system* gives, with its secrets masked."""
+        if self.plan.system is None:  # only now it is known, and what it declares
+            secrets = getattr(system, "secrets", ())
+            self.mask = self.mask.and_of(Mask.of(secrets, os.environ))
+        self.life.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:
-            returned: object = runs.run(dict(parameters), iteration, seed, self._state)
+            returned: object = system.run(dict(parameters), iteration, seed, self._state)
         except SystemFailure as failure:
             msg = f"system {self.plan.system_name}: {failure}"
             raise StrategyFault(msg) from failure
@@ -116,15 +138,9 @@ class SoakLoop:
         if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
-        if self.pace is not None:
-            self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
-        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
-        found = self.store.edited()
-        if found:  # nobody knows which parameters the system used
-            edited = f"overrides_edited by hand, put back: {found}"
-            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
-        lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
-        return self._record(iteration, parameters, report, state, restarted=lost)
+        if self.mask.values:
+            raw, state = self.mask.data(plain(raw)), self.mask.data(state)
+        return raw, state
 
     def miss(self, iteration: int, problem: str) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""

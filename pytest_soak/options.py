@@ -87,6 +87,8 @@ MOST_SLOTS = 10_000
 MOST_ITERATIONS = 1_000_000
 """pytest keeps about 9 kB for each, which makes 9 GB."""
 """How many slots an hours run may have: pytest keeps some kB for each item."""
+COMMAND = "soak_command"
+"""The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
     "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
@@ -137,6 +139,8 @@ class SoakRequest:
         late: Whether it is one that joins when others may be running their chains.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
+        command: The program of the system ``command``, where the ini file gives one.
+        root: pytest's root folder.
     """
 
     iterations: int
@@ -153,6 +157,8 @@ class SoakRequest:
     late: bool = False
     slot: float | None = None
     replay: Path | None = None
+    command: tuple[str, ...] = ()
+    root: Path = Path()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -183,6 +189,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--soak-replay", metavar="PATH", help="soak: the recorded run of --soak-system=replay"
     )
+    parser.addini(COMMAND, "soak: program and arguments of --soak-system=command", "args", [])
     for setting in SETTINGS:
         text = f"soak: {setting.help}"
         if setting.many:
@@ -246,6 +253,8 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         worker=hasattr(config, "workerinput"),
         slot=slot,
         replay=_replay(config),
+        command=tuple(config.getini(COMMAND)),
+        root=config.rootpath,
     )
 
 

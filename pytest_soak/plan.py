@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
+from pytest_soak.model.mask import SHORTEST, Mask
 from pytest_soak.model.metrics import Op, is_number
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
@@ -60,6 +61,9 @@ class ChainPlan:
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         resumed: Whether it goes on with a run that was broken off.
         differences: What is set otherwise than when that run was started, by force.
+        mask: Hides the secrets of the system and of its pack, as far as they are known before it
+            runs.
+        safe: Whether a system that has secrets runs in its dry form, without them.
     """
 
     name: str
@@ -79,6 +83,8 @@ class ChainPlan:
     slot: float | None = None
     resumed: bool = False
     differences: tuple[str, ...] = ()
+    mask: Mask = field(default_factory=Mask)
+    safe: bool = False
 
     @property
     def tuner_names(self) -> str:
@@ -108,6 +114,7 @@ class ChainPlan:
 
     def describe(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON, for the journal."""
+        program = getattr(self.system, "program", None)
         return {
             "chain": self.name,
             "pack": self.pack.name,
@@ -130,6 +137,8 @@ class ChainPlan:
                 for kpi in self.pack.kpis
             },
             "max_inconclusive": self.pack.max_inconclusive,
+            **({"safe_mode": True} if self.safe else {}),
+            **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
         }
 
 
@@ -195,15 +204,16 @@ def plan_chain(
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
+    mask, safe = Mask.of(pack.secrets, environ), False
     if system != OWN_SYSTEM or "system" in request.options:
         made = registered.make(pack, scenario.value, needs=("run",))
         if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
-            _check_secrets(made, pack, registered.name, environ)
+            mask, safe = _read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
     _check_length(made, system_name, request)
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
     seeding = _seeding(pack, profile, request.seeds, environ)
-    _check_parameters(made, system_name, overlay(profile.fields, seeding.overrides))
+    _check_parameters(made, system_name, overlay(profile.fields, seeding.overrides), mask)
     return ChainPlan(
         name=name,
         slug=chain_slug(name),
@@ -220,6 +230,8 @@ def plan_chain(
         system=made,
         tuners=tuners if request.mode is not Mode.OFF else (),
         slot=request.slot,
+        mask=mask,
+        safe=safe,
     )
 
 
@@ -342,14 +354,16 @@ def _seeding(
     return Seeding("profile", {})
 
 
-def _check_parameters(system: object, name: str, parameters: Mapping[str, float]) -> None:
+def _check_parameters(
+    system: object, name: str, parameters: Mapping[str, float], mask: Mask
+) -> None:
     """Let a system that has a ``check`` refuse parameters it cannot run with."""
     check = getattr(system, "check", None)
     if check is not None:
         try:
             check(parameters)
         except ValueError as error:
-            msg = f"system {name}: the parameters it would start with: {error}"
+            msg = f"system {name}: the parameters it would start with: {mask.text(str(error))}"
             raise SoakUsageError(msg) from None
 
 
@@ -364,14 +378,26 @@ def _check_length(system: object, name: str, request: SoakRequest) -> None:
         raise SoakUsageError(msg)
 
 
-def _check_secrets(system: object, pack: Pack, name: str, environ: Mapping[str, str]) -> None:
-    """Refuse to run a system without its secrets, unless safe mode was asked for."""
-    if environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1":
-        return
-    for secret in (*pack.secrets, *getattr(system, "secrets", ())):
-        if not environ.get(secret):
+def _read_secrets(
+    system: object, pack: Pack, owner: str, environ: Mapping[str, str]
+) -> tuple[Mask, bool]:
+    """Return the mask of the secrets of *system* and *pack*, and whether the run is in safe mode.
+
+    Raises:
+        SoakUsageError: One is not set, or too short to be kept out of what is written, and safe
+            mode was not asked for.
+    """
+    names = (*pack.secrets, *getattr(system, "secrets", ()))
+    switch = f"{pack.prefix}ALLOW_MISSING_SECRETS"
+    safe = bool(names) and environ.get(switch) == "1"
+    for name in () if safe else names:
+        value = environ.get(name, "")
+        if len(value.strip()) < SHORTEST:
+            wrong = f"has fewer than {SHORTEST} letters" if value else "is not set"
+            why = ", as a shorter secret could not be kept out of reports" if value else ""
             msg = (
-                f"system {name}: the environment variable {secret} is not set; set it, or run "
-                f"without secrets with {pack.prefix}ALLOW_MISSING_SECRETS=1"
+                f"system {owner}: the environment variable {name} {wrong}; set it{why}, or run "
+                f"without secrets with {switch}=1"
             )
             raise SoakUsageError(msg)
+    return Mask.of(names, environ), safe

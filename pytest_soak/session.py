@@ -18,6 +18,7 @@ from pytest_soak.loop import SoakLoop
 from pytest_soak.model.verdict import unfit_verdict
 from pytest_soak.registry import Registry
 from pytest_soak.resume import unfinished_runs
+from pytest_soak.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
@@ -48,7 +49,9 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
         request = distribute.shared_request(config, request)
         if not request.worker:
             distribute.join(config, request)
-    config.pluginmanager.register(CorePlugin(request.replay), "soak-core")
+    config.pluginmanager.register(
+        CorePlugin(request.replay, request.command, request.root), "soak-core"
+    )
     session = SoakSession(config, request)
     config.stash[SESSION] = session
     config.pluginmanager.register(session, "soak-session")
@@ -72,6 +75,7 @@ class SoakSession:
         self._faults: dict[str, None] = {}
         self._collection = SoakCollection(config, request, self._registry, self.judge)
         config.pluginmanager.register(self._collection, "soak-collection")
+        config.pluginmanager.register(Secrecy(self._collection.chains), "soak-secrecy")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
@@ -220,8 +224,9 @@ class SoakSession:
         elif call.when == "call" and chain.loop and chain.loop.done >= number:
             row = rows.iteration_row(chain.name, chain.loop, number)
         if row or (self._lines and (call.when == "call" or not report.passed)):
-            vars(report)["soak"] = {"lines": self._lines, **row}
+            vars(report)["soak"] = mask_of(chain).data({"lines": self._lines, **row})
             self._lines = []
+        clean(report, mask_of(chain))  # again: others may have added to it
         return report
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
@@ -254,6 +259,7 @@ class SoakSession:
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.life.fault)))
+            fault = mask_of(chain).text(fault)
             if unjudged or fault:
                 self._note_unfit(session, fault)
 

@@ -197,7 +197,7 @@ def test_a_tuner_with_a_corridor_of_its_own_making_is_refused(pytester: pytest.P
 def test_a_secret_that_is_set_lets_the_soak_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FIRST_KEY", "x")
+    monkeypatch.setenv("FIRST_KEY", "xylophone")
     monkeypatch.delenv("SECOND_KEY", raising=False)
     pytester.makeconftest(
         ODD.format(mischief="pass").replace(
@@ -206,7 +206,7 @@ def test_a_secret_that_is_set_lets_the_soak_run(
         )
     )
     refused(pytester, "*the environment variable SECOND_KEY is not set*", "--soak-system=odd")
-    monkeypatch.setenv("SECOND_KEY", "y")
+    monkeypatch.setenv("SECOND_KEY", "yesterday")
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd").ret == 0
 
 

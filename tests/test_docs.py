@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WRITTEN = {"python", "toml", "ini", "json"}
+WRITTEN = {"python", "toml", "ini", "json", "sh"}
 INSTALL = (
     "python3 -m venv .venv && "
     ".venv/bin/pip install -q -e '.[test]' -e plugins/pytest-soak-market && "
@@ -282,7 +282,7 @@ def all_flags(config: pytest.Config) -> set[str]:
 def test_every_option_and_its_ini_twin_is_documented_and_no_other(
     pytestconfig: pytest.Config,
 ) -> None:
-    inis = {setting.ini for setting in options.SETTINGS}
+    inis = {options.COMMAND, *(setting.ini for setting in options.SETTINGS)}
     page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(--[a-z-]+)", page)) == all_flags(pytestconfig)
     assert set(re.findall(r"`(soak_[a-z]+)`", page)) == inis

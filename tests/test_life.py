@@ -167,8 +167,7 @@ def test_a_full_disk_does_not_keep_a_system_open(pytester: pytest.Pytester) -> N
     assert diary(pytester).count("close") == 1
 
 
-@pytest.mark.parametrize("where", ["opens", "runs"])
-@pytest.mark.parametrize("word", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(("word", "where"), [("SIGTERM", "opens"), ("SIGINT", "runs")])
 def test_a_signal_closes_what_is_open(pytester: pytest.Pytester, word: str, where: str) -> None:
     slow = "(HERE / 'reached').touch(); time.sleep(60)"
     pytester.makeconftest(house(**{where: slow}))

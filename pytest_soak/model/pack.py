@@ -171,6 +171,7 @@ class Pack:
         noise: ``{metric: sigma}`` between iterations with unchanged parameters, where known.
         effects: ``{metric: how it is expected to answer}``, where it was measured.
         binding: ``{parameter: when it is binding}``, where a metric tells.
+        command: The program of the system ``command``, and how it is run, where the pack says so.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Pack:
     noise: Mapping[str, float] = field(default_factory=dict)
     effects: Mapping[str, Effects] = field(default_factory=dict)
     binding: Mapping[str, Condition] = field(default_factory=dict)
+    command: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
 from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+PROBLEM = 500
+"""How many letters of a report's own ``problem`` are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +53,30 @@ def _unusable(raw: object, problem: str, metrics: Mapping[str, Metric]) -> Repor
     return Report(Measured({}, dict.fromkeys(metrics, "is missing")), problem=problem, raw=raw)
 
 
-def _read(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
-    def unusable(problem: str) -> Report:
-        return _unusable(raw, problem, metrics)
-
+def _misfit(raw: object, iteration: int) -> str:
+    """Return why *raw* is no report of *iteration* that can be used, or an empty string."""
     if raw is None:
-        return unusable("no report")
+        return "no report"
     if not isinstance(raw, dict):
-        return unusable(f"the report is not an object but {type(raw).__name__}")
+        return f"the report is not an object but {type(raw).__name__}"
     if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        return unusable(f"stale report: it is of iteration {shown(raw.get('iteration'))}")
-    totals = raw.get("totals")
-    if not isinstance(totals, dict):
-        return unusable(f"the report's totals are not an object: {shown(totals)}")
+        return f"stale report: it is of iteration {shown(raw.get('iteration'))}"
+    problem = raw.get("problem")
+    if isinstance(problem, str) and problem:
+        return brief(problem, PROBLEM)
+    if not isinstance(raw.get("totals"), dict):
+        return f"the report's totals are not an object: {shown(raw.get('totals'))}"
+    return ""
+
+
+def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  # noqa: ANN401 - JSON
+    problem = _misfit(raw, iteration)
+    if problem:
+        return _unusable(raw, problem, metrics)
+    totals = raw["totals"]
     parameters, problem = _read_parameters(raw.get("parameters"))
     if problem:
-        return unusable(problem)
+        return _unusable(raw, problem, metrics)
     counts = raw.get("n")
     told = counts if isinstance(counts, dict) else {}
     n = {

@@ -119,6 +119,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
             for name, raw in data["parameters"].items()
             if "binding" in raw
         },
+        command=data.get("command", {}),
         digest=hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")

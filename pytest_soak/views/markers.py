@@ -38,6 +38,8 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
                 f"TO={number(seeded.value)} |"
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
+    if plan.safe:
+        lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} runs without its secrets |")
     if store.put_back:
         lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
     lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")

@@ -1,0 +1,452 @@
+"""Any program as a system: it gets its overrides' path in its environment, and leaves a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SystemFailure
+from pytest_soak.model.shown import brief
+from pytest_soak.store.artifacts import OVERRIDES
+from pytest_soak.systems import processes
+from pytest_soak.systems.output import Output, last_lines
+from pytest_soak.systems.processes import MARK, Usage, cpu_of, cpu_of_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.systems.program import Program
+
+LIMIT = 300.0
+"""Seconds that an iteration may take unless the pack says otherwise, in a run by count."""
+SPARE = 60.0
+"""Seconds that it may take beyond its slot, in a run by the hour."""
+SETTLED = 1.0
+"""Seconds after which a file that still is no JSON, and does not change, is taken for half-written;
+also those that what a program started has to end after it."""
+LARGEST = 16 * 1024 * 1024
+"""How many bytes a report or a state may have."""
+FIRST_SAMPLE, LAST_SAMPLE = 0.1, 1.0
+"""Seconds between two samples of what a program uses: at first, and as it goes on."""
+OUTPUT_LOG = "command_output.log"
+
+
+class Unread(Exception):
+    """Why a file that a program was to write cannot be used."""
+
+
+class Started:
+    """A program that was started, until everything of it has ended."""
+
+    def __init__(self, program: Program, environ: Mapping[str, str], mark: str) -> None:
+        """Start *program*.
+
+        Raises:
+            SystemFailure: It cannot be started.
+        """
+        self._mark = mark
+        self.output = Output()
+        self.begun = time.monotonic()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the user's own, and no shell
+                program.arguments,
+                cwd=program.cwd,
+                env={**environ, MARK: mark},
+                stdin=subprocess.PIPE if program.for_chain else subprocess.DEVNULL,
+                stdout=self.output.file,
+                stderr=self.output.file,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            self.output.close()
+            msg = f"{called(program)} cannot be started in {program.cwd}: {error}"
+            raise SystemFailure(msg) from None
+        self.pid = self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def ask(self, line: str) -> str:
+        """Write a *line* to its input; return why that cannot be done, if so."""
+        assert self._process.stdin is not None  # noqa: S101 - it has one, where it is asked
+        try:
+            os.write(self._process.stdin.fileno(), line.encode())  # one at a time: never full
+        except BrokenPipeError:
+            return "it has closed its input"
+        return ""
+
+    def left(self) -> list[Any]:
+        """Return every process of it that lives."""
+        found = {one.pid: one for one in processes.marked(self._mark)}
+        if self.code is None:
+            found |= {one.pid: one for one in processes.descendants(self.pid)}
+        return list(found.values())
+
+    def others(self, within: float) -> list[Any]:
+        """Return what it left behind, where that does not end *within* some seconds."""
+        until = time.monotonic() + within
+        while (found := self.left()) and time.monotonic() < until:
+            time.sleep(processes.STEP)
+        return found
+
+    def dismiss(self, grace: float) -> bool:
+        """Tell it that no more is asked of it; return whether it ended in *grace* seconds."""
+        self._close_input()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)
+        return self.code is not None
+
+    def end(self, grace: float) -> str:
+        """End everything of it; return what had to be killed."""
+        killed = processes.end(self.left, grace)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(processes.KILLED_WITHIN)
+        self._close_input()
+        return killed
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+
+
+class CommandSystem:
+    """Runs a program, once for each iteration or once for the chain.
+
+    Whatever the program does is an outcome: it ends the iteration with a line that names what
+    happened, or makes it INCONCLUSIVE; and nothing of it is left.
+    """
+
+    virtual_time = False
+
+    def __init__(self, program: Program) -> None:
+        """Take the *program*; nothing is started yet."""
+        self._program = program
+        self.secrets = program.secrets
+        self.keeps_state = program.keeps_state
+        self.program = list(program.arguments)
+        self._mark = uuid.uuid4().hex
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._running: Started | None = None
+        self._log = ""
+
+    def open(self, folder: Path, slot: float | None) -> None:
+        """Make the folder for what the program writes, and start the keeper of its processes."""
+        self._folder = folder
+        self._slot = slot or 0.0
+        self._limit = self._program.limit or (slot + SPARE if slot else LIMIT)
+        self._own = Path(tempfile.mkdtemp(prefix="pytest-soak-"))
+        self._keeper = subprocess.Popen(  # noqa: S603 - our own
+            [
+                *(sys.executable, "-P", "-m", "pytest_soak.systems.keeper"),
+                *(self._mark, str(self._own)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def run(
+        self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
+    ) -> tuple[object, object]:
+        """Run one iteration of the program, and return what it reports.
+
+        Raises:
+            SystemFailure: It could not be started, failed, hung, or wrote without end.
+        """
+        report = self._own / f"report_{iteration}.json"
+        with suppress(OSError):
+            report.unlink()
+        self._write("parameters.json", parameters)
+        if self._running is None:
+            self._give_state(state)
+        usage = Usage()
+        try:
+            problem = self._iterate(report, iteration, seed, usage)
+            raw, problem = self._read_report(report, problem)
+            after = self._take_state()
+        except BaseException as error:
+            killed = self._end()
+            if isinstance(error, SystemFailure):
+                ended = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
+                msg = f"{error}{ended}{self._last_lines()}"
+                raise SystemFailure(msg) from None
+            raise
+        return self._with_usage(raw, problem, iteration, usage), after
+
+    def close(self) -> None:
+        """End everything that was started.
+
+        Raises:
+            SystemFailure: A program that served the chain did not end by itself, or left processes.
+        """
+        try:
+            told = self._dismiss()
+        finally:
+            self._end()
+            keeper, self._keeper = self._keeper, None
+            if keeper is not None:
+                orderly = not processes.marked(self._mark)  # somebody may have been impatient
+                with suppress(OSError, subprocess.TimeoutExpired):
+                    keeper.communicate(b"." * orderly, timeout=2 * processes.KILLED_WITHIN)
+                keeper.kill()
+                keeper.wait()
+                shutil.rmtree(self._own, ignore_errors=True)
+        if told:
+            raise SystemFailure(told)
+
+    def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
+        """Let the program run for one iteration; return what makes its report unusable, if so."""
+        program = self._program
+        ended_before = cpu_of_ended()
+        started = self._running
+        if started is not None and started.code is not None:
+            msg = f"{called(program)} {_ended(started.code)} between two iterations"
+            raise SystemFailure(msg)
+        if started is None:
+            started = self._running = Started(
+                program, self._environ(report, iteration, seed), self._mark
+            )
+        written, cpu_before = started.output.written, 0.0
+        if program.for_chain:
+            cpu_before = cpu_of(started.pid)
+            refused = started.ask(f"{iteration} {self._slot:g} {seed} {report}\n")
+            if refused:
+                msg = f"{called(program)} cannot be asked for a report: {refused}"
+                raise SystemFailure(msg)
+        problem = self._wait(started, report, written, cpu_before, usage)
+        if program.for_chain:
+            usage.take(started.pid, cpu_before)
+            return problem
+        usage.cpu_s = max(usage.cpu_s, cpu_of_ended() - ended_before)
+        left = started.others(SETTLED)
+        self._end()
+        if left:
+            return f"the program ended and left {processes.told(left)} behind; ended as well"
+        return problem
+
+    def _wait(
+        self, started: Started, report: Path, written: int, cpu_before: float, usage: Usage
+    ) -> str:
+        """Wait until the program has ended, or has left its report where it serves a chain."""
+        program = self._program
+        begun = now = time.monotonic()
+        look, pause, still = begun, FIRST_SAMPLE, _Still(report)
+        while True:
+            code = started.code
+            if program.for_chain and (problem := still.looked(now)) is not None:
+                return problem
+            if code == 0 and not program.for_chain:
+                return ""
+            if code is not None:
+                when = " before it left a report" if program.for_chain else ""
+                msg = f"{called(program)} {_ended(code)}{when}, after {now - begun:.1f} s"
+                raise SystemFailure(msg)
+            if now - begun > self._limit:
+                hung = "left no report in" if program.for_chain else "did not end in"
+                msg = f"{called(program)} {hung} {self._limit:g} s, the limit of an iteration"
+                raise SystemFailure(msg)
+            if started.output.written - written > program.output:
+                msg = f"{called(program)} wrote more than {program.output / 1e6:g} MB of output"
+                raise SystemFailure(msg)
+            if now >= look:
+                usage.take(started.pid, cpu_before)
+                look, pause = now + pause, min(2 * pause, LAST_SAMPLE)
+            time.sleep(processes.STEP)
+            now = time.monotonic()
+
+    def _environ(self, report: Path, iteration: int, seed: int) -> dict[str, str]:
+        """Return the environment of the program."""
+        program = self._program
+        held = set(program.secrets) if program.safe else set()
+        environ = {k: v for k, v in {**os.environ, **program.env}.items() if k not in held}
+        environ |= {
+            "PYTEST_SOAK_OVERRIDES": str(self._folder / OVERRIDES),
+            "PYTEST_SOAK_PARAMETERS": str(self._own / "parameters.json"),
+            "PYTEST_SOAK_STATE": str(self._state),
+            "PYTEST_SOAK_SLOT": f"{self._slot:g}",
+        }
+        if not program.for_chain:
+            environ |= {
+                "PYTEST_SOAK_ITERATION": str(iteration),
+                "PYTEST_SOAK_SEED": str(seed),
+                "PYTEST_SOAK_REPORT": str(report),
+            }
+        return environ | ({"PYTEST_SOAK_DRY": "1"} if program.safe else {})
+
+    @property
+    def _state(self) -> Path:
+        return self._own / "state.json"
+
+    def _write(self, name: str, data: Mapping[str, object]) -> None:
+        draft = self._own / f"{name}.tmp"
+        draft.write_text(json.dumps(data), encoding="utf-8")
+        draft.replace(self._own / name)
+
+    def _give_state(self, state: object) -> None:
+        """Put the *state* where a program that is started finds it; none where there is none."""
+        self._state.unlink(missing_ok=True)
+        if state is not None:
+            self._state.write_text(json.dumps(state), encoding="utf-8")
+
+    def _take_state(self) -> object:
+        """Return the state that the program left, where it keeps one.
+
+        Raises:
+            SystemFailure: It cannot be read.
+        """
+        if not self._program.keeps_state or not self._state.exists():
+            return None
+        try:
+            return read_json(self._state)
+        except Unread as unread:
+            msg = f"{called(self._program)} left a state that {unread}"
+            raise SystemFailure(msg) from None
+
+    def _read_report(self, report: Path, problem: str) -> tuple[Any, str]:
+        """Return the report, and what is wrong where it cannot be used."""
+        try:
+            return read_json(report), problem
+        except Unread as unread:
+            return (
+                None,
+                problem or f"the report of the program {unread}",
+            )
+        finally:
+            with suppress(OSError):
+                report.unlink()
+
+    def _with_usage(self, raw: Any, problem: str, iteration: int, usage: Usage) -> object:  # noqa: ANN401 - JSON
+        """Return the report *raw* with what the program used, and what is wrong with it."""
+        used = usage.to_json()
+        if problem:
+            self._save_log()
+            shown = raw if isinstance(raw, dict) else {"totals": {}}
+            raw = {**shown, "iteration": iteration, "problem": problem}
+        if not isinstance(raw, dict):
+            return raw
+        given = raw.get("runtime")
+        runtime = given if isinstance(given, dict) else {}
+        report = {**raw, "runtime": {**runtime, "process": used}}
+        totals, counts = raw.get("totals"), raw.get("n")
+        own = {f"process_{name}": value for name, value in used.items() if name != "samples"}
+        own = {name: value for name, value in own.items() if name in self._program.metrics}
+        if own and isinstance(totals, dict):
+            n = counts if isinstance(counts, dict) else {}
+            report["totals"] = {**totals, **own}
+            report["n"] = {**n, **dict.fromkeys(own, usage.samples)}
+        return report
+
+    def _dismiss(self) -> str:
+        """Let a program that serves the chain end by itself; return what is to be told of it."""
+        started = self._running
+        if started is None:
+            return ""
+        if not started.dismiss(self._program.grace):
+            return f"{called(self._program)} did not end when its input did; ended as well"
+        left = started.others(SETTLED)
+        if left:
+            return f"{called(self._program)} left {processes.told(left)} behind; ended as well"
+        return ""
+
+    def _end(self) -> str:
+        """End everything of the program; return what had to be killed, for people."""
+        started, self._running = self._running, None
+        if started is None:
+            return ""
+        try:
+            return started.end(self._program.grace)
+        finally:
+            self._log = self._program.mask.text(started.output.text())
+            started.output.close()
+            self._save_log()
+
+    def _save_log(self) -> None:
+        started = self._running
+        if started is not None:
+            self._log = self._program.mask.text(started.output.text())
+        with suppress(OSError):
+            (self._folder / OUTPUT_LOG).write_text(self._log, encoding="utf-8")
+
+    def _last_lines(self) -> str:
+        lines = last_lines(self._log)
+        return f"\n  the last lines of its output:\n{lines}" if lines else "; it wrote no output"
+
+
+class _Still:
+    """Looks for a report that somebody may be writing."""
+
+    def __init__(self, report: Path) -> None:
+        self._report = report
+        self._seen: tuple[int, int] | None = None
+        self._since = 0.0
+
+    def looked(self, now: float) -> str | None:
+        """Return an empty text for a whole report, the problem of a half-written one, or None."""
+        try:
+            read_json(self._report)
+        except Unread as unread:
+            try:
+                told = self._report.lstat()
+            except OSError:
+                return None
+            seen = (told.st_size, told.st_mtime_ns)
+            if seen != self._seen:
+                self._seen, self._since = seen, now
+            if now - self._since < SETTLED:
+                return None
+            return f"the report of the program {unread}"
+        return ""
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
+    """Return what a program wrote to *path*.
+
+    Raises:
+        Unread: It is not there, no file, too large, or no JSON.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        msg = f"cannot be read: {error.strerror}"
+        raise Unread(msg if path.is_symlink() or path.exists() else "was not written") from None
+    try:
+        there = os.fstat(descriptor)
+        if not stat.S_ISREG(there.st_mode):
+            msg = "is no file"
+            raise Unread(msg)
+        if there.st_size > LARGEST:
+            msg = f"has {there.st_size} bytes; allowed: {LARGEST}"
+            raise Unread(msg)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(LARGEST)
+    finally:
+        os.close(descriptor)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        msg = f"is no JSON: {brief(str(error))}; it has {len(data)} bytes"
+        raise Unread(msg) from None
+
+
+def called(program: Program) -> str:
+    """Return *program* for people."""
+    return brief(shlex.join(program.arguments))
+
+
+def _ended(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,78 @@
+"""What a program writes, kept within bounds: a file that is cut, never a pipe that can be full."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import threading
+
+KEPT = 64 * 1024
+"""How many bytes of the end are kept."""
+FULL = 1024 * 1024
+"""How many bytes the file may have before it is cut."""
+PERIOD = 0.05
+"""Seconds between two looks at the file."""
+LINES, LETTERS = 20, 200
+"""How many lines, and how many letters of each, a failure shows."""
+
+
+class Output:
+    """The output of one program, of which the end is kept.
+
+    The file has no name, so nothing stays of it, and a program that writes without end fills no
+    disk: a thread cuts it, also while nobody waits for the program.
+    """
+
+    def __init__(self) -> None:
+        """Make the file, and begin to look after it."""
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        descriptor = self.file.fileno()
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
+        self._cut, self._kept = 0, b""
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._look_after, name="soak-output", daemon=True).start()
+
+    @property
+    def written(self) -> int:
+        """How many bytes were written so far."""
+        with self._lock:
+            return self._cut + os.fstat(self.file.fileno()).st_size
+
+    def text(self) -> str:
+        """Return the end of what was written; it begins with a whole line."""
+        with self._lock:
+            data = self._kept + self._end()
+            cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT
+        text = data.decode(errors="replace").replace("\r\n", "\n")
+        text = text.partition("\n")[2] if cut else text
+        return "".join(
+            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
+        )
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._lock:
+            self._closed.set()
+            self.file.close()
+
+    def _end(self) -> bytes:
+        size = os.fstat(self.file.fileno()).st_size
+        return os.pread(self.file.fileno(), KEPT, max(0, size - KEPT))
+
+    def _look_after(self) -> None:
+        while not self._closed.wait(PERIOD):
+            with self._lock:
+                if self._closed.is_set():
+                    return
+                size = os.fstat(self.file.fileno()).st_size
+                if size > FULL:
+                    self._kept, self._cut = self._end(), self._cut + size
+                    os.ftruncate(self.file.fileno(), 0)
+
+
+def last_lines(text: str) -> str:
+    """Return the last lines of *text*, for a failure."""
+    lines = [line[:LETTERS] for line in text.splitlines() if line.strip()][-LINES:]
+    return "\n".join(f"    {line}" for line in lines)

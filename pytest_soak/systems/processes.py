@@ -1,0 +1,151 @@
+"""The processes of a started program: found by a mark, measured, and ended, all of them.
+
+Every process that a program starts inherits its environment, and in it the mark of its run. So it
+is found wherever it went: in another process group, in a session of its own, or adopted by init.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MARK = "PYTEST_SOAK_MARK"
+"""The environment variable that every process of a program carries."""
+STEP = 0.02
+"""Seconds between two looks at whether processes have ended."""
+KILLED_WITHIN = 5.0
+"""Seconds in which a process that was killed is gone, or is not going to be."""
+MIB = 1024 * 1024
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Return every living process that carries *mark*."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # of somebody else, or gone by now
+            if process.environ().get(MARK) == mark and _lives(process):
+                found.append(process)
+    return found
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return the living processes below *pid*, whatever they did to their environment."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        found = psutil.Process(pid).children(recursive=True)
+    return [process for process in found if _lives(process)]
+
+
+def end(find: Callable[[], Iterable[psutil.Process]], grace: float) -> str:
+    """End the processes that *find* finds: SIGTERM, *grace* seconds, then SIGKILL.
+
+    Returns:
+        Those that had to be killed, for people.
+    """
+    first = list(find())
+    _signal(first, signal.SIGTERM)
+    until = time.monotonic() + grace
+    while first and any(map(_lives, first)) and time.monotonic() < until:
+        time.sleep(STEP)
+    killed = [process for process in first if _lives(process)]
+    names = told(killed)  # afterwards nobody knows them
+    until = time.monotonic() + KILLED_WITHIN
+    while (left := [*find(), *filter(_lives, killed)]) and time.monotonic() < until:
+        _signal(left, signal.SIGKILL)  # again and again: they may start others meanwhile
+        time.sleep(STEP)
+    return names
+
+
+def told(processes: Iterable[psutil.Process]) -> str:
+    """Return *processes* for people: ``sleep (pid 12)``."""
+    names = []
+    for process in processes:
+        name = "a process"
+        with suppress(psutil.Error):
+            name = process.name()
+        names.append(f"{name} (pid {process.pid})")
+    return ", ".join(names)
+
+
+def _lives(process: psutil.Process) -> bool:
+    alive = False
+    with suppress(psutil.Error):
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return alive
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.Error):  # it is gone, or not ours
+            process.send_signal(number)
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the processes of a program use during one iteration, summed over all of them.
+
+    Memory counts pages that processes share once for each of them. The largest sums that were seen
+    are kept; CPU seconds are those from the start of the iteration.
+    """
+
+    samples: int = 0
+    cpu_s: float = 0.0
+    rss_mb: float = 0.0
+    open_files: int = 0
+    threads: int = 0
+    processes: int = 0
+
+    def take(self, pid: int, cpu_before: float) -> None:
+        """Look once at the program *pid* and all below it; *cpu_before* was used earlier."""
+        root = []
+        with suppress(psutil.Error):
+            root = [psutil.Process(pid)]
+        cpu, rss, files, threads, count = 0.0, 0, 0, 0, 0
+        for process in (*root, *descendants(pid)):
+            with suppress(psutil.Error), process.oneshot():
+                cpu += sum(process.cpu_times()[:4])
+                rss += process.memory_info().rss
+                files += process.num_fds()
+                threads += process.num_threads()
+                count += 1
+        if count:
+            self.samples += 1
+            self.cpu_s = max(self.cpu_s, cpu - cpu_before)
+            self.rss_mb = max(self.rss_mb, rss / MIB)
+            self.open_files = max(self.open_files, files)
+            self.threads = max(self.threads, threads)
+            self.processes = max(self.processes, count)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain JSON, null where nothing was seen."""
+        seen = bool(self.samples)
+        return {
+            "samples": self.samples,
+            "cpu_s": round(self.cpu_s, 3) if seen else None,
+            "rss_mb": round(self.rss_mb, 3) if seen else None,
+            "open_files": self.open_files if seen else None,
+            "threads": self.threads if seen else None,
+            "processes": self.processes if seen else None,
+        }
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that *pid* and all below it have used so far."""
+    usage = Usage()
+    usage.take(pid, 0.0)
+    return usage.cpu_s
+
+
+def cpu_of_ended() -> float:
+    """Return the CPU seconds of all processes that ended below this one, where it can be told."""
+    times = os.times()
+    return times.children_user + times.children_system

@@ -1,0 +1,92 @@
+"""The program of the system ``command``: what is run, and within which limits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.mask import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_soak.model.pack import Pack
+
+PYTHON = "{python}"
+"""Stands for the interpreter that runs pytest, in a program's arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, and how it is run.
+
+    Args:
+        arguments: The program and its arguments. There is no shell.
+        cwd: Its working folder.
+        env: ``{variable: text}`` added to the environment that it inherits.
+        for_chain: Whether one process serves the whole chain; otherwise each iteration has its own.
+        limit: Seconds that one iteration may take; None for what follows from the slot.
+        grace: Seconds that a process has to end by itself once it was asked to.
+        output: Bytes that it may write to its output in one iteration.
+        keeps_state: Whether the state file is all it needs to go on in another process.
+        secrets: The environment variables that it needs and that nobody may see.
+        safe: Whether it runs in its dry form, without them.
+        mask: Hides their values.
+        metrics: The names that the pack's metrics have.
+    """
+
+    arguments: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    for_chain: bool
+    limit: float | None
+    grace: float
+    output: float
+    keeps_state: bool
+    secrets: tuple[str, ...]
+    safe: bool
+    mask: Mask
+    metrics: frozenset[str]
+
+
+def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) -> Program:
+    """Return the program that the ini file, the *scenario* or the *pack* gives, in this order.
+
+    Args:
+        given: The program and its arguments from the ini file; empty where it gives none.
+        root: The folder that the working folder is named from.
+        pack: The pack; its schema was checked.
+        scenario: The name of one of its scenarios.
+
+    Raises:
+        SoakUsageError: Nobody gives one.
+    """
+    own = pack.scenarios[scenario].get("command", {})
+    table = {**pack.command, **own, "env": {**pack.command.get("env", {}), **own.get("env", {})}}
+    arguments = given or tuple(table.get("program", ()))
+    if not arguments:
+        msg = (
+            f"system command: no program; allowed: program = [...] in [command] of pack "
+            f"{pack.source}, in [tool.pytest-soak.packs.{pack.name}.command] of pyproject.toml, or "
+            "soak_command in the ini file"
+        )
+        raise SoakUsageError(msg)
+    secrets = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
+    return Program(
+        arguments=tuple(sys.executable if word == PYTHON else word for word in arguments),
+        cwd=root / table.get("cwd", ""),
+        env=table["env"],
+        for_chain=table.get("life") == "chain",
+        limit=table.get("limit_s"),
+        grace=table.get("grace_s", 5.0),
+        output=table.get("output_mb", 100) * 1e6,
+        keeps_state=table.get("keeps_state", False),
+        secrets=secrets,
+        safe=bool(secrets) and os.environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1",
+        mask=Mask.of(secrets, os.environ),
+        metrics=frozenset(pack.metrics),
+    )

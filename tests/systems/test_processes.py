@@ -1,0 +1,96 @@
+"""The parts of the system `command` one by one: what is measured, read, kept and put in order."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.packs.loader import load_pack
+from pytest_soak.systems import keeper, processes
+from pytest_soak.systems.command import CommandSystem, Unread, read_json
+from pytest_soak.systems.output import KEPT, Output
+from pytest_soak.systems.processes import MARK, Usage
+from pytest_soak.systems.program import read_program
+from tests.programs import wait_for
+
+pytestmark = pytest.mark.process
+
+
+def test_what_nobody_saw_is_null_and_not_zero() -> None:
+    ended = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
+    ended.wait()
+    usage = Usage()
+    usage.take(ended.pid, 0.0)
+    told = usage.to_json()
+    assert told.pop("samples") == 0
+    assert set(told.values()) == {None}
+    assert processes.descendants(ended.pid) == []
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, orderly: bool
+) -> None:
+    mark = uuid.uuid4().hex
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with subprocess.Popen(["/bin/sleep", "600"], env={MARK: mark}) as sleeper:
+        wait_for(lambda: processes.marked(mark))
+        monkeypatch.setattr(sys, "stdin", io.StringIO("." if orderly else ""))
+        keeper.keep(mark, str(folder))
+        assert (sleeper.poll() is None) == orderly
+        assert folder.exists() == orderly
+        sleeper.kill()
+
+
+def test_what_an_interrupted_end_left_is_ended_when_the_system_is_closed(tmp_path: Path) -> None:
+    pack = load_pack(Path(str(resources.files("pytest_soak.packs").joinpath("demo.toml"))))
+    system = CommandSystem(read_program(("true",), tmp_path, pack, "calm"))
+    system.open(tmp_path, None)
+    with subprocess.Popen(["/bin/sleep", "600"], env={MARK: system._mark}) as sleeper:
+        wait_for(lambda: processes.marked(system._mark))
+        system.close()
+        assert sleeper.wait(60) in (-signal.SIGTERM, -signal.SIGKILL)
+
+
+@given(st.binary() | st.from_type(type).map(repr).map(str.encode))
+def test_any_file_is_read_as_json_or_refused_in_words(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(data)
+        try:
+            read = read_json(Path(file.name))
+        except Unread:
+            with pytest.raises((ValueError, RecursionError)):
+                json.loads(data)
+        else:
+            assert json.dumps(read) == json.dumps(json.loads(data))
+
+
+def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
+    output = Output()
+    for number in range(40_000):
+        output.file.write(b"a line of the output, number %d \x1b\n" % number)
+    output.file.flush()
+    wait_for(lambda: output._cut)
+    written = output.written
+    last = "café\r\nat the end\xff".encode("latin-1")
+    output.file.write(last)
+    output.file.flush()
+    lines = output.text().splitlines()
+    assert output.written == written + len(last)
+    assert len(output.text()) <= 2 * KEPT
+    assert lines[0].startswith("a line of the output, number ")
+    assert lines[-2:] == ["caf\ufffd", "at the end\ufffd"]
+    assert lines[0].endswith(" ?")
+    output.close()

@@ -1,0 +1,277 @@
+"""Secrets: no value of one reaches anything that a run writes or shows, whatever happens."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_soak.model.mask import Mask
+from tests.programs import ARGS, prepare
+from tests.support import chain_folder, read_json, records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = 'k3y "of"\\the/house+café'  # noqa: S105 - nobody's
+"""A value that is written otherwise in JSON, in a repr, in XML, in a URL and in base64."""
+WORD = "k3y"
+SAFE = "SOAK_DEMO_ALLOW_MISSING_SECRETS"
+NAME = "HOUSE_KEY"
+LEGACY = ("-o", "junit_family=legacy")  # or record_property warns
+REPORTS = ("--junitxml=junit.xml", "--html=report.html", "--self-contained-html")
+
+
+def html(config: pytest.Config) -> bool:
+    return config.pluginmanager.hasplugin("html")
+
+
+def secret_in(folder: Path, shown: str) -> list[str]:
+    """Return the files in *folder* that hold the secret, or a part of it; also what was *shown*."""
+    (folder / "shown.txt").write_text(shown)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert len(files) > 5
+    return [str(path) for path in files if WORD.encode() in path.read_bytes()]
+
+
+def run(pytester: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, list[str]]:
+    """Soak, with all that reports; return the result, and the files that hold the secret."""
+    reports = REPORTS if html(pytester._request.config) else REPORTS[:1]
+    ran = pytester.runpytest(*ARGS, "-rA", "-l", "--log-file=run.log", *LEGACY, *reports, *args)
+    assert (pytester.path / "junit.xml").exists() or ran.ret == pytest.ExitCode.USAGE_ERROR
+    return ran, secret_in(pytester.path, ran.stdout.str() + ran.stderr.str())
+
+
+TELLS = """
+key = E.get("HOUSE_KEY", "none")
+print("the key is", key, repr(key), key.encode().hex(), flush=True)
+print("dry:", E.get("PYTEST_SOAK_DRY", "no"), flush=True)
+notes = [key, {key: key}, repr(key), json.dumps(key)]
+"""
+ENDS = {
+    "reported": "answer(runtime={'notes': notes, 'key': key})",
+    "as a metric": "answer(totals={'latency_p95_ms': key, 'error_rate': [key]})",
+    "a crash": "if iteration == '2': raise OSError(key)\nanswer()",
+    "an exit": "if iteration == '2': sys.exit(key)\nanswer()",
+    "half-written": "report.write_text(json.dumps(content(iteration, key=key))[:-9])",
+    "a problem": "answer(problem=key)",
+    "a state": "Path(E['PYTEST_SOAK_STATE']).write_text(json.dumps([key])); answer()",
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("end", ENDS)
+def test_no_file_of_a_soak_of_a_program_holds_its_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    prepare(pytester, TELLS + ENDS[end], secrets=[NAME], keeps_state=True)
+    pytester.makepyfile(
+        test_demo="""
+        import os
+
+        def test_demo(soak, record_property):
+            key = os.environ["HOUSE_KEY"]
+            record_property("key", key)
+            print(key)
+            result = soak.run()
+            assert result.iteration < 3, key
+        """
+    )
+    ran, found = run(pytester, "-n1" if end == "a crash" else "-n0", "--auto-tune")
+    assert found == []
+    assert ran.ret == 1
+    assert "[secret HOUSE_KEY]" in ran.stdout.str()
+    log = (chain_folder(pytester) / "command_output.log").read_text()
+    assert "the key is [secret HOUSE_KEY] '[secret HOUSE_KEY]' [secret HOUSE_KEY]" in log
+    assert "dry: no" in log
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
+def test_a_program_has_its_secret_and_in_safe_mode_runs_dry_without_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, long: bool
+) -> None:
+    body = TELLS + "answer(runtime={'has': key != 'none', 'dry': E.get('PYTEST_SOAK_DRY')})"
+    prepare(pytester, body, long=long, secrets=[NAME])
+    monkeypatch.delenv(NAME, raising=False)
+    ran, _ = run(pytester)
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines([f"ERROR: *the environment variable {NAME} is not set; *{SAFE}=1"])
+
+    monkeypatch.setenv(NAME, SECRET)
+    ran, found = run(pytester)
+    assert (ran.ret, found) == (0, [])
+    told = read_json(chain_folder(pytester) / "EDGE_REPORT_1.json")["runtime"]
+    assert (told["has"], told["dry"]) == (True, None)
+    ran.stdout.no_fnmatch_line("| safe_mode *")
+
+    monkeypatch.setenv(SAFE, "1")  # also where it could have it
+    ran, found = run(pytester, "-n1" if long else "-n0")
+    assert (ran.ret, found) == (0, [])
+    ran.stdout.fnmatch_lines(["| safe_mode | ON | SYSTEM=command runs without its secrets |"])
+    told = read_json(chain_folder(pytester) / "EDGE_REPORT_1.json")["runtime"]
+    assert (told["has"], told["dry"]) == (False, "1")
+    assert records(chain_folder(pytester))[0]["config"]["safe_mode"] is True
+
+
+PYTHON = """
+import logging
+import os
+import warnings
+
+import pytest
+
+class House:
+    secrets = ("HOUSE_KEY",)
+    def run(self, parameters, iteration, seed, state):
+        key = os.environ["HOUSE_KEY"]
+        print("key", key)
+        logging.getLogger().warning("key %s", key)
+        warnings.warn(f"key {{key}}")
+        warnings.warn("nothing to hide")
+        {ends}
+        totals = {{"latency_p95_ms": 100, "error_rate": 0.01, "throughput": 100}}
+        return {{"iteration": iteration, "totals": totals, "runtime": {{"key": key}}}}, [key]
+    def close(self):
+        {closes}
+
+class Opened(House):
+    def open(self, folder, slot): pass
+
+def pytest_soak_systems():
+    return {{"house": lambda pack, scenario: House()}}
+
+@pytest.fixture
+def soak_system():
+    return Opened()
+"""
+
+
+@pytest.mark.parametrize("fixture", [False, True], ids=["by name", "by fixture"])
+@pytest.mark.parametrize(
+    ("ends", "closes"),
+    [
+        ("pass", "pass"),
+        ("raise OSError(f'no {key}')", "raise OSError(os.environ['HOUSE_KEY'])"),
+        ("pytest.fail(key)", "pass"),
+        ("pytest.skip(key)", "pass"),
+        ("pytest.xfail(key)", "pass"),
+    ],
+)
+def test_no_file_of_a_soak_of_a_python_system_holds_its_secret(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: str,
+    closes: str,
+    *,
+    fixture: bool,
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    text = PYTHON.format(ends=ends, closes=closes)
+    pytester.makeconftest(text)
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    arguments = [
+        "-rA",
+        "-l",
+        "-W",
+        "always",
+        "-p",
+        "no:randomly",
+        "--soak-iterations=3",
+        "--junitxml=junit.xml",
+    ]
+    if not fixture:
+        pytester.makeconftest(text.partition("@pytest.fixture")[0])
+        arguments += ["--soak-system=house"]
+    ran = pytester.runpytest(*arguments)
+    assert secret_in(pytester.path, ran.stdout.str() + ran.stderr.str()) == []
+    assert "[secret HOUSE_KEY]" in ran.stdout.str()
+
+
+def test_what_a_check_says_of_parameters_is_masked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    pytester.makeconftest(
+        """
+        import os
+
+        class House:
+            secrets = ("HOUSE_KEY",)
+            def check(self, parameters):
+                raise ValueError(os.environ["HOUSE_KEY"])
+            def run(self, parameters, iteration, seed, state): ...
+
+        def pytest_soak_systems():
+            return {"house": lambda pack, scenario: House()}
+        """
+    )
+    pytester.makepyfile("def test_demo(soak): soak.run()")
+    ran = pytester.runpytest("--soak-iterations=2", "--soak-system=house")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*the parameters it would start with: [[]secret HOUSE_KEY]"])
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("", "HOUSE_KEY is not set; set it, or run without secrets with"),
+        ("abc", "HOUSE_KEY has fewer than 4 letters; set it, as a shorter secret could not be"),
+        ("  ab  ", "HOUSE_KEY has fewer than 4 letters"),
+    ],
+)
+def test_a_secret_that_cannot_be_hidden_is_a_usage_error_that_does_not_tell_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, value: str, line: str
+) -> None:
+    monkeypatch.setenv(NAME, value)
+    prepare(pytester, "answer()", secrets=[NAME])
+    for workers in ("-n0", "-n1"):
+        ran = pytester.runpytest(*ARGS, workers)
+        assert ran.ret == pytest.ExitCode.USAGE_ERROR
+        shown = ran.stdout.str() + ran.stderr.str()
+        assert line in shown
+        assert f" {value} " not in shown or not value.strip()
+
+
+def written(value: str) -> list[str]:
+    """Return the ways in which a program may write *value*."""
+    coded = [base64.b64encode(f"{user}{value}:x".encode()).decode() for user in ("", "u:", "user")]
+    return [
+        f"key={value};",
+        repr({"k": value}),
+        json.dumps([value]),
+        json.dumps([value], ensure_ascii=False),
+        quote(value, safe=""),
+        value.encode().hex(),
+        *coded,
+    ]
+
+
+@given(st.text(min_size=12, max_size=60).filter(lambda text: len(text.strip()) >= 12))
+def test_a_secret_is_found_however_it_is_usually_written(value: str) -> None:
+    mask = Mask({"KEY": value})
+    for text in written(value):
+        hidden = mask.text(text)
+        assert "[secret KEY]" in hidden, text
+        assert value.strip() not in hidden.replace("[secret KEY]", "")
+    document = {"a": [value, {value: 1}], "b": (value,)}
+    assert value not in str(mask.data(document)).replace("[secret KEY]", "")
+
+
+@given(st.recursive(st.none() | st.floats() | st.text("xyz"), st.lists))
+def test_what_holds_no_secret_stays_as_it_is(value: object) -> None:
+    assert repr(Mask({"KEY": "abcd"}).data(value)) == repr(value)
+    assert Mask().data(value) is value
+
+
+def test_a_secret_of_digits_is_found_as_a_number_and_each_line_of_several() -> None:
+    assert Mask({"PIN": "123456"}).data([123456, 1234567, 1.5]) == ["[secret PIN]", 1234567, 1.5]
+    key = "-----BEGIN KEY-----\nabcdefgh\nijklmnop\n"
+    assert Mask({"PEM": key}).text("1: ijklmnop") == "1: [secret PEM]"
+    assert repr(Mask({"PEM": key})) == "Mask()"
