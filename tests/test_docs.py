@@ -59,6 +59,7 @@ SHELL_LINES = {
     ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
     ".venv/bin/pip install -q -e '.[examples]'",
+    ".venv/bin/pip install -q -e '.[examples]' && .venv/bin/pytest tests/examples",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""
 
