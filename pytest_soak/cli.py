@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pytest_soak.commands import calibrate, compare, explain, rollback, verify
+from pytest_soak.commands import calibrate, compare, explain, rollback, summary, verify
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.options import DEFAULT_DIR
 from pytest_soak.store.files import StoreError
@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": explain,
     "compare": compare,
     "calibrate": calibrate,
+    "summary": summary,
 }
 
 

@@ -28,7 +28,12 @@ def test_demo(soak):
 
 def chain_folder(pytester: pytest.Pytester, name: str = "test_demo") -> Path:
     """Return the folder of the chain whose slug begins with *name*."""
-    (folder,) = (pytester.path / "artifacts" / "soak").glob(f"{name}-*")
+    return chain_folder_in(pytester.path / "artifacts" / "soak", name)
+
+
+def chain_folder_in(soak_dir: Path, name: str) -> Path:
+    """Return the folder of the chain in *soak_dir* whose slug begins with *name*."""
+    (folder,) = soak_dir.glob(f"{name}-*")
     return folder
 
 

@@ -62,6 +62,8 @@ SHELL_LINES = {
     ".venv/bin/python -m pytest_soak_market.bench measure",
     ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
+    ".venv/bin/pip install -q -e '.[examples]'",
+    ".venv/bin/pip install -q -e '.[examples]' && .venv/bin/pytest tests/examples",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""
 
@@ -212,7 +214,7 @@ def reader(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_example_of_a_page_does_what_the_page_says(page: Path, reader: Reader) -> None:
     for block in blocks(page):
-        if not is_the_main_job(block):
+        if not in_the_repository(block):
             reader.read(block)
 
 
@@ -237,6 +239,15 @@ def test_a_block_that_no_rule_covers_or_that_lies_is_an_error(
 
 def is_the_main_job(block: Block) -> bool:
     """Tell whether *block* is the README's look at the main job, which runs in the repository."""
+    return in_the_repository(block) and not is_the_example(block)
+
+
+def is_the_example(block: Block) -> bool:
+    """Tell whether *block* is the README's look at the web service, which other tests run."""
+    return in_the_repository(block) and " examples/" in block.text
+
+
+def in_the_repository(block: Block) -> bool:
     return block.kind == "console" and block.text.startswith(".venv/bin/", 2)
 
 
@@ -244,20 +255,25 @@ def test_the_readme_shows_the_main_job_as_it_is(tmp_path: Path) -> None:
     shown = [block for block in blocks(PAGES[0]) if is_the_main_job(block)]
     assert len(shown) == 2
     for block in shown:
-        command, code = commands(block.text)
-        words = shlex.split(command.line)
-        assert words[0] == ".venv/bin/pytest"
-        assert code.line == "echo $?"
-        ran = subprocess.run(
-            [sys.executable, "-m", "pytest", *words[1:], f"--soak-dir={tmp_path}"],
-            cwd=ROOT,
-            env={"PATH": "", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        assert ran.returncode == int(code.shown[0]), ran.stdout + ran.stderr
-        assert_shows(ran.stdout, command.shown, command.line)
+        follow_in_the_repository(block, tmp_path)
+
+
+def follow_in_the_repository(block: Block, folder: Path) -> None:
+    """Run the command of *block* as a user does, but for where its artifacts go: to *folder*."""
+    command, code = commands(block.text)
+    words = shlex.split(command.line)
+    assert words[0] == ".venv/bin/pytest"
+    assert code.line == "echo $?"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", *words[1:], f"--soak-dir={folder}"],
+        cwd=ROOT,
+        env={"PATH": "", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ran.returncode == int(code.shown[0]), ran.stdout + ran.stderr
+    assert_shows(ran.stdout, command.shown, command.line)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""The README's web service: real processes under real load, judged by ratios alone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.programs import left_in
+from tests.support import read_json
+from tests.test_docs import PAGES, ROOT, Block, blocks, follow_in_the_repository, is_the_example
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLE = ROOT / "examples" / "web_service"
+NEEDED = (
+    "locust",
+    "starlette",
+    "uvicorn",
+)  # looked for, not imported: Locust patches what it finds
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not all(map(find_spec, NEEDED)), reason="needs pip install -e '.[examples]'"
+    ),
+]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Return what *folder*/latest says of each iteration."""
+    found = read_json(folder / "latest" / "TUNING_REPORT.json")["rows"]
+    assert isinstance(found, list)
+    return found
+
+
+def copied(folder: Path, changed: str, old: str, new: str) -> Path:
+    """Return a copy of the example, as a user makes one, with a word *changed* in one file."""
+    copy = folder / "web_service"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("artifacts", "__pycache__"))
+    text = (copy / changed).read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (copy / changed).write_text(text.replace(old, new), encoding="utf-8")
+    return copy
+
+
+def soak(copy: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *args],
+        cwd=copy,
+        env={"PATH": "", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def shown() -> list[Block]:
+    return [block for block in blocks(PAGES[0]) if is_the_example(block)]
+
+
+def test_tuning_makes_it_as_quick_as_the_readme_says(tmp_path: Path) -> None:
+    untuned, tuned = shown()
+    follow_in_the_repository(untuned, tmp_path / "untuned")
+    follow_in_the_repository(tuned, tmp_path / "tuned")
+    before = [row["metrics"] for row in rows(tmp_path / "untuned")]
+    after = [row["metrics"] for row in rows(tmp_path / "tuned")][-2:]
+    slowest = max(metrics["latency_p95_ms"] for metrics in after)
+    assert slowest < 0.75 * min(metrics["latency_p95_ms"] for metrics in before)
+    assert max(metrics["error_rate"] for metrics in after) < 0.05
+    assert min(metrics["error_rate"] for metrics in before) > 0.05
+    assert next(row["verified"] for row in rows(tmp_path / "tuned") if row["applied"]) == "true"
+    assert not left_in(EXAMPLE)
+
+
+def test_a_tuner_with_the_wrong_sign_makes_it_worse(tmp_path: Path) -> None:
+    copy = copied(
+        tmp_path, "web_service.toml", "step = { pool_size = 3 }", "step = { pool_size = -1 }"
+    )
+    ran = soak(copy, "--soak-iterations=3", "--auto-tune", "--soak-dir=left")
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    first, *later = (row["metrics"]["error_rate"] for row in rows(copy / "left"))
+    assert min(later) > 1.3 * first, ran.stdout
+    assert not left_in(copy)
+
+
+def test_a_service_that_does_not_start_fails_the_iteration_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    copy = copied(tmp_path, "service.py", "WORK_S = 0.15", 'raise SystemExit("no database")')
+    ran = soak(copy, "--soak-iterations=3")
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "driver.py ended with exit code 1" in ran.stdout
+    assert "no database" in ran.stdout
+    assert not left_in(copy)
