@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from pytest_soak.model.pack import Pack
     from pytest_soak.systems.protocol import System
-
-    from pytest_soak.model.pack import Pack
     from pytest_soak.tuners.adaptive import Adaptive
 
 
