@@ -80,7 +80,7 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
     counts = raw.get("n")
     told = counts if isinstance(counts, dict) else {}
     n = {
-        key: number
+        str.__str__(key): number
         for key, value in told.items()
         if isinstance(key, str) and (number := count(value)) is not None
     }
@@ -98,7 +98,7 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
                 None,
                 f"the report's parameter {brief(str(name))} is not a number: {shown(value)}",
             )
-    return {name: exact(value) for name, value in raw.items()}, ""
+    return {str.__str__(n): exact(v) for n, v in raw.items() if isinstance(n, str)}, ""
 
 
 def contradictions(

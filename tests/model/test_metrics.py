@@ -20,6 +20,7 @@ from tests.fuzz.values import (
     TouchyDict,
     TouchyFloat,
     TouchyInt,
+    TouchyStr,
 )
 
 LATENCY = Metric("latency", "lat", least=0, most=1000)
@@ -265,6 +266,14 @@ def test_what_cannot_be_looked_at_is_a_problem_or_a_number_and_never_an_exceptio
         assert all("\n" not in phrase and len(phrase) < 400 for phrase in told)
         for value in report.measured.values.values():
             assert value is None or type(value) in (int, float)
+
+
+def test_a_name_that_does_not_want_to_be_compared_is_read_as_pythons_own() -> None:
+    named = {TouchyStr("mine"): 7, "latency": 8}
+    report = read_report(a_report(n=named, parameters=named), 3, METRICS)
+    assert sorted(report.n) == ["latency", "mine"]
+    assert report.parameters is not None
+    assert sorted(report.parameters) == ["latency", "mine"]
 
 
 def test_a_number_of_another_make_is_read_as_pythons_own() -> None:
