@@ -392,8 +392,10 @@ class Turns(Guard):
 
 class Adds(Guard):
     def stop(self, decision: Decision) -> Any:
-        more = replace(decision.changes[0], parameter="backoff_s", old=0.2)
-        return replace(decision, changes=(more, *decision.changes[:1]))
+        there = {change.parameter for change in decision.changes}
+        free = sorted({"backoff_s", "batch_size", "workers"} - there)
+        more = (replace(decision.changes[0], parameter=name) for name in free)
+        return replace(decision, changes=(*decision.changes, *more))
 
 
 class RewritesTheCorridor(Guard):

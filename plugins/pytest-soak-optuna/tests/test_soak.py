@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("pytest_soak_optuna", reason="pytest-soak-optuna is not installed")
 
-import optuna  # once, here: a pytest inside a test would load it anew
+import optuna  # these two once, here: a pytest inside a test would load them anew
+import sqlalchemy.pool  # noqa: F401 - Optuna loads it late
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
