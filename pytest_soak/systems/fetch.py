@@ -61,13 +61,17 @@ def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
         timer.start()
         headers = {"Accept": accept, "Cache-Control": "no-cache", "Connection": "close"}
         connection.request("GET", path, headers=headers)
-        return _read(connection.getresponse())
+        answer = _read(connection.getresponse())
+        if late.is_set():  # a head that is cut off looks like one that ends
+            raise TimeoutError
     except (OSError, http.client.HTTPException) as error:
         if late.is_set() or isinstance(error, TimeoutError):
             msg = f"no whole answer in {timeout:g} s"
         else:
             msg = _why(error)
         raise NoAnswer(msg) from None
+    else:
+        return answer
     finally:
         if timer is not None:
             timer.cancel()
