@@ -140,14 +140,15 @@ class HttpSystem:
         """
         endpoint = self._endpoint
         url = endpoint.ready or (endpoint.scrape if endpoint.program else "")
-        until = min(time.monotonic() + endpoint.ready_within, end)
+        begun = time.monotonic()
+        until = min(begun + endpoint.ready_within, end)
         while url:
             now = time.monotonic()
             try:
                 self._ask(url, min(endpoint.timeout, max(until - now, PAUSE)))
             except NoAnswer as error:
                 if now >= until:
-                    msg = f"the program was not ready in {endpoint.ready_within:g} s: {error}"
+                    msg = f"the program was not ready in {until - begun:.3g} s: {error}"
                     raise NoAnswer(msg) from None
                 self._server.rest(now + PAUSE)
             else:
