@@ -42,7 +42,7 @@ class CorePlugin:
         Args:
             replay: The recorded run that was given to be replayed, if one was.
             program: The program that the ini file gives for the system ``command``, if any.
-            root: The folder that this program's working folder is named from.
+            root: The folder that a program's working folder is named from.
         """
         self._replay = replay
         self._program = tuple(program)
@@ -57,11 +57,12 @@ class CorePlugin:
         return {"adaptive": make_adaptive}
 
     def pytest_soak_systems(self) -> Mapping[str, Callable[..., Any]]:
-        """Offer the closed-loop mock, the replay of a recorded run, and any program."""
+        """Offer the closed-loop mock, the replay of a recorded run, and any program, twice."""
         return {
             "mock": MockSystem,
             "replay": partial(make_replay, self._replay),
             "command": partial(make_command, self._program, self._root),
+            "http": partial(make_http, self._root),
         }
 
 
@@ -77,6 +78,21 @@ def make_command(program: tuple[str, ...], root: Path, pack: Pack, scenario: str
         msg = f"system command: needs {error.name}; install pytest-soak[command]"
         raise SoakUsageError(msg) from None
     return CommandSystem(read_program(program, root, pack, scenario))
+
+
+def make_http(root: Path, pack: Pack, scenario: str) -> System:
+    """Return the system that measures a program over HTTP.
+
+    Raises:
+        SoakUsageError: The pack does not say what and where, or a package is missing.
+    """
+    try:
+        from pytest_soak.systems.endpoint import read_endpoint  # noqa: PLC0415 - needs the extra
+        from pytest_soak.systems.http import HttpSystem  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        msg = f"system http: needs {error.name}; install pytest-soak[http]"
+        raise SoakUsageError(msg) from None
+    return HttpSystem(read_endpoint(root, pack, scenario))
 
 
 def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:

@@ -172,6 +172,7 @@ class Pack:
         effects: ``{metric: how it is expected to answer}``, where it was measured.
         binding: ``{parameter: when it is binding}``, where a metric tells.
         command: The program of the system ``command``, and how it is run, where the pack says so.
+        http: What the system ``http`` measures, and where, likewise.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Pack:
     effects: Mapping[str, Effects] = field(default_factory=dict)
     binding: Mapping[str, Condition] = field(default_factory=dict)
     command: Mapping[str, Any] = field(default_factory=dict)
+    http: Mapping[str, Any] = field(default_factory=dict)
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""

@@ -120,6 +120,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
             if "binding" in raw
         },
         command=data.get("command", {}),
+        http=data.get("http", {}),
         digest=hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest(),
     )
     fault = next(_faults(pack), "")

@@ -215,7 +215,7 @@ class CommandSystem:
         ended_before = cpu_of_ended()
         started = self._running
         if started is not None and started.code is not None:
-            msg = f"{called(program)} {_ended(started.code)} between two iterations"
+            msg = f"{called(program)} {ended(started.code)} between two iterations"
             raise SystemFailure(msg)
         if started is None:
             started = self._running = Started(
@@ -254,7 +254,7 @@ class CommandSystem:
                 return ""
             if code is not None:
                 when = " before it left a report" if program.for_chain else ""
-                msg = f"{called(program)} {_ended(code)}{when}, after {now - begun:.1f} s"
+                msg = f"{called(program)} {ended(code)}{when}, after {now - begun:.1f} s"
                 raise SystemFailure(msg)
             if now - begun > self._limit:
                 hung = "left no report in" if program.for_chain else "did not end in"
@@ -448,5 +448,6 @@ def called(program: Program) -> str:
     return brief(shlex.join(program.arguments))
 
 
-def _ended(code: int) -> str:
+def ended(code: int) -> str:
+    """Return what the exit *code* of a program says, for people."""
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -11,7 +11,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mask import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pytest_soak.model.pack import Pack
@@ -77,7 +77,7 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
         raise SoakUsageError(msg)
     secrets = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
     return Program(
-        arguments=tuple(sys.executable if word == PYTHON else word for word in arguments),
+        arguments=with_python(arguments),
         cwd=root / table.get("cwd", ""),
         env=table["env"],
         for_chain=table.get("life") == "chain",
@@ -90,3 +90,8 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
         mask=Mask.of(secrets, os.environ),
         metrics=frozenset(pack.metrics),
     )
+
+
+def with_python(arguments: Iterable[str]) -> tuple[str, ...]:
+    """Return *arguments* with the interpreter's path where it is asked for."""
+    return tuple(sys.executable if word == PYTHON else word for word in arguments)

@@ -1,0 +1,233 @@
+"""What a program exposes becomes a value, or a line that says why not; never a guess."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pytest_soak.systems.exposition import (
+    Kind,
+    Measure,
+    Series,
+    Unmeasured,
+    Value,
+    measure,
+    read_text,
+    restarted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GAUGE = Measure(Kind.GAUGE, Series("depth"))
+RATE = Measure(Kind.RATE, Series("hits_total"))
+INCREASE = Measure(Kind.INCREASE, Series("hits_total"))
+RATIO = Measure(Kind.RATIO, Series("hits_total", {"code": ("500", "503")}), Series("hits_total"))
+P95 = Measure(Kind.QUANTILE, Series("took"), quantile=0.95)
+HITS = "# TYPE hits_total counter\n"
+
+
+def between(how: Measure, start: str, end: str, *, since: float = -math.inf) -> Value:
+    """Return what *how* measures in two seconds between two texts."""
+    return measure(how, read_text(start.encode(), 5), read_text(end.encode(), 7, since))
+
+
+def buckets(*counts: tuple[str, float], labels: str = "") -> str:
+    rows = (f'took_bucket{{{labels}le="{bound}"}} {count}\n' for bound, count in counts)
+    return "# TYPE took histogram\n" + "".join(rows)
+
+
+def test_each_kind_is_what_it_says() -> None:
+    start, end = f"{HITS}hits_total 3\ndepth 9\n", f"{HITS}hits_total 10\ndepth 4\n"
+    assert between(GAUGE, start, end) == Value(4)
+    assert between(INCREASE, start, end) == Value(7)
+    assert between(RATE, start, end) == Value(3.5)
+    assert between(replace(RATE, factor=60), start, end) == Value(210)
+
+
+def test_a_ratio_is_of_what_grew_and_tells_how_much_that_was() -> None:
+    start = 'hits_total{code="200"} 10\nhits_total{code="500"} 1\n'
+    end = 'hits_total{code="200"} 16\nhits_total{code="500"} 2\nhits_total{code="503"} 1\n'
+    every = replace(RATIO, together=True, from_zero=True)
+    assert between(every, start, end) == Value(0.25, 8)
+    assert between(every, end, end) == Value(None, 0)
+    seconds = end.replace("16", "16.5")
+    assert between(every, start, seconds) == Value(2 / 8.5, None)
+
+
+def test_a_counter_may_be_written_without_its_total() -> None:
+    assert between(
+        replace(RATE, series=Series("hits")),
+        "# TYPE hits counter\nhits 1\n",
+        HITS + "hits_total 5\n",
+    ) == Value(2)
+
+
+def test_labels_choose_among_series_and_a_sum_takes_all() -> None:
+    start = 'depth{q="a",z="1"} 0\ndepth{q="b",z="1"} 0\n'
+    end = 'depth{q="a",z="1"} 2\ndepth{q="b",z="1"} 5\n'
+    assert between(replace(GAUGE, series=Series("depth", {"q": ("b",)})), start, end) == Value(5)
+    both = replace(GAUGE, series=Series("depth", {"z": ("1",)}), together=True)
+    assert between(both, start, end) == Value(7)
+
+
+def test_a_quantile_is_taken_of_the_slot_alone_and_interpolated() -> None:
+    start = buckets(("1.0", 100), ("2", 100), ("4", 100), ("+Inf", 100))
+    end = buckets(("1.0", 110), ("2", 115), ("4", 120), ("+Inf", 120))
+    assert between(replace(P95, quantile=0.875), start, end) == Value(3, 20)
+    assert between(replace(P95, quantile=0.25), start, end) == Value(0.5, 20)
+    below = buckets(("-1", 0), ("+Inf", 0)), buckets(("-1", 4), ("+Inf", 4))
+    assert between(P95, *below) == Value(-1, 4)
+    assert between(P95, end, end) == Value(None, 0)
+
+
+def test_histograms_are_summed_bucket_by_bucket() -> None:
+    start = buckets(("1", 0), ("2", 0), ("+Inf", 0), labels='path="/",')
+    end = buckets(("1", 10), ("2", 10), ("+Inf", 10), labels='path="/",')
+    more = buckets(("1.0", 0), ("2", 10), ("+Inf", 10), labels='path="/x",')
+    both = replace(P95, together=True, from_zero=True, quantile=0.75)
+    assert between(both, start, end + more) == Value(1.5, 20)
+    assert between(both, "", "# TYPE took histogram\n") == Value(None, 0)
+    with pytest.raises(Unmeasured, match="different buckets"):
+        between(both, start, end + more.replace('"2"', '"3"'))
+
+
+REGISTERED = st.lists(st.floats(0.001, 9), min_size=1, max_size=60)
+
+
+@given(REGISTERED, REGISTERED, st.floats(0.01, 0.99))
+def test_a_quantile_of_a_real_client_lies_in_the_bucket_of_the_true_one(
+    earlier: list[float], seen: list[float], quantile: float
+) -> None:
+    registry = CollectorRegistry()
+    bounds = (0.5, 1, 2, 4, 10)
+    took = Histogram("took", "How long it took.", buckets=bounds, registry=registry)
+    hits = Counter("hits", "How many.", registry=registry)
+    depth = Gauge("depth", "How deep.", registry=registry)
+
+    def take(values: Sequence[float]) -> bytes:
+        for value in values:
+            took.observe(value)
+            hits.inc(value)
+            depth.set(value)
+        return generate_latest(registry)
+
+    start, end = read_text(take(earlier), 0), read_text(take(seen), 1)
+    value = measure(replace(P95, quantile=quantile), start, end)
+    true = sorted(seen)[math.ceil(quantile * len(seen) - 1e-9) - 1]
+    bound = min(bound for bound in bounds if bound >= true)
+    assert value.n == len(seen)
+    assert value.value is not None
+    assert max((0.0, *(one for one in bounds if one < bound))) <= value.value <= bound
+    assert measure(RATE, start, end).value == pytest.approx(sum(seen))
+    assert measure(GAUGE, start, end).value == seen[-1]
+    mean = Measure(Kind.RATIO, Series("took_sum"), Series("took_count"))
+    assert measure(mean, start, end).value == pytest.approx(statistics.fmean(seen))
+    assert measure(mean, start, end).n == len(seen)
+
+
+ONE = HITS + "hits_total 5\n"
+CODES = 'hits_total{code="200"} 5\nhits_total{code="500"} 5\n'
+TOLD = {
+    "absent": (GAUGE, "", "", "^depth is not there$"),
+    "absent with these labels": (
+        replace(RATE, series=Series("hits_total", {"code": ("9", "8")})),
+        CODES,
+        CODES,
+        r"^hits_total\{code='9\|8'\} is not there; hits_total is, with other labels or none$",
+    ),
+    "never there": (replace(RATE, from_zero=True), "", "", "^hits_total is not there$"),
+    "several": (
+        RATE,
+        CODES,
+        CODES,
+        r"hits_total is 2 series, such as hits_total\{code='200'\} and",
+    ),
+    "several gauges": (GAUGE, "", 'depth{a="1"} 1\ndepth 2\n', "depth is 2 series"),
+    "twice": (GAUGE, "", "depth 1\ndepth 1\n", "depth is there twice"),
+    "NaN": (GAUGE, "", "depth NaN\n", "depth is nan; allowed: a finite number"),
+    "infinite": (GAUGE, "", "depth +Inf\n", "depth is inf"),
+    "NaN of a counter": (RATE, HITS + "hits_total NaN\n", ONE, "hits_total is nan"),
+    "reset": (RATE, ONE, HITS + "hits_total 4\n", "hits_total fell from 5 to 4: it was reset"),
+    "new": (RATE, HITS, ONE, "was not there at the start of the slot; .* from_zero = true"),
+    "gone": (replace(RATE, from_zero=True), ONE, HITS, "^hits_total is not there; hits_total is"),
+    "one is gone": (
+        replace(RATE, together=True),
+        CODES,
+        CODES.splitlines(keepends=True)[0],
+        r"hits_total\{code='500'\} was there at the start of the slot, and is gone",
+    ),
+    "a gauge that counts": (GAUGE, "", "# TYPE depth counter\ndepth_total 1\n", "depth is not"),
+    "a counter as a gauge": (
+        replace(GAUGE, series=Series("hits_total")),
+        ONE,
+        ONE,
+        "hits_total is a counter; allowed: a gauge",
+    ),
+    "a gauge as a counter": (
+        replace(RATE, series=Series("depth")),
+        "# TYPE depth gauge\ndepth 1\n",
+        "# TYPE depth gauge\ndepth 2\n",
+        "depth is a gauge; allowed: a counter",
+    ),
+    "above the largest bucket": (
+        P95,
+        buckets(("1", 0), ("+Inf", 0)),
+        buckets(("1", 9), ("+Inf", 10)),
+        "quantile 0.95 of took is above its largest bucket, 1",
+    ),
+    "one bucket": (P95, buckets(("+Inf", 0)), buckets(("+Inf", 3)), "largest bucket, none"),
+    "no last bucket": (P95, buckets(("1", 0)), buckets(("1", 9)), "not cumulative up to"),
+    "not cumulative": (
+        P95,
+        buckets(("1", 0), ("+Inf", 0)),
+        buckets(("1", 9), ("+Inf", 8)),
+        "not cumulative up to",
+    ),
+    "odd bounds": (P95, buckets(("x", 0)), buckets(("x", 9)), "a bucket ends at 'x'"),
+    "no histogram": (P95, "took 3\n", "took 4\n", "took is not there; took is, with other"),
+    "several histograms": (
+        P95,
+        buckets(("+Inf", 0)) + buckets(("+Inf", 0), labels='a="1",'),
+        buckets(("+Inf", 0)) + buckets(("+Inf", 0), labels='a="1",'),
+        "took is 2 series",
+    ),
+}
+
+
+@pytest.mark.parametrize(("how", "start", "end", "why"), TOLD.values(), ids=list(TOLD))
+def test_what_cannot_be_told_is_no_value(how: Measure, start: str, end: str, why: str) -> None:
+    with pytest.raises(Unmeasured, match=why):
+        between(how, start, end)
+
+
+def test_a_sample_from_before_the_slot_is_stale_at_its_end() -> None:
+    old, new = "hits_total 5 1700000000000\n", "hits_total 9 1700000009000\n"
+    assert between(RATE, old, new, since=1700000001) == Value(2)
+    with pytest.raises(Unmeasured, match="hits_total is stale: its sample is older than the slot"):
+        between(RATE, old, old, since=1700000001)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>busy</html>\n", b'{"a": 1}\n', b"hello world\n", b"\xff\xfe 1\n", b"a 12"],
+)
+def test_what_is_no_text_of_prometheus_is_not_read(body: bytes) -> None:
+    with pytest.raises(Unmeasured, match=r"is no text of Prometheus|broke off"):
+        read_text(body)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "anew"),
+    [("", "", False), ("1.5", "1.5", False), ("1.5", "1.75", True), ("1.5", "", True)],
+)
+def test_another_start_time_is_another_process(before: str, after: str, anew: bool) -> None:
+    texts = [f"process_start_time_seconds {at}\n" if at else "" for at in (before, after)]
+    assert restarted(*(read_text(text.encode()) for text in texts)) is anew
