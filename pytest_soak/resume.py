@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.shown import brief
 from pytest_soak.options import Resume
-from pytest_soak.store.artifacts import GATE
+from pytest_soak.store.artifacts import GATE, report_name
 from pytest_soak.store.folder import JOURNAL, chains_in, runs_in
 from pytest_soak.store.journal import ends_torn, first_and_last
 
@@ -69,19 +69,22 @@ def unfinished_runs(soak_dir: Path) -> dict[str, str]:
 def refuse_unreadable(folder: Path) -> None:
     """Refuse to go on where the newest run's journal does not even say which run it is of.
 
+    A run that was killed before its first record was whole has left nothing else.
+
     Raises:
         SoakUsageError: So it is: an older run, or a new one, is not what was asked for.
     """
     path = folder / JOURNAL
-    if not path.exists() or b"\n" not in path.read_bytes():
+    whole = path.exists() and b"\n" in path.read_bytes()
+    first, _ = (first_and_last(path) or ({}, {})) if whole else ({}, {})
+    reports = sorted(folder.glob("EDGE_REPORT_*.json"))
+    if first.get("kind") == "run_started" or not (whole or reports):
         return
-    first, _ = first_and_last(path) or ({}, {})
-    if first.get("kind") != "run_started":
-        msg = (
-            f"--soak-resume: {path}: its first or its last line is no record; "
-            "without --soak-resume a new run puts it aside"
-        )
-        raise SoakUsageError(msg)
+    found = "its first or its last line is no record"
+    if not whole:
+        found = f"has not even a first record, and {reports[0].name} lies beside it"
+    msg = f"--soak-resume: {path}: {found}; without --soak-resume a new run puts it aside"
+    raise SoakUsageError(msg)
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -150,4 +153,10 @@ def resume_chain(
         raise SoakUsageError(msg)
     plan = replace(plan, run_id=unfinished.run, resumed=True, differences=tuple(changed))
     forced = f" FORCED={';'.join(changed)}" if changed else ""
-    return plan, unfinished.settled, [f"| soak_resume | OK | {progress}{forced} |"]
+    told = [f"| soak_resume | OK | {progress}{forced} |"]
+    lost = folder / report_name(unfinished.settled + 1)
+    if lost.exists():
+        told.append(
+            f"| soak_resume | DAMAGE | {lost.name} is of an iteration that no record tells |"
+        )
+    return plan, unfinished.settled, told

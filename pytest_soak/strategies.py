@@ -39,7 +39,7 @@ from pytest_soak.model.decision import (
     request,
     rollback_fault,
 )
-from pytest_soak.model.metrics import count, exact, is_number
+from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.shown import shown
 from pytest_soak.model.verdict import Judgement, Verdict
@@ -232,7 +232,7 @@ def _facts(pack: Pack, found: object) -> dict[str, Value]:
         if not isinstance(name, str) or pack.knows(name):
             msg = f"gave a value for {shown(name)}, a metric that only the report may give"
             raise Nonsense(msg)
-        if value is None or is_number(value):
+        if value is None or (is_number(value) and abs(exact(value)) <= LARGEST):
             facts[str.__str__(name)] = value if value is None else exact(value)
         elif isinstance(value, tuple) and all(isinstance(word, str) for word in value):
             facts[str.__str__(name)] = tuple(map(str.__str__, value))

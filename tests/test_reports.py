@@ -42,6 +42,7 @@ ODD_REPORTS = {
     "metric text": ("report['totals']['error_rate'] = '0'", "error_rate is not a number: '0'"),
     "metric boolean": ("report['totals']['error_rate'] = False", "error_rate is not a number*"),
     "metric NaN": ("report['totals']['error_rate'] = float('nan')", "error_rate is not finite*"),
+    "metric beyond all measure": ("report['totals']['throughput'] = 1.7e308", "throughput is 1.7*"),
     "metric of nothing": ("report['n'] = {'error_rate': 0}", "error_rate rests on no observat*"),
     "metric absurd": ("report['totals']['error_rate'] = 37", "error_rate is 37, above 1*"),
     "parameter text": (

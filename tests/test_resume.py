@@ -92,6 +92,49 @@ def test_settled_iterations_are_told_and_not_run(broken_off: pytest.Pytester) ->
     assert xml.count('name="soak_resumed"') == 2
 
 
+@pytest.mark.parametrize("left", [None, b"", b'{"kind": "run_sta'], ids=["gone", "empty", "torn"])
+def test_reports_without_a_journal_are_not_taken_for_a_run_that_never_was(
+    broken_off: pytest.Pytester, left: bytes | None
+) -> None:
+    """Neither the run before it is gone on with, nor a new one begun."""
+    (broken_off.path / "dies").write_text("3")
+    assert broken_off.runpytest_subprocess(*ARGS).ret == 9
+    folder = chain_folder(broken_off)
+    assert list(folder.glob("runs/*/journal.jsonl"))
+    journal = folder / "journal.jsonl"
+    journal.unlink() if left is None else journal.write_bytes(left)
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    phrase = "*journal.jsonl: has not even a first record, and EDGE_REPORT_1.json lies beside it;*"
+    result.stderr.fnmatch_lines([f"ERROR: --soak-resume: {phrase}"])
+    assert counter(broken_off) == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("records_left", "lines"),
+    [
+        (
+            2,
+            ["| soak_resume | DAMAGE | EDGE_REPORT_2.json is of an iteration that no record *"],
+        ),
+        (
+            1,
+            ["*EDGE_REPORT_2.json: the journal beside it ends with iteration 0, it was cut off; *"],
+        ),
+    ],
+)
+def test_records_that_were_cut_off_are_told_or_refused(
+    broken_off: pytest.Pytester, records_left: int, lines: list[str]
+) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    whole = journal.read_bytes().splitlines(keepends=True)
+    assert len(whole) == 3
+    journal.write_bytes(b"".join(whole[:records_left]))
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    result.stdout.fnmatch_lines(lines)
+    assert (result.ret == 0) is (records_left == 2)
+
+
 def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
     result = broken_off.runpytest(*ARGS, "--soak-resume", "-n2")
     assert result.ret == 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.checks.changes import check_states, replay
 from pytest_soak.checks.finding import Finding, at
 from pytest_soak.checks.lines import read_lines
+from pytest_soak.store.artifacts import report_name
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL, RUNS
 from pytest_soak.store.journal import JournalError, journal_run
@@ -66,6 +67,7 @@ def check_run(folder: Path, run_id: str) -> None:
             raise JournalError(msg)
         ran = (record for record in reversed(records) if record["kind"] == "iteration")
         last = next(ran, records[0])
+        _refuse_cut(journal, last.get("iteration", 0))
         digest = last.get("system_state")
         name = STATE.format(last.get("iteration"))
         # A crash while the run was put aside or brought back leaves it in two places.
@@ -74,3 +76,18 @@ def check_run(folder: Path, run_id: str) -> None:
         if digest and hashlib.sha256(kept).hexdigest() != digest:
             msg = f"{state}: not the system's state that the journal knows of"
             raise JournalError(msg)
+
+
+def _refuse_cut(journal: Path, done: int) -> None:
+    """Refuse a journal that does not know of reports beside it: several records were cut off.
+
+    A crash cannot do that, because a record is on the disk before its report is written. Of the
+    last one alone a disk may have lost what it said it had.
+    """
+    report = journal.with_name(report_name(done + 2))
+    if report.exists():
+        msg = (
+            f"{report}: the journal beside it ends with iteration {done}, it was cut off; "
+            "pytest-soak verify tells more, without --soak-resume a new run puts all aside"
+        )
+        raise JournalError(msg)

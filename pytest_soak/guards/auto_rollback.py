@@ -28,8 +28,8 @@ class AutoRollback:
     What "below" means is told in `find_loss`. The noise is the pack's; without it, that of at
     least five iterations of the run with unchanged parameters; until then it is not armed, and
     says so in the first iteration. In the observation window it reports, and rolls nothing back.
-    So it does where a KPI was at FAIL with the last good parameters that no longer is: such a loss
-    may be the price of a cure.
+    So it does where a KPI was at FAIL with the last good parameters that no longer is, and no more
+    are at FAIL now than were then: such a loss may be the price of a cure.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -74,8 +74,11 @@ class AutoRollback:
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
             return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {loss.good}: {detail}")
-        cured = [kpi.metric for kpi in self._kpis if _fails(kpi, good) and not _fails(kpi, latest)]
-        if cured:
+        then, now = (
+            [kpi.metric for kpi in self._kpis if _fails(kpi, ran)] for ran in (good, latest)
+        )
+        cured = [metric for metric in then if metric not in now]
+        if cured and len(now) <= len(then):
             price = f"{detail}; at FAIL in iteration {loss.good} and not now: {', '.join(cured)}"
             return decision.notice(REASON, PRICE, detail=price)
         return decision.roll_back(REASON, good, detail)

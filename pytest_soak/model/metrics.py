@@ -16,6 +16,11 @@ Value: TypeAlias = float | tuple[str, ...] | None
 """A metric's value: a number, a list of labels, or None where it is undefined."""
 
 
+LARGEST = 1e150
+"""Beyond this a metric is no measurement: many a program's word for "none" is the largest float.
+Its square still is a float, so that nothing that is computed from metrics overflows."""
+
+
 def exact(value: float) -> float:
     """Return the number in *value* as Python's own: what a subclass adds is not asked for."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
@@ -168,6 +173,8 @@ def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not is_number(raw):
         return f"is not finite: {shown(raw)}"
     value = exact(raw)
+    if abs(value) > LARGEST:
+        return f"is {shown(value)}, larger than anything that is measured ({LARGEST:g})"
     if metric.least is not None and value < metric.least:
         return f"is {shown(value)}, below {metric.least:g}, the least that makes sense"
     if metric.most is not None and value > metric.most:

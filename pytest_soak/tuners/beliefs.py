@@ -19,6 +19,9 @@ UNKNOWN_NOISE = 0.02
 UNKNOWN_EFFECT = 0.5
 """How uncertain an effect is: where none is declared as a share of the limit, over the whole range
 of a parameter; where one is, without its spread, as a share of the effect."""
+LEAST_NOISE = 1e-5
+"""No KPI is taken to be more exact than this share of its limit: less cannot be told from what a
+float loses in the sums."""
 LEAST = 1e-3
 """Where a metric is seen on a log scale, anything below this share of its limit counts as this."""
 
@@ -115,7 +118,7 @@ def _belief(pack: Pack, metric: str, effects: Effects, size: float) -> Belief:
     noise = pack.noise.get(metric, 0.0)
     if not noise and metric in pack.mock:
         noise = pack.mock[metric].noise
-    noise = noise or UNKNOWN_NOISE * size
+    noise = max(noise, LEAST_NOISE * size) if noise else UNKNOWN_NOISE * size
     scale = size
     if effects.log:
         noise, scale = noise / size, 1.0

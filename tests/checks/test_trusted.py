@@ -92,7 +92,7 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
     ),
     "too large": (
         set_in(1, "summary", "metrics", "throughput", to=10**400),
-        "record 1: has not the shape of a record: 1000",
+        "record 1: has not the shape of a record: $.summary.metrics.throughput",
     ),
     "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): is of run {LATER}"),
     "iteration again": (

@@ -419,6 +419,23 @@ def test_a_loss_that_cured_a_kpi_is_told_and_not_taken_back(cliff: pytest.Pytest
     assert "rollback_price" in [notice["reason"] for notice in notices]
 
 
+def test_a_loss_that_broke_more_kpis_than_it_cured_is_taken_back(cliff: pytest.Pytester) -> None:
+    """One more worker cures latency, and breaks the error rate and throughput."""
+    text = "\n".join(line for line in PACK.splitlines() if "kpis" not in line)
+    gates = 'kpis.latency_p95_ms.fail = "> 230"\nkpis.throughput.fail = "< 95"\n'
+    cliff.makepyprojecttoml(f"{text}\n{gates}")
+    conftest = cliff.path / "conftest.py"
+    late = 'report["totals"]["latency_p95_ms"] = 231 if parameters["workers"] <= 4 else 200'
+    errors = 'report["totals"]["error_rate"] = 0.01 if parameters["workers"] <= 4 else 0.9'
+    place = '        report["totals"]["throughput"]'
+    there = conftest.read_text("utf-8")
+    assert place in there
+    worse = there.replace(place, f"        {late}\n        {errors}\n{place}", 1)
+    conftest.write_text(worse, "utf-8")
+    cliff.runpytest(*RUN)
+    assert ran(cliff, "workers")[:7] == [2, 3, 4, 5, 6, 4, 4]
+
+
 def test_a_rollback_reaches_the_system_and_is_told_everywhere(cliff: pytest.Pytester) -> None:
     result = cliff.runpytest(*RUN)
     assert ran(cliff, "workers") == [2, 3, 4, 5, 6, 4, 4, 4, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -52,6 +53,9 @@ def a_report(**parts: object) -> dict[str, object]:
         (math.nan, "is not finite"),
         (math.inf, "is not finite"),
         (-math.inf, "is not finite"),
+        (sys.float_info.max, "larger than anything that is measured"),
+        (-1e151, "larger than anything that is measured"),
+        (2**1023, "larger than anything that is measured"),
         (True, "is not a number"),
         ("12", "is not a number"),
         ([12], "is not a number"),

@@ -117,6 +117,13 @@ def test_a_value_outside_the_corridor_steps_towards_it_and_never_away() -> None:
     assert -25 <= proposal.deltas.get("fan", 0) <= 0
 
 
+def test_a_metric_that_hardly_varies_is_learned_from_like_any_other() -> None:
+    """What `calibrate` measures of a system that is nearly exact is a noise of next to nothing."""
+    pack = a_pack(noise={"heat": 1e-12, "flow": 1e-9})
+    path = soak(Adaptive(pack), lambda fan, _: {"heat": 60 - 0.5 * fan, "flow": 20}, 12)
+    assert path[-1]["fan"] >= 80
+
+
 def test_the_pack_sets_the_largest_step_and_a_quarter_of_the_range_is_what_it_is_otherwise() -> (
     None
 ):
