@@ -10,13 +10,16 @@ import pytest
 
 pytest.importorskip("pytest_soak_optuna", reason="pytest-soak-optuna is not installed")
 
-import optuna  # these two once, here: a pytest inside a test would load them anew
-import sqlalchemy.pool  # noqa: F401 - Optuna loads it late
+import optuna  # once, here: a pytest inside a test would load it anew
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+RDBStorage("sqlite://").engine.dispose()
+"""Loads all of SQLAlchemy that Optuna loads late, for the same reason: two halves of it that were
+loaded at different times do not fit each other."""
 
 DEMO = """
 def test_demo(soak):
