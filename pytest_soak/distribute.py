@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 from pytest_soak.chain import chain_name
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.options import SeedText, SoakRequest
+from pytest_soak.views.terminal import show_ending
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 KEY = "soak"
 ERRORS = "soak_usage_errors"
 UNFIT = "soak_unfit"
+ENDINGS = "soak_endings"
 
 
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
@@ -79,7 +81,14 @@ class Distribution:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn usage errors of workers into exit code 4, chains without a verdict into 1."""
+        """Turn usage errors of workers into exit code 4, chains without a verdict into 1.
+
+        How those chains ended is shown: after an interruption xdist calls nobody for a worker that
+        is down, but has what it handed over.
+        """
+        for node in self._nodes:
+            for ending in (getattr(node, "workeroutput", None) or {}).get(ENDINGS, ()):
+                show_ending(session.config, ending)
         if self._errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self._unfit and session.exitstatus == pytest.ExitCode.OK:
@@ -118,6 +127,12 @@ def report_unfit(config: pytest.Config, fault: str) -> None:
     """Tell the controller that a chain in this worker got no verdict, or that it had a *fault*."""
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(UNFIT, []).append(fault)
+
+
+def report_ending(config: pytest.Config, ending: dict[str, Any]) -> None:
+    """Hand over how a chain in this worker ended whose gate never spoke."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
+    output.setdefault(ENDINGS, []).append(ending)
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:

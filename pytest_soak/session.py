@@ -22,7 +22,7 @@ from pytest_soak.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.strategies import StrategyFault
 from pytest_soak.views import junit, markers, rows
-from pytest_soak.views.terminal import TerminalView
+from pytest_soak.views.terminal import TERMINAL, TerminalView, show_ending
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,7 +59,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     if request.slot is not None:
         config.pluginmanager.register(Hours(), "soak-hours")
     if not request.worker:
-        config.pluginmanager.register(TerminalView(), "soak-terminal")
+        config.pluginmanager.register(TerminalView(), TERMINAL)
 
 
 class SoakSession:
@@ -73,6 +73,7 @@ class SoakSession:
         self._lines: list[str] = []
         self._observer_fault = ""
         self._faults: dict[str, None] = {}
+        self._gated: set[str] = set()
         self._collection = SoakCollection(config, request, self._registry, self.judge)
         config.pluginmanager.register(self._collection, "soak-collection")
         config.pluginmanager.register(Secrecy(self._collection.chains), "soak-secrecy")
@@ -218,6 +219,8 @@ class SoakSession:
         elif report.when == "setup" and report.skipped and chain.passed:
             report.outcome = "failed"
             report.longrepr = "KPI gate: skipped, though iterations of its chain ran"
+        if number == GATE and (call.when == "call" or not report.passed):
+            self._gated.add(chain.name)
         row: dict[str, Any] = {}
         if call.when == "call" and number == GATE:
             row = item.stash.get(rows.VERDICT, {})
@@ -262,6 +265,22 @@ class SoakSession:
             fault = mask_of(chain).text(fault)
             if unjudged or fault:
                 self._note_unfit(session, fault)
+            if chain.name not in self._gated:
+                self._tell_ending(chain)
+
+    def _tell_ending(self, chain: Chain) -> None:
+        """Show how *chain* ended, whose gate never spoke, and what no report has brought along."""
+        loop = opened(chain)
+        row = rows.ending_row(chain.name, loop)
+        nodeid = chain.members[loop.done or 1].nodeid
+        ending = mask_of(chain).data({"nodeid": nodeid, "lines": self._lines, **row})
+        self._lines = []
+        if self._request.worker:
+            from pytest_soak import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_ending(self._config, ending)
+        else:
+            show_ending(self._config, ending)
 
     def _note_unfit(self, session: pytest.Session, fault: str) -> None:
         """See to it that a chain without a verdict, or with a *fault* at its end, cannot pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -79,6 +80,79 @@ def test_a_signal_ends_a_run_with_2_a_summary_and_whole_artifacts(
         assert records(folder)[-1]["iteration"] == 2
         assert read_json(folder / "KPI_GATE.json")["verdict"] == "INCONCLUSIVE"
         assert unlike_journal(folder) == []
+
+
+LINGERS = """
+import pathlib
+import time
+
+def test_demo(soak):
+    soak.run()
+    if soak.iteration == 2:
+        pathlib.Path("reached").touch()
+        time.sleep(60)
+"""
+
+
+def head_shown(folder: Path) -> str:
+    """Return the line of the closing report that has the journal's head."""
+    last = (folder / "journal.jsonl").read_bytes().splitlines()[-1]
+    return f"  journal   head {hashlib.sha256(last).hexdigest()[:16]}…"
+
+
+@pytest.mark.parametrize("word", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_was_applied_in_the_iteration_that_a_signal_ends_is_told(
+    pytester: pytest.Pytester, word: str, workers: int
+) -> None:
+    pytester.makepyfile(test_demo=LINGERS)
+    line = [sys.executable, "-m", "pytest", f"-n{workers}", "-p", "no:randomly", "-p", "no:syrupy"]
+    line += ["--soak-iterations=6", "--auto-tune"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as run:
+        wait_for((pytester.path / "reached").exists)
+        run.send_signal(getattr(signal, word))
+        shown, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    lines = shown.splitlines()
+    for applied in ("  workers: 2 → 4 (Δ=+2)", "  workers: 4 → 6 (Δ=+2)"):
+        assert lines.count(applied) == 1
+    table = shown.partition(" iter ")[2]
+    assert table.count("2 → 4") == table.count("4 → 6") == 1
+    folder = chain_folder(pytester)
+    assert lines.count(head_shown(folder)) == 1
+    assert f"  artifacts {folder}" in lines
+    assert "  --soak-resume goes on with it" in lines
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("first", [1, 3], ids=["at once", "later"])
+def test_a_run_that_x_stops_tells_the_head_of_its_journal(
+    pytester: pytest.Pytester, workers: int, first: int
+) -> None:
+    pytester.makepyfile(test_demo=f"def test_demo(soak):\n    assert soak.iteration < {first}\n")
+    result = pytester.runpytest("--soak-iterations=6", "-x", f"-n{workers}", "-p", "no:syrupy")
+    assert result.ret != 0
+    folder = chain_folder(pytester)
+    assert result.outlines.count(head_shown(folder)) == 1
+    assert f"  artifacts {folder}" in result.outlines
+    assert "  --soak-resume goes on with it" in result.outlines
+
+
+def test_a_run_without_the_closing_report_is_stopped_all_the_same(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo="def test_demo(soak):\n    assert soak.iteration < 2\n")
+    for without in ("soak-terminal", "terminal"):
+        result = pytester.runpytest("--soak-iterations=3", "-x", "-p", f"no:{without}")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.no_fnmatch_line("*broken off*")
+
+
+def test_a_chain_that_is_skipped_whole_was_not_broken_off(pytester: pytest.Pytester) -> None:
+    skips = "import pytest\n\ndef test_demo(soak):\n    pytest.skip('not today')\n"
+    pytester.makepyfile(test_demo=skips)
+    result = pytester.runpytest("--soak-iterations=3")
+    result.stdout.no_fnmatch_line("*broken off*")
 
 
 def test_a_second_sigterm_ends_the_process_at_once(pytester: pytest.Pytester) -> None:
@@ -436,5 +510,7 @@ def test_a_run_that_is_interrupted_once_its_verdict_is_recorded_has_it(
     result = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     folder = chain_folder(pytester)
+    assert "  the run was broken off once its verdict was recorded" in result.outlines
+    assert head_shown(folder) in result.outlines
     assert records(folder)[-1]["kind"] == "run_ended"
     assert unlike_journal(folder) == []

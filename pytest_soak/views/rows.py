@@ -87,6 +87,20 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
     }
 
 
+def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
+    """Return the row of a chain whose gate never spoke: where it stands, and its last iteration.
+
+    Its item may not have been reported, so that nobody has seen what was applied after it.
+    """
+    return {
+        **_header(name, loop),
+        "judged": loop.finished,
+        "last": iteration_row(name, loop, loop.done) if loop.done else None,
+        "folder": str(loop.store.folder),
+        "head": loop.store.journal.head,
+    }
+
+
 def _slots(loop: SoakLoop) -> str:
     """Return how many slots of an hours run were used, in words; of a run by count, nothing."""
     if loop.pace is None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
+TERMINAL = "soak-terminal"
+"""The view's name among pytest's plugins."""
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 
@@ -29,6 +31,7 @@ class TerminalView:
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._left_out: dict[str, int] = {}
         self._verdicts: dict[str, dict[str, Any]] = {}
+        self._endings: dict[str, dict[str, Any]] = {}
         self._terminal: pytest.TerminalReporter | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -41,18 +44,27 @@ class TerminalView:
         brought = vars(report).pop("soak", None)
         if brought is None:
             return
-        lines = brought.pop("lines")
-        if lines and self._terminal is not None:
-            self._break_line()
-            if self._terminal.verbosity <= 0:
-                self._write(report.nodeid)
-            for line in lines:
-                self._write(line)
-            self._terminal.flush()  # a log in CI must not show them a slot later
+        self._show(report.nodeid, brought.pop("lines"))
         if "iteration" in brought:
             self._keep(brought)
         elif "final" in brought:
             self._verdicts[brought["chain"]] = brought
+
+    def end(self, ending: dict[str, Any]) -> None:
+        """Take how a chain ended whose gate never spoke, with the marker lines of no report."""
+        self._show(ending["nodeid"], ending["lines"])
+        if ending["last"] is not None:
+            self._keep(ending["last"])
+        self._endings[ending["chain"]] = ending
+
+    def _show(self, nodeid: str, lines: list[str]) -> None:
+        if lines and self._terminal is not None:
+            self._break_line()
+            if self._terminal.verbosity <= 0:
+                self._write(nodeid)
+            for line in lines:
+                self._write(line)
+            self._terminal.flush()  # a log in CI must not show them a slot later
 
     def _break_line(self) -> None:
         """Begin a new line, so that every marker line can be found by its beginning."""
@@ -72,7 +84,7 @@ class TerminalView:
     def pytest_terminal_summary(self) -> None:
         """Show one table for each chain."""
         assert self._terminal is not None
-        names = dict.fromkeys((*self._rows, *self._verdicts))
+        names = dict.fromkeys((*self._rows, *self._verdicts, *self._endings))
         if names:
             self._terminal.section("soak")
         for name in names:
@@ -80,7 +92,8 @@ class TerminalView:
             self._chain(name, rows, self._verdicts.get(name))
 
     def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
-        header = rows[0] if rows else final
+        ending = self._endings.get(name)
+        header = rows[0] if rows else final or ending
         assert header is not None
         self._write(name, bold=True)
         self._write(f"  {header['title']}")
@@ -93,7 +106,7 @@ class TerminalView:
             if changes:
                 self._print(changes_table(changes))
         if final is None:
-            self._write("  no verdict: the run was broken off before the gate", red=True)
+            self._broken_off(ending)
             return
         word = final["final"]
         first, last = final["window"][0], final["window"][-1]
@@ -110,8 +123,21 @@ class TerminalView:
             self._write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
             self._write(f"    {why}")
-        self._write(f"  artifacts {final['folder']}")
-        self._write(f"  journal   head {final['head'][:16]}…")
+        self._places(final)
+
+    def _broken_off(self, ending: dict[str, Any] | None) -> None:
+        """Tell that nobody has heard a verdict, and where to go on."""
+        if ending is not None and ending["judged"]:
+            self._write("  the run was broken off once its verdict was recorded", red=True)
+        else:
+            self._write("  no verdict: the run was broken off before the gate", red=True)
+            self._write("  --soak-resume goes on with it")
+        if ending is not None:  # a worker that crashed tells nothing
+            self._places(ending)
+
+    def _places(self, row: dict[str, Any]) -> None:
+        self._write(f"  artifacts {row['folder']}")
+        self._write(f"  journal   head {row['head'][:16]}…")
         self._write("")
 
     def _print(self, table: Table) -> None:
@@ -135,6 +161,13 @@ class TerminalView:
         assert self._terminal is not None
         encoding = getattr(self._terminal._tw._file, "encoding", None)  # noqa: SLF001 - not public
         self._terminal.write_line(fitting(text, encoding), **markup)
+
+
+def show_ending(config: pytest.Config, ending: dict[str, Any]) -> None:
+    """Hand *ending* to the terminal's view, unless somebody has switched it off."""
+    view = config.pluginmanager.get_plugin(TERMINAL)
+    if view is not None:
+        view.end(ending)
 
 
 def objective_line(objective: dict[str, Any]) -> str:
