@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_soak.registry import Registry
 
 RECORDED = "recorded"
+UNTUNED = "none"
+"""What a soak without a tuner is decided by."""
 SHOWN = 10
 """How many iterations that differ are shown of each journal."""
 
@@ -93,7 +95,7 @@ def _ways(
     registry, config = plugins.replaying(path), records[0]["config"]
     now = plugins.overlays.get(config["pack"], {})
     overlay = lay_over(lay_over(now, _recorded_settings(config)), changed)
-    for tuner in arguments.tuner or [",".join(config["tuners"])]:
+    for tuner in arguments.tuner or [",".join(config["tuners"]) or UNTUNED]:
         asked = Asked(path, tuner, tuple(arguments.gate), arguments.pack)
         plan = replan(records, asked, overlay, registry)
         yield decided_anew(plan, Strategies(plan, registry), records, tuner)
@@ -119,7 +121,7 @@ def replan(
 
     Args:
         records: Its journal.
-        asked: What is to be otherwise.
+        asked: What is to be otherwise; the tuner ``none`` tunes nothing.
         overlay: What is laid over the pack.
         registry: What is installed.
 
@@ -131,14 +133,16 @@ def replan(
     given = {
         "pack": Given(asked.pack or config["pack"], "--pack" if asked.pack else source),
         "profile": Given(config["profile"], source),
-        "tuner": Given(asked.tuner, "--tuner"),
         "system": Given(REPLAY_SYSTEM, source),
         "observe": Given(config["observe"], source),
         "gate": Given(asked.gates, "--gate"),
     }
+    tuned = asked.tuner != UNTUNED
+    if tuned:
+        given["tuner"] = Given(asked.tuner, "--tuner")
     request = SoakRequest(
         len(iterations(tuple(records))),
-        Mode.APPLY,
+        Mode.APPLY if tuned else Mode.OFF,
         start["run"],
         asked.path,
         given,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,16 @@ def _value(name: str, overrides: Mapping[str, float], base: Mapping[str, float])
 
 
 def _check_target(target: Path | None, soak_dir: Path) -> None:
-    """Refuse to write into the folder of a chain, where everything is the soak's."""
-    if target and soak_dir.resolve() in target.resolve().parent.parents:
+    """Refuse to write into the folder of a chain, and to replace what is no regular file.
+
+    In a chain's folder everything is the soak's; a device or pipe would give way to a file.
+    """
+    if target is None:
+        return
+    if os.path.lexists(target) and not target.is_file():
+        msg = f"--to-file: {target} is no regular file; allowed: one, a link to one, or a new one"
+        raise SoakUsageError(msg)
+    if soak_dir.resolve() in target.resolve().parent.parents:
         msg = f"--to-file: {target} is in the folder of a chain, where a soak writes; elsewhere"
         raise SoakUsageError(msg)
 
@@ -128,7 +137,7 @@ def _roll_back(place: Place, to: int, target: Path | None) -> Iterator[str]:
         try:
             store.take_up()
             if target:  # before the journal: a rollback that fails here has not taken place
-                write_text(str(target), document(then))
+                write_text(os.path.realpath(target), document(then))  # a link stays one
             store.roll_back(to, then)
         finally:
             store.close()

@@ -119,6 +119,31 @@ def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, brok
     assert "demo-table  INCONCLUSIVE" in shown
 
 
+def test_an_untuned_soak_is_decided_anew_without_a_tuner(workplace: Path) -> None:
+    soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
+    code, shown, _ = compare("--soak-dir=plain")
+    assert (code, "  none: as recorded" in shown.splitlines()) == (0, True), shown
+    code, shown, _ = compare(
+        "--soak-dir=plain", "--gate=latency_p95_ms<=900", "--gate=error_rate<=0.5"
+    )
+    assert code == 1
+    rows = [line.split()[:3] for line in shown.splitlines()[2:4]]
+    assert rows == [["recorded", "FAIL", "none"], ["none", "WARN", "none"]]
+    assert "diff" not in shown.replace("differs", "")
+
+
+def test_a_tuned_soak_can_be_decided_without_a_tuner_and_an_untuned_one_with(
+    ended: Path, workplace: Path
+) -> None:
+    code, shown, _ = compare(ended, "--tuner=none")
+    assert code == 1
+    assert shown.splitlines()[3].split() == ["none", "PASS", "none", "{}"]  # reports are replayed
+    soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
+    code, shown, _ = compare("--soak-dir=plain", "--tuner=demo-table")
+    assert code == 1
+    assert shown.splitlines()[3].split()[2].startswith("1,2")
+
+
 def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=20", "--auto-tune", "--soak-dir=long")
     _, shown, _ = compare("--soak-dir=long", "--gate=latency_p95_ms<=100")

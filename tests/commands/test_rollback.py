@@ -187,7 +187,7 @@ def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -
         ("ended/{chain}/journal.jsonl", "is in the folder of a chain, where a soak writes"),
         ("ended/{chain}/runs/x.json", "is in the folder of a chain, where a soak writes"),
         ("nowhere/x.json", "nowhere/x.json: cannot be written: No such file or directory"),
-        ("ended", "ended: cannot be written: Is a directory"),
+        ("ended", "--to-file: ended is no regular file; allowed: one, a link to one, or a new one"),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
@@ -199,6 +199,34 @@ def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
     assert code == 4
     assert says in text
     assert {name: content for name, (_, content) in tree(ended).items()} == before
+
+
+def test_a_pipe_or_a_link_to_nowhere_is_refused_and_stays_what_it_is(
+    ended: Path, workplace: Path
+) -> None:
+    pipe, to_pipe, astray = (workplace / name for name in ("pipe", "to-pipe", "astray"))
+    os.mkfifo(pipe)
+    to_pipe.symlink_to(pipe)
+    astray.symlink_to(workplace / "nothing")
+    before = {name: content for name, (_, content) in tree(ended).items()}
+    for target in (pipe, to_pipe, astray):
+        code, lines = told("rollback", "--to-iter", "2", *ENDED, "--to-file", target)
+        assert (code, len(lines)) == (4, 1)
+        assert f"--to-file: {target} is no regular file; allowed: " in lines[0]
+    assert pipe.is_fifo()
+    assert to_pipe.readlink() == pipe
+    assert astray.readlink() == workplace / "nothing"
+    assert {name: content for name, (_, content) in tree(ended).items()} == before
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_link_to_a_file_is_followed(workplace: Path) -> None:
+    target, link = workplace / "target.json", workplace / "link.json"
+    target.write_text("{}")
+    link.symlink_to(target)
+    assert told("rollback", "--to-iter", "2", *ENDED, "--to-file", link)[0] == 0
+    assert link.readlink() == target
+    assert read_json(target) == AFTER[2]
 
 
 def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_changed(
