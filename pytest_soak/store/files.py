@@ -113,6 +113,32 @@ def write_text(path: str, text: str) -> None:
         raise unwritten(path, error) from None
 
 
+def sync_folder(path: str) -> None:
+    """Force to disk that there is a file at *path*: until then a crash may take a new one away.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as above
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def create_synced(path: str, text: str) -> None:
+    """Write *text* to a new file at *path*, and force to disk both that and that it is there.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    write_synced(path, text)
+    try:
+        sync_folder(path)
+    except OSError as error:
+        raise unwritten(path, error) from None
+
+
 def write_synced(path: str, text: str) -> None:
     """Write *text* to *path* and force it to disk.
 
@@ -140,11 +166,7 @@ def replace_synced(path: str, text: str) -> None:
     write_synced(draft, text)
     try:
         os.replace(draft, path)  # noqa: PTH105 - as above
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as above
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path)
     except OSError as error:
         raise unwritten(path, error) from None
 

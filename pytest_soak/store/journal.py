@@ -12,7 +12,14 @@ from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
-from pytest_soak.store.files import StoreError, line, replace_synced, unwritten, write_all
+from pytest_soak.store.files import (
+    StoreError,
+    line,
+    replace_synced,
+    sync_folder,
+    unwritten,
+    write_all,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,8 +63,22 @@ class Journal:
         if torn:
             self._heal(torn)
         self._file = path.open("ab", buffering=0)
+        if not self.records:
+            self._sync_folder()
         self._size = path.stat().st_size
         self._refused = ""
+
+    def _sync_folder(self) -> None:
+        """Force to disk that there is a journal: its records are no use without.
+
+        Raises:
+            StoreError: It cannot be done.
+        """
+        try:
+            sync_folder(str(self.path))
+        except OSError as error:
+            self._file.close()
+            raise unwritten(self.path, error) from None
 
     def _heal(self, torn: bytes) -> None:
         """Put a record of the damage in the place of the *torn* end.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import document, line, write_synced, write_text
+from pytest_soak.store.files import create_synced, document, line, write_text
 from pytest_soak.store.folder import JOURNAL, clear_for, hold, point_latest
 from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
@@ -302,12 +302,12 @@ class ChainStore:
     def save_state(self, iteration: int, state: object) -> str:
         """Keep the system's *state* after *iteration*; return its hash, empty without a state.
 
-        Synced, because the journal has only its hash.
+        Synced, its folder too, because the journal has only its hash.
         """
         if state is None:
             return ""
         text = line(state)
-        write_synced(self._prefix + STATE.format(iteration), text)
+        create_synced(self._prefix + STATE.format(iteration), text)
         (self.folder / STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

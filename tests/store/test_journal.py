@@ -135,6 +135,24 @@ def test_a_record_is_on_disk_before_append_returns(
     assert seen == [["run_started"], ["run_started", "iteration"]]
 
 
+def test_the_folder_of_a_new_journal_is_synced_once_and_each_record_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    synced: list[str] = []
+
+    def spy(fd: int) -> None:
+        folder = os.path.samestat(os.fstat(fd), tmp_path.stat())
+        synced.append(f"{'folder' if folder else 'file'} with {path.read_text().count(chr(10))}")
+        assert path.exists()
+
+    monkeypatch.setattr(os, "fsync", spy)
+    for number in range(2):
+        with closing(Journal(path, "run-1")) as journal:
+            journal.append("iteration", number, {})
+    assert synced == ["folder with 0", "file with 1", "file with 2"]
+
+
 @pytest.mark.parametrize("kept", range(0, 60, 7))
 def test_a_torn_last_record_is_cut_off_and_the_damage_recorded(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "journal.jsonl"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.patch import apply
 from pytest_soak.store import files, store
-from pytest_soak.store.journal import JournalError, read_journal
+from pytest_soak.store.files import StoreError
+from pytest_soak.store.journal import Journal, JournalError, read_journal
 from pytest_soak.store.store import ChainStore, open_chain, state_hash
 
 if TYPE_CHECKING:
@@ -386,9 +389,29 @@ def test_a_systems_state_is_on_disk_before_the_journal_has_its_hash(
     synced: list[str] = []
 
     def spy_fsync(fd: int) -> None:
-        assert os.fstat(fd).st_ino == path.stat().st_ino
-        synced.append(path.read_text("utf-8"))
+        which = path if os.path.samestat(os.fstat(fd), path.stat()) else path.parent
+        assert os.path.samestat(os.fstat(fd), which.stat())
+        synced.append(f"{which.name} with {path.read_text('utf-8')}")
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
     chain.save_state(1, {"lots": 3})
-    assert synced == ['{"lots": 3}']
+    names = (path.name, path.parent.name)
+    assert synced == [f'{name} with {{"lots": 3}}' for name in names]
+
+
+def test_a_folder_that_cannot_be_synced_is_told(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = opened(tmp_path)
+    fsync = os.fsync
+
+    def fails(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(StoreError, match=r"system_state_1\.json: cannot be written: Input/output"):
+        chain.save_state(1, {"lots": 3})
+    with pytest.raises(StoreError, match=r"new\.jsonl: cannot be written: Input/output"):
+        Journal(tmp_path / "new.jsonl", "run-1")
