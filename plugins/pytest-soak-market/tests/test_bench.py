@@ -278,6 +278,42 @@ def test_a_search_for_no_regime_writes_nothing() -> None:
     assert regimes.KEPT.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--regimes", "0"), "argument --regimes: '0'; allowed: a whole number from 1"),
+        (("--seeds", "0"), "argument --seeds: '0'; allowed: a whole number from 1"),
+        (("--iterations", "6,x"), "argument --iterations: 'x'; allowed: a whole number from 1"),
+        (("--tuner", "none,nope"), "--tuner: unknown tuner 'nope'; installed: adaptive, "),
+        (("-p", "nosuchmodule"), "argument -p: No module named 'nosuchmodule'"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(
+    given: tuple[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[-1].startswith(
+        f"python -m pytest_soak_market.bench: error: {told}"
+    )
+
+
+def test_each_tuner_is_set_against_the_others_in_whatever_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = ["--iterations", "2", "--regimes", "1", "--tuner"]
+    assert main([*line, "iter-watcher,random,none"]) == 0
+    rows = {row.split()[0]: row for row in capsys.readouterr().out.splitlines()[3:6]}
+    assert {name: row.count(" p=") for name, row in rows.items()} == {
+        "iter-watcher": 2,
+        "random": 1,
+        "none": 1,
+    }
+
+
 def test_it_is_a_command() -> None:
     command = [sys.executable, "-m", "pytest_soak_market.bench", "--help"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

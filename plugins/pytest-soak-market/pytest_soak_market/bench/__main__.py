@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_soak import SoakUsageError
+
 from . import regimes
-from .arena import NONE, bench_pack, registry
+from .arena import NONE, bench_pack, plan, registry
 from .measure import effects
 from .oracle import search
 from .table import run
@@ -34,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sets = (regimes.DEVELOPMENT, regimes.HELD_OUT)
     parser.add_argument("--set", dest="which", choices=sets, default=regimes.DEVELOPMENT)
     parser.add_argument("--tuner", default=TUNERS, help="names, with commas between")
-    parser.add_argument("--iterations", default="6,8", help="lengths of the chains, likewise")
-    parser.add_argument("--seeds", type=int, default=1, help="chains in each regime")
-    parser.add_argument("--regimes", type=int, default=None, help="only the first so many")
+    parser.add_argument(
+        "--iterations", type=lengths, default="6,8", help="lengths of the chains, likewise"
+    )
+    parser.add_argument("--seeds", type=at_least_one, default=1, help="chains in each regime")
+    parser.add_argument("--regimes", type=at_least_one, help="only the first so many")
     parser.add_argument(
         "-p",
         dest="plugins",
@@ -52,12 +58,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif given.do == "measure":
         print("\n".join(effects(bench_pack(), regimes.load(regimes.DEVELOPMENT)[:MEASURED])))
     else:
-        lengths = [int(length) for length in given.iterations.split(",")]
-        chosen = regimes.load(given.which)[: given.regimes]
-        offers = registry(given.plugins)
-        for line in run(offers, chosen, given.tuner.split(","), lengths, given.seeds):
+        chosen, tuners = regimes.load(given.which)[: given.regimes], given.tuner.split(",")
+        try:
+            offers = registry(given.plugins)
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+            parser.error(f"argument -p: {str(error.__cause__ or error).partition(chr(10))[0]}")
+        try:  # before anything runs
+            for tuner, length in product(tuners, given.iterations):
+                plan(offers, chosen[0], tuner, length, 1, Path())
+        except SoakUsageError as error:
+            parser.error(str(error))
+        for line in run(offers, chosen, tuners, given.iterations, given.seeds):
             print(line, flush=True)
     return 0
+
+
+def at_least_one(text: str) -> int:
+    """Read how many there are to be."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        msg = f"{text!r}; allowed: a whole number from 1"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def lengths(text: str) -> list[int]:
+    """Read lengths of chains, with commas between."""
+    return [at_least_one(length) for length in text.split(",")]
 
 
 if __name__ == "__main__":

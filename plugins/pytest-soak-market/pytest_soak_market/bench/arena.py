@@ -25,7 +25,7 @@ from .rivals import RivalsPlugin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_soak import Pack, Verdict
+    from pytest_soak import ChainPlan, Pack, Verdict
 
     from .regimes import Regime
 
@@ -72,6 +72,27 @@ def overlay(settings: Mapping[str, float]) -> dict[str, Any]:
     return {"noise": NOISE, "scenarios": {"regime": {"market": dict(settings)}}}
 
 
+def plan(
+    offers: Registry, regime: Regime, tuner: str, iterations: int, seed: int, folder: Path
+) -> ChainPlan:
+    """Return the plan of one chain, for `soak`; nothing is written to *folder* yet.
+
+    Raises:
+        SoakUsageError: Nobody offers the *tuner*, or it asks for what there is not.
+    """
+    options: dict[str, Given] = {
+        "pack": Given("market-maker", "bench"),
+        "scenario": Given("regime", "bench"),
+        "seed": Given(seed, "bench"),
+    }
+    if tuner != NONE:
+        options["tuner"] = Given(tuner, "--tuner")
+    mode = Mode.OFF if tuner == NONE else Mode.APPLY
+    packs = {"market-maker": overlay(regime.settings)}
+    request = SoakRequest(iterations, mode, "bench", folder, options, packs=packs)
+    return plan_chain(f"regime-{regime.seed}", request, {}, offers, environ={})
+
+
 def soak(offers: Registry, regime: Regime, tuner: str, iterations: int, seed: int) -> Chain:
     """Run one chain.
 
@@ -82,23 +103,13 @@ def soak(offers: Registry, regime: Regime, tuner: str, iterations: int, seed: in
         iterations: How many the chain has.
         seed: The run's seed; the same for all tuners, so that they can be compared in pairs.
     """
-    options: dict[str, Given] = {
-        "pack": Given("market-maker", "bench"),
-        "scenario": Given("regime", "bench"),
-        "seed": Given(seed, "bench"),
-    }
-    if tuner != NONE:
-        options["tuner"] = Given(tuner, "--tuner")
     with tempfile.TemporaryDirectory() as folder:
-        mode = Mode.OFF if tuner == NONE else Mode.APPLY
-        packs = {"market-maker": overlay(regime.settings)}
-        request = SoakRequest(iterations, mode, "bench", Path(folder), options, packs=packs)
-        plan = plan_chain(f"regime-{regime.seed}", request, {}, offers, environ={})
-        loop = SoakLoop(plan, offers, Path(folder))
+        planned = plan(offers, regime, tuner, iterations, seed, Path(folder))
+        loop = SoakLoop(planned, offers, Path(folder))
         try:
             results = [loop.run(number) for number in range(1, iterations + 1)]
             verdict = loop.verdict().verdict
-            final = plan.effective(loop.store.overrides)
+            final = planned.effective(loop.store.overrides)
         finally:
             loop.store.close()
     if any(result.fault for result in results):

@@ -55,6 +55,7 @@ def run(
                 for regime in regimes
                 for seed in range(1, seeds + 1)
             ]
+        for tuner in tuners:
             against = [
                 _against(scores[tuner], scores[other]) if other in scores and other != tuner else ""
                 for other in (NONE, RANDOM)
