@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.commands.conftest import TUNED, soak
+from pytest_soak import hookspecs
+from pytest_soak.commands.anew import Asked, as_recorded, decided_anew, replan
+from pytest_soak.core import CorePlugin
+from pytest_soak.registry import Registry
+from pytest_soak.strategies import Strategies
+from tests.commands.conftest import TUNED, only_chain, soak
 from tests.support import records
 
 if TYPE_CHECKING:
@@ -193,3 +199,25 @@ def test_where_pytest_cannot_start_it_is_told(ended: Path, workplace: Path) -> N
     code, _, errors = compare(ended)
     assert code == 4
     assert "ERROR: pytest cannot start in this folder" in errors
+
+
+def test_a_thousand_iterations_are_decided_anew_in_less_than_a_second(workplace: Path) -> None:
+    """CPU time of this process alone, the best of three: other processes do not count."""
+    soak(workplace, "--soak-iterations=1000", "--auto-tune", "--soak-dir=long")
+    journal = only_chain(workplace / "long") / "journal.jsonl"
+    plugins = pytest.PytestPluginManager()
+    plugins.add_hookspecs(hookspecs)
+    plugins.register(CorePlugin(journal))
+    registry, found = Registry(plugins), records(journal.parent)
+
+    plan = replan(found, Asked(journal, "demo-table"), {}, registry)
+
+    def spent() -> float:
+        start = time.process_time()
+        way = decided_anew(plan, Strategies(plan, registry), found, "anew")
+        end = time.process_time()
+        assert way.decided == as_recorded(found).decided
+        assert len(way.decided) == 1000
+        return end - start
+
+    assert min(spent() for _ in range(3)) < 1
