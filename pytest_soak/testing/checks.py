@@ -122,6 +122,7 @@ def check_guard(
     tells: Sequence[Turn] = (),
     start: Mapping[str, float] | None = None,
     settings: Mapping[str, Any] | None = None,
+    holds: str = "",
     name: str = "",
     pack: Pack | Path | str | None = None,
     examples: int = EXAMPLES,
@@ -136,6 +137,8 @@ def check_guard(
             of the two is needed.
         start: The overrides at the start of that situation.
         settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+        holds: Why it may hold everything for as long as the report is bad, in words for who reads
+            the test; without them that is a broken promise.
         name: Its name, where it goes by one of the pack's tables of settings.
         pack: As for `check_tuner`; so are the others.
         examples: How many chains are tried.
@@ -152,7 +155,7 @@ def check_guard(
         raise BrokenPromise(Promise.ACTS, subject.who, what)
     _check_turns(subject, (*acts, *tells))
     _drive(subject, examples)
-    no_livelock(subject)
+    no_livelock(subject, holds=holds)
     for turns, only in ((acts, False), (tells, True)):
         if turns:
             _acts(subject, turns, start or {}, only_tells=only)
@@ -297,9 +300,16 @@ def _machine(  # noqa: C901 - a machine is its rules
     return Chain
 
 
-def no_livelock(subject: Subject) -> None:
-    """Check that under a report that stays bad each parameter moves, or is told what holds it."""
+def no_livelock(subject: Subject, *, holds: str = "") -> None:
+    """Check that under a report that stays bad each parameter moves, or is told what holds it.
+
+    Args:
+        subject: The guard that is tried.
+        holds: Why this guard may hold everything; without it, something must move in the end.
+    """
     __tracebackhide__ = True
+    held: list[bool] = []  # for each decision with moves that it was given: did it leave none?
+    moved = False
     totals = steady(subject.pack)
     for sign in (1, -1):
         wish = {
@@ -310,11 +320,17 @@ def no_livelock(subject: Subject) -> None:
         slot = Slot(metrics=totals, wishes={OTHERS[0]: wish})
         for _ in range(LONG):
             result = world.run(slot)
+            moved = moved or bool(result.decision.moves)
+            given, said = world.last_review()
+            held += [not said.moves] if given.moves else []
             for name, delta in wish.items():
                 why = _held(result, name, world)
                 if not why:
                     what = f"{name} was asked for {delta:+g}, did not move, and nobody says why"
                     raise world.broken(Promise.NO_LIVELOCK, what)
+    if held and all(held) and not moved and not holds:
+        what = f"nothing moved in {2 * LONG} iterations, for it stopped every step, up and down"
+        raise world.broken(Promise.NO_LIVELOCK, f"{what}; if it must, say why with `holds`")
 
 
 def _held(result: IterationResult, name: str, world: World) -> str:

@@ -573,6 +573,13 @@ class SaysAndStarves(Guard):
         return changed(decision, effective=0).notice("guard", "smaller", "workers")
 
 
+class StopsEverything(Guard):
+    """Says why, and lets nothing ever move while the report stays bad."""
+
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return decision.skip("guard", "never") if self.stops(history) else decision
+
+
 class Counter(Guard):
     calls = itertools.count()
 
@@ -596,6 +603,7 @@ GUARDS: dict[type[Guard], Promise] = {
     CutsInSilence: Promise.TOLD,
     PutsFiguresIntoTheReason: Promise.TOLD,
     SaysAndStarves: Promise.NO_LIVELOCK,
+    StopsEverything: Promise.NO_LIVELOCK,
     Counter: Promise.SAME_ANSWER,
 }
 
@@ -618,6 +626,28 @@ def test_what_a_guard_left_undone_is_told() -> None:
     assert unasked.story[0] == "pack demo, starting overrides {'workers': 6}"
     undecided = broken(check_guard, Guard)
     assert "nobody says when" in undecided.what
+
+
+def test_a_guard_that_holds_everything_passes_where_its_author_says_why() -> None:
+    found = broken(check_guard, StopsEverything, acts=ACTS, examples=1)
+    assert "nothing moved in 60 iterations" in found.what
+    assert "`holds`" in found.what
+    check_guard(StopsEverything, acts=ACTS, holds="errors come before all", examples=1)
+    silent = broken(check_guard, SaysAndStarves, acts=ACTS, holds="it is so", examples=1)
+    assert silent.promise is Promise.NO_LIVELOCK
+
+
+def test_a_guard_is_not_blamed_for_what_the_bounds_stop() -> None:
+    demo = demo_pack()
+    base = demo.profiles[demo.profile].fields
+    closed = {
+        name: replace(
+            one, limits=Bounds(base[name], base[name]), apply=Bounds(base[name], base[name])
+        )
+        for name, one in demo.parameters.items()
+    }
+    pack = replace(demo, parameters=closed)
+    checks.no_livelock(Subject("guard", StopsEverything, pack, "here", "mine"))
 
 
 def test_a_situation_in_words_that_the_pack_does_not_know_is_refused() -> None:
@@ -875,6 +905,13 @@ def untouched(self: Any, history: Any, decision: Any, settings: Any) -> Any:
     return decision
 
 
+budget_review = Budget.review
+
+
+def of_one_iteration(self: Any, history: Any, decision: Any, settings: Any) -> Any:
+    return budget_review(self, history, decision, {**settings, "window": 1})
+
+
 def quiet(*args: Any, **more: Any) -> str:
     return ""
 
@@ -897,6 +934,7 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
     "a window that does not hold": ([(ObservationWindow, "review", untouched)], Promise.WINDOW),
     "a restart that nobody minds": ([(Restarted, "review", untouched)], Promise.UNUSABLE),
     "a budget without end": ([(Budget, "review", untouched)], Promise.BUDGET),
+    "a budget of one iteration alone": ([(Budget, "review", of_one_iteration)], Promise.BUDGET),
     "a freeze that never fires": ([(Freeze, "review", untouched)], Promise.FROZEN),
     "an oscillation that is not held": ([(Oscillation, "review", untouched)], Promise.FROZEN),
     "a clamp without bounds": (
