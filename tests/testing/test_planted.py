@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -44,6 +45,7 @@ from pytest_soak.testing import (
     checks,
     demo_pack,
     oracle,
+    system,
 )
 from pytest_soak.testing.slots import Slot, Start, steady
 from pytest_soak.testing.world import Subject, World
@@ -838,6 +840,134 @@ def test_a_faulty_system_is_caught(fault: Any) -> None:
     found = broken(check_system, fault, answers_to=["workers"], seconds=seconds)
     assert found.promise is SYSTEMS[fault]
     assert "hook pytest_soak_systems" in found.who
+
+
+def test_a_parameter_that_nobody_has_is_told_before_anything_runs() -> None:
+    found = broken(check_system, Breaks, answers_to=["nosuch", "workers"])
+    assert found.promise is Promise.READY
+    assert found.what == (
+        "`answers_to` names 'nosuch'; the parameters of pack demo: workers, batch_size, backoff_s"
+    )
+
+
+class ExitsInRun(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        sys.exit("no more")
+
+
+class ExitsInOpen(System):
+    def open(self, folder: Path, slot: float | None) -> None:
+        sys.exit(2)
+
+
+class CannotClose(System):
+    def close(self) -> None:
+        message = "it is stuck"
+        raise RuntimeError(message)
+
+
+class HangsInOpen(System):
+    def open(self, folder: Path, slot: float | None) -> None:
+        time.sleep(60)
+
+
+class HangsInClose(System):
+    def close(self) -> None:
+        time.sleep(60)
+
+
+class BreaksAndCannotClose(CannotClose, Breaks):
+    pass
+
+
+class Leaves(System):
+    """Leaves a process behind."""
+
+    started: ClassVar[list[subprocess.Popen[bytes]]] = []
+
+    def open(self, folder: Path, slot: float | None) -> None:
+        self.started.append(
+            subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        )
+
+
+class LeavesAndBreaks(Leaves, Breaks):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise", "what"),
+    [
+        (ExitsInRun, Promise.ANSWERS, "run() raised SystemExit: no more ("),
+        (ExitsInOpen, Promise.READY, "open() raised SystemExit: 2 ("),
+        (CannotClose, Promise.ANSWERS, "close() raised RuntimeError: it is stuck ("),
+        (HangsInOpen, Promise.IN_TIME, "open() took longer than 0.5 s and was ended ("),
+        (HangsInClose, Promise.IN_TIME, "close() took longer than 0.5 s and was ended ("),
+        (BreaksAndCannotClose, Promise.ANSWERS, "run() raised RuntimeError"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_system_that_fails_around_its_report_is_named(
+    fault: type[System], promise: Promise, what: str
+) -> None:
+    found = broken(check_system, fault, seconds=0.5 if "Hangs" in fault.__name__ else 60.0)
+    assert found.promise is promise
+    assert what in found.what
+    assert found.who == f"plugin {__name__}, hook pytest_soak_systems, {fault.__name__!r}"
+
+
+def test_a_factory_that_exits_is_told() -> None:
+    found = broken(check_system, lambda pack, scenario: sys.exit(3))
+    assert found.promise is Promise.READY
+    assert "the factory raised SystemExit: 3" in found.what
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", [Leaves, LeavesAndBreaks])
+def test_a_process_that_a_system_leaves_behind_is_told_and_ended(
+    fault: type[Leaves], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "GRACE_S", 0.1)
+    found = broken(check_system, fault)
+    if fault is Leaves:
+        assert found.promise is Promise.OUTSIDE
+        assert f"{Leaves.started[-1].pid} " in found.what
+        assert "-c input()" in found.what
+    else:
+        assert found.promise is Promise.ANSWERS
+    with Leaves.started.pop() as left:
+        assert left.wait(timeout=60) < 0  # by a signal
+
+
+@pytest.mark.process
+def test_a_process_that_ends_soon_after_is_no_matter_nor_is_one_of_pythons_own() -> None:
+    held: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str) -> None:
+        held.append(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE))
+
+    class Closes(System):
+        def open(self, folder: Path, slot: float | None) -> None:
+            start("input()")
+            start("'multiprocessing.resource_tracker'; input()")
+
+        def close(self) -> None:
+            held[-2].communicate(b"\n")  # the other one stays
+
+    try:
+        check_system(Closes)
+    finally:
+        for one in held:
+            one.kill()
+            one.communicate()
+
+
+@pytest.mark.process
+def test_without_psutil_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest_soak.systems.processes", None)
+    check_system(Leaves)
+    while Leaves.started:
+        Leaves.started.pop().communicate(b"\n")
 
 
 def test_a_system_may_be_silent_on_parameters_where_its_author_says_so() -> None:
