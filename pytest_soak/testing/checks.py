@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -25,6 +27,7 @@ from pytest_soak.errors import what_raised
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Note
 from pytest_soak.packs.loader import load_pack
+from pytest_soak.testing.memory import Memory
 from pytest_soak.testing.promises import BrokenPromise, Promise, Stopped
 from pytest_soak.testing.slots import OTHERS, Slot, Start, slots, starts, steady
 from pytest_soak.testing.world import Subject, World
@@ -40,6 +43,8 @@ EXAMPLES = 40
 STEPS = 12
 PHASES = (Phase.generate, Phase.shrink)
 """To explain a failure takes Hypothesis longer than to find it."""
+REMEMBERED = 3
+"""How many of the latest chains are asked about again in the end."""
 LONG = 30
 """How many iterations the report stays bad where livelock is looked for."""
 
@@ -117,6 +122,7 @@ def check_guard(
     tells: Sequence[Turn] = (),
     start: Mapping[str, float] | None = None,
     settings: Mapping[str, Any] | None = None,
+    holds: str = "",
     name: str = "",
     pack: Pack | Path | str | None = None,
     examples: int = EXAMPLES,
@@ -131,6 +137,8 @@ def check_guard(
             of the two is needed.
         start: The overrides at the start of that situation.
         settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+        holds: Why it may hold everything for as long as the report is bad, in words for who reads
+            the test; without them that is a broken promise.
         name: Its name, where it goes by one of the pack's tables of settings.
         pack: As for `check_tuner`; so are the others.
         examples: How many chains are tried.
@@ -147,7 +155,7 @@ def check_guard(
         raise BrokenPromise(Promise.ACTS, subject.who, what)
     _check_turns(subject, (*acts, *tells))
     _drive(subject, examples)
-    no_livelock(subject)
+    no_livelock(subject, holds=holds)
     for turns, only in ((acts, False), (tells, True)):
         if turns:
             _acts(subject, turns, start or {}, only_tells=only)
@@ -199,13 +207,18 @@ def _drive(subject: Subject, examples: int) -> None:
     """Let anything happen in *examples* chains; what breaks is shown with the smallest one."""
     __tracebackhide__ = True
     seen: list[BrokenPromise] = []
+    worlds: deque[World] = deque(maxlen=REMEMBERED)
+    memory = Memory(subject.factory(copy.deepcopy(subject.pack)))
     try:
-        run_state_machine_as_test(_machine(subject, seen), settings=_settings(examples))
+        run_state_machine_as_test(_machine(subject, seen, worlds), settings=_settings(examples))
     except Stopped as stopped:
         last = stopped.broken
     except (BrokenPromise, Flaky):  # flaky is what has a memory that outlives its chain
         last = seen[-1]
     else:
+        for world in worlds:
+            with memory.forgotten():
+                world.ask_forgotten()
         return
     # raised anew, without Hypothesis's notes: the story tells the same
     raise BrokenPromise(last.promise, last.who, last.what, last.story) from last.__cause__
@@ -226,13 +239,14 @@ def _settings(examples: int) -> settings:
 
 
 def _machine(  # noqa: C901 - a machine is its rules
-    subject: Subject, seen: list[BrokenPromise]
+    subject: Subject, seen: list[BrokenPromise], worlds: deque[World]
 ) -> type[RuleBasedStateMachine]:
     """Return the state machine of a chain in which *subject* has a say.
 
     Args:
         subject: The strategy that is tried.
         seen: Gets what was broken, each time that a chain shows it; the smallest one last.
+        worlds: Gets each chain that ended with every promise kept.
     """
 
     @contextmanager
@@ -280,13 +294,22 @@ def _machine(  # noqa: C901 - a machine is its rules
             if hasattr(self, "world") and not self.world.over:
                 with noted():
                     self.world.finish()
+                if self.world.results:
+                    worlds.append(self.world)
 
     return Chain
 
 
-def no_livelock(subject: Subject) -> None:
-    """Check that under a report that stays bad each parameter moves, or is told what holds it."""
+def no_livelock(subject: Subject, *, holds: str = "") -> None:
+    """Check that under a report that stays bad each parameter moves, or is told what holds it.
+
+    Args:
+        subject: The guard that is tried.
+        holds: Why this guard may hold everything; without it, something must move in the end.
+    """
     __tracebackhide__ = True
+    held: list[bool] = []  # for each decision with moves that it was given: did it leave none?
+    moved = False
     totals = steady(subject.pack)
     for sign in (1, -1):
         wish = {
@@ -297,11 +320,17 @@ def no_livelock(subject: Subject) -> None:
         slot = Slot(metrics=totals, wishes={OTHERS[0]: wish})
         for _ in range(LONG):
             result = world.run(slot)
+            moved = moved or bool(result.decision.moves)
+            given, said = world.last_review()
+            held += [not said.moves] if given.moves else []
             for name, delta in wish.items():
                 why = _held(result, name, world)
                 if not why:
                     what = f"{name} was asked for {delta:+g}, did not move, and nobody says why"
                     raise world.broken(Promise.NO_LIVELOCK, what)
+    if held and all(held) and not moved and not holds:
+        what = f"nothing moved in {2 * LONG} iterations, for it stopped every step, up and down"
+        raise world.broken(Promise.NO_LIVELOCK, f"{what}; if it must, say why with `holds`")
 
 
 def _held(result: IterationResult, name: str, world: World) -> str:

@@ -91,12 +91,14 @@ class GuardConformance(_Conformance):
         tells: One after whose last turn it must tell something, for a guard that only warns.
         start: The overrides at the start of that situation.
         settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+        holds: Why it may hold everything for as long as the report is bad.
     """
 
     acts: ClassVar[Sequence[Turn]] = ()
     tells: ClassVar[Sequence[Turn]] = ()
     start: ClassVar[Mapping[str, float]] = {}
     settings: ClassVar[Mapping[str, Any]] = {}
+    holds: ClassVar[str] = ""
 
     def test_it_keeps_every_promise_of_a_guard(self) -> None:
         """Drive chains of all kinds, the author's situation, and one that stays bad."""
@@ -107,6 +109,7 @@ class GuardConformance(_Conformance):
             tells=self.tells,
             start=self.start,
             settings=self.settings,
+            holds=self.holds,
             **self._common(),
         )
 

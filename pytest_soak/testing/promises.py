@@ -27,7 +27,7 @@ class Promise(StrEnum):
     INTEGRITY = "whatever a strategy does, the run goes on and its record is whole"
     SAME_ANSWER = "same history, same answer: it has no memory of its own"
     ACTS = "in the situation that its author gives it changes the decision, and does not only tell"
-    NO_LIVELOCK = "under a report that stays bad parameters move, or it is told what holds them"
+    NO_LIVELOCK = "under a report that stays bad parameters move, and what holds one is told"
     REPORT = "every report is fresh, well-formed plain JSON with a value for each KPI"
     ECHO = "a report tells the parameters that were really used, and they are those asked for"
     REPEATABLE = "same parameters, iteration, seed and state: same report and state"

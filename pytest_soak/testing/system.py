@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SEED = 0x5EED
+GRACE_S = 2.0
+"""How long a process may take to end after the system was closed."""
+PYTHONS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+"""Processes that Python itself keeps for as long as it runs."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class _Trial:
     ) -> None:
         self._factory, self._pack, self._scenario = factory, pack, scenario
         self._seconds = seconds
-        plugin = getattr(factory, "__module__", "unknown")
-        self.who = f"plugin {plugin}, hook pytest_soak_systems"
+        self._plugin = getattr(factory, "__module__", "unknown")
+        self.who = f"plugin {self._plugin}, hook pytest_soak_systems"
 
     def broken(self, promise: Promise, what: str, slot: _Slot | None = None) -> BrokenPromise:
         story: tuple[str, ...] = ()
@@ -60,25 +66,47 @@ class _Trial:
         """Give a new system, opened if it has an ``open``, and closed in the end."""
         try:
             made = self._factory(copy.deepcopy(self._pack), self._scenario)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.broken(Promise.READY, f"the factory {what_raised(error)}") from error
+        self.who = f"plugin {self._plugin}, hook pytest_soak_systems, {type(made).__name__!r}"
         if not callable(getattr(made, "run", None)):
             raise self.broken(Promise.READY, f"the factory gave {shown(made)}, which has no run()")
         with tempfile.TemporaryDirectory() as folder:
             self._folder = Path(folder)
+            before = set(_children())
             try:
                 if hasattr(made, "open"):
-                    self._open(made)
+                    self._call(Promise.READY, "open()", lambda: made.open(self._folder, None))
                 yield made
-            finally:
-                if hasattr(made, "close"):
-                    made.close()
+            except BaseException:  # what was broken first is told
+                with suppress(BrokenPromise):
+                    self._close(made, before)
+                raise
+            self._close(made, before)
 
-    def _open(self, made: Any) -> None:  # noqa: ANN401 - a stranger's
+    def _close(self, made: Any, before: set[Any]) -> None:  # noqa: ANN401 - a stranger's
+        """Close a system, and end what it left running."""
         try:
-            made.open(self._folder, None)
-        except Exception as error:
-            raise self.broken(Promise.READY, f"open() {what_raised(error)}") from error
+            if hasattr(made, "close"):
+                self._call(Promise.ANSWERS, "close()", made.close)
+        finally:
+            left = _left(before)
+        if left:
+            what = f"after close() it had left running: {', '.join(left)}"
+            raise self.broken(Promise.OUTSIDE, what)
+
+    def _call(
+        self, promise: Promise, name: str, call: Callable[[], object], slot: _Slot | None = None
+    ) -> object:
+        """Return what *call* returns, in time; what it raises breaks *promise*."""
+        try:
+            with limited(self._seconds):
+                return call()
+        except TookTooLong as late:
+            what = f"{name} took longer than {self._seconds:g} s and was ended ({late.where})"
+            raise self.broken(Promise.IN_TIME, what, slot) from None
+        except (Exception, SystemExit) as error:
+            raise self.broken(promise, f"{name} {what_raised(error)}", slot) from error
 
     def run(
         self,
@@ -93,14 +121,12 @@ class _Trial:
         base = self._pack.profiles[self._pack.profile].fields
         overrides = {name: value for name, value in parameters.items() if base[name] != value}
         (self._folder / OVERRIDES).write_text(json.dumps(overrides), encoding="utf-8")
-        try:
-            with limited(self._seconds):
-                returned: object = system.run(asked, iteration, SEED + iteration, held)
-        except TookTooLong:
-            what = f"run() took longer than {self._seconds:g} s and was ended"
-            raise self.broken(Promise.IN_TIME, what, slot) from None
-        except Exception as error:
-            raise self.broken(Promise.ANSWERS, f"run() {what_raised(error)}", slot) from error
+        returned = self._call(
+            Promise.ANSWERS,
+            "run()",
+            lambda: system.run(asked, iteration, SEED + iteration, held),
+            slot,
+        )
         if asked != parameters or held != state:
             raise self.broken(Promise.INPUTS, "run() changed its parameters or its state", slot)
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
@@ -131,7 +157,7 @@ def check_system(
         answers_to: Parameters of which each, moved from one limit to the other, must change a
             metric; for a system whose time is virtual.
         echoes: Whether its reports must tell which parameters were used.
-        seconds: How long one iteration may take, of wall-clock time.
+        seconds: How long ``open``, ``close`` and one iteration may take, of wall-clock time each.
 
     Raises:
         BrokenPromise: One was broken.
@@ -141,6 +167,11 @@ def check_system(
     if not isinstance(domain, Pack):
         domain = load_pack(Path(domain))
     trial = _Trial(factory, domain, scenario or domain.scenario, seconds)
+    unknown = [name for name in answers_to if name not in domain.parameters]
+    if unknown:
+        what = f"`answers_to` names {', '.join(map(shown, unknown))}"
+        known = ", ".join(domain.parameters)
+        raise trial.broken(Promise.READY, f"{what}; the parameters of pack {domain.name}: {known}")
     settings = _parameters(domain)
     with trial.opened() as system:
         virtual = bool(getattr(system, "virtual_time", False))
@@ -222,3 +253,34 @@ def _is_plain(value: object) -> bool:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def _children() -> list[Any]:
+    """Return the processes that this one started, and theirs; none where psutil is missing."""
+    try:
+        from pytest_soak.systems.processes import descendants  # noqa: PLC0415 - needs psutil
+    except ModuleNotFoundError:
+        return []
+    return list(descendants(os.getpid()))
+
+
+def _left(before: set[Any]) -> list[str]:
+    """Return the processes that were started since, and do not end by themselves; end them."""
+    until = time.monotonic() + GRACE_S
+    while True:
+        left = {one: line for one in _children() if one not in before and (line := _line(one))}
+        if not left or time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    for one in left:
+        with suppress(Exception):  # it may have ended meanwhile
+            one.kill()
+    return [f"{one.pid} {shown(line)}" for one, line in left.items()]
+
+
+def _line(process: Any) -> str:  # noqa: ANN401 - psutil's, which may be missing
+    """Return the command line of a process; nothing if it has ended, or is Python's own."""
+    line = ""
+    with suppress(Exception):  # it may have ended meanwhile
+        line = " ".join(process.cmdline())
+    return "" if any(name in line for name in PYTHONS) else line

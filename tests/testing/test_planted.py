@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import itertools
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import Phase
@@ -43,6 +45,7 @@ from pytest_soak.testing import (
     checks,
     demo_pack,
     oracle,
+    system,
 )
 from pytest_soak.testing.slots import Slot, Start, steady
 from pytest_soak.testing.world import Subject, World
@@ -57,8 +60,15 @@ SLOW = 220
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show the first history that breaks a promise; that it gets smaller has a test of its own."""
+    """Show the first history that breaks a promise; that it gets smaller has a test of its own.
+
+    What planted strategies remember in their module is forgotten.
+    """
     monkeypatch.setattr(checks, "PHASES", (Phase.generate,))
+    for memory in (KNOWN, NAMES, MARKS):
+        memory.clear()
+    RemembersInAnAttribute.first = None
+    cached.cache_clear()
 
 
 def broken(check: Callable[..., object], *args: Any, **more: Any) -> BrokenPromise:
@@ -226,6 +236,94 @@ class SetsTheEnvironment(Tuner):
         return {}
 
 
+class WritesWhenItIsMade(Tuner):
+    def __init__(self, pack: Pack) -> None:
+        super().__init__(pack)
+        Path(os.devnull).write_text("made")
+
+
+class WritesWhenItIsLookedAt(Tuner):
+    @property
+    def corridor(self) -> Any:
+        Path(os.devnull).write_text("looked at")
+        return Corridor.APPLY
+
+
+class WritesInAThread(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        thread = threading.Thread(target=Path(os.devnull).write_text, args=("late",))
+        thread.start()
+        thread.join()
+        return {}
+
+
+KNOWN: dict[int, float] = {}
+NAMES: list[int] = []
+MARKS: set[int] = set()
+
+
+class RemembersInItsModule(Tuner):
+    """Answers by what it first heard of an iteration, in whichever chain that was."""
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        value = history.latest.number("latency_p95_ms")
+        return {"workers": KNOWN.setdefault(len(history), value)}
+
+
+class RemembersInAList(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if not NAMES:
+            NAMES.append(round(history.latest.number("latency_p95_ms") * 1000))
+        return {"workers": NAMES[0]}
+
+
+class RemembersInASet(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if not MARKS:
+            MARKS.add(round(history.latest.number("latency_p95_ms") * 1000))
+        return {"workers": min(MARKS)}
+
+
+class RemembersInAnAttribute(Tuner):
+    first: float | None = None
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if self.first is None:
+            RemembersInAnAttribute.first = history.latest.number("latency_p95_ms")
+        return {"workers": self.first or 0.0}
+
+
+class RemembersInANewAttribute(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if not hasattr(RemembersInANewAttribute, "later"):
+            RemembersInANewAttribute.later = history.latest.number("latency_p95_ms")  # type: ignore[attr-defined] # the fault
+        return {"workers": RemembersInANewAttribute.later}  # type: ignore[attr-defined] # as above
+
+
+@functools.cache
+def cached(number: int) -> list[float]:
+    return []
+
+
+class RemembersInACache(Tuner):
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        held = cached(len(history))
+        if not held:
+            held.append(history.latest.number("latency_p95_ms"))
+        return {"workers": held[0]}
+
+
+class KnowsTheObjects(Tuner):
+    """Tells what it was given in this process from the same read from a journal."""
+
+    met: ClassVar[list[Any]] = []
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        if not any(one is history.latest for one in self.met):
+            self.met.append(history.latest)
+        return {"workers": 1 + [one is history.latest for one in self.met].index(True)}
+
+
 TUNERS: dict[type[Tuner], Promise] = {
     Counts: Promise.SAME_ANSWER,
     RemembersTheLast: Promise.SAME_ANSWER,
@@ -247,6 +345,16 @@ TUNERS: dict[type[Tuner], Promise] = {
     WritesTheOverrides: Promise.OUTSIDE,
     WritesByNumber: Promise.OUTSIDE,
     SetsTheEnvironment: Promise.OUTSIDE,
+    WritesWhenItIsMade: Promise.OUTSIDE,
+    WritesWhenItIsLookedAt: Promise.OUTSIDE,
+    WritesInAThread: Promise.OUTSIDE,
+    RemembersInItsModule: Promise.SAME_ANSWER,
+    RemembersInAList: Promise.SAME_ANSWER,
+    RemembersInASet: Promise.SAME_ANSWER,
+    RemembersInAnAttribute: Promise.SAME_ANSWER,
+    RemembersInANewAttribute: Promise.SAME_ANSWER,
+    RemembersInACache: Promise.SAME_ANSWER,
+    KnowsTheObjects: Promise.SAME_ANSWER,
 }
 
 
@@ -255,6 +363,30 @@ def test_a_faulty_tuner_is_caught(fault: type[Tuner]) -> None:
     found = broken(check_tuner, fault)
     assert found.promise is TUNERS[fault]
     assert f"hook pytest_soak_tuners, '{fault.__name__}'" in found.who
+
+
+def test_how_a_tuner_was_found_to_remember_is_told() -> None:
+    assert "from a new instance that reads the journal" in broken(check_tuner, KnowsTheObjects).what
+    found = broken(check_tuner, RemembersInItsModule)
+    assert "where no chain was asked about before" in found.what
+    assert found.story[1].startswith("iteration 1: ")
+    assert KNOWN, "what it knew is put back after the check"
+
+
+def test_what_another_thread_of_the_process_does_is_not_the_strategys() -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.001):
+            Path(os.devnull).write_text("somebody else")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        check_tuner(Tuner, examples=3)
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_a_tuner_that_hangs_is_ended_and_named() -> None:
@@ -443,6 +575,13 @@ class SaysAndStarves(Guard):
         return changed(decision, effective=0).notice("guard", "smaller", "workers")
 
 
+class StopsEverything(Guard):
+    """Says why, and lets nothing ever move while the report stays bad."""
+
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return decision.skip("guard", "never") if self.stops(history) else decision
+
+
 class Counter(Guard):
     calls = itertools.count()
 
@@ -466,6 +605,7 @@ GUARDS: dict[type[Guard], Promise] = {
     CutsInSilence: Promise.TOLD,
     PutsFiguresIntoTheReason: Promise.TOLD,
     SaysAndStarves: Promise.NO_LIVELOCK,
+    StopsEverything: Promise.NO_LIVELOCK,
     Counter: Promise.SAME_ANSWER,
 }
 
@@ -488,6 +628,28 @@ def test_what_a_guard_left_undone_is_told() -> None:
     assert unasked.story[0] == "pack demo, starting overrides {'workers': 6}"
     undecided = broken(check_guard, Guard)
     assert "nobody says when" in undecided.what
+
+
+def test_a_guard_that_holds_everything_passes_where_its_author_says_why() -> None:
+    found = broken(check_guard, StopsEverything, acts=ACTS, examples=1)
+    assert "nothing moved in 60 iterations" in found.what
+    assert "`holds`" in found.what
+    check_guard(StopsEverything, acts=ACTS, holds="errors come before all", examples=1)
+    silent = broken(check_guard, SaysAndStarves, acts=ACTS, holds="it is so", examples=1)
+    assert silent.promise is Promise.NO_LIVELOCK
+
+
+def test_a_guard_is_not_blamed_for_what_the_bounds_stop() -> None:
+    demo = demo_pack()
+    base = demo.profiles[demo.profile].fields
+    closed = {
+        name: replace(
+            one, limits=Bounds(base[name], base[name]), apply=Bounds(base[name], base[name])
+        )
+        for name, one in demo.parameters.items()
+    }
+    pack = replace(demo, parameters=closed)
+    checks.no_livelock(Subject("guard", StopsEverything, pack, "here", "mine"))
 
 
 def test_a_situation_in_words_that_the_pack_does_not_know_is_refused() -> None:
@@ -680,6 +842,134 @@ def test_a_faulty_system_is_caught(fault: Any) -> None:
     assert "hook pytest_soak_systems" in found.who
 
 
+def test_a_parameter_that_nobody_has_is_told_before_anything_runs() -> None:
+    found = broken(check_system, Breaks, answers_to=["nosuch", "workers"])
+    assert found.promise is Promise.READY
+    assert found.what == (
+        "`answers_to` names 'nosuch'; the parameters of pack demo: workers, batch_size, backoff_s"
+    )
+
+
+class ExitsInRun(System):
+    def spoiled(self, report: Any, parameters: Any) -> Any:
+        sys.exit("no more")
+
+
+class ExitsInOpen(System):
+    def open(self, folder: Path, slot: float | None) -> None:
+        sys.exit(2)
+
+
+class CannotClose(System):
+    def close(self) -> None:
+        message = "it is stuck"
+        raise RuntimeError(message)
+
+
+class HangsInOpen(System):
+    def open(self, folder: Path, slot: float | None) -> None:
+        time.sleep(60)
+
+
+class HangsInClose(System):
+    def close(self) -> None:
+        time.sleep(60)
+
+
+class BreaksAndCannotClose(CannotClose, Breaks):
+    pass
+
+
+class Leaves(System):
+    """Leaves a process behind."""
+
+    started: ClassVar[list[subprocess.Popen[bytes]]] = []
+
+    def open(self, folder: Path, slot: float | None) -> None:
+        self.started.append(
+            subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        )
+
+
+class LeavesAndBreaks(Leaves, Breaks):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise", "what"),
+    [
+        (ExitsInRun, Promise.ANSWERS, "run() raised SystemExit: no more ("),
+        (ExitsInOpen, Promise.READY, "open() raised SystemExit: 2 ("),
+        (CannotClose, Promise.ANSWERS, "close() raised RuntimeError: it is stuck ("),
+        (HangsInOpen, Promise.IN_TIME, "open() took longer than 0.5 s and was ended ("),
+        (HangsInClose, Promise.IN_TIME, "close() took longer than 0.5 s and was ended ("),
+        (BreaksAndCannotClose, Promise.ANSWERS, "run() raised RuntimeError"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_system_that_fails_around_its_report_is_named(
+    fault: type[System], promise: Promise, what: str
+) -> None:
+    found = broken(check_system, fault, seconds=0.5 if "Hangs" in fault.__name__ else 60.0)
+    assert found.promise is promise
+    assert what in found.what
+    assert found.who == f"plugin {__name__}, hook pytest_soak_systems, {fault.__name__!r}"
+
+
+def test_a_factory_that_exits_is_told() -> None:
+    found = broken(check_system, lambda pack, scenario: sys.exit(3))
+    assert found.promise is Promise.READY
+    assert "the factory raised SystemExit: 3" in found.what
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", [Leaves, LeavesAndBreaks])
+def test_a_process_that_a_system_leaves_behind_is_told_and_ended(
+    fault: type[Leaves], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "GRACE_S", 0.1)
+    found = broken(check_system, fault)
+    if fault is Leaves:
+        assert found.promise is Promise.OUTSIDE
+        assert f"{Leaves.started[-1].pid} " in found.what
+        assert "-c input()" in found.what
+    else:
+        assert found.promise is Promise.ANSWERS
+    with Leaves.started.pop() as left:
+        assert left.wait(timeout=60) < 0  # by a signal
+
+
+@pytest.mark.process
+def test_a_process_that_ends_soon_after_is_no_matter_nor_is_one_of_pythons_own() -> None:
+    held: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str) -> None:
+        held.append(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE))
+
+    class Closes(System):
+        def open(self, folder: Path, slot: float | None) -> None:
+            start("input()")
+            start("'multiprocessing.resource_tracker'; input()")
+
+        def close(self) -> None:
+            held[-2].communicate(b"\n")  # the other one stays
+
+    try:
+        check_system(Closes)
+    finally:
+        for one in held:
+            one.kill()
+            one.communicate()
+
+
+@pytest.mark.process
+def test_without_psutil_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest_soak.systems.processes", None)
+    check_system(Leaves)
+    while Leaves.started:
+        Leaves.started.pop().communicate(b"\n")
+
+
 def test_a_system_may_be_silent_on_parameters_where_its_author_says_so() -> None:
     check_system(Silent, echoes=False)
 
@@ -745,6 +1035,13 @@ def untouched(self: Any, history: Any, decision: Any, settings: Any) -> Any:
     return decision
 
 
+budget_review = Budget.review
+
+
+def of_one_iteration(self: Any, history: Any, decision: Any, settings: Any) -> Any:
+    return budget_review(self, history, decision, {**settings, "window": 1})
+
+
 def quiet(*args: Any, **more: Any) -> str:
     return ""
 
@@ -767,6 +1064,7 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
     "a window that does not hold": ([(ObservationWindow, "review", untouched)], Promise.WINDOW),
     "a restart that nobody minds": ([(Restarted, "review", untouched)], Promise.UNUSABLE),
     "a budget without end": ([(Budget, "review", untouched)], Promise.BUDGET),
+    "a budget of one iteration alone": ([(Budget, "review", of_one_iteration)], Promise.BUDGET),
     "a freeze that never fires": ([(Freeze, "review", untouched)], Promise.FROZEN),
     "an oscillation that is not held": ([(Oscillation, "review", untouched)], Promise.FROZEN),
     "a clamp without bounds": (

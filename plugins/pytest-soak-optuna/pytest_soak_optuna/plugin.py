@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak_optuna.hidden import shown, without
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -85,7 +87,8 @@ class OptunaPlugin:
             return TakeOver(storage.newest(self._share))
         except KeyError:
             known = ", ".join(storage.studies()) or "none"
-            msg = f"{SHARE}: unknown study {self._share!r} in {self._where}; there: {known}"
+            there = f"{shown(self._where)}; there: {known}"
+            msg = f"{SHARE}: unknown study {self._share!r} in {there}"
             raise SoakUsageError(msg) from None
 
     def _storage(self) -> Storage:
@@ -98,9 +101,9 @@ class OptunaPlugin:
                 from pytest_soak_optuna.storage import Storage  # noqa: PLC0415 - as above
             try:
                 self._opened = Storage(self._where)
-            except Exception as error:
-                msg = f"{STORAGE}={self._where}: {_first_line(error)}"
-                raise SoakUsageError(msg) from error
+            except Exception as error:  # noqa: BLE001 - each kind of database has its own
+                msg = f"{STORAGE}={shown(self._where)}: {_first_line(error, self._where)}"
+                raise SoakUsageError(msg) from None  # its text may hold the password
         return self._opened
 
     @pytest.hookimpl(optionalhook=True)
@@ -111,7 +114,8 @@ class OptunaPlugin:
         try:
             self._storage().write(plan, result)
         except Exception as error:  # noqa: BLE001 - each kind of database has its own
-            msg = f"{self._where}: iteration {result.iteration} not written: {_first_line(error)}"
+            what = f"iteration {result.iteration} not written: {_first_line(error, self._where)}"
+            msg = f"{shown(self._where)}: {what}"
             warnings.warn(SoakOptunaWarning(msg), stacklevel=1)
 
     def pytest_unconfigure(self) -> None:
@@ -120,5 +124,6 @@ class OptunaPlugin:
             self._opened.close()
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+def _first_line(error: Exception, where: str) -> str:
+    """Return what *error* says, without the secrets of the storage at *where*."""
+    return f"{type(error).__name__}: {without(str(error), where).partition(chr(10))[0]}"

@@ -244,3 +244,73 @@ def test_a_storage_that_fails_in_between_is_told_and_the_verdict_stands(
     )
     result.assert_outcomes(passed=4, warnings=2)
     result.stdout.fnmatch_lines(["*SoakOptunaWarning: sqlite:*: iteration 2 not written: *"])
+
+
+SECRET = "hunter2"  # noqa: S105 - opens nothing
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"mysql://bob:{SECRET}@127.0.0.1/db",
+        f"nonsense://bob:{SECRET}@127.0.0.1/db",
+        f"nonsense://127.0.0.1/db?password={SECRET}&x=1",
+        f"nonsense://bob:a/{SECRET}@b@127.0.0.1/db",
+    ],
+)
+@pytest.mark.parametrize("by", ["option", "ini"])
+def test_a_password_is_not_shown_where_the_storage_cannot_be_opened(
+    soaks: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, where: str, by: str
+) -> None:
+    monkeypatch.setattr("pytest_soak_optuna.storage.ATTEMPTS", 0)
+    if by == "ini":
+        soaks.makeini(f"[pytest]\nsoak_optuna_storage = {where}")
+    given = [f"--soak-optuna-storage={where}"] if by == "option" else []
+    result = soaks.runpytest("--soak-iterations=2", *TUNED, *given)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --soak-optuna-storage=*://*[*][*][*]*: *"])
+    assert SECRET not in str(result.stderr) + str(result.stdout)
+
+
+@pytest.mark.parametrize("says", ["{where} is gone", "bad password 'hunter2@'"])
+def test_a_password_is_not_shown_where_writing_and_sharing_fail(
+    soaks: pytest.Pytester, says: str
+) -> None:
+    where = f"mysql://bob:{SECRET}%40@127.0.0.1/db"
+    soaks.makeconftest(
+        f"""
+        import pytest
+        import pytest_soak_optuna.storage
+
+        class Storage:
+            def __init__(self, where):
+                pass
+
+            def write(self, plan, result):
+                raise OSError({says.format(where=where)!r})
+
+            def newest(self, study):
+                raise KeyError(study)
+
+            def studies(self):
+                return []
+
+            def close(self):
+                pass
+
+        def pytest_configure(config):
+            pytest.MonkeyPatch().setattr(pytest_soak_optuna.storage, "Storage", Storage)
+        """
+    )
+    args = ("--soak-iterations=2", *TUNED, f"--soak-optuna-storage={where}")
+    written = soaks.runpytest_subprocess(*args)
+    written.stdout.fnmatch_lines(
+        ["*SoakOptunaWarning: mysql://bob:[*][*][*]@127.0.0.1/db: iteration 1 not written: *"]
+    )
+    shared = soaks.runpytest_subprocess(*args, "--soak-optuna-share=x")
+    shared.stderr.fnmatch_lines(
+        ["ERROR: --soak-optuna-share: unknown study 'x' in mysql://bob:[*][*][*]@127.0.0.1/db; *"]
+    )
+    assert SECRET not in "".join(
+        str(said) for result in (written, shared) for said in (result.stdout, result.stderr)
+    )
