@@ -119,7 +119,7 @@ def test_reports_without_a_journal_are_not_taken_for_a_run_that_never_was(
         ),
         (
             1,
-            ["*EDGE_REPORT_2.json: the journal beside it ends with iteration 0, it was cut off; *"],
+            ["*journal.jsonl: ends with iteration 0, and EDGE_REPORT_2.json lies beside*"],
         ),
     ],
 )

@@ -87,7 +87,7 @@ def _refuse_cut(journal: Path, done: int) -> None:
     report = journal.with_name(report_name(done + 2))
     if report.exists():
         msg = (
-            f"{report}: the journal beside it ends with iteration {done}, it was cut off; "
+            f"{journal}: ends with iteration {done}, and {report.name} lies beside it: cut off; "
             "pytest-soak verify tells more, without --soak-resume a new run puts all aside"
         )
         raise JournalError(msg)
