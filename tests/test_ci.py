@@ -46,7 +46,7 @@ import os, signal, time
 from pytest_soak.systems.mock import MockSystem
 
 class Killed(MockSystem):
-    '''Is killed in its fourth iteration: by `timeout`, to which it does not listen, or not by it.'''
+    '''Is killed in its fourth iteration: by `timeout`, as it ignores SIGTERM, or not by it.'''
 
     def run(self, parameters, iteration, seed, state):
         if os.environ["GITHUB_JOB"] == "night" and iteration == 4:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_soak.commands.places import Place
 
 UNREADABLE = 4
-"""The exit code where a run cannot be read, or there is none; the lines are for the page then too."""
+"""The exit code where a run cannot be read, or there is none; its lines are for the page too."""
 SHOWN = 24
 """Of how many iterations, the last ones, a row is told; GitHub takes one MiB from a step."""
 HELP = "tell what became of all chains, in Markdown, as GitHub's step summary takes it"

@@ -166,20 +166,33 @@ def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_its_processes_end_when_the_run_is_killed(pytester: pytest.Pytester, tag: str) -> None:
+def test_its_processes_and_their_folder_are_gone_when_the_run_was_killed(
+    pytester: pytest.Pytester, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = tmp_path / "tmp"
+    tmp_path.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     pytester.makepyfile(SOAK.format("calm", []))
     command = [sys.executable, "-m", "pytest", "--soak-iterations=9", "-p", "no:randomly"]
     with (pytester.path / "log").open("wb") as log:
         run = subprocess.Popen(command, cwd=pytester.path, stdout=log, stderr=log)
     try:
         until = time.monotonic() + 60
-        while len(tagged(tag)) < 3 and time.monotonic() < until:
+        while not (logs := logs_in(tmp_path)) and time.monotonic() < until:
             time.sleep(0.1)
-        assert len(tagged(tag)) == 3
+        assert {log.name for log in logs} == {"the exchange.log", "the market maker.log"}
+        assert len(tagged(tag)) == 4  # the run, the keeper of its processes, and these two
     finally:
         run.kill()
         run.wait()
     assert settled(tag) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def logs_in(folder: Path) -> list[Path]:
+    """Return the logs below *folder*, once the maker has one too."""
+    logs = list(folder.rglob("*.log"))
+    return logs if len(logs) > 1 else []
 
 
 # ---- the system by itself
