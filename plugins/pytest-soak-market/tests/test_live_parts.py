@@ -85,7 +85,11 @@ def test_an_exchange_of_others_takes_no_faults() -> None:
 
 @pytest.mark.parametrize(
     ("make", "missing", "extra"),
-    [(make_live, "websockets", "live"), (make_fastmm, "fastmm_live", "fastmm")],
+    [
+        (make_live, "websockets", "live"),
+        (make_live, "psutil", "live"),
+        (make_fastmm, "fastmm_live", "fastmm"),
+    ],
 )
 def test_what_is_not_installed_is_told_with_how_to_install_it(
     make: Callable[..., object], missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
