@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
     from pytest_soak.plan import ChainPlan
     from pytest_soak.session import Soak
+    from pytest_soak.systems.kept import Kept
     from pytest_soak.systems.protocol import System
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher
@@ -40,6 +41,7 @@ __all__ = [
     "History",
     "IterationResult",
     "Judgement",
+    "Kept",
     "Kpi",
     "Pack",
     "Parameter",
@@ -69,6 +71,7 @@ _HOME = {
     "History": "model.history",
     "IterationResult": "course",
     "Judgement": "model.verdict",
+    "Kept": "systems.kept",
     "Kpi": "model.verdict",
     "Pack": "model.pack",
     "Parameter": "model.parameters",

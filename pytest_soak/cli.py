@@ -86,15 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = parser().parse_args(arguments)
     code: int
+    stream = sys.stderr
     try:
         code, lines = COMMANDS[given.command].run(given)
+        stream = sys.stdout
     except (SoakUsageError, StoreError) as error:
         code, lines = _refused(str(error))
     except OSError as error:
         code, lines = _refused(": ".join(filter(None, (error.filename, why_unreadable(error)))))
     except KeyboardInterrupt:
         code, lines = INTERRUPTED, ["ERROR: interrupted"]
-    _write(lines, sys.stderr if code > 1 else sys.stdout)
+    _write(lines, stream)
     return code
 
 

@@ -41,6 +41,25 @@ class Late(MockSystem):
 def pytest_soak_systems():
     return {"late": Late}
 """
+KILLED = """
+import os, signal, time
+from pytest_soak.systems.mock import MockSystem
+
+class Killed(MockSystem):
+    '''Is killed in its fourth iteration: by `timeout`, as it ignores SIGTERM, or not by it.'''
+
+    def run(self, parameters, iteration, seed, state):
+        if os.environ["GITHUB_JOB"] == "night" and iteration == 4:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while os.environ["BY"] == "timeout":
+                os.kill(os.getppid(), signal.SIGALRM)  # its clock: the limit, then that of the kill
+                time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(parameters, iteration, seed, state)
+
+def pytest_soak_systems():
+    return {"killed": Killed}
+"""
 INI = "[tool.pytest.ini_options]\n"
 pytestmark = [
     pytest.mark.process,
@@ -55,6 +74,7 @@ class Runner:
     folder: Path
     project: Mapping[str, str]
     uploaded: dict[str, Path] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, job: str) -> Ran:
         """Run the steps of *job*."""
@@ -93,6 +113,7 @@ class Runner:
             "GITHUB_JOB": job,
             "GITHUB_STEP_SUMMARY": str(ran.summary),
             "GITHUB_OUTPUT": str(ran.output),
+            **self.environ,
         }
         return subprocess.run(
             ["bash", "-e", str(script)],  # noqa: S607 - as the runner does
@@ -182,6 +203,32 @@ def test_a_nightly_soak_that_the_time_was_up_for_is_resumed_from_its_artifacts(
     assert read_json(resumed.chain / "KPI_GATE.json")["verdict"] == "PASS"
 
 
+def killed(tmp_path: Path, **environ: str) -> Runner:
+    """Return a runner of a project whose nightly soak is killed with SIGKILL."""
+    files = project(conftest_py=KILLED, pyproject_toml=f'{INI}soak_system = "killed"\n')
+    return Runner(tmp_path, files, environ=environ)
+
+
+def test_a_nightly_soak_that_had_to_be_killed_as_the_time_was_up_is_resumed(tmp_path: Path) -> None:
+    seconds = int(LOADED["env"]["LIMIT"]) * 60
+    runner = killed(tmp_path, BY="timeout", SECONDS=str(seconds))  # where bash counts from
+    night = runner.run("night")
+    assert night.green, night.told
+    assert night.output.read_text(encoding="utf-8") == "unfinished=true\n"
+    resumed = runner.run("night-resumed")
+    assert resumed.green, resumed.told
+    assert "SETTLED=3 |" in resumed.told["Soak"]
+
+
+def test_a_nightly_soak_that_somebody_else_killed_is_red_and_nothing_goes_on_with_it(
+    tmp_path: Path,
+) -> None:
+    night = killed(tmp_path, BY="want of memory").run("night")
+    assert not night.green, night.told
+    assert not night.output.exists()
+    assert "The run was broken off before the gate" in night.summary.read_text(encoding="utf-8")
+
+
 def test_a_nightly_soak_that_ends_in_time_needs_no_second_job(tmp_path: Path) -> None:
     passed = Runner(tmp_path, project()).run("night")
     assert passed.green, passed.told
@@ -202,7 +249,7 @@ def test_the_second_job_runs_where_the_first_did_not_come_to_its_end() -> None:
 
 
 def test_every_job_ends_before_github_ends_it_and_every_wait_before_its_job() -> None:
-    minutes = int(LOADED["env"]["LIMIT"].removesuffix("m"))
+    minutes = int(LOADED["env"]["LIMIT"])
     for name, job in JOBS.items():
         assert job["timeout-minutes"] < 360
         if name != "short":

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.places import chains, choose_chain, choose_run
 from pytest_soak.commands.records import trusted
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.store.artifacts import RunSummary
+from pytest_soak.store.files import StoreError
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_soak.commands.places import Place
+
+UNREADABLE = 4
+"""The exit code where a run cannot be read, or there is none; its lines are for the page too."""
 SHOWN = 24
 """Of how many iterations, the last ones, a row is told; GitHub takes one MiB from a step."""
 HELP = "tell what became of all chains, in Markdown, as GitHub's step summary takes it"
@@ -32,9 +37,24 @@ def run(arguments: Namespace) -> tuple[int, list[str]]:
         msg = "--run: needs --chain, as each chain has runs of its own"
         raise SoakUsageError(msg)
     soak_dir = arguments.soak_dir
-    chosen = [choose_chain(soak_dir, arguments.chain)] if arguments.chain else chains(soak_dir)
-    places = [choose_run(chain, arguments.run) for chain in chosen]
-    return 0, [text for place in places for text in summed_up(trusted(place))]
+    try:
+        everything = chains(soak_dir)
+    except SoakUsageError as error:  # the page is all that many look at: it is not left empty
+        return UNREADABLE, [f"## NO RUN: {plain(str(error))}", ""]
+    chosen = [choose_chain(soak_dir, arguments.chain)] if arguments.chain else everything
+    told = [_told_of(choose_run(chain, arguments.run)) for chain in chosen]
+    return max(code for code, _ in told), [text for _, lines in told for text in lines]
+
+
+def _told_of(place: Place) -> tuple[int, list[str]]:
+    """Return the code and the lines of one run; one that cannot be read hides no other."""
+    try:
+        return 0, summed_up(trusted(place))
+    except StoreError as error:
+        why = str(error)
+    except OSError as error:
+        why = f"{error.filename}: {why_unreadable(error)}"
+    return UNREADABLE, [f"## UNREADABLE: {plain(place.chain.name)}", "", plain(why), ""]
 
 
 def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import stat
 import subprocess
-import sys
-import tempfile
 import time
-import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
 from pytest_soak.model.shown import brief
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems import processes
+from pytest_soak.systems.kept import Kept
 from pytest_soak.systems.output import Output, last_lines
 from pytest_soak.systems.processes import MARK, Usage, cpu_of, cpu_of_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_soak.systems.program import Program
 
@@ -138,8 +135,7 @@ class CommandSystem:
         self.secrets = program.secrets
         self.keeps_state = program.keeps_state
         self.program = list(program.arguments)
-        self._mark = uuid.uuid4().hex
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._kept: Kept | None = None
         self._running: Started | None = None
         self._log = ""
 
@@ -148,17 +144,8 @@ class CommandSystem:
         self._folder = folder
         self._slot = slot or 0.0
         self._limit = self._program.limit or (slot + SPARE if slot else LIMIT)
-        self._own = Path(tempfile.mkdtemp(prefix="pytest-soak-"))
-        self._keeper = subprocess.Popen(  # noqa: S603 - our own
-            [
-                *(sys.executable, "-P", "-m", "pytest_soak.systems.keeper"),
-                *(self._mark, str(self._own)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._kept = Kept()
+        self._mark, self._own = self._kept.mark, self._kept.folder
 
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
@@ -198,14 +185,9 @@ class CommandSystem:
             told = self._dismiss()
         finally:
             self._end()
-            keeper, self._keeper = self._keeper, None
-            if keeper is not None:
-                orderly = not processes.marked(self._mark)  # somebody may have been impatient
-                with suppress(OSError, subprocess.TimeoutExpired):
-                    keeper.communicate(b"." * orderly, timeout=2 * processes.KILLED_WITHIN)
-                keeper.kill()
-                keeper.wait()
-                shutil.rmtree(self._own, ignore_errors=True)
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                kept.close()
         if told:
             raise SystemFailure(told)
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pytest_soak.cli import main
 from pytest_soak.commands.summary import SHOWN, plain, summed_up, table
 from tests.commands.conftest import only_chain, soak
 from tests.support import linked, read_json, records, told
@@ -126,6 +127,37 @@ def test_a_run_without_its_chain_is_refused(workplace: Path) -> None:
         4,
         ["ERROR: --run: needs --chain, as each chain has runs of its own"],
     )
+
+
+@pytest.mark.parametrize("damage", ["changed", "empty", "gone"])
+def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(
+    workplace: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = workplace / "both"
+    for name in ("ended", "keeps"):
+        chain = only_chain(workplace / name)
+        shutil.copytree(chain, both / f"{name}_{chain.name}")
+    (journal,) = both.glob("ended_*/journal.jsonl")
+    if damage == "gone":
+        journal.unlink()
+    else:
+        journal.write_bytes(journal.read_bytes()[1:] if damage == "changed" else b"")
+    code = main(["summary", "--soak-dir", str(both)])
+    captured = capsys.readouterr()
+    heads = [line for line in captured.out.splitlines() if line.startswith("## ")]
+    assert code == 4
+    assert heads[0] == f"## UNREADABLE: {plain(journal.parent.name)}"
+    assert heads[1].startswith("## PASS: ")
+    assert plain(str(journal)) in captured.out
+    assert not captured.err
+
+
+def test_a_page_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["summary", "--soak-dir", str(tmp_path)])
+    captured = capsys.readouterr()
+    assert (code, captured.err) == (4, "")
+    why = plain(f"--soak-dir: no soak has left anything in {tmp_path}")
+    assert captured.out == f"## NO RUN: {why}\n\n"
 
 
 def hostile(records: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_soak import Kept
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems import keeper, processes
 from pytest_soak.systems.command import CommandSystem, Unread, read_json
@@ -94,3 +95,13 @@ def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
     assert lines[-2:] == ["caf\ufffd", "at the end\ufffd"]
     assert lines[0].endswith(" ?")
     output.close()
+
+
+def test_nothing_is_left_of_what_was_kept_once_it_is_closed() -> None:
+    kept = Kept()
+    (kept.folder / "log").write_text("of a program")
+    with subprocess.Popen(["/bin/sleep", "600"], env=kept.environ) as sleeper:
+        wait_for(lambda: processes.marked(kept.mark))
+        kept.close()
+        assert sleeper.wait(60) in (-signal.SIGTERM, -signal.SIGKILL)
+    assert not kept.folder.exists()

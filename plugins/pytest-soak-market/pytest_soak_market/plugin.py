@@ -58,7 +58,7 @@ def make_live(pack: Pack, scenario: str) -> LiveSystem:
     Raises:
         SoakUsageError: As for `make_market`, or what it needs is not installed.
     """
-    _need("market-live", "live", "websockets")
+    _need("market-live", "live", "websockets", "psutil")
     from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - nothing heavy without a soak
     from pytest_soak_market.live.system import LiveSystem  # noqa: PLC0415 - as above
 
@@ -71,7 +71,7 @@ def make_fastmm(pack: Pack, scenario: str) -> LiveSystem:
     Raises:
         SoakUsageError: As for `make_live`.
     """
-    _need("market-fastmm", "fastmm", "websockets", "fastmm_live")
+    _need("market-fastmm", "fastmm", "websockets", "psutil", "fastmm_live")
     from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - nothing heavy without a soak
     from pytest_soak_market.live.system import FastmmSystem  # noqa: PLC0415 - as above
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 pytest.importorskip("fastmm_live", reason="needs the extra fastmm; Linux on x86-64")
 
-from tests.support import read_json
+psutil = pytest.importorskip("psutil", reason="looks for processes that were left behind")
+
+from pytest_soak_market.live import children  # noqa: E402 - after the skips
+from pytest_soak_market.live.settings import LiveSettings  # noqa: E402 - as above
+from pytest_soak_market.live.system import FastmmSystem  # noqa: E402 - as above
+from pytest_soak_market.packs import LivePack  # noqa: E402 - as above
+
+from pytest_soak import SystemFailure  # noqa: E402 - as above
+from pytest_soak.packs.loader import load_pack  # noqa: E402 - as above
+from tests.support import read_json  # noqa: E402 - as above
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.process
 
@@ -34,3 +51,30 @@ def test_the_maker_trades_and_keeps_up_at_fastmm_sim_exchange(pytester: pytest.P
         assert totals["orders"] > 0
         assert totals["fees_bps"] == pytest.approx(-1.8, abs=0.01)
         assert totals["ws_lag_p95_ms"] < 120
+
+
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+def test_nothing_of_fastmms_exchange_is_left_whatever_becomes_of_who_started_it(
+    tmp_path: Path, fate: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "GRACE_S", 0.3)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # of this process
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # of those that it starts
+    pack = load_pack(cast("Path", LivePack()))
+    settings = pack.scenarios["calm"]["market-fastmm"]
+    market = FastmmSystem(LiveSettings.without_faults({**settings, "slot_s": 2}))
+    try:
+        exchange, maker, _ = market._start()
+        (theirs,) = psutil.Process(exchange.process.pid).children()
+        assert theirs.name().startswith("fastmm-sim")
+        exchange.process.send_signal(fate)
+        if fate is not signal.SIGSTOP:
+            exchange.process.wait()
+            with pytest.raises(SystemFailure, match="the exchange ended"):
+                market.run(dict(pack.profiles["S1"].fields), 1, 7, None)
+    finally:
+        market.close()
+    with suppress(psutil.NoSuchProcess):  # one that nobody waits for stays as a zombie
+        assert theirs.status() == psutil.STATUS_ZOMBIE
+    assert maker.process.poll() is not None
+    assert list(tmp_path.iterdir()) == []

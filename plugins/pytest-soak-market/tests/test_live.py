@@ -111,35 +111,51 @@ def test_a_maker_slower_than_its_interval_falls_behind_without_end(
     pytester: pytest.Pytester, tag: str
 ) -> None:
     pytester.makepyfile(SOAK.format("slow_decisions", []))
-    done = soak(pytester, "--soak-iterations=2")
+    planned = 3
+    done = soak(pytester, f"--soak-iterations={planned}")
     assert done.ret == 1
     done.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=ws_lag_p95_ms*"])
-    interval = S1["min_interval_ms"]
-    for number, lag in enumerate(lags(pytester, 2), 1):
+    lag = lags(pytester, planned)
+    assert min(lag) > 8 * S1["min_interval_ms"]
+    assert max(lag) > 1000
+    growing = 0
+    for number in range(1, planned + 1):
         runtime = told(pytester, "slow_decisions", f"EDGE_REPORT_{number}.json")["runtime"]
-        assert lag > 8 * interval
         assert runtime["unheard"] > 0
-        if number == 1:  # a later slot may begin with the orders of another
-            earlier, later = runtime["lag_p95_ms_by_half"]
-            assert later > 1.2 * earlier
+        earlier, later = runtime["lag_p95_ms_by_half"]
+        growing += later > 1.2 * earlier
+    assert growing > planned / 2  # a slot may begin with the orders of the one before
 
 
 def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
     pytester: pytest.Pytester, tag: str
 ) -> None:
+    """It is skipped where the machine was busy, twice, and all else came out as it should."""
     pytester.makepyfile(SOAK.format("slow_decisions", []))
     planned = 6
-    done = soak(pytester, f"--soak-iterations={planned}", "--auto-tune")
-    done.stdout.fnmatch_lines(["*tuner trigger-table*", "*min_interval_ms*60 *80*ws_lag>120*"])
-    last = told(pytester, "slow_decisions", f"EDGE_REPORT_{planned}.json")
-    assert last["parameters"]["min_interval_ms"] > 80
-    busy = max(slowness(pytester, number) for number in (planned - 1, planned))
-    if done.ret and busy > BUSY:
-        pytest.skip(f"busy machine: the maker's work took {busy:.2f} times its CPU time")
+    cost_ms = PACK.scenarios["slow_decisions"]["market-live"]["decision_cost_ms"]
+    busy = []
+    for _ in range(2):
+        done = soak(pytester, f"--soak-iterations={planned}", "--auto-tune")
+        done.stdout.fnmatch_lines(["*tuner trigger-table*", "*min_interval_ms*60 *80*ws_lag>120*"])
+        last = told(pytester, "slow_decisions", f"EDGE_REPORT_{planned}.json")
+        assert last["parameters"]["min_interval_ms"] > cost_ms
+        gate = told(pytester, "slow_decisions", "KPI_GATE.json")
+        lag = lags(pytester, planned)
+        if gate["verdict"] == "PASS":
+            break
+        busy.append(max(slowness(pytester, number) for number in gate["window"]))
+        # One that is overloaded may send no order at all: what that leaves undefined is not broken.
+        words = gate["verdicts"].items()
+        broken = {metric for metric, word in words if word in {"FAIL", "WARN"}}
+        assert broken == {"ws_lag_p95_ms"}, done.stdout.str()
+        assert busy[-1] > BUSY, done.stdout.str()
+    else:
+        pytest.skip(f"busy machine: the maker's work took {busy} times its CPU time")
     assert done.ret == 0, done.stdout.str()
-    lag = lags(pytester, planned)
+    assert set(gate["verdicts"]) == {kpi.metric for kpi in PACK.kpis}
+    assert lag[-1] < 120
     assert lag[-1] < lag[0] / 6
-    assert told(pytester, "slow_decisions", "KPI_GATE.json")["verdict"] in {"PASS", "WARN"}
 
 
 def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester, tag: str) -> None:
@@ -166,20 +182,33 @@ def test_what_breaks_at_the_exchange_is_in_the_verdict(pytester: pytest.Pytester
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_its_processes_end_when_the_run_is_killed(pytester: pytest.Pytester, tag: str) -> None:
+def test_its_processes_and_their_folder_are_gone_when_the_run_was_killed(
+    pytester: pytest.Pytester, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = tmp_path / "tmp"
+    tmp_path.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     pytester.makepyfile(SOAK.format("calm", []))
     command = [sys.executable, "-m", "pytest", "--soak-iterations=9", "-p", "no:randomly"]
     with (pytester.path / "log").open("wb") as log:
         run = subprocess.Popen(command, cwd=pytester.path, stdout=log, stderr=log)
     try:
         until = time.monotonic() + 60
-        while len(tagged(tag)) < 3 and time.monotonic() < until:
+        while not (logs := logs_in(tmp_path)) and time.monotonic() < until:
             time.sleep(0.1)
-        assert len(tagged(tag)) == 3
+        assert {log.name for log in logs} == {"the exchange.log", "the market maker.log"}
+        assert len(tagged(tag)) == 4  # the run, the keeper of its processes, and these two
     finally:
         run.kill()
         run.wait()
     assert settled(tag) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def logs_in(folder: Path) -> list[Path]:
+    """Return the logs below *folder*, once the maker has one too."""
+    logs = list(folder.rglob("*.log"))
+    return logs if len(logs) > 1 else []
 
 
 # ---- the system by itself

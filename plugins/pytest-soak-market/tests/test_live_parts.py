@@ -23,7 +23,7 @@ from pytest_soak import SoakUsageError
 from pytest_soak.packs.loader import load_pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
@@ -85,7 +85,11 @@ def test_an_exchange_of_others_takes_no_faults() -> None:
 
 @pytest.mark.parametrize(
     ("make", "missing", "extra"),
-    [(make_live, "websockets", "live"), (make_fastmm, "fastmm_live", "fastmm")],
+    [
+        (make_live, "websockets", "live"),
+        (make_live, "psutil", "live"),
+        (make_fastmm, "fastmm_live", "fastmm"),
+    ],
 )
 def test_what_is_not_installed_is_told_with_how_to_install_it(
     make: Callable[..., object], missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
@@ -203,6 +207,52 @@ def test_a_maker_that_does_not_read_is_thrown_out(monkeypatch: pytest.MonkeyPatc
     for _ in range(3):
         ours._publish(Message(1.0, 5e6, Topic.MARKET))
     assert aborted == [3]
+
+
+class Connection:
+    """A maker's end of a connection, on which it asks for things and hears until something came."""
+
+    def __init__(self, heard: int, *requests: Request) -> None:
+        self.request = SimpleNamespace(path=f"/?heard={heard}")
+        self.told: list[Message] = []
+        self._requests = requests
+        self._heard = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield to_frame(self._requests)
+        await asyncio.wait_for(self._heard.wait(), 10)
+
+    async def send(self, frame: str) -> None:
+        self.told += messages_of(frame)
+        self._heard.set()
+
+
+def test_orders_of_a_connection_that_ended_are_cancelled_and_the_next_one_is_told() -> None:
+    async def connect_twice() -> list[Message]:
+        ours = Exchange(LiveSettings.from_mapping({}), 0)
+        quote = Request(RequestKind.NEW, 0.0, 1, 1, 4_990_000, 10)
+        first, second = Connection(0, quote), Connection(1)  # it heard that its order was taken
+        for connection in (first, second):
+            await ours.handle(cast("Any", connection))
+        return second.told
+
+    told = asyncio.run(connect_twice())
+    assert [(message.topic, message.order_id, str(message.cause)) for message in told] == [
+        (Topic.ENDED, 1, "cancelled"),
+        (Topic.OPEN, 0, ""),
+    ]
+
+
+# ---- what a slot is measured by
+
+
+def test_a_feed_that_is_silent_until_its_slot_ends_is_a_gap() -> None:
+    slot = Slot(0.0, 4.0, 1e5, 0, 5e6)
+    gaps = []
+    for at_s in (0.7, 1.0, 3.5):
+        slot.note(Message(at_s, 5e6, Topic.MARKET))
+        gaps.append(slot.measure()[0]["feed_gap_ms"])
+    assert gaps == pytest.approx([3300.0, 3000.0, 2500.0])
 
 
 def update(at_ms: float, bids: list[list[str]], asks: list[list[str]]) -> dict[str, Any]:

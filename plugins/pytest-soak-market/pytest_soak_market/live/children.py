@@ -14,7 +14,8 @@ from pytest_soak import SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from pytest_soak import Kept
 
 GRACE_S = 2.0
 """How long a program may take to end by itself, and again after it was told to."""
@@ -24,17 +25,18 @@ _TAIL = 20  # lines of its last words in an error
 class Child:
     """A program that reads orders from its standard input and answers on its standard output."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
-        """Start *command*; *name* is for errors, *log* takes its standard error."""
+    def __init__(self, name: str, command: Sequence[str], kept: Kept) -> None:
+        """Start *command* as one of the *kept* processes; *name* is for errors."""
         self.name = name
-        self._log = log
-        with log.open("wb") as errors:
+        self._log = kept.folder / f"{name}.log"
+        with self._log.open("wb") as errors:
             self.process = subprocess.Popen(  # noqa: S603 - our own program, or one that is pinned
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 encoding="utf-8",
+                env=kept.environ,
                 start_new_session=True,  # Ctrl-C is for the run, which ends its programs
             )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -42,9 +44,9 @@ class Child:
         self._reader.start()
 
     @classmethod
-    def of_module(cls, name: str, module: str, log: Path) -> Child:
+    def of_module(cls, name: str, module: str, kept: Kept) -> Child:
         """Start a module of this distribution."""
-        return cls(name, (sys.executable, "-P", "-m", f"{__package__}.{module}"), log)
+        return cls(name, (sys.executable, "-P", "-m", f"{__package__}.{module}"), kept)
 
     def tell(self, order: object) -> None:
         """Give an order.
@@ -84,7 +86,7 @@ class Child:
             raise self._gone()
 
     def end(self) -> None:
-        """End the program: let it end, ask it to, make it."""
+        """End the program: let it end, ask it to, make it. What it started, closing *kept* ends."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         with suppress(OSError):  # what it was told last, nobody was there to read
             self.process.stdin.close()

@@ -2,7 +2,8 @@
 
 ``fastmm-sim-exchange`` is a program that others wrote; it speaks as Binance Spot does. It is given
 a market like ours, as far as its settings go. The first line on standard input is our settings, as
-JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is ended.
+JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is ended. Where
+this process is killed, so that it cannot, `Kept` ends the exchange by the mark it has inherited.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,27 +87,26 @@ async def main() -> None:
     lines = await Lines.open()
     order = await lines.read()
     settings = LiveSettings.from_mapping(order["settings"])
-    with tempfile.TemporaryDirectory(prefix="market-fastmm-") as folder:
-        config = Path(folder) / "sim.toml"
-        config.write_text(to_toml(configuration(settings.market)), encoding="utf-8")
-        exchange = await asyncio.create_subprocess_exec(
-            str(fastmm_live.sim_exchange_path()),
-            *("--config", str(config), "--port", "0", "--no-tls"),
-            *("--seed", str(order["seed"]), "--stats-interval", "0"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            assert exchange.stdout is not None  # noqa: S101 - it was asked for
-            told = await exchange.stdout.readuntil(b"/ws-api/")  # ws://127.0.0.1:PORT/ws-api/v3
-            lines.write({"port": int(told.removesuffix(b"/ws-api/").rpartition(b":")[2])})
-            ending = asyncio.create_task(lines.ended())
-            over = asyncio.create_task(exchange.wait())
-            await asyncio.wait((ending, over), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                exchange.kill()  # it has nothing to save
-            await exchange.wait()
+    config = Path(order["folder"]) / "sim.toml"
+    config.write_text(to_toml(configuration(settings.market)), encoding="utf-8")
+    exchange = await asyncio.create_subprocess_exec(
+        str(fastmm_live.sim_exchange_path()),
+        *("--config", str(config), "--port", "0", "--no-tls"),
+        *("--seed", str(order["seed"]), "--stats-interval", "0"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert exchange.stdout is not None  # noqa: S101 - it was asked for
+        told = await exchange.stdout.readuntil(b"/ws-api/")  # ws://127.0.0.1:PORT/ws-api/v3
+        lines.write({"port": int(told.removesuffix(b"/ws-api/").rpartition(b":")[2])})
+        ending = asyncio.create_task(lines.ended())
+        over = asyncio.create_task(exchange.wait())
+        await asyncio.wait((ending, over), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            exchange.kill()  # it has nothing to save
+        await exchange.wait()
 
 
 if __name__ == "__main__":

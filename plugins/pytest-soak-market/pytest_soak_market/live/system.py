@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_soak import SystemFailure
+from pytest_soak import Kept, SystemFailure
 from pytest_soak_market.market.parameters import MakerParameters
 
 from .children import Child
@@ -16,6 +14,7 @@ from .trader import DRAIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .settings import LiveSettings
 
@@ -121,16 +120,15 @@ class LiveSystem:
     def _start(self) -> tuple[Child, Child, Path]:
         """Return the processes and their folder; start what is not running."""
         if self._exchange is None or self._maker is None or self._folder is None:
-            hold = self._resources.enter_context
-            self._folder = Path(hold(tempfile.TemporaryDirectory(prefix="market-live-")))
-            self._exchange = Child.of_module(
-                "the exchange", self.exchange, self._folder / "exchange.log"
-            )
+            kept = Kept()  # the last to be closed: it ends whatever the others could not
+            self._resources.callback(kept.close)
+            self._folder = kept.folder
+            self._exchange = Child.of_module("the exchange", self.exchange, kept)
             self._resources.callback(self._exchange.end)
             settings = self._settings.as_dict()
-            self._exchange.tell({"settings": settings, "seed": 0})
+            self._exchange.tell({"settings": settings, "seed": 0, "folder": str(self._folder)})
             where = self._exchange.answer(START_S)
-            self._maker = Child.of_module("the market maker", "trader", self._folder / "maker.log")
+            self._maker = Child.of_module("the market maker", "trader", kept)
             self._resources.callback(self._maker.end)
             self._maker.tell({"system": self.name, "settings": settings, **where})
         return self._exchange, self._maker, self._folder
