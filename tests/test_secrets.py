@@ -309,3 +309,39 @@ def test_a_secret_that_is_no_utf_8_is_masked() -> None:
     value = b"p\xe4ssword".decode(errors="surrogateescape")
     for text in (value, "p%E4ssword", "p\ufffdssword", "p?ssword", repr(value)[1:-1]):
         assert Mask({"KEY": value}).text(text) == "[secret KEY]"
+
+
+def test_a_secret_among_the_arguments_is_masked_before_they_are_shortened(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "".join(f"{number:04d}" for number in range(11))
+    monkeypatch.setenv(NAME, secret)
+    prepare(pytester, "sys.exit(3)", secrets=[NAME])
+    command = f"{{python}} -I -S program.py {'x' * 90} {secret} {'y' * 200}"
+    ran = pytester.runpytest(*ARGS, "-o", f"soak_command={command}")
+    assert ran.ret == 1
+    assert "00010002" not in ran.stdout.str()
+
+
+def test_a_warning_whose_class_takes_two_arguments_is_masked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    prepare(pytester, "answer()", secrets=[NAME])
+    pytester.makepyfile(
+        test_demo="""
+        import os
+        import warnings
+
+        class Odd(UserWarning):
+            def __init__(self, words, more):
+                super().__init__(words + more)
+
+        def test_demo(soak):
+            warnings.warn(Odd("key ", os.environ["HOUSE_KEY"]))
+            soak.run()
+        """
+    )
+    ran, found = run(pytester, "-W", "always")
+    assert found == []
+    assert ran.ret == 0

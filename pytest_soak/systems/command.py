@@ -450,8 +450,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
 
 
 def called(program: Program) -> str:
-    """Return *program* for people."""
-    return brief(shlex.join(program.arguments))
+    """Return *program* for people; masked first, as a part of a secret is not found any more."""
+    return brief(shlex.join(map(program.mask.text, program.arguments)))
 
 
 def ended(code: int) -> str:
