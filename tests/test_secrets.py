@@ -345,3 +345,17 @@ def test_a_warning_whose_class_takes_two_arguments_is_masked(
     ran, found = run(pytester, "-W", "always")
     assert found == []
     assert ran.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "line"), [("", "HOUSE_KEY is not set"), ("abc", "HOUSE_KEY has fewer than 4 letters")]
+)
+def test_a_system_of_a_fixture_does_not_run_without_its_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, value: str, line: str
+) -> None:
+    monkeypatch.setenv(NAME, value)
+    pytester.makeconftest(PYTHON.format(ends="pass", closes="pass"))
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    ran = pytester.runpytest("-p", "no:randomly", "--soak-iterations=3")
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines([f"system fixture: the environment variable {line}*"])
