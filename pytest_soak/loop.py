@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.checks.trusted import check_run
 from pytest_soak.course import Course, IterationResult
-from pytest_soak.errors import SystemFailure
+from pytest_soak.errors import SoakUsageError, SystemFailure
 from pytest_soak.life import Life
 from pytest_soak.model.history import Entry
-from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
 from pytest_soak.pace import Pace, WallClock
+from pytest_soak.plan import read_secrets
 from pytest_soak.store.files import line, plain
 from pytest_soak.store.records import (
     decision_from_json,
@@ -120,8 +120,11 @@ class SoakLoop:
     ) -> tuple[Any, Any]:
         """Return the report and the state that *system* gives, with its secrets masked."""
         if self.plan.system is None:  # only now it is known, and what it declares
-            secrets = getattr(system, "secrets", ())
-            self.mask = self.mask.and_of(Mask.of(secrets, os.environ))
+            try:
+                mask, _ = read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
+            except SoakUsageError as error:
+                raise StrategyFault(str(error)) from None
+            self.mask = self.mask.and_of(mask)
         self.life.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:

@@ -208,7 +208,7 @@ def plan_chain(
     if system != OWN_SYSTEM or "system" in request.options:
         made = registered.make(pack, scenario.value, needs=("run",))
         if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
-            mask, safe = _read_secrets(made, pack, registered.name, environ)
+            mask, safe = read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
     _check_length(made, system_name, request)
     tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
@@ -378,7 +378,7 @@ def _check_length(system: object, name: str, request: SoakRequest) -> None:
         raise SoakUsageError(msg)
 
 
-def _read_secrets(
+def read_secrets(
     system: object, pack: Pack, owner: str, environ: Mapping[str, str]
 ) -> tuple[Mask, bool]:
     """Return the mask of the secrets of *system* and *pack*, and whether the run is in safe mode.

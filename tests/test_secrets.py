@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -242,13 +243,23 @@ def test_a_secret_that_cannot_be_hidden_is_a_usage_error_that_does_not_tell_it(
 def written(value: str) -> list[str]:
     """Return the ways in which a program may write *value*."""
     coded = [base64.b64encode(f"{user}{value}:x".encode()).decode() for user in ("", "u:", "user")]
+    wide = value.encode("utf-16-be")
+    units = [int.from_bytes(wide[at : at + 2]) for at in range(0, len(wide), 2)]
     return [
         f"key={value};",
         repr({"k": value}),
         json.dumps([value]),
         json.dumps([value], ensure_ascii=False),
         quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        "".join(f"%{byte:02x}" for byte in value.encode()),
+        "".join(f"\\u{unit:04X}" for unit in units),
+        json.dumps(value).replace("/", "\\/").replace("&", "\\u0026"),
+        escape(value),
+        json.dumps(json.dumps(value)),
         value.encode().hex(),
+        value.encode().hex().upper(),
         *coded,
     ]
 
@@ -275,3 +286,76 @@ def test_a_secret_of_digits_is_found_as_a_number_and_each_line_of_several() -> N
     key = "-----BEGIN KEY-----\nabcdefgh\nijklmnop\n"
     assert Mask({"PEM": key}).text("1: ijklmnop") == "1: [secret PEM]"
     assert repr(Mask({"PEM": key})) == "Mask()"
+
+
+@pytest.mark.parametrize(
+    "written", ["hunter/two&3", "hunter%2ftwo%263", r"hunter\/two\u00263", "hunter/two&amp;3"]
+)
+def test_a_secret_is_masked_whole_in_the_forms_of_urls_go_php_and_html(written: str) -> None:
+    assert Mask({"KEY": "hunter/two&3"}).text(f"<{written}>") == "<[secret KEY]>"
+
+
+def test_the_longest_secret_is_masked_first() -> None:
+    mask = Mask({"SHORT": "abcd", "LONG": "abcdefgh"})
+    assert mask.text("abcdefgh abcd") == "[secret LONG] [secret SHORT]"
+
+
+@pytest.mark.parametrize("number", [48151623, 48151623.0, -48151623, -48151623.0])
+def test_a_number_that_is_a_secret_is_masked_whatever_its_sign_and_kind(number: float) -> None:
+    assert Mask({"PIN": "48151623"}).data(number) == "[secret PIN]"
+
+
+def test_a_secret_that_is_no_utf_8_is_masked() -> None:
+    value = b"p\xe4ssword".decode(errors="surrogateescape")
+    for text in (value, "p%E4ssword", "p\ufffdssword", "p?ssword", repr(value)[1:-1]):
+        assert Mask({"KEY": value}).text(text) == "[secret KEY]"
+
+
+def test_a_secret_among_the_arguments_is_masked_before_they_are_shortened(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "".join(f"{number:04d}" for number in range(11))
+    monkeypatch.setenv(NAME, secret)
+    prepare(pytester, "sys.exit(3)", secrets=[NAME])
+    command = f"{{python}} -I -S program.py {'x' * 90} {secret} {'y' * 200}"
+    ran = pytester.runpytest(*ARGS, "-o", f"soak_command={command}")
+    assert ran.ret == 1
+    assert "00010002" not in ran.stdout.str()
+
+
+def test_a_warning_whose_class_takes_two_arguments_is_masked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    prepare(pytester, "answer()", secrets=[NAME])
+    pytester.makepyfile(
+        test_demo="""
+        import os
+        import warnings
+
+        class Odd(UserWarning):
+            def __init__(self, words, more):
+                super().__init__(words + more)
+
+        def test_demo(soak):
+            warnings.warn(Odd("key ", os.environ["HOUSE_KEY"]))
+            soak.run()
+        """
+    )
+    ran, found = run(pytester, "-W", "always")
+    assert found == []
+    assert ran.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "line"), [("", "HOUSE_KEY is not set"), ("abc", "HOUSE_KEY has fewer than 4 letters")]
+)
+def test_a_system_of_a_fixture_does_not_run_without_its_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, value: str, line: str
+) -> None:
+    monkeypatch.setenv(NAME, value)
+    pytester.makeconftest(PYTHON.format(ends="pass", closes="pass"))
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    ran = pytester.runpytest("-p", "no:randomly", "--soak-iterations=3")
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines([f"system fixture: the environment variable {line}*"])

@@ -7,8 +7,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,22 +19,57 @@ SHORTEST_CODED = 8
 """How many letters of a coded form must be left to be looked for."""
 
 
-def forms(value: str) -> Iterator[str]:
-    """Yield the ways in which *value* is written: itself, its lines, quoted, and coded."""
-    for text in {value, value.strip(), *map(str.strip, value.splitlines())}:
-        yield text
-        yield repr(text)[1:-1]
-        yield json.dumps(text)[1:-1]
-        yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield quote(text, safe="")
-        yield quote_plus(text)
-        raw = text.encode(errors="surrogateescape")
-        coded = [raw.hex()]
-        for shift in range(3):  # wherever it stands in what was encoded, such as user:password
-            inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
-            inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
-            coded += [inside, inside.replace("+", "-").replace("/", "_")]
-        yield from (form for form in coded if len(form) >= SHORTEST_CODED)
+def letters(text: str) -> str:
+    """Return a pattern for *text* with each letter as it is, or escaped in some usual way.
+
+    As in URLs, JSON, Python, HTML and XML; also a letter that was replaced as nobody can print it.
+    """
+    runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
+    return "".join(map(_letter, runs))
+
+
+def _letter(run: str) -> str:
+    """Return the pattern of one letter, or of a whole *run* of backslashes."""
+    one = run[0]
+    raw = one.encode(errors="surrogateescape")
+    wide = one.encode("utf-16-be", "surrogatepass")
+    units = [wide[at : at + 2].hex() for at in range(0, len(wide), 2)]
+    escaped = [
+        "".join(f"u{unit}" if not at else rf"\\{{1,4}}u{unit}" for at, unit in enumerate(units)),
+        r"\\{1,4}".join(f"x{byte:02x}" for byte in raw),
+        f"U{ord(one):08x}",
+        *([f"x{ord(one):02x}"] if ord(one) < 0x100 else []),  # noqa: PLR2004 - two digits
+        *(re.escape(say(one)[2:-1]) for say in (repr, json.dumps) if say(one)[1] == "\\"),
+    ]
+    number = rf"&?#(?:0*{ord(one)}|x0*{ord(one):x});?"
+    others = ["".join(f"%{byte:02x}" for byte in raw), number]
+    if one == "\\":
+        many = "|".join([*others, r"\\{1,4}(?:u005c|x5c)"])
+        return rf"(?:\\{{{len(run)},{4 * len(run)}}}|(?:{many}){{{len(run)}}})"
+    if one.isalnum():
+        return rf"(?:{re.escape(one)}|{'|'.join(others)}|\\{{1,4}}(?:{'|'.join(escaped)}))"
+    others += [re.escape(one), *([re.escape(escape(one))] if escape(one) != one else [])]
+    others += [r"\+"] if one == " " else []
+    others += ["'\"'\"'"] if one == "'" else []  # as a shell has it
+    others += [r"\?", "\ufffd"] if not one.isprintable() else []
+    return rf"(?:\\{{0,3}}(?:{'|'.join(others)})|\\{{1,4}}(?:{'|'.join(escaped)}))"
+
+
+def lines_of(value: str) -> set[str]:
+    """Return *value*, and its lines, as far as they are long enough to be hidden."""
+    texts = {value, value.strip(), *map(str.strip, value.splitlines())}
+    return {text for text in texts if len(text) >= SHORTEST}
+
+
+def coded(text: str) -> Iterator[str]:
+    """Yield *text* in hexadecimal digits and in base64, as far as that is long enough."""
+    raw = text.encode(errors="surrogateescape")
+    found = [raw.hex()]
+    for shift in range(3):  # wherever it stands in what was encoded, such as user:password
+        inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
+        inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
+        found += [inside, inside.replace("+", "-").replace("/", "_")]
+    yield from (form for form in found if len(form) >= SHORTEST_CODED)
 
 
 @dataclass(frozen=True)
@@ -49,19 +84,29 @@ class Mask:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        found = {form: name for name, value in self.values.items() for form in forms(value)}
-        return {form: name for form, name in found.items() if len(form) >= SHORTEST}
+        return {text: name for name, value in self.values.items() for text in lines_of(value)}
+
+    @cached_property
+    def _forms(self) -> list[tuple[str, str]]:
+        """The patterns, the longest first, so that nothing is left of it; each with its name."""
+        found = [(len(text), letters(text), name) for text, name in self._names.items()]
+        for text, name in self._names.items():
+            found += [(len(form), re.escape(form), name) for form in coded(text)]
+        found.sort(key=lambda one: one[0], reverse=True)
+        return [(pattern, name) for _, pattern, name in found]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        longest = sorted(self._names, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, longest)))
+        return re.compile("|".join(f"({each})" for each, _ in self._forms), re.IGNORECASE)
 
     def text(self, text: str) -> str:
         """Return *text* with the names of secrets in place of their values."""
         if not self._names:
             return text
-        return self._pattern.sub(lambda match: f"[secret {self._names[match[0]]}]", text)
+        names = [name for _, name in self._forms]
+        return self._pattern.sub(
+            lambda match: f"[secret {names[(match.lastindex or 1) - 1]}]", text
+        )
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return plain JSON *value* with its texts masked, and numbers that are a secret."""
@@ -73,8 +118,13 @@ class Mask:
             return type(value)(map(self.data, value))
         if isinstance(value, str):
             return self.text(value)
-        number = isinstance(value, int | float) and str(value) in self._names
-        return self.text(str(value)) if number else value
+        if not isinstance(value, int | float):
+            return value
+        ways = [str(value), str(abs(value))]  # a secret of digits may be sent with a sign
+        if isinstance(value, float) and value.is_integer():
+            ways += [str(int(value)), str(abs(int(value)))]
+        found = next((self._names[way] for way in ways if way in self._names), "")
+        return f"[secret {found}]" if found else value
 
     @classmethod
     def of(cls, names: Iterable[str], environ: Mapping[str, str]) -> Mask:

@@ -100,7 +100,10 @@ class Started:
         return found
 
     def dismiss(self, grace: float) -> bool:
-        """Tell it that no more is asked of it; return whether it ended in *grace* seconds."""
+        """Tell it that no more is asked of it; return whether it ended in *grace* seconds.
+
+        How it ended is told by `code`.
+        """
         self._close_input()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)
@@ -179,7 +182,8 @@ class CommandSystem:
         """End everything that was started.
 
         Raises:
-            SystemFailure: A program that served the chain did not end by itself, or left processes.
+            SystemFailure: A program that served the chain did not end by itself, did not end well,
+                or left processes.
         """
         try:
             told = self._dismiss()
@@ -189,7 +193,8 @@ class CommandSystem:
             if kept is not None:
                 kept.close()
         if told:
-            raise SystemFailure(told)
+            msg = f"{told}{self._last_lines() if self._log.strip() else ''}"
+            raise SystemFailure(msg)
 
     def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
         """Let the program run for one iteration; return what makes its report unusable, if so."""
@@ -341,9 +346,10 @@ class CommandSystem:
         if not started.dismiss(self._program.grace):
             return f"{called(self._program)} did not end when its input did; ended as well"
         left = started.others(SETTLED)
-        if left:
-            return f"{called(self._program)} left {processes.told(left)} behind; ended as well"
-        return ""
+        behind = f"left {processes.told(left)} behind; ended as well" if left else ""
+        crash = f"{ended(started.code)} after its last report" if started.code else ""
+        told = "; ".join(filter(None, (crash, behind)))
+        return f"{called(self._program)} {told}" if told else ""
 
     def _end(self) -> str:
         """End everything of the program; return what had to be killed, for people."""
@@ -426,8 +432,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
 
 
 def called(program: Program) -> str:
-    """Return *program* for people."""
-    return brief(shlex.join(program.arguments))
+    """Return *program* for people; masked first, as a part of a secret is not found any more."""
+    return brief(shlex.join(map(program.mask.text, program.arguments)))
 
 
 def ended(code: int) -> str:

@@ -254,6 +254,25 @@ def test_a_long_lived_program_that_does_not_end_with_its_input_is_ended_and_told
     )
 
 
+@pytest.mark.parametrize(
+    ("crash", "line"),
+    [
+        ("os._exit(3)", "*ended with exit code 3 after its last report*"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "*was ended by signal 11 after its last report*"),
+        ("raise OSError('the disk is gone')", "*ended with exit code 1 after its last report*"),
+    ],
+)
+def test_a_long_lived_program_that_crashes_after_its_last_report_cannot_pass(
+    pytester: pytest.Pytester, crash: str, line: str
+) -> None:
+    prepare(pytester, "answer()", long=True)
+    with (pytester.path / "program.py").open("a") as file:
+        file.write(f"\nprint('at the end', flush=True)\n{crash}\n")
+    ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines([f"ERROR: {line}", "*the last lines of its output:", "*at the end"])
+
+
 def test_what_a_program_uses_is_in_every_report_and_a_metric_where_the_pack_says_so(
     pytester: pytest.Pytester,
 ) -> None:
