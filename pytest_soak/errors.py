@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class SoakUsageError(Exception):
@@ -25,11 +25,14 @@ class SystemFailure(Exception):
     """
 
 
-def what_raised(error: BaseException) -> str:
-    """Return what a stranger's code raised, and where: type, words, file and line."""
+def what_raised(error: BaseException, clean: Callable[[str], str] = str) -> str:
+    """Return what a stranger's code raised, and where: type, words, file and line.
+
+    Its words are made *clean* before they are shortened: half a secret is one too.
+    """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     try:
-        words = brief(str(error))
+        words = brief(clean(str(error)))
     except Exception:  # noqa: BLE001 - an exception of a stranger may not be able to say itself
         words = shown(error)
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"

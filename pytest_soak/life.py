@@ -24,6 +24,8 @@ class Life:
     def __init__(self, plan: ChainPlan, folder: Path) -> None:
         """Take the chain's *plan* and the *folder* that its overrides lie in."""
         self._plan = plan
+        self.mask = plan.mask
+        """Hides the secrets of the chain's systems."""
         self._folder = folder
         self._system: object = None
         self.fault = ""
@@ -49,7 +51,7 @@ class Life:
             raise StrategyFault(msg) from failure
         except Exception as error:
             self.leave()
-            msg = f"system {self._plan.system_name}: open() {what_raised(error)}"
+            msg = f"system {self._plan.system_name}: open() {what_raised(error, self.mask.text)}"
             raise StrategyFault(msg) from error
         except BaseException:
             self.leave()
@@ -66,4 +68,6 @@ class Life:
         except SystemFailure as failure:
             self.fault = f"system {self._plan.system_name}: {failure}"
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            self.fault = f"system {self._plan.system_name}: close() {what_raised(error)}"
+            self.fault = (
+                f"system {self._plan.system_name}: close() {what_raised(error, self.mask.text)}"
+            )

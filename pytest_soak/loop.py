@@ -124,7 +124,7 @@ class SoakLoop:
                 mask, _ = read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
             except SoakUsageError as error:
                 raise StrategyFault(str(error)) from None
-            self.mask = self.mask.and_of(mask)
+            self.mask = self.life.mask = self.mask.and_of(mask)
         self.life.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:

@@ -323,6 +323,35 @@ def test_a_secret_among_the_arguments_is_masked_before_they_are_shortened(
     assert "00010002" not in ran.stdout.str()
 
 
+@pytest.mark.parametrize("method", ["open", "close"])
+def test_a_secret_in_a_long_error_is_masked_before_it_is_shortened(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    secret = "".join(f"{number:04d}" for number in range(30))
+    monkeypatch.setenv(NAME, secret)
+    pytester.makeconftest(
+        f"""
+        import os
+        from pytest_soak.systems.mock import MockSystem
+
+        class House(MockSystem):
+            secrets = ("{NAME}",)
+
+            def {method}(self, *args):
+                raise ValueError("x" * 150 + os.environ["{NAME}"] + "y" * 300)
+
+        def pytest_soak_systems():
+            return {{"house": House}}
+        """
+    )
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    ran = pytester.runpytest("--soak-iterations=3", "--soak-system=house")
+    assert ran.ret == 1
+    shown = ran.stdout.str() + ran.stderr.str()
+    assert f"system house: {method}() raised ValueError: xxx" in shown
+    assert "00010002" not in shown
+
+
 def test_a_warning_whose_class_takes_two_arguments_is_masked(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

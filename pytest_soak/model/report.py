@@ -61,12 +61,16 @@ def _misfit(raw: object, iteration: int) -> str:
         return f"the report is not an object but {type(raw).__name__}"
     if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
         return f"stale report: it is of iteration {shown(raw.get('iteration'))}"
-    problem = raw.get("problem")
-    if isinstance(problem, str) and problem:
-        return brief(problem, PROBLEM)
-    if not isinstance(raw.get("totals"), dict):
-        return f"the report's totals are not an object: {shown(raw.get('totals'))}"
-    return ""
+    totals: object = raw.get("totals")
+    lacking = "" if isinstance(totals, dict) else "the report's totals are not an object: "
+    return _told(raw.get("problem")) or (lacking and f"{lacking}{shown(totals)}")
+
+
+def _told(problem: object) -> str:
+    """Return what the report's own ``problem`` says, or that it is no text."""
+    if problem is None or isinstance(problem, str):
+        return brief(problem or "", PROBLEM)
+    return f"the report's problem is not a text: {shown(problem)}"
 
 
 def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  # noqa: ANN401 - JSON

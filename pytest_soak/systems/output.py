@@ -41,12 +41,13 @@ class Output:
             return self._cut + os.fstat(self.file.fileno()).st_size
 
     def text(self) -> str:
-        """Return the end of what was written; it begins with a whole line."""
+        """Return the end of what was written; it begins with a whole line, or at least a word."""
         with self._lock:
             data = self._kept + self._end()
             cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT
         text = data.decode(errors="replace").replace("\r\n", "\n")
-        text = text.partition("\n")[2] if cut else text
+        if cut:
+            text = text.partition("\n")[2] or text.partition(" ")[2]
         return "".join(
             letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
         )

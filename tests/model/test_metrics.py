@@ -227,6 +227,8 @@ def test_a_good_report_is_read() -> None:
         (a_report(totals=[1]), "totals are not an object"),
         (a_report(parameters=[2]), "parameters are not an object"),
         (a_report(parameters={"workers": "2"}), "parameter workers is not a number"),
+        (a_report(problem={"code": 7}), "the report's problem is not a text: {'code': 7}"),
+        (a_report(problem="no sensor"), "no sensor"),
         (a_report(parameters={"workers": True}), "parameter workers is not a number"),
         (a_report(parameters={"workers": math.nan}), "parameter workers is not a number"),
         (a_report(parameters={"workers": 10**400}), "parameter workers is not a number"),

@@ -97,6 +97,16 @@ def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
     output.close()
 
 
+def test_output_of_one_long_line_begins_with_a_whole_word() -> None:
+    output = Output()
+    output.file.write(b"word " * KEPT + b"the end")
+    output.file.flush()
+    text = output.text()
+    assert text.endswith("word the end")
+    assert text.startswith("word ")
+    output.close()
+
+
 def test_nothing_is_left_of_what_was_kept_once_it_is_closed() -> None:
     kept = Kept()
     (kept.folder / "log").write_text("of a program")
