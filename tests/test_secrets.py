@@ -338,7 +338,7 @@ def test_a_secret_in_a_long_error_is_masked_before_it_is_shortened(
             secrets = ("{NAME}",)
 
             def {method}(self, *args):
-                raise ValueError("x" * 150 + os.environ["{NAME}"] + "y" * 300)
+                raise ValueError("x" * 60 + os.environ["{NAME}"] + "y" * 300)
 
         def pytest_soak_systems():
             return {{"house": House}}
