@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 PLAIN = (bool, int, float, str, tuple, frozenset, type(None))
 MUTABLE = (dict, list, set)
-CACHED = type(functools.cache(len))
 
 
 class Memory:
@@ -25,11 +23,7 @@ class Memory:
 
     def __init__(self, made: object) -> None:
         """Copy what can be copied."""
-        classes = [
-            one
-            for one in type(made).__mro__
-            if one.__module__.partition(".")[0] not in sys.stdlib_module_names
-        ]
+        classes = [one for one in type(made).__mro__ if one is not object]
         modules = {one.__module__: sys.modules.get(one.__module__) for one in classes}
         self._owners = [*filter(None, modules.values()), *classes]
         self._there = {(id(owner), name) for owner in self._owners for name in vars(owner)}
@@ -63,8 +57,9 @@ class Memory:
         """Put the variables back, those that others hold too in their place."""
         for owner in self._owners:
             for value in list(vars(owner).values()):
-                if isinstance(value, CACHED):
-                    value.cache_clear()
+                clear = getattr(value, "cache_clear", None)  # of functools.cache
+                if callable(clear):
+                    clear()
         for owner, name, value, held in kept:
             again: Any = copy.deepcopy(held)
             if isinstance(value, list):
