@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -27,7 +25,6 @@ from pytest_soak.errors import what_raised
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Note
 from pytest_soak.packs.loader import load_pack
-from pytest_soak.testing.memory import Memory
 from pytest_soak.testing.promises import BrokenPromise, Promise, Stopped
 from pytest_soak.testing.slots import OTHERS, Slot, Start, slots, starts, steady
 from pytest_soak.testing.world import Subject, World
@@ -43,8 +40,6 @@ EXAMPLES = 40
 STEPS = 12
 PHASES = (Phase.generate, Phase.shrink)
 """To explain a failure takes Hypothesis longer than to find it."""
-REMEMBERED = 3
-"""How many of the latest chains are asked about again in the end."""
 LONG = 30
 """How many iterations the report stays bad where livelock is looked for."""
 
@@ -207,18 +202,13 @@ def _drive(subject: Subject, examples: int) -> None:
     """Let anything happen in *examples* chains; what breaks is shown with the smallest one."""
     __tracebackhide__ = True
     seen: list[BrokenPromise] = []
-    worlds: deque[World] = deque(maxlen=REMEMBERED)
-    memory = Memory(subject.factory(copy.deepcopy(subject.pack)))
     try:
-        run_state_machine_as_test(_machine(subject, seen, worlds), settings=_settings(examples))
+        run_state_machine_as_test(_machine(subject, seen), settings=_settings(examples))
     except Stopped as stopped:
         last = stopped.broken
     except (BrokenPromise, Flaky):  # flaky is what has a memory that outlives its chain
         last = seen[-1]
     else:
-        for world in worlds:
-            with memory.forgotten():
-                world.ask_forgotten()
         return
     # raised anew, without Hypothesis's notes: the story tells the same
     raise BrokenPromise(last.promise, last.who, last.what, last.story) from last.__cause__
@@ -239,14 +229,13 @@ def _settings(examples: int) -> settings:
 
 
 def _machine(  # noqa: C901 - a machine is its rules
-    subject: Subject, seen: list[BrokenPromise], worlds: deque[World]
+    subject: Subject, seen: list[BrokenPromise]
 ) -> type[RuleBasedStateMachine]:
     """Return the state machine of a chain in which *subject* has a say.
 
     Args:
         subject: The strategy that is tried.
         seen: Gets what was broken, each time that a chain shows it; the smallest one last.
-        worlds: Gets each chain that ended with every promise kept.
     """
 
     @contextmanager
@@ -294,8 +283,6 @@ def _machine(  # noqa: C901 - a machine is its rules
             if hasattr(self, "world") and not self.world.over:
                 with noted():
                     self.world.finish()
-                if self.world.results:
-                    worlds.append(self.world)
 
     return Chain
 

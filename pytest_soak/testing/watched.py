@@ -105,13 +105,11 @@ class _Outside:
     """What Python's audit events say while somebody listens."""
 
     installed: bool = False
-    listening: bool = False
-    others: frozenset[int] = frozenset()
-    """The threads that ran before, which are not the strategy's."""
+    thread: int | None = None
     seen: list[str] = field(default_factory=list)
 
     def hook(self, event: str, args: tuple[object, ...]) -> None:
-        if not self.listening or threading.get_ident() in self.others:
+        if self.thread is None or self.thread != threading.get_ident():
             return
         if any("__pycache__" in str(arg) for arg in args[:2]):  # what an import leaves
             return
@@ -124,12 +122,11 @@ class _Outside:
         if not self.installed:
             sys.addaudithook(self.hook)  # there is no way to take it off again
             self.installed = True
-        self.others = frozenset(sys._current_frames()) - {threading.get_ident()}  # noqa: SLF001 - the documented way to every thread
-        self.seen, self.listening = [], True
+        self.seen, self.thread = [], threading.get_ident()
         try:
             yield self.seen
         finally:
-            self.listening = False
+            self.thread = None
 
 
 OUTSIDE = _Outside()
@@ -168,33 +165,21 @@ class Watched:
     ) -> None:
         """Make the strategy."""
         self._factory, self._pack = factory, pack
+        self._strategy = self._new()
         self._method, self._who, self._seconds = method, who, seconds
         self.breaches: list[Breach] = []
-        self._strategy = self._new()
         self.calls: list[tuple[tuple[Any, ...], Any]] = []
         """What it was asked since the start, and what it answered."""
         self._read: list[tuple[Entry, Entry]] = []
         """Entries of the history, and what they are when they are read from the journal."""
 
     def _new(self) -> object:
-        with self._heard("the factory"):
-            made: object = self._factory(self._pack)
+        made: object = self._factory(self._pack)
         return made
-
-    @contextlib.contextmanager
-    def _heard(self, what: str) -> Iterator[None]:
-        """Note what is done outside meanwhile."""
-        with OUTSIDE.heard() as done:
-            try:
-                yield
-            finally:
-                if done:
-                    self._tell(Promise.OUTSIDE, f"{what} did: {'; '.join(done[:3])}")
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the strategy has
         """Give what the strategy has; its one method under watch."""
-        with self._heard(name):
-            found = getattr(self._strategy, name)
+        found = getattr(self._strategy, name)
         if name != self._method:
             return found
 
@@ -207,13 +192,15 @@ class Watched:
     def _ask(self, args: tuple[Any, ...]) -> object:
         args = _own(args)
         kept, before = _own(args), _text(args)
-        with self._heard(f"{self._method}()"):
+        with OUTSIDE.heard() as done:
             try:
                 answer = self._call(self._strategy, args)
             except (Exception, SystemExit) as error:
                 self._tell(Promise.ANSWERS, f"{self._method}() {what_raised(error)}")
                 raise
             finally:
+                if done:
+                    self._tell(Promise.OUTSIDE, f"{self._method}() did: {'; '.join(done[:3])}")
                 if _text(args) != before:
                     self._tell(Promise.INPUTS, f"{self._method}() changed its arguments")
         self.calls.append((kept, answer))
@@ -241,12 +228,6 @@ class Watched:
         for args, answer in reversed(self.calls):
             where = "when later iterations were asked about before"
             self._compare(answer, args, where, strategy)
-
-    def ask_forgotten(self) -> None:
-        """Ask a new one everything once more, where nothing is known of earlier chains."""
-        strategy = self._new()
-        for args, answer in self.calls:
-            self._compare(answer, args, "where no chain was asked about before", strategy)
 
     def _compare(self, answer: object, args: tuple[Any, ...], when: str, strategy: object) -> None:
         try:

@@ -259,12 +259,6 @@ class World:
         """Ask once more, backwards, whether the same history still gets the same answer."""
         self._ask_backwards()
 
-    def ask_forgotten(self) -> None:
-        """Ask once more where what a strategy learned in earlier chains is forgotten."""
-        for watched in self._watched:
-            watched.ask_forgotten()
-            self._raise(watched.breaches)
-
     def _ask_backwards(self) -> None:
         """Ask everything once more, and look whether the history is still what was recorded."""
         kept = [

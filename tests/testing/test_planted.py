@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import itertools
 import json
@@ -15,7 +14,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import Phase
@@ -60,15 +59,8 @@ SLOW = 220
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show the first history that breaks a promise; that it gets smaller has a test of its own.
-
-    What planted strategies remember in their module is forgotten.
-    """
+    """Show the first history that breaks a promise; that it gets smaller has a test of its own."""
     monkeypatch.setattr(checks, "PHASES", (Phase.generate,))
-    for memory in (KNOWN, NAMES, MARKS):
-        memory.clear()
-    RemembersInAnAttribute.first = None
-    cached.cache_clear()
 
 
 def broken(check: Callable[..., object], *args: Any, **more: Any) -> BrokenPromise:
@@ -236,94 +228,6 @@ class SetsTheEnvironment(Tuner):
         return {}
 
 
-class WritesWhenItIsMade(Tuner):
-    def __init__(self, pack: Pack) -> None:
-        super().__init__(pack)
-        Path(os.devnull).write_text("made")
-
-
-class WritesWhenItIsLookedAt(Tuner):
-    @property
-    def corridor(self) -> Any:
-        Path(os.devnull).write_text("looked at")
-        return Corridor.APPLY
-
-
-class WritesInAThread(Tuner):
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        thread = threading.Thread(target=Path(os.devnull).write_text, args=("late",))
-        thread.start()
-        thread.join()
-        return {}
-
-
-KNOWN: dict[int, float] = {}
-NAMES: list[int] = []
-MARKS: set[int] = set()
-
-
-class RemembersInItsModule(Tuner):
-    """Answers by what it first heard of an iteration, in whichever chain that was."""
-
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        value = history.latest.number("latency_p95_ms")
-        return {"workers": KNOWN.setdefault(len(history), value)}
-
-
-class RemembersInAList(Tuner):
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        if not NAMES:
-            NAMES.append(round(history.latest.number("latency_p95_ms") * 1000))
-        return {"workers": NAMES[0]}
-
-
-class RemembersInASet(Tuner):
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        if not MARKS:
-            MARKS.add(round(history.latest.number("latency_p95_ms") * 1000))
-        return {"workers": min(MARKS)}
-
-
-class RemembersInAnAttribute(Tuner):
-    first: float | None = None
-
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        if self.first is None:
-            RemembersInAnAttribute.first = history.latest.number("latency_p95_ms")
-        return {"workers": self.first or 0.0}
-
-
-class RemembersInANewAttribute(Tuner):
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        if not hasattr(RemembersInANewAttribute, "later"):
-            RemembersInANewAttribute.later = history.latest.number("latency_p95_ms")  # type: ignore[attr-defined] # the fault
-        return {"workers": RemembersInANewAttribute.later}  # type: ignore[attr-defined] # as above
-
-
-@functools.cache
-def cached(number: int) -> list[float]:
-    return []
-
-
-class RemembersInACache(Tuner):
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        held = cached(len(history))
-        if not held:
-            held.append(history.latest.number("latency_p95_ms"))
-        return {"workers": held[0]}
-
-
-class KnowsTheObjects(Tuner):
-    """Tells what it was given in this process from the same read from a journal."""
-
-    met: ClassVar[list[Any]] = []
-
-    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
-        if not any(one is history.latest for one in self.met):
-            self.met.append(history.latest)
-        return {"workers": 1 + [one is history.latest for one in self.met].index(True)}
-
-
 TUNERS: dict[type[Tuner], Promise] = {
     Counts: Promise.SAME_ANSWER,
     RemembersTheLast: Promise.SAME_ANSWER,
@@ -345,16 +249,6 @@ TUNERS: dict[type[Tuner], Promise] = {
     WritesTheOverrides: Promise.OUTSIDE,
     WritesByNumber: Promise.OUTSIDE,
     SetsTheEnvironment: Promise.OUTSIDE,
-    WritesWhenItIsMade: Promise.OUTSIDE,
-    WritesWhenItIsLookedAt: Promise.OUTSIDE,
-    WritesInAThread: Promise.OUTSIDE,
-    RemembersInItsModule: Promise.SAME_ANSWER,
-    RemembersInAList: Promise.SAME_ANSWER,
-    RemembersInASet: Promise.SAME_ANSWER,
-    RemembersInAnAttribute: Promise.SAME_ANSWER,
-    RemembersInANewAttribute: Promise.SAME_ANSWER,
-    RemembersInACache: Promise.SAME_ANSWER,
-    KnowsTheObjects: Promise.SAME_ANSWER,
 }
 
 
@@ -363,30 +257,6 @@ def test_a_faulty_tuner_is_caught(fault: type[Tuner]) -> None:
     found = broken(check_tuner, fault)
     assert found.promise is TUNERS[fault]
     assert f"hook pytest_soak_tuners, '{fault.__name__}'" in found.who
-
-
-def test_how_a_tuner_was_found_to_remember_is_told() -> None:
-    assert "from a new instance that reads the journal" in broken(check_tuner, KnowsTheObjects).what
-    found = broken(check_tuner, RemembersInItsModule)
-    assert "where no chain was asked about before" in found.what
-    assert found.story[1].startswith("iteration 1: ")
-    assert KNOWN, "what it knew is put back after the check"
-
-
-def test_what_another_thread_of_the_process_does_is_not_the_strategys() -> None:
-    done = threading.Event()
-
-    def write() -> None:
-        while not done.wait(0.001):
-            Path(os.devnull).write_text("somebody else")
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        check_tuner(Tuner, examples=3)
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_a_tuner_that_hangs_is_ended_and_named() -> None:
