@@ -101,7 +101,7 @@ class OptunaPlugin:
                 from pytest_soak_optuna.storage import Storage  # noqa: PLC0415 - as above
             try:
                 self._opened = Storage(self._where)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - each kind of database has its own
                 msg = f"{STORAGE}={shown(self._where)}: {_first_line(error, self._where)}"
                 raise SoakUsageError(msg) from None  # its text may hold the password
         return self._opened
