@@ -63,7 +63,8 @@ class ChainPlan:
         differences: What is set otherwise than when that run was started, by force.
         mask: Hides the secrets of the system and of its pack, as far as they are known before it
             runs.
-        safe: Whether a system that has secrets runs in its dry form, without them.
+        safe: Whether a system that has secrets runs in its dry form, without them; for a fixture's,
+            whose secrets are not known yet, whether that was asked for.
     """
 
     name: str
@@ -204,9 +205,10 @@ def plan_chain(
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
-    mask, safe = Mask.of(pack.secrets, environ), False
+    mask = Mask.of(pack.secrets, environ)
+    safe = environ.get(safe_switch(pack)) == "1"  # a fixture's system has secrets, for all we know
     if system != OWN_SYSTEM or "system" in request.options:
-        made = registered.make(pack, scenario.value, needs=("run",))
+        made, safe = registered.make(pack, scenario.value, needs=("run",)), False
         if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
             mask, safe = read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
@@ -378,6 +380,11 @@ def _check_length(system: object, name: str, request: SoakRequest) -> None:
         raise SoakUsageError(msg)
 
 
+def safe_switch(pack: Pack) -> str:
+    """Return the environment variable that asks for safe mode."""
+    return f"{pack.prefix}ALLOW_MISSING_SECRETS"
+
+
 def read_secrets(
     system: object, pack: Pack, owner: str, environ: Mapping[str, str]
 ) -> tuple[Mask, bool]:
@@ -388,7 +395,7 @@ def read_secrets(
             mode was not asked for.
     """
     names = (*pack.secrets, *getattr(system, "secrets", ()))
-    switch = f"{pack.prefix}ALLOW_MISSING_SECRETS"
+    switch = safe_switch(pack)
     safe = bool(names) and environ.get(switch) == "1"
     for name in () if safe else names:
         value = environ.get(name, "")

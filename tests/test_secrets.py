@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -19,9 +20,11 @@ from tests.support import chain_folder, read_json, records
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECRET = 'k3y "of"\\the/house+café'  # noqa: S105 - nobody's
+SECRET = 'k3y "of"\\the/m4nor+café'  # noqa: S105 - nobody's
 """A value that is written otherwise in JSON, in a repr, in XML, in a URL and in base64."""
-WORD = "k3y"
+PARTS = [b"k3y", b"m4nor", b"+caf", SECRET.encode().hex()[4:-4].encode()]
+PARTS += [base64.b64encode(SECRET.encode())[4:-4]]
+"""What no file may hold: its beginning, its middle, its end, and the like of its coded forms."""
 SAFE = "SOAK_DEMO_ALLOW_MISSING_SECRETS"
 NAME = "HOUSE_KEY"
 LEGACY = ("-o", "junit_family=legacy")  # or record_property warns
@@ -37,7 +40,7 @@ def secret_in(folder: Path, shown: str) -> list[str]:
     (folder / "shown.txt").write_text(shown)
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert len(files) > 5
-    return [str(path) for path in files if WORD.encode() in path.read_bytes()]
+    return [str(path) for path in files if any(map(path.read_bytes().__contains__, PARTS))]
 
 
 def run(pytester: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, list[str]]:
@@ -311,6 +314,56 @@ def test_a_secret_that_is_no_utf_8_is_masked() -> None:
         assert Mask({"KEY": value}).text(text) == "[secret KEY]"
 
 
+def test_a_secret_that_is_no_utf_8_is_masked_in_what_a_program_writes(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, b"p\xe4ssword\xff".decode(errors="surrogateescape"))
+    body = 'sys.stdout.buffer.write(b"<" + os.environb[b"HOUSE_KEY"] + b">\\xfe\\n"); sys.exit(3)'
+    prepare(pytester, body, secrets=[NAME])
+    ran, _ = run(pytester)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["*<[[]secret HOUSE_KEY]>[?]"])
+    log = (chain_folder(pytester) / "command_output.log").read_text()
+    assert log == "<[secret HOUSE_KEY]>?\n"
+
+
+def test_a_mask_takes_its_time_in_proportion_to_what_it_looks_at() -> None:
+    """Many backslashes could be the beginning of any letter, each time anew."""
+    mask = Mask({"KEY": "\\secret\\" * 3, "OTHER": "'" * 20})
+    took = []
+    for size in (20_000, 80_000):
+        begun = time.process_time()
+        for text in ("\\" * size, "'" * size, "\\u005c" * (size // 6), "&#39;" * (size // 5)):
+            mask.text(text + "x")
+        took.append(time.process_time() - begun)
+    assert took[1] < 12 * took[0]
+
+
+@pytest.mark.parametrize("system", ["command", "http"])
+def test_a_pack_is_no_place_for_a_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    table = f"tool.pytest-soak.packs.demo.{system}"
+    pytester.makepyprojecttoml(
+        f"""
+        [{table}]
+        program = ["true"]
+        secrets = ["{NAME}"]
+        env = {{ {NAME} = "xyzzy-42" }}
+        {'scrape = "http://127.0.0.1:1"' if system == "http" else ""}
+        {f"[{table}.metrics]" if system == "http" else ""}
+        {'throughput = { gauge = "x" }' if system == "http" else ""}
+        """
+    )
+    pytester.makepyfile("def test_demo(soak): soak.run()")
+    ran = pytester.runpytest("--soak-iterations=2", f"--soak-system={system}")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    line = f"ERROR: system {system}: env gives {NAME}, which is a secret (in [[]{system}] of pack *"
+    ran.stderr.fnmatch_lines([line])
+    assert "xyzzy" not in ran.stdout.str() + ran.stderr.str()
+
+
 def test_a_secret_among_the_arguments_is_masked_before_they_are_shortened(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,3 +441,23 @@ def test_a_system_of_a_fixture_does_not_run_without_its_secret(
     ran = pytester.runpytest("-p", "no:randomly", "--soak-iterations=3")
     assert ran.ret == 1
     ran.stdout.fnmatch_lines([f"system fixture: the environment variable {line}*"])
+
+
+def test_safe_mode_of_a_fixtures_system_is_told_and_not_resumed_as_a_real_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(NAME, raising=False)
+    monkeypatch.setenv(SAFE, "1")
+    text = PYTHON.format(ends="if iteration == 3: raise KeyboardInterrupt", closes="pass")
+    pytester.makeconftest(text.replace('os.environ["HOUSE_KEY"]', '"a dry one"'))
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    arguments = ("-p", "no:randomly", "--soak-iterations=3", "-W", "always")
+    ran = pytester.runpytest_subprocess(*arguments)
+    assert ran.ret == pytest.ExitCode.INTERRUPTED
+    ran.stdout.fnmatch_lines(["| safe_mode | ON | SYSTEM=fixture runs without its secrets |"])
+    assert records(chain_folder(pytester))[0]["config"]["safe_mode"] is True
+    monkeypatch.setenv(NAME, SECRET)
+    monkeypatch.delenv(SAFE)
+    ran = pytester.runpytest(*arguments, "--soak-resume")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*safe_mode: true then, null now*"])

@@ -16,10 +16,11 @@ from pytest_soak.model.shown import brief
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems import processes
 from pytest_soak.systems.kept import Kept
-from pytest_soak.systems.output import Output, last_lines
-from pytest_soak.systems.processes import MARK, Usage, cpu_of, cpu_of_ended
+from pytest_soak.systems.output import Output, last_lines, printable
+from pytest_soak.systems.processes import MARK, Usage, cpu_of
 
 if TYPE_CHECKING:
+    import resource
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -34,7 +35,7 @@ SETTLED = 1.0
 also those that what a program started has to end after it."""
 LARGEST = 16 * 1024 * 1024
 """How many bytes a report or a state may have."""
-FIRST_SAMPLE, LAST_SAMPLE = 0.1, 1.0
+FIRST_SAMPLE, LAST_SAMPLE = processes.STEP, 1.0
 """Seconds between two samples of what a program uses: at first, and as it goes on."""
 OUTPUT_LOG = "command_output.log"
 
@@ -70,11 +71,17 @@ class Started:
             msg = f"{called(program)} cannot be started in {program.cwd}: {error}"
             raise SystemFailure(msg) from None
         self.pid = self._process.pid
+        self.used: resource.struct_rusage | None = None
+        """What it used in all, once it has ended by itself."""
 
     @property
     def code(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
-        return self._process.poll()
+        if self._process.returncode is None:
+            pid, status, used = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self._process.returncode, self.used = os.waitstatus_to_exitcode(status), used
+        return self._process.returncode
 
     def ask(self, line: str) -> str:
         """Write a *line* to its input; return why that cannot be done, if so."""
@@ -199,7 +206,6 @@ class CommandSystem:
     def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
         """Let the program run for one iteration; return what makes its report unusable, if so."""
         program = self._program
-        ended_before = cpu_of_ended()
         started = self._running
         if started is not None and started.code is not None:
             msg = f"{called(program)} {ended(started.code)} between two iterations"
@@ -219,7 +225,8 @@ class CommandSystem:
         if program.for_chain:
             usage.take(started.pid, cpu_before)
             return problem
-        usage.cpu_s = max(usage.cpu_s, cpu_of_ended() - ended_before)
+        if started.used is not None:
+            usage.ended(started.used)
         left = started.others(SETTLED)
         self._end()
         if left:
@@ -232,7 +239,8 @@ class CommandSystem:
         """Wait until the program has ended, or has left its report where it serves a chain."""
         program = self._program
         begun = now = time.monotonic()
-        look, pause, still = begun, FIRST_SAMPLE, _Still(report)
+        pause, still = FIRST_SAMPLE, _Still(report)
+        look = begun + pause  # nothing is told by how a program begins
         while True:
             code = started.code
             if program.for_chain and (problem := still.looked(now)) is not None:
@@ -335,7 +343,8 @@ class CommandSystem:
         if own and isinstance(totals, dict):
             n = counts if isinstance(counts, dict) else {}
             report["totals"] = {**totals, **own}
-            report["n"] = {**n, **dict.fromkeys(own, usage.samples)}
+            looks = max(usage.samples, 1)  # what the system tells at the end counts as one
+            report["n"] = {**n, **{k: 0 if v is None else looks for k, v in own.items()}}
         return report
 
     def _dismiss(self) -> str:
@@ -359,14 +368,17 @@ class CommandSystem:
         try:
             return started.end(self._program.grace)
         finally:
-            self._log = self._program.mask.text(started.output.text())
+            self._take_log(started)
             started.output.close()
             self._save_log()
 
+    def _take_log(self, started: Started) -> None:
+        """Take what the program wrote; masked first, as what is replaced is not found any more."""
+        self._log = printable(self._program.mask.text(started.output.text()))
+
     def _save_log(self) -> None:
-        started = self._running
-        if started is not None:
-            self._log = self._program.mask.text(started.output.text())
+        if self._running is not None:
+            self._take_log(self._running)
         with suppress(OSError):
             (self._folder / OUTPUT_LOG).write_text(self._log, encoding="utf-8")
 

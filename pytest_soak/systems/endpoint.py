@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mask import Mask
 from pytest_soak.systems.exposition import Kind, Measure, Series
-from pytest_soak.systems.program import Program, with_python
+from pytest_soak.systems.program import Program, secrets_of, with_python
 from pytest_soak.systems.promql import SLOT
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_endpoint(root: Path, pack: Pack, scenario: str) -> Endpoint:
             f"[tool.pytest-soak.packs.{pack.name}.http] of pyproject.toml)"
         )
         raise SoakUsageError(msg)
-    secrets = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
+    secrets = secrets_of(pack, table, "http")
     return Endpoint(
         scrape=table.get("scrape", ""),
         server=table.get("prometheus", ""),

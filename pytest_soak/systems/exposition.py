@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pytest_soak.model.shown import brief
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -143,7 +141,7 @@ def read_text(body: bytes, at: float = 0.0, since: float = -math.inf) -> Scrape:
                 types[sample.name] = family.type
                 samples.setdefault(sample.name, []).append(sample)
     except Exception as error:  # noqa: BLE001 - for bad text the parser raises whatever it meets
-        msg = f"the answer is no text of Prometheus: {brief(str(error))}"
+        msg = f"the answer is no text of Prometheus: {error}"  # whole: who shows it masks it
         raise Unmeasured(msg) from None
     return Scrape(samples, types, at, since)
 
@@ -313,4 +311,4 @@ def _absent(series: Series, end: Scrape) -> str:
 
 def _called(name: str, labels: Labels) -> str:
     each = ", ".join(f"{label}={value!r}" for label, value in sorted(labels))
-    return brief(f"{name}{{{each}}}" if each else name)
+    return f"{name}{{{each}}}" if each else name

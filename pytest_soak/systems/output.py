@@ -41,16 +41,18 @@ class Output:
             return self._cut + os.fstat(self.file.fileno()).st_size
 
     def text(self) -> str:
-        """Return the end of what was written; it begins with a whole line, or at least a word."""
+        """Return the end of what was written; it begins with a whole line, or at least a word.
+
+        Bytes that are no UTF-8 are surrogates, so that a secret of such is found and masked; then
+        it is to be made `printable`.
+        """
         with self._lock:
             data = self._kept + self._end()
             cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT
-        text = data.decode(errors="replace").replace("\r\n", "\n")
+        text = data.decode(errors="surrogateescape").replace("\r\n", "\n")
         if cut:
             text = text.partition("\n")[2] or text.partition(" ")[2]
-        return "".join(
-            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
-        )
+        return text
 
     def close(self) -> None:
         """Give the file back."""
@@ -71,6 +73,11 @@ class Output:
                 if size > FULL:
                     self._kept, self._cut = self._end(), self._cut + size
                     os.ftruncate(self.file.fileno(), 0)
+
+
+def printable(text: str) -> str:
+    """Return *text* with a question mark for each letter that nobody can print."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def last_lines(text: str) -> str:

@@ -6,11 +6,12 @@ is found wherever it went: in another process group, in a session of its own, or
 
 from __future__ import annotations
 
-import os
+import resource
 import signal
+import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -25,6 +26,8 @@ STEP = 0.02
 KILLED_WITHIN = 5.0
 """Seconds in which a process that was killed is gone, or is not going to be."""
 MIB = 1024 * 1024
+MAXRSS = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit of `ru_maxrss`."""
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -98,11 +101,11 @@ class Usage:
     """
 
     samples: int = 0
-    cpu_s: float = 0.0
-    rss_mb: float = 0.0
-    open_files: int = 0
-    threads: int = 0
-    processes: int = 0
+    cpu_s: float | None = None
+    rss_mb: float | None = None
+    open_files: int | None = None
+    threads: int | None = None
+    processes: int | None = None
 
     def take(self, pid: int, cpu_before: float) -> None:
         """Look once at the program *pid* and all below it; *cpu_before* was used earlier."""
@@ -119,33 +122,30 @@ class Usage:
                 count += 1
         if count:
             self.samples += 1
-            self.cpu_s = max(self.cpu_s, cpu - cpu_before)
-            self.rss_mb = max(self.rss_mb, rss / MIB)
-            self.open_files = max(self.open_files, files)
-            self.threads = max(self.threads, threads)
-            self.processes = max(self.processes, count)
+            self.cpu_s = max(self.cpu_s or 0.0, cpu - cpu_before)
+            self.rss_mb = max(self.rss_mb or 0.0, rss / MIB)
+            self.open_files = max(self.open_files or 0, files)
+            self.threads = max(self.threads or 0, threads)
+            self.processes = max(self.processes or 0, count)
+
+    def ended(self, used: resource.struct_rusage) -> None:
+        """Take what the system tells of a program that has *used* it, and has ended.
+
+        Its largest process is told by its peak, where that is above our own: a process inherits
+        the peak of the one that started it.
+        """
+        self.cpu_s = max(self.cpu_s or 0.0, used.ru_utime + used.ru_stime)
+        if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+            self.rss_mb = max(self.rss_mb or 0.0, used.ru_maxrss * MAXRSS / MIB)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON, null where nothing was seen."""
-        seen = bool(self.samples)
-        return {
-            "samples": self.samples,
-            "cpu_s": round(self.cpu_s, 3) if seen else None,
-            "rss_mb": round(self.rss_mb, 3) if seen else None,
-            "open_files": self.open_files if seen else None,
-            "threads": self.threads if seen else None,
-            "processes": self.processes if seen else None,
-        }
+        figures = asdict(self).items()
+        return {name: round(v, 3) if isinstance(v, float) else v for name, v in figures}
 
 
 def cpu_of(pid: int) -> float:
     """Return the CPU seconds that *pid* and all below it have used so far."""
     usage = Usage()
     usage.take(pid, 0.0)
-    return usage.cpu_s
-
-
-def cpu_of_ended() -> float:
-    """Return the CPU seconds of all processes that ended below this one, where it can be told."""
-    times = os.times()
-    return times.children_user + times.children_system
+    return usage.cpu_s or 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mask import Mask
@@ -63,7 +63,7 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
         scenario: The name of one of its scenarios.
 
     Raises:
-        SoakUsageError: Nobody gives one.
+        SoakUsageError: Nobody gives one, or the pack gives a secret.
     """
     own = pack.scenarios[scenario].get("command", {})
     table = {**pack.command, **own, "env": {**pack.command.get("env", {}), **own.get("env", {})}}
@@ -75,7 +75,7 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
             "soak_command in the ini file"
         )
         raise SoakUsageError(msg)
-    secrets = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
+    secrets = secrets_of(pack, table, "command")
     return Program(
         arguments=with_python(arguments),
         cwd=root / table.get("cwd", ""),
@@ -90,6 +90,24 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
         mask=Mask.of(secrets, os.environ),
         metrics=frozenset(pack.metrics),
     )
+
+
+def secrets_of(pack: Pack, table: Mapping[str, Any], system: str) -> tuple[str, ...]:
+    """Return the names of the secrets of a *system*, of the *pack* and of its own *table*.
+
+    Raises:
+        SoakUsageError: The table's ``env`` gives one: whoever reads the pack would read it.
+    """
+    names = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
+    for name in names:
+        if name in table["env"]:
+            msg = (
+                f"system {system}: env gives {name}, which is a secret (in [{system}] of pack "
+                f"{pack.source}, in a scenario of it, or in pyproject.toml); allowed: to set it in "
+                "the environment of pytest"
+            )
+            raise SoakUsageError(msg)
+    return names
 
 
 def with_python(arguments: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from pytest_soak.model.shown import brief, shown
 from pytest_soak.systems.exposition import Unmeasured
 
 if TYPE_CHECKING:
@@ -31,17 +30,18 @@ def read_answer(answer: Answer) -> float:
     """Return the one number that a server answered with.
 
     Raises:
-        Unmeasured: There is none, or more than one, or it was warned of.
+        Unmeasured: There is none, or more than one, or it was warned of. What the server says is
+            told whole: it may hold a secret, of which a part could not be masked.
     """
     try:
         told: Any = json.loads(answer.body)
         status = told["status"]
         if status == "error":
-            msg = f"the server refused: {brief(str(told.get('error')))}"
+            msg = f"the server refused: {told.get('error')}"
             raise Unmeasured(msg)
         kind, result = told["data"]["resultType"], told["data"]["result"]
         if kind not in ("scalar", "vector"):
-            msg = f"the answer is a {brief(str(kind))}; allowed: one number at one moment"
+            msg = f"the answer is a {kind}; allowed: one number at one moment"
             raise Unmeasured(msg)
         values = [result] if kind == "scalar" else [series["value"] for series in result]
         numbers = [float(text) for _, text in values]
@@ -49,10 +49,10 @@ def read_answer(answer: Answer) -> float:
         msg = f"the answer is none of a Prometheus server; status {answer.status}"
         raise Unmeasured(msg) from None
     if answer.status != 200 or status != "success":  # noqa: PLR2004 - HTTP's own word for well
-        msg = f"the server answered with status {answer.status}, {shown(status)}"
+        msg = f"the server answered with status {answer.status}, {status!r}"
         raise Unmeasured(msg)
     if told.get("warnings"):
-        msg = f"the server warns: {shown(told['warnings'])}"
+        msg = f"the server warns: {told['warnings']}"
         raise Unmeasured(msg)
     if len(numbers) != 1:
         series = f"has {len(numbers)} series; allowed: one, as of sum()" if numbers else "is empty"

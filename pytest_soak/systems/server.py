@@ -167,10 +167,13 @@ class Server(CommandSystem):
         return {**environ, "PYTEST_SOAK_PORT": str(self.port)}
 
     def _dismiss(self) -> str:
-        """End it; return what is to be told of it."""
-        killed = self._end()
+        """End it; return what is to be told of it: that it had ended, or had to be killed."""
+        started = self._running
+        crash = started.code if started is not None else None
+        killed, who = self._end(), called(self._program)
+        if crash is not None:
+            return f"{who} {ended(crash)} after its last slot"
         if killed:
-            who = called(self._program)
             return f"{who} did not end with SIGTERM in {self._program.grace:g} s; killed: {killed}"
         return ""
 

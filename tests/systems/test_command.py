@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from pytest_soak.systems import command
 from tests.programs import ARGS, PATIENCE, files_left, left_in, prepare, wait_for
 from tests.support import chain_folder, read_json, records, unlike_journal
 
@@ -307,6 +308,43 @@ answer(totals={**content(1)["totals"], "process_rss_mb": 1})
         assert reports[1]["n"]["process_rss_mb"] == after["samples"] >= 2
 
 
+@pytest.mark.parametrize(
+    ("held", "outcome"), [(0, "WARN"), (400_000_000, "FAIL")], ids=["little", "much"]
+)
+def test_the_memory_of_a_program_that_nobody_could_look_at_in_time_is_told_by_the_system(
+    pytester: pytest.Pytester, held: int, outcome: str
+) -> None:
+    metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_rss_mb = {}\n"
+    kpi = '[tool.pytest-soak.packs.demo.kpis]\nprocess_rss_mb = { fail = "> 350" }\n'
+    body = f"""
+import time
+while time.process_time() < 0.1: pass
+answer()
+held = bytearray({held})
+    """
+    prepare(pytester, body, more=metrics + kpi)
+    ran = pytester.runpytest(*ARGS)
+    ran.stdout.fnmatch_lines([f"| kpi_gate | {outcome} |*"])
+    used = read_json(chain_folder(pytester) / "EDGE_REPORT_3.json")["runtime"]["process"]
+    assert used["cpu_s"] >= 0.1
+    assert (used["rss_mb"] > 350) == (outcome == "FAIL")
+
+
+def test_what_nobody_saw_of_a_program_is_no_pass(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "FIRST_SAMPLE", 600.0)
+    metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_threads = {}\n"
+    kpi = '[tool.pytest-soak.packs.demo.kpis]\nprocess_threads = { fail = "> 9" }\n'
+    prepare(pytester, "answer()", more=metrics + kpi)
+    ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["| kpi_gate | INCONCLUSIVE |*"])
+    report = read_json(chain_folder(pytester) / "EDGE_REPORT_3.json")
+    assert (report["totals"]["process_threads"], report["n"]["process_threads"]) == (None, 0)
+    assert report["runtime"]["process"]["samples"] == 0
+
+
 COUNTS = """
 state = Path(E["PYTEST_SOAK_STATE"])
 count = json.loads(state.read_text()) if state.exists() else 0
@@ -409,6 +447,16 @@ def test_without_a_program_it_is_a_usage_error(pytester: pytest.Pytester) -> Non
     ran.stderr.fnmatch_lines(
         ["ERROR: system command: no program; allowed: program = * soak_command*"]
     )
+
+
+def test_a_program_in_the_ini_file_that_is_badly_quoted_is_a_usage_error(
+    pytester: pytest.Pytester,
+) -> None:
+    prepare(pytester, "answer()")
+    ran = pytester.runpytest(*ARGS, "-o", "soak_command=python 'program.py")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    line = "ERROR: soak_command in the ini file: No closing quotation; allowed: words quoted *"
+    ran.stderr.fnmatch_lines([line])
 
 
 def test_without_psutil_it_is_a_usage_error(

@@ -522,7 +522,16 @@ def test_a_program_that_does_not_serve_the_slot_out_fails_the_chain_at_once(
 
 
 @pytest.mark.process
-def test_a_program_that_ends_between_two_iterations_is_noticed(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("planned", "when"),
+    [
+        (2, "*service.py ended with exit code 0 between two iterations*"),
+        (1, "ERROR: system http: *service.py ended with exit code 0 after its last slot*"),
+    ],
+)
+def test_a_program_that_ends_between_two_iterations_or_after_the_last_is_noticed(
+    pytester: pytest.Pytester, planned: int, when: str
+) -> None:
     prepare_service(
         pytester,
         """
@@ -544,9 +553,9 @@ def test_a_program_that_ends_between_two_iterations_is_noticed(pytester: pytest.
             os.waitid(os.P_PID, int(Path("pid").read_text()), os.WEXITED | os.WNOWAIT)
         """
     )
-    ran = pytester.runpytest(*ARGS)
+    ran = pytester.runpytest(*ARGS[:-1], f"--soak-iterations={planned}")
     assert ran.ret == 1
-    ran.stdout.fnmatch_lines(["*service.py ended with exit code 0 between two iterations*"])
+    ran.stdout.fnmatch_lines([when])
 
 
 @pytest.mark.process
@@ -592,6 +601,32 @@ def test_ctrl_c_in_a_slot_ends_the_program(pytester: pytest.Pytester) -> None:
     prepare_service(pytester, body, "slot_s = 9999")
     ran = pytester.runpytest_subprocess(*ARGS, timeout=PATIENCE)
     assert ran.ret == 2
+
+
+def test_a_secret_in_a_long_answer_is_masked_before_it_is_shortened(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "".join(f"{number:04d}" for number in range(30))
+    monkeypatch.setenv("TOKEN", secret)
+    long = "x" * 100 + secret + "y" * 500
+    error = json.dumps({"status": "error", "error": long})
+    warned = json.dumps({**json.loads(told("1")[2]), "warnings": [long]})
+    strange = json.dumps({"status": long, "data": json.loads(told("1")[2])["data"]})
+    answers = [(200, "application/json", text) for text in (error, warned, strange)]
+    settings = 'slot_s = 0.02\nsecrets = ["TOKEN"]\n'
+    one = ARGS[:-1], "--soak-iterations=1"
+    with speaking(*answers) as (url, _):
+        prepare(pytester, f'prometheus = "{url}"\n{settings}', QUERIES)
+        shown = pytester.runpytest(*one[0], one[1]).stdout.str()
+    assert "[secret TOKEN]" in shown
+    assert "00010002" not in shown
+    series = "".join(f'latency{{a="{n}{long}"}} 1\n' for n in range(2))
+    for text in (f"latency {long}\n", f"{series}errors 1\nrate 1\n"):
+        with speaking(text) as (url, _):
+            prepare(pytester, f'scrape = "{url}"\n{settings}')
+            shown = pytester.runpytest(*one[0], one[1]).stdout.str()
+        assert "[secret TOKEN]" in shown
+        assert "00010002" not in shown
 
 
 @pytest.mark.process

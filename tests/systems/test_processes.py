@@ -20,7 +20,7 @@ from pytest_soak import Kept
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems import keeper, processes
 from pytest_soak.systems.command import CommandSystem, Unread, read_json
-from pytest_soak.systems.output import KEPT, Output
+from pytest_soak.systems.output import KEPT, Output, printable
 from pytest_soak.systems.processes import MARK, Usage
 from pytest_soak.systems.program import read_program
 from tests.programs import wait_for
@@ -92,8 +92,9 @@ def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
     assert output.written == written + len(last)
     assert len(output.text()) <= 2 * KEPT
     assert lines[0].startswith("a line of the output, number ")
-    assert lines[-2:] == ["caf\ufffd", "at the end\ufffd"]
-    assert lines[0].endswith(" ?")
+    assert lines[-2:] == ["caf\udce9", "at the end\udcff"]
+    assert printable("\n".join(lines[-3:])).endswith("?\ncaf?\nat the end?")
+    assert lines[0].endswith(" \x1b")
     output.close()
 
 
