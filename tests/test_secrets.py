@@ -45,9 +45,12 @@ def secret_in(folder: Path, shown: str) -> list[str]:
 
 def run(pytester: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, list[str]]:
     """Soak, with all that reports; return the result, and the files that hold the secret."""
-    reports = REPORTS if html(pytester._request.config) else REPORTS[:1]
+    also_html = html(pytester._request.config)
+    reports = REPORTS if also_html else REPORTS[:1]
     ran = pytester.runpytest(*ARGS, "-rA", "-l", "--log-file=run.log", *LEGACY, *reports, *args)
-    assert (pytester.path / "junit.xml").exists() or ran.ret == pytest.ExitCode.USAGE_ERROR
+    written = ["junit.xml", *(["report.html"] if also_html else [])]
+    there = all((pytester.path / name).exists() for name in written)
+    assert there or ran.ret == pytest.ExitCode.USAGE_ERROR
     return ran, secret_in(pytester.path, ran.stdout.str() + ran.stderr.str())
 
 
