@@ -66,8 +66,9 @@ class Life:
         try:
             system.close()
         except SystemFailure as failure:
-            self.fault = f"system {self._plan.system_name}: {failure}"
+            words = str(failure)
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            self.fault = (
-                f"system {self._plan.system_name}: close() {what_raised(error, self.mask.text)}"
-            )
+            words = f"close() {what_raised(error, self.mask.text)}"
+        else:
+            return
+        self.fault = self.mask.text(f"system {self._plan.system_name}: {words}")

@@ -245,8 +245,10 @@ class SoakLoop:
         try:
             self.life.leave()
             if not self.finished:
-                problem = "broken off: the gate did not run"
-                verdict = unfit_verdict(self.verdict(ran), problem)
+                verdict = self.verdict(ran)
+                if self.life.fault:
+                    verdict = unfit_verdict(verdict, self.life.fault.partition("\n")[0])
+                verdict = unfit_verdict(verdict, "broken off: the gate did not run")
                 word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
                 self.store.journal.append("run_interrupted", self.done, word)
                 self.store.sum_up(word)

@@ -13,13 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
 from pytest_soak.model.shown import brief, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pytest
 
 
 class Mode(StrEnum):
@@ -260,9 +260,11 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
 
 def _command(config: pytest.Config) -> tuple[str, ...]:
     """Return the program and its arguments from the ini file."""
+    from pytest import UsageError  # noqa: PLC0415, PT013 - commands have no use for pytest
+
     try:
         return tuple(config.getini(COMMAND))
-    except (ValueError, pytest.UsageError) as error:  # the newest pytest wraps it
+    except (ValueError, UsageError) as error:  # the newest pytest wraps it
         msg = (
             f"{COMMAND} in the ini file: {error}; allowed: words quoted as in a shell, such as "
             'python "my program.py"'

@@ -178,16 +178,14 @@ class SoakSession:
     def judge(self, gate: GateItem, chain: Chain) -> str:
         """Give the verdict of *chain* and record it; return why it does not pass, if so.
 
-        The system is closed then: the next chain's must not meet it.
+        The system is closed before: what goes wrong then is part of the verdict, and the next
+        chain's must not meet it.
         """
-        try:
-            return self._judged(gate, chain)
-        finally:
-            opened(chain).life.leave()
-
-    def _judged(self, gate: GateItem, chain: Chain) -> str:
         loop = opened(chain)
+        loop.life.leave()
         verdict = loop.verdict(chain.passed)
+        if loop.life.fault:
+            verdict = unfit_verdict(verdict, loop.life.fault.partition("\n")[0])
         if chain.partial:
             verdict = unfit_verdict(verdict, PARTIAL)
         if not loop.finished:  # a gate that is run again has given its verdict
@@ -262,7 +260,6 @@ class SoakSession:
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.life.fault)))
-            fault = mask_of(chain).text(fault)
             if unjudged or fault:
                 self._note_unfit(session, fault)
             if chain.name not in self._gated:
