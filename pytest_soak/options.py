@@ -84,9 +84,9 @@ SETTINGS = (
 DEFAULT_DIR = "artifacts/soak"
 DEFAULT_SLOT = 300.0
 MOST_SLOTS = 10_000
-MOST_ITERATIONS = 1_000_000
-"""pytest keeps about 9 kB for each, which makes 9 GB."""
 """How many slots an hours run may have: pytest keeps some kB for each item."""
+MOST_ITERATIONS = 1_000_000
+"""How many iterations a run by count may have: pytest keeps about 9 kB for each, so 9 GB."""
 COMMAND = "soak_command"
 """The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"

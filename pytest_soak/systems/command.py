@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import stat
-import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
-from pytest_soak.model.shown import brief
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems import processes
 from pytest_soak.systems.kept import Kept
-from pytest_soak.systems.output import Output, last_lines, printable
-from pytest_soak.systems.processes import MARK, Usage, cpu_of
+from pytest_soak.systems.left import Still, Unread, read_json
+from pytest_soak.systems.output import last_lines, printable
+from pytest_soak.systems.processes import Usage, cpu_of
+from pytest_soak.systems.started import Started, called, ended
 
 if TYPE_CHECKING:
-    import resource
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -30,104 +27,11 @@ LIMIT = 300.0
 """Seconds that an iteration may take unless the pack says otherwise, in a run by count."""
 SPARE = 60.0
 """Seconds that it may take beyond its slot, in a run by the hour."""
-SETTLED = 1.0
-"""Seconds after which a file that still is no JSON, and does not change, is taken for half-written;
-also those that what a program started has to end after it."""
-LARGEST = 16 * 1024 * 1024
-"""How many bytes a report or a state may have."""
+BEHIND = 1.0
+"""Seconds that what a program started has to end after it."""
 FIRST_SAMPLE, LAST_SAMPLE = processes.STEP, 1.0
 """Seconds between two samples of what a program uses: at first, and as it goes on."""
 OUTPUT_LOG = "command_output.log"
-
-
-class Unread(Exception):
-    """Why a file that a program was to write cannot be used."""
-
-
-class Started:
-    """A program that was started, until everything of it has ended."""
-
-    def __init__(self, program: Program, environ: Mapping[str, str], mark: str) -> None:
-        """Start *program*.
-
-        Raises:
-            SystemFailure: It cannot be started.
-        """
-        self._mark = mark
-        self.output = Output()
-        self.begun = time.monotonic()
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - the user's own, and no shell
-                program.arguments,
-                cwd=program.cwd,
-                env={**environ, MARK: mark},
-                stdin=subprocess.PIPE if program.for_chain else subprocess.DEVNULL,
-                stdout=self.output.file,
-                stderr=self.output.file,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            self.output.close()
-            msg = f"{called(program)} cannot be started in {program.cwd}: {error}"
-            raise SystemFailure(msg) from None
-        self.pid = self._process.pid
-        self.used: resource.struct_rusage | None = None
-        """What it used in all, once it has ended by itself."""
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
-        if self._process.returncode is None:
-            pid, status, used = os.wait4(self.pid, os.WNOHANG)
-            if pid:
-                self._process.returncode, self.used = os.waitstatus_to_exitcode(status), used
-        return self._process.returncode
-
-    def ask(self, line: str) -> str:
-        """Write a *line* to its input; return why that cannot be done, if so."""
-        assert self._process.stdin is not None  # noqa: S101 - it has one, where it is asked
-        try:
-            os.write(self._process.stdin.fileno(), line.encode())  # one at a time: never full
-        except BrokenPipeError:
-            return "it has closed its input"
-        return ""
-
-    def left(self) -> list[Any]:
-        """Return every process of it that lives."""
-        found = {one.pid: one for one in processes.marked(self._mark)}
-        if self.code is None:
-            found |= {one.pid: one for one in processes.descendants(self.pid)}
-        return list(found.values())
-
-    def others(self, within: float) -> list[Any]:
-        """Return what it left behind, where that does not end *within* some seconds."""
-        until = time.monotonic() + within
-        while (found := self.left()) and time.monotonic() < until:
-            time.sleep(processes.STEP)
-        return found
-
-    def dismiss(self, grace: float) -> bool:
-        """Tell it that no more is asked of it; return whether it ended in *grace* seconds.
-
-        How it ended is told by `code`.
-        """
-        self._close_input()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(grace)
-        return self.code is not None
-
-    def end(self, grace: float) -> str:
-        """End everything of it; return what had to be killed."""
-        killed = processes.end(self.left, grace)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(processes.KILLED_WITHIN)
-        self._close_input()
-        return killed
-
-    def _close_input(self) -> None:
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
 
 
 class CommandSystem:
@@ -227,7 +131,7 @@ class CommandSystem:
             return problem
         if started.used is not None:
             usage.ended(started.used)
-        left = started.others(SETTLED)
+        left = started.others(BEHIND)
         self._end()
         if left:
             return f"the program ended and left {processes.told(left)} behind; ended as well"
@@ -239,7 +143,7 @@ class CommandSystem:
         """Wait until the program has ended, or has left its report where it serves a chain."""
         program = self._program
         begun = now = time.monotonic()
-        pause, still = FIRST_SAMPLE, _Still(report)
+        pause, still = FIRST_SAMPLE, Still(report)
         look = begun + pause  # nothing is told by how a program begins
         while True:
             code = started.code
@@ -354,7 +258,7 @@ class CommandSystem:
             return ""
         if not started.dismiss(self._program.grace):
             return f"{called(self._program)} did not end when its input did; ended as well"
-        left = started.others(SETTLED)
+        left = started.others(BEHIND)
         behind = f"left {processes.told(left)} behind; ended as well" if left else ""
         crash = f"{ended(started.code)} after its last report" if started.code else ""
         told = "; ".join(filter(None, (crash, behind)))
@@ -385,69 +289,3 @@ class CommandSystem:
     def _last_lines(self) -> str:
         lines = last_lines(self._log)
         return f"\n  the last lines of its output:\n{lines}" if lines else "; it wrote no output"
-
-
-class _Still:
-    """Looks for a report that somebody may be writing."""
-
-    def __init__(self, report: Path) -> None:
-        self._report = report
-        self._seen: tuple[int, int] | None = None
-        self._since = 0.0
-
-    def looked(self, now: float) -> str | None:
-        """Return an empty text for a whole report, the problem of a half-written one, or None."""
-        try:
-            read_json(self._report)
-        except Unread as unread:
-            try:
-                told = self._report.lstat()
-            except OSError:
-                return None
-            seen = (told.st_size, told.st_mtime_ns)
-            if seen != self._seen:
-                self._seen, self._since = seen, now
-            if now - self._since < SETTLED:
-                return None
-            return f"the report of the program {unread}"
-        return ""
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
-    """Return what a program wrote to *path*.
-
-    Raises:
-        Unread: It is not there, no file, too large, or no JSON.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        msg = f"cannot be read: {error.strerror}"
-        raise Unread(msg if path.is_symlink() or path.exists() else "was not written") from None
-    try:
-        there = os.fstat(descriptor)
-        if not stat.S_ISREG(there.st_mode):
-            msg = "is no file"
-            raise Unread(msg)
-        if there.st_size > LARGEST:
-            msg = f"has {there.st_size} bytes; allowed: {LARGEST}"
-            raise Unread(msg)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(LARGEST)
-    finally:
-        os.close(descriptor)
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        msg = f"is no JSON: {brief(str(error))}; it has {len(data)} bytes"
-        raise Unread(msg) from None
-
-
-def called(program: Program) -> str:
-    """Return *program* for people; masked first, as a part of a secret is not found any more."""
-    return brief(shlex.join(map(program.mask.text, program.arguments)))
-
-
-def ended(code: int) -> str:
-    """Return what the exit *code* of a program says, for people."""
-    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.errors import SystemFailure
-from pytest_soak.systems.command import CommandSystem, Started, called, ended
+from pytest_soak.systems.command import CommandSystem
 from pytest_soak.systems.endpoint import PORT
 from pytest_soak.systems.processes import Usage, cpu_of
+from pytest_soak.systems.started import Started, called, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

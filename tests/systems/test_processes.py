@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pytest_soak import Kept
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems import keeper, processes
-from pytest_soak.systems.command import CommandSystem, Unread, read_json
+from pytest_soak.systems.command import CommandSystem
+from pytest_soak.systems.left import Unread, read_json
 from pytest_soak.systems.output import KEPT, Output, printable
 from pytest_soak.systems.processes import MARK, Usage
 from pytest_soak.systems.program import read_program
