@@ -12,6 +12,7 @@ from pytest_soak.course import Course, IterationResult
 from pytest_soak.errors import SoakUsageError, SystemFailure
 from pytest_soak.life import Life
 from pytest_soak.model.history import Entry
+from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
@@ -58,7 +59,8 @@ class SoakLoop:
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.life = Life(plan, self.store.folder)
         self.mask = plan.mask
-        """Hides the secrets of the chain's system."""
+        """Hides the secrets of the chain's system, with every value that they have had."""
+        self._secrets = (*plan.pack.secrets, *getattr(plan.system, "secrets", ()))
         self.latest: IterationResult | None = None
         self.finished = False
         self._told = True
@@ -121,10 +123,11 @@ class SoakLoop:
         """Return the report and the state that *system* gives, with its secrets masked."""
         if self.plan.system is None:  # only now it is known, and what it declares
             try:
-                mask, _ = read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
+                read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
             except SoakUsageError as error:
                 raise StrategyFault(str(error)) from None
-            self.mask = self.life.mask = self.mask.and_of(mask)
+            self._secrets = (*self.plan.pack.secrets, *getattr(system, "secrets", ()))
+        self.see_secrets()
         self.life.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:
@@ -141,9 +144,15 @@ class SoakLoop:
         if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
-        if self.mask.values:
+        self.see_secrets()
+        if self.mask:
             raw, state = self.mask.data(plain(raw)), self.mask.data(state)
         return raw, state
+
+    def see_secrets(self) -> None:
+        """Hide the values that secrets have now, too: a fixture may have fetched them."""
+        if self._secrets:
+            self.mask = self.life.mask = self.mask.and_of(Mask.of(self._secrets, os.environ))
 
     def miss(self, iteration: int, problem: str) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""

@@ -206,7 +206,7 @@ def plan_chain(
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
     mask = Mask.of(pack.secrets, environ)
-    safe = environ.get(safe_switch(pack)) == "1"  # a fixture's system has secrets, for all we know
+    safe = environ.get(pack.safe_switch) == "1"  # a fixture's system has secrets, for all we know
     if system != OWN_SYSTEM or "system" in request.options:
         made, safe = registered.make(pack, scenario.value, needs=("run",)), False
         if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
@@ -380,11 +380,6 @@ def _check_length(system: object, name: str, request: SoakRequest) -> None:
         raise SoakUsageError(msg)
 
 
-def safe_switch(pack: Pack) -> str:
-    """Return the environment variable that asks for safe mode."""
-    return f"{pack.prefix}ALLOW_MISSING_SECRETS"
-
-
 def read_secrets(
     system: object, pack: Pack, owner: str, environ: Mapping[str, str]
 ) -> tuple[Mask, bool]:
@@ -395,7 +390,7 @@ def read_secrets(
             mode was not asked for.
     """
     names = (*pack.secrets, *getattr(system, "secrets", ()))
-    switch = safe_switch(pack)
+    switch = pack.safe_switch
     safe = bool(names) and environ.get(switch) == "1"
     for name in () if safe else names:
         value = environ.get(name, "")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.chain import slot_of
+from pytest_soak.chain import chain_name, slot_of
 from pytest_soak.model.mask import Mask
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def mask_of(chain: Chain) -> Mask:
     """Return the mask of *chain*; it hides nothing where nothing is known of the chain."""
     if chain.loop is not None:
+        chain.loop.see_secrets()
         return chain.loop.mask
     return chain.plan.mask if chain.plan is not None else Mask()
 
@@ -42,12 +43,31 @@ class Secrecy:
         return report
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Mask what was added since: subtests have reports of their own."""
+        chain = self._chains.get(chain_name(report.nodeid))
+        if chain is not None:
+            clean(report, mask_of(chain))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Mask the words that end a session."""
+        error: Any = excinfo.value
+        error.args = tuple(map(self._masked, error.args))
+        if hasattr(error, "msg"):  # of `pytest.exit`
+            error.msg = self._masked(error.msg)
+
+    def _masked(self, words: object) -> object:
+        """Return *words* without the secrets of any chain."""
+        for chain in self._chains.values():
+            words = mask_of(chain).data(words)
+        return words
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: WarningMessage) -> None:
         """Mask a warning."""
         words = str(warning_message.message)
-        masked = words
-        for chain in self._chains.values():
-            masked = mask_of(chain).text(masked)
+        masked = str(self._masked(words))
         if masked != words:
             try:
                 warning_message.message = warning_message.category(masked)
@@ -58,6 +78,8 @@ class Secrecy:
 
 def clean(report: pytest.TestReport, mask: Mask) -> None:
     """Mask a *report* of pytest's. One that shows a secret is shown as plain text from then on."""
+    if not mask:
+        return
     shown: Any = report.longrepr
     if isinstance(shown, tuple):
         report.longrepr = mask.data(shown)
@@ -70,3 +92,8 @@ def clean(report: pytest.TestReport, mask: Mask) -> None:
     report.user_properties = mask.data(report.user_properties)
     if hasattr(report, "wasxfail"):
         report.wasxfail = mask.text(report.wasxfail)
+    context = getattr(report, "context", None)  # of a subtest: what it was called with
+    for name in ("msg", "kwargs"):
+        given = getattr(context, name, None)
+        if mask.data(given) != given:
+            object.__setattr__(context, name, mask.data(given))  # it is frozen, and its own

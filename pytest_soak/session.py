@@ -261,7 +261,7 @@ class SoakSession:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.life.fault)))
             if unjudged or fault:
-                self._note_unfit(session, fault)
+                self._note_unfit(session, f"{chain.name}: {fault}" if fault else "")
             if chain.name not in self._gated:
                 self._tell_ending(chain)
 

@@ -446,6 +446,83 @@ def test_a_system_of_a_fixture_does_not_run_without_its_secret(
     ran.stdout.fnmatch_lines([f"system fixture: the environment variable {line}*"])
 
 
+FETCHED = """
+import os
+import pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def login():
+    os.environ["HOUSE_KEY"] = os.environ["FETCHED_KEY"]
+
+"""
+
+
+@pytest.mark.parametrize("system", ["a program", "by name", "by fixture"])
+def test_a_secret_that_a_fixture_fetches_is_masked_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setenv(NAME, "of yesterday")
+    monkeypatch.setenv("FETCHED_KEY", SECRET)
+    text = FETCHED + PYTHON.format(ends="pass", closes="raise OSError(os.environ['HOUSE_KEY'])")
+    arguments = ["-p", "no:randomly", "-W", "always", "--soak-iterations=3", "--junitxml=junit.xml"]
+    if system == "a program":
+        prepare(pytester, TELLS + ENDS["reported"], secrets=[NAME])
+        text = FETCHED
+        arguments.append("--soak-system=command")
+    elif system == "by name":
+        text = text.partition("@pytest.fixture\n")[0]
+        arguments.append("--soak-system=house")
+    pytester.makeconftest(text)
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    ran = pytester.runpytest(*arguments, "-rA")
+    assert "[secret HOUSE_KEY]" in ran.stdout.str() or system == "a program"
+    folder = chain_folder(pytester)
+    assert "[secret HOUSE_KEY]" in (folder / "EDGE_REPORT_2.json").read_text()
+    assert secret_in(pytester.path, ran.stdout.str() + ran.stderr.str()) == []
+
+
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="subtests are there from pytest 9 on")
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_subtest_tells_no_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    prepare(pytester, "answer()", secrets=[NAME])
+    pytester.makepyfile(
+        test_demo="""
+        import logging
+        import os
+
+        def test_demo(soak, subtests):
+            key = os.environ["HOUSE_KEY"]
+            with subtests.test(msg=key, key=key, other="plain"):
+                print(key)
+                logging.warning(key)
+                assert not key
+            soak.run()
+        """
+    )
+    ran = pytester.runpytest(*ARGS, "-rA", "--junitxml=junit.xml", workers)
+    assert secret_in(pytester.path, ran.stdout.str() + ran.stderr.str()) == []
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["*[[][[]secret HOUSE_KEY]] (key=*secret HOUSE_KEY*, other=*plain*)*"])
+
+
+@pytest.mark.parametrize(
+    "ends", ["pytest.exit('no ' + key)", "raise KeyboardInterrupt('no ' + key)"]
+)
+def test_what_ends_a_session_tells_no_secret(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    pytester.makeconftest(PYTHON.format(ends=ends, closes="pass"))
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    ran = pytester.runpytest_subprocess("-p", "no:randomly", "--soak-iterations=3")
+    assert ran.ret == pytest.ExitCode.INTERRUPTED
+    assert secret_in(pytester.path, ran.stdout.str() + ran.stderr.str()) == []
+    ran.stdout.fnmatch_lines(["*!!! *no [[]secret HOUSE_KEY] !!!*"])
+
+
 def test_safe_mode_of_a_fixtures_system_is_told_and_not_resumed_as_a_real_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

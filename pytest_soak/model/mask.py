@@ -78,13 +78,23 @@ class Mask:
 
     Args:
         values: ``{name: value}``.
+        more: ``(name, value)`` for each further value that a name has had.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    more: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def __bool__(self) -> bool:
+        """Tell whether it hides anything."""
+        return bool(self._names)
+
+    @cached_property
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        return (*self.values.items(), *self.more)
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        return {text: name for name, value in self.values.items() for text in lines_of(value)}
+        return {text: name for name, value in self._pairs for text in lines_of(value)}
 
     @cached_property
     def _forms(self) -> list[tuple[str, str]]:
@@ -133,4 +143,5 @@ class Mask:
 
     def and_of(self, other: Mask) -> Mask:
         """Return a mask that hides what this one and the *other* hide."""
-        return Mask({**self.values, **other.values}) if other.values else self
+        new = tuple(pair for pair in other._pairs if pair not in self._pairs)
+        return Mask(self.values, (*self.more, *new)) if new else self

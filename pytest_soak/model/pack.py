@@ -202,6 +202,11 @@ class Pack:
     command: Mapping[str, Any] = field(default_factory=dict)
     http: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def safe_switch(self) -> str:
+        """The environment variable that, with 1, asks for a run without secrets."""
+        return f"{self.prefix}ALLOW_MISSING_SECRETS"
+
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
         return bool(self.kind(metric))

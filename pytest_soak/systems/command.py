@@ -6,14 +6,16 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
+from pytest_soak.model.mask import Mask
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems import processes
 from pytest_soak.systems.kept import Kept
 from pytest_soak.systems.left import Still, Unread, read_json
-from pytest_soak.systems.output import last_lines, printable
+from pytest_soak.systems.output import last_lines
 from pytest_soak.systems.processes import Usage, cpu_of
 from pytest_soak.systems.started import Started, called, ended
 
@@ -31,6 +33,8 @@ BEHIND = 1.0
 """Seconds that what a program started has to end after it."""
 FIRST_SAMPLE, LAST_SAMPLE = processes.STEP, 1.0
 """Seconds between two samples of what a program uses: at first, and as it goes on."""
+DRY = "PYTEST_SOAK_DRY"
+"""The environment variable that tells a program to touch nothing real; nobody else sets it."""
 OUTPUT_LOG = "command_output.log"
 
 
@@ -69,24 +73,19 @@ class CommandSystem:
         Raises:
             SystemFailure: It could not be started, failed, hung, or wrote without end.
         """
+        self._see_secrets()
         report = self._own / f"report_{iteration}.json"
-        with suppress(OSError):
-            report.unlink()
-        self._write("parameters.json", parameters)
-        if self._running is None:
-            self._give_state(state)
         usage = Usage()
         try:
+            self._prepare(report, parameters, state)
             problem = self._iterate(report, iteration, seed, usage)
             raw, problem = self._read_report(report, problem)
             after = self._take_state()
         except BaseException as error:
-            killed = self._end()
-            if isinstance(error, SystemFailure):
-                ended = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
-                msg = f"{error}{ended}{self._last_lines()}"
-                raise SystemFailure(msg) from None
-            raise
+            failure = self._failure(error)
+            if failure is None:
+                raise
+            raise failure from None
         return self._with_usage(raw, problem, iteration, usage), after
 
     def close(self) -> None:
@@ -107,6 +106,31 @@ class CommandSystem:
             msg = f"{told}{self._last_lines() if self._log.strip() else ''}"
             raise SystemFailure(msg)
 
+    def _failure(self, error: BaseException) -> SystemFailure | None:
+        """End everything; return the failure of the iteration that *error* is, if it is one."""
+        killed = self._end()
+        words = str(error)
+        if isinstance(error, OSError):
+            words = f"{called(self._program)}: its files cannot be written or read: {error}"
+        elif not isinstance(error, SystemFailure):
+            return None
+        told = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
+        return SystemFailure(f"{words}{told}{self._last_lines()}")
+
+    def _prepare(self, report: Path, parameters: Mapping[str, float], state: object) -> None:
+        """Put in place what the program reads, and away what it left."""
+        with suppress(OSError):
+            report.unlink()
+        self._write("parameters.json", parameters)
+        if self._running is None:
+            self._give_state(state)
+
+    def _see_secrets(self) -> None:
+        """Hide the values that secrets have now, too: they are what the program will get."""
+        program = self._program
+        mask = program.mask.and_of(Mask.of(program.secrets, os.environ))
+        self._program = replace(program, mask=mask)
+
     def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
         """Let the program run for one iteration; return what makes its report unusable, if so."""
         program = self._program
@@ -120,14 +144,14 @@ class CommandSystem:
             )
         written, cpu_before = started.output.written, 0.0
         if program.for_chain:
-            cpu_before = cpu_of(started.pid)
+            cpu_before = cpu_of(started.left())
             refused = started.ask(f"{iteration} {self._slot:g} {seed} {report}\n")
             if refused:
                 msg = f"{called(program)} cannot be asked for a report: {refused}"
                 raise SystemFailure(msg)
         problem = self._wait(started, report, written, cpu_before, usage)
         if program.for_chain:
-            usage.take(started.pid, cpu_before)
+            usage.take(started.left(), cpu_before)
             return problem
         if started.used is not None:
             usage.ended(started.used)
@@ -147,6 +171,9 @@ class CommandSystem:
         look = begun + pause  # nothing is told by how a program begins
         while True:
             code = started.code
+            if started.output.written - written > program.output:
+                msg = f"{called(program)} wrote more than {program.output / 1e6:g} MB of output"
+                raise SystemFailure(msg)
             if program.for_chain and (problem := still.looked(now)) is not None:
                 return problem
             if code == 0 and not program.for_chain:
@@ -159,11 +186,8 @@ class CommandSystem:
                 hung = "left no report in" if program.for_chain else "did not end in"
                 msg = f"{called(program)} {hung} {self._limit:g} s, the limit of an iteration"
                 raise SystemFailure(msg)
-            if started.output.written - written > program.output:
-                msg = f"{called(program)} wrote more than {program.output / 1e6:g} MB of output"
-                raise SystemFailure(msg)
             if now >= look:
-                usage.take(started.pid, cpu_before)
+                usage.take(started.left(), cpu_before)
                 look, pause = now + pause, min(2 * pause, LAST_SAMPLE)
             time.sleep(processes.STEP)
             now = time.monotonic()
@@ -171,7 +195,7 @@ class CommandSystem:
     def _environ(self, report: Path, iteration: int, seed: int) -> dict[str, str]:
         """Return the environment of the program."""
         program = self._program
-        held = set(program.secrets) if program.safe else set()
+        held = {DRY, *(program.secrets if program.safe else ())}
         environ = {k: v for k, v in {**os.environ, **program.env}.items() if k not in held}
         environ |= {
             "PYTEST_SOAK_OVERRIDES": str(self._folder / OVERRIDES),
@@ -185,7 +209,7 @@ class CommandSystem:
                 "PYTEST_SOAK_SEED": str(seed),
                 "PYTEST_SOAK_REPORT": str(report),
             }
-        return environ | ({"PYTEST_SOAK_DRY": "1"} if program.safe else {})
+        return environ | ({DRY: "1"} if program.safe else {})
 
     @property
     def _state(self) -> Path:
@@ -277,8 +301,8 @@ class CommandSystem:
             self._save_log()
 
     def _take_log(self, started: Started) -> None:
-        """Take what the program wrote; masked first, as what is replaced is not found any more."""
-        self._log = printable(self._program.mask.text(started.output.text()))
+        """Take what the program wrote."""
+        self._log = started.output.text(self._program.mask)
 
     def _save_log(self) -> None:
         if self._running is not None:

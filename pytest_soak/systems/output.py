@@ -6,9 +6,15 @@ import fcntl
 import os
 import tempfile
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_soak.model.mask import Mask
 
 KEPT = 64 * 1024
 """How many bytes of the end are kept."""
+BEFORE = 16 * 1024
+"""How many letters before those are looked at: a secret may begin there, of which a part is cut."""
 FULL = 1024 * 1024
 """How many bytes the file may have before it is cut."""
 PERIOD = 0.05
@@ -40,19 +46,21 @@ class Output:
         with self._lock:
             return self._cut + os.fstat(self.file.fileno()).st_size
 
-    def text(self) -> str:
+    def text(self, mask: Mask) -> str:
         """Return the end of what was written; it begins with a whole line, or at least a word.
 
-        Bytes that are no UTF-8 are surrogates, so that a secret of such is found and masked; then
-        it is to be made `printable`.
+        Secrets are masked first: what is replaced or cut is not found any more.
         """
         with self._lock:
             data = self._kept + self._end()
-            cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT
-        text = data.decode(errors="surrogateescape").replace("\r\n", "\n")
+            cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT + BEFORE
+        text = mask.text(data.decode(errors="surrogateescape").replace("\r\n", "\n"))
         if cut:
+            text = text[BEFORE:]
             text = text.partition("\n")[2] or text.partition(" ")[2]
-        return text
+        return "".join(
+            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
+        )
 
     def close(self) -> None:
         """Give the file back."""
@@ -62,7 +70,8 @@ class Output:
 
     def _end(self) -> bytes:
         size = os.fstat(self.file.fileno()).st_size
-        return os.pread(self.file.fileno(), KEPT, max(0, size - KEPT))
+        most = KEPT + BEFORE
+        return os.pread(self.file.fileno(), most, max(0, size - most))
 
     def _look_after(self) -> None:
         while not self._closed.wait(PERIOD):
@@ -73,11 +82,6 @@ class Output:
                 if size > FULL:
                     self._kept, self._cut = self._end(), self._cut + size
                     os.ftruncate(self.file.fileno(), 0)
-
-
-def printable(text: str) -> str:
-    """Return *text* with a question mark for each letter that nobody can print."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def last_lines(text: str) -> str:

@@ -2,10 +2,13 @@
 
 Every process that a program starts inherits its environment, and in it the mark of its run. So it
 is found wherever it went: in another process group, in a session of its own, or adopted by init.
+One that overwrote its environment, as setproctitle does, is found below the program, or by the
+session that the program began.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -26,6 +29,8 @@ STEP = 0.02
 KILLED_WITHIN = 5.0
 """Seconds in which a process that was killed is gone, or is not going to be."""
 MIB = 1024 * 1024
+ENOUGH = 5
+"""Looks without which nothing is told of a program that has ended: it lived for 0.6 s or less."""
 MAXRSS = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of `ru_maxrss`."""
 
@@ -46,6 +51,25 @@ def descendants(pid: int) -> list[psutil.Process]:
     with suppress(psutil.Error):
         found = psutil.Process(pid).children(recursive=True)
     return [process for process in found if _lives(process)]
+
+
+def family(pid: int, mark: str, *, lives: bool) -> list[psutil.Process]:
+    """Return every living process of the program *pid*: by *mark*, below it, or of its session.
+
+    Args:
+        pid: The program, which began a session of its own.
+        mark: What it was marked with.
+        lives: Whether it is known to live. If not, its number may be somebody else's by now.
+    """
+    found = {process.pid: process for process in marked(mark)}
+    if lives or not psutil.pid_exists(pid):
+        for process in psutil.process_iter():
+            with suppress(OSError):
+                if os.getsid(process.pid) == pid and _lives(process):
+                    found[process.pid] = process
+    if lives:
+        found |= {process.pid: process for process in descendants(pid)}
+    return list(found.values())
 
 
 def end(find: Callable[[], Iterable[psutil.Process]], grace: float) -> str:
@@ -107,13 +131,10 @@ class Usage:
     threads: int | None = None
     processes: int | None = None
 
-    def take(self, pid: int, cpu_before: float) -> None:
-        """Look once at the program *pid* and all below it; *cpu_before* was used earlier."""
-        root = []
-        with suppress(psutil.Error):
-            root = [psutil.Process(pid)]
+    def take(self, family: Iterable[psutil.Process], cpu_before: float) -> None:
+        """Look once at all processes of a program; *cpu_before* was used earlier."""
         cpu, rss, files, threads, count = 0.0, 0, 0, 0, 0
-        for process in (*root, *descendants(pid)):
+        for process in family:
             with suppress(psutil.Error), process.oneshot():
                 cpu += sum(process.cpu_times()[:4])
                 rss += process.memory_info().rss
@@ -132,8 +153,10 @@ class Usage:
         """Take what the system tells of a program that has *used* it, and has ended.
 
         Its largest process is told by its peak, where that is above our own: a process inherits
-        the peak of the one that started it.
+        the peak of the one that started it. What few looks saw is no more than its beginning.
         """
+        if self.samples < ENOUGH:
+            self.rss_mb = self.open_files = self.threads = self.processes = None
         self.cpu_s = max(self.cpu_s or 0.0, used.ru_utime + used.ru_stime)
         if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
             self.rss_mb = max(self.rss_mb or 0.0, used.ru_maxrss * MAXRSS / MIB)
@@ -144,8 +167,8 @@ class Usage:
         return {name: round(v, 3) if isinstance(v, float) else v for name, v in figures}
 
 
-def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that *pid* and all below it have used so far."""
+def cpu_of(family: Iterable[psutil.Process]) -> float:
+    """Return the CPU seconds that all processes of a program have used so far."""
     usage = Usage()
-    usage.take(pid, 0.0)
+    usage.take(family, 0.0)
     return usage.cpu_s or 0.0

@@ -86,7 +86,7 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
         output=table.get("output_mb", 100) * 1e6,
         keeps_state=table.get("keeps_state", False),
         secrets=secrets,
-        safe=bool(secrets) and os.environ.get(f"{pack.prefix}ALLOW_MISSING_SECRETS") == "1",
+        safe=bool(secrets) and os.environ.get(pack.safe_switch) == "1",
         mask=Mask.of(secrets, os.environ),
         metrics=frozenset(pack.metrics),
     )

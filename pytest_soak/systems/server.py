@@ -83,6 +83,7 @@ class Server(CommandSystem):
             SystemFailure: It cannot be started, it has ended, or it wrote without end.
         """
         try:
+            self._see_secrets()
             self._write("parameters.json", parameters)
             self._begin(iteration, seed)
             yield
@@ -93,12 +94,10 @@ class Server(CommandSystem):
                 self._told = f"it had to be killed, as SIGTERM did not end it: {killed}"
                 self._told = self._told if killed else ""
         except BaseException as error:
-            killed = self._end()
-            if isinstance(error, SystemFailure):
-                words = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
-                msg = f"{error}{words}{self._last_lines()}"
-                raise SystemFailure(msg) from None
-            raise
+            failure = self._failure(error)
+            if failure is None:
+                raise
+            raise failure from None
 
     def rest(self, until: float) -> None:
         """Wait *until* then, in seconds of the monotonic clock; its end ends the wait.
@@ -131,7 +130,7 @@ class Server(CommandSystem):
             arguments = tuple(
                 word.replace(PORT, str(self.port)) for word in self._template.arguments
             )
-            self._program = replace(self._template, arguments=arguments)
+            self._program = replace(self._program, arguments=arguments)
             environ = self._environ(self._own / "none", iteration, seed)
             self._running = Started(self._program, environ, self._mark)
             self._cpu_before, self._written = 0.0, 0
@@ -139,7 +138,7 @@ class Server(CommandSystem):
         if started.code is not None:
             msg = f"{called(self._program)} {ended(started.code)} between two iterations"
             raise SystemFailure(msg)
-        self._cpu_before, self._written = cpu_of(started.pid), started.output.written
+        self._cpu_before, self._written = cpu_of(started.left()), started.output.written
         if self._endpoint.signal:
             os.kill(started.pid, signal.Signals[self._endpoint.signal])
 
@@ -158,7 +157,7 @@ class Server(CommandSystem):
     def _look(self) -> None:
         """Look at what it uses; ever more seldom, up to once a second."""
         assert self._running is not None  # noqa: S101 - as above
-        self._usage.take(self._running.pid, self._cpu_before)
+        self._usage.take(self._running.left(), self._cpu_before)
         self._look_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, 1.0)
 
     def _environ(self, report: Path, iteration: int, seed: int) -> dict[str, str]:

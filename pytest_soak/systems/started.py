@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pytest_soak.systems.program import Program
 
 
+TAKEN = 256
+"""Stands for an exit code that nobody knows; it is above all that there are."""
+
+
 class Started:
     """A program that was started, until everything of it has ended."""
 
@@ -33,7 +37,6 @@ class Started:
         """
         self._mark = mark
         self.output = Output()
-        self.begun = time.monotonic()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own, and no shell
                 program.arguments,
@@ -56,9 +59,13 @@ class Started:
     def code(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
         if self._process.returncode is None:
-            pid, status, used = os.wait4(self.pid, os.WNOHANG)
-            if pid:
-                self._process.returncode, self.used = os.waitstatus_to_exitcode(status), used
+            try:
+                pid, status, used = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:  # Popen would take it for a 0
+                self._process.returncode = TAKEN
+            else:
+                if pid:
+                    self._process.returncode, self.used = os.waitstatus_to_exitcode(status), used
         return self._process.returncode
 
     def ask(self, line: str) -> str:
@@ -72,10 +79,7 @@ class Started:
 
     def left(self) -> list[Any]:
         """Return every process of it that lives."""
-        found = {one.pid: one for one in processes.marked(self._mark)}
-        if self.code is None:
-            found |= {one.pid: one for one in processes.descendants(self.pid)}
-        return list(found.values())
+        return processes.family(self.pid, self._mark, lives=self.code is None)
 
     def others(self, within: float) -> list[Any]:
         """Return what it left behind, where that does not end *within* some seconds."""
@@ -90,16 +94,15 @@ class Started:
         How it ended is told by `code`.
         """
         self._close_input()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(grace)
+        until = time.monotonic() + grace
+        while self.code is None and time.monotonic() < until:
+            time.sleep(processes.STEP)
         return self.code is not None
 
     def end(self, grace: float) -> str:
         """End everything of it; return what had to be killed."""
         killed = processes.end(self.left, grace)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(processes.KILLED_WITHIN)
-        self._close_input()
+        self.dismiss(processes.KILLED_WITHIN)
         return killed
 
     def _close_input(self) -> None:
@@ -115,4 +118,6 @@ def called(program: Program) -> str:
 
 def ended(code: int) -> str:
     """Return what the exit *code* of a program says, for people."""
+    if code == TAKEN:
+        return "ended, and somebody else took its exit code, as where SIGCHLD is ignored"
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

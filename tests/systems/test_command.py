@@ -284,6 +284,7 @@ def test_what_a_program_uses_is_in_every_report_and_a_metric_where_the_pack_says
     metrics += "process_threads = {}\nprocess_open_files = {}\n[tool.pytest-soak.packs.demo.kpis]\n"
     body = """
 import threading
+time.sleep(0.8)  # for as many looks as it takes
 if iteration == "3":
     held = bytearray(60_000_000)
     files = [open("program.py") for _ in range(20)]
@@ -311,26 +312,107 @@ answer(totals={**content(1)["totals"], "process_rss_mb": 1})
         assert reports[1]["n"]["process_rss_mb"] == after["samples"] >= 2
 
 
+RSS = """
+[tool.pytest-soak.packs.demo.metrics]
+process_rss_mb = {}
+[tool.pytest-soak.packs.demo.kpis]
+process_rss_mb = { fail = "> 250" }
+"""
+
+
 @pytest.mark.parametrize(
-    ("held", "outcome"), [(0, "WARN"), (400_000_000, "FAIL")], ids=["little", "much"]
+    ("held", "seconds", "outcome"),
+    [(400_000_000, 0, "FAIL"), (0, 0, "INCONCLUSIVE"), (0, 1, "WARN")],
+    ids=["much", "unseen", "little"],
 )
-def test_the_memory_of_a_program_that_nobody_could_look_at_in_time_is_told_by_the_system(
-    pytester: pytest.Pytester, held: int, outcome: str
+def test_the_memory_of_a_program_that_nobody_looked_at_for_long_is_the_systems_or_unknown(
+    pytester: pytest.Pytester, held: int, seconds: int, outcome: str
 ) -> None:
-    metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_rss_mb = {}\n"
-    kpi = '[tool.pytest-soak.packs.demo.kpis]\nprocess_rss_mb = { fail = "> 350" }\n'
     body = f"""
-import time
 while time.process_time() < 0.1: pass
 answer()
+time.sleep({seconds})
 held = bytearray({held})
     """
-    prepare(pytester, body, more=metrics + kpi)
-    ran = pytester.runpytest(*ARGS)
+    prepare(pytester, body, more=RSS)
+    ran = pytester.runpytest_subprocess(*ARGS)  # small, but for pytest
     ran.stdout.fnmatch_lines([f"| kpi_gate | {outcome} |*"])
     used = read_json(chain_folder(pytester) / "EDGE_REPORT_3.json")["runtime"]["process"]
     assert used["cpu_s"] >= 0.1
-    assert (used["rss_mb"] > 350) == (outcome == "FAIL")
+    if outcome == "INCONCLUSIVE":
+        assert used["rss_mb"] is used["threads"] is None
+    else:
+        assert (used["rss_mb"] > 250) == (outcome == "FAIL")
+
+
+def test_a_process_that_left_its_program_is_measured_too(pytester: pytest.Pytester) -> None:
+    hidden = """
+if iteration == '1':
+    child = "held = bytearray(300_000_000); import time; time.sleep(60)"
+    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    subprocess.run([sys.executable, "-c", script], start_new_session=True)
+time.sleep(0.7)
+answer()
+    """
+    prepare(pytester, hidden, long=True, more=RSS)
+    ran = pytester.runpytest(*ARGS)
+    ran.stdout.fnmatch_lines(["| kpi_gate | INCONCLUSIVE |", "*process_rss_mb  FAIL *"])
+    ran.stdout.fnmatch_lines(["ERROR: *program.py left python* behind; ended as well"])
+
+
+def test_a_process_without_its_environment_is_found_by_its_session(
+    pytester: pytest.Pytester,
+) -> None:
+    prepare(pytester, "subprocess.Popen(['sleep', '600'], env={})\nanswer()")
+    ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    told = "| soak_iter | INCONCLUSIVE | the program ended and left sleep (pid *) behind; *"
+    ran.stdout.fnmatch_lines([told])
+    assert left_in(pytester.path) == []
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
+def test_too_much_output_is_told_also_where_the_program_ends_well(
+    pytester: pytest.Pytester, *, long: bool
+) -> None:
+    flood = "for _ in range(8): sys.stdout.write('line\\n' * 200_000)\nsys.stdout.flush()\nanswer()"
+    prepare(pytester, flood, long=long, output_mb=1)
+    ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["system command: *program.py wrote more than 1 MB of output"])
+
+
+def test_a_real_run_is_never_told_to_be_dry(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_SOAK_DRY", "1")
+    dry = '[tool.pytest-soak.packs.demo.command.env]\nPYTEST_SOAK_DRY = "1"\n'
+    prepare(pytester, "answer(runtime={'dry': E.get('PYTEST_SOAK_DRY')})", more=dry)
+    assert pytester.runpytest(*ARGS).ret == 0
+    assert read_json(chain_folder(pytester) / "EDGE_REPORT_1.json")["runtime"]["dry"] is None
+
+
+def test_an_exit_code_that_somebody_else_took_is_no_0(pytester: pytest.Pytester) -> None:
+    prepare(pytester, "answer()")
+    pytester.makeconftest("import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+    ran = pytester.runpytest_subprocess(*ARGS)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(
+        ["system command: *program.py ended, and somebody else took its exit*"]
+    )
+    ran.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_program_that_removes_the_folder_of_its_report_is_told(
+    pytester: pytest.Pytester,
+) -> None:
+    prepare(pytester, "import shutil; shutil.rmtree(report.parent)")
+    ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(
+        ["system command: *program.py: its files cannot be written or read: *"]
+    )
+    ran.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_what_nobody_saw_of_a_program_is_no_pass(

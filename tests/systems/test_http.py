@@ -526,7 +526,10 @@ def test_a_program_that_does_not_serve_the_slot_out_fails_the_chain_at_once(
     ("planned", "when"),
     [
         (2, "*service.py ended with exit code 0 between two iterations*"),
-        (1, "ERROR: system http: *service.py ended with exit code 0 after its last slot*"),
+        (
+            1,
+            "ERROR: *::test_demo: system http: *service.py ended with exit code 0 after its last slot*",
+        ),
     ],
 )
 def test_a_program_that_ends_between_two_iterations_or_after_the_last_is_noticed(
