@@ -528,7 +528,7 @@ def test_a_program_that_does_not_serve_the_slot_out_fails_the_chain_at_once(
         (2, "*service.py ended with exit code 0 between two iterations*"),
         (
             1,
-            "ERROR: *::test_demo: system http: *service.py ended with exit code 0 after its last slot*",
+            "ERROR: *::test_demo: system http: *service.py ended with exit code 0 after its last*",
         ),
     ],
 )
