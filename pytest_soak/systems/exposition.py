@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
 Labels: TypeAlias = "frozenset[tuple[str, str]]"
+OPENMETRICS = "application/openmetrics-text"
+"""What says to be in the stricter of the two formats, which has an end, and times in seconds."""
 RESTARTED = "process_start_time_seconds"
 """A gauge that the client libraries of Prometheus expose: another value is another process."""
 PARTS = {
@@ -29,6 +32,8 @@ PARTS = {
 """What the names of a family's samples end with."""
 COUNTED = {"counter", "histogram"}
 """The types whose samples only grow; those of a summary do either."""
+UNCOUNTED = {"gauge", "gaugehistogram"}
+"""The types whose samples may fall, however they are called."""
 
 
 class Unmeasured(Exception):
@@ -122,27 +127,42 @@ class Scrape:
         return name if name in self.types else f"{name}_total"
 
 
-def read_text(body: bytes, at: float = 0.0, since: float = -math.inf) -> Scrape:
-    """Read the text format.
+def read_text(
+    body: bytes, at: float = 0.0, since: float = -math.inf, *, kind: str = "text/plain"
+) -> Scrape:
+    """Read the text format, or OpenMetrics where the answer is of that *kind*.
 
     Raises:
         Unmeasured: It is something else, or it is not whole.
     """
-    if body and not body.endswith(b"\n"):
+    strict = kind == OPENMETRICS
+    if strict and not body.endswith((b"# EOF\n", b"# EOF")):
+        msg = "the answer broke off: it does not end with # EOF"
+        raise Unmeasured(msg)
+    if not strict and body and not body.endswith(b"\n"):
         msg = "the answer broke off: its last line does not end"
         raise Unmeasured(msg)
+    parse = openmetrics.text_string_to_metric_families if strict else text_string_to_metric_families
     samples: dict[str, list[Sample]] = {}
     types: dict[str, str] = {}
+    read = 0
     try:
-        for family in text_string_to_metric_families(body.decode()):
+        text = body.decode()
+        for family in parse(text):
             for part in PARTS.get(family.type, ("",)):
                 types[f"{family.name}{part}"] = family.type
             for sample in family.samples:
+                read += 1
                 types[sample.name] = family.type
-                samples.setdefault(sample.name, []).append(sample)
+                if sample.value is not None:  # a native histogram has none
+                    samples.setdefault(sample.name, []).append(sample)
     except Exception as error:  # noqa: BLE001 - for bad text the parser raises whatever it meets
         msg = f"the answer is no text of Prometheus: {error}"  # whole: who shows it masks it
         raise Unmeasured(msg) from None
+    lines = sum(not line.startswith("#") for line in text.rstrip("\n").split("\n"))
+    if strict and read != lines:  # its parser takes the first one, and says nothing
+        msg = f"there are {lines} samples of {read} series: one is there twice"
+        raise Unmeasured(msg)
     return Scrape(samples, types, at, since)
 
 
@@ -202,8 +222,8 @@ def _growth(
     measure: Measure, series: Series, name: str, start: Scrape, end: Scrape
 ) -> dict[Labels, float]:
     """Return by how much each counter of *series* grew, its samples being called *name*."""
-    if end.types.get(name) == "gauge":
-        msg = f"{name} is a gauge; allowed: a counter"
+    if end.types.get(name) in UNCOUNTED:
+        msg = f"{name} is a {end.types[name]}; allowed: a counter"
         raise Unmeasured(msg)
     before, after = _found(series, name, start), _found(series, name, end)
     if not after and not (measure.from_zero and name in end.types and not before):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.systems import promql
 from pytest_soak.systems.endpoint import PORT
 from pytest_soak.systems.exposition import (
+    OPENMETRICS,
     Measure,
     Scrape,
     Unmeasured,
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_soak.systems.endpoint import Endpoint
+    from pytest_soak.systems.fetch import Answer
 
-TEXT = ("text/plain", "application/openmetrics-text")
+TEXT = ("text/plain", OPENMETRICS)
 """What says to be metrics; a page for people does not."""
 WELL = 200
 SPARE = 0.02
@@ -156,9 +158,9 @@ class HttpSystem:
 
     def _scrape(self, since: float = -math.inf) -> Scrape:
         """Return what the program says now, of which no sample may be older than *since*."""
-        body = self._ask(self._endpoint.scrape, self._endpoint.timeout)
+        answer = self._ask(self._endpoint.scrape, self._endpoint.timeout)
         try:
-            return read_text(body, time.monotonic(), since)
+            return read_text(answer.body, time.monotonic(), since, kind=answer.kind)
         except Unmeasured as error:
             msg = f"{self._url(self._endpoint.scrape)}: {error}"
             raise Unmeasured(msg) from None
@@ -185,7 +187,7 @@ class HttpSystem:
             raise Unmeasured(msg)
         return value
 
-    def _ask(self, url: str, timeout: float) -> bytes:
+    def _ask(self, url: str, timeout: float) -> Answer:
         """Return what *url* answers with status 200.
 
         Raises:
@@ -203,7 +205,7 @@ class HttpSystem:
         if url == self._endpoint.scrape and answer.kind not in TEXT:
             msg = f"{told}: it is {answer.kind}; allowed: {' or '.join(TEXT)}"
             raise NoAnswer(msg)
-        return answer.body
+        return answer
 
     def _url(self, url: str) -> str:
         return url.replace(PORT, str(self._server.port))

@@ -224,6 +224,54 @@ def test_what_is_no_text_of_prometheus_is_not_read(body: bytes) -> None:
         read_text(body)
 
 
+OM = "application/openmetrics-text"
+SPOKEN = """# TYPE depth gauge
+depth 3 1.5
+# TYPE hits counter
+hits_total 5 # {trace="a"} 1.0
+hits_created 1.5
+# TYPE took histogram
+took {count:2,sum:3.0,schema:0,zero_threshold:0.1,zero_count:2}
+# EOF
+"""
+
+
+def test_openmetrics_is_read_by_its_own_rules() -> None:
+    scrape = read_text(SPOKEN.encode(), 7, kind=OM)
+    assert measure(GAUGE, scrape, scrape) == Value(3)
+    assert measure(INCREASE, read_text(f"{HITS}hits_total 1\n".encode()), scrape) == Value(4)
+    assert read_text(SPOKEN.encode().rstrip(), kind=OM) == read_text(SPOKEN.encode(), kind=OM)
+    with pytest.raises(Unmeasured, match="depth is stale"):  # its times are seconds
+        measure(GAUGE, scrape, replace(scrape, since=1.75))
+    with pytest.raises(Unmeasured, match="took is not there"):  # native histograms are not read
+        measure(replace(RATE, series=Series("took")), scrape, scrape)
+
+
+def test_a_histogram_that_may_fall_counts_nothing() -> None:
+    text = buckets(("1.0", 9), ("+Inf", 9)).replace("histogram", "gaugehistogram") + "# EOF\n"
+    scrape = read_text(text.encode(), kind=OM)
+    with pytest.raises(Unmeasured, match="took_bucket is a gaugehistogram; allowed: a counter"):
+        measure(P95, scrape, scrape)
+
+
+@given(st.integers(0, len(SPOKEN) - 2))
+def test_openmetrics_that_is_cut_anywhere_is_not_read(at: int) -> None:
+    with pytest.raises(Unmeasured, match="broke off: it does not end with # EOF"):
+        read_text(SPOKEN[:at].encode(), kind=OM)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("depth 1\ndepth 9\n# EOF\n", "there are 2 samples of 1 series"),
+        ("depth 1\n# EOF\ndepth 9\n# EOF\n", "no text of Prometheus: Received line after # EOF"),
+    ],
+)
+def test_openmetrics_against_its_rules_is_not_read(text: str, why: str) -> None:
+    with pytest.raises(Unmeasured, match=why):
+        read_text(text.encode(), kind=OM)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "anew"),
     [("", "", False), ("1.5", "1.5", False), ("1.5", "1.75", True), ("1.5", "", True)],

@@ -160,6 +160,10 @@ MISSING = {
     "a redirect": ((302, "text/plain", WELL), "http://*/metrics: status 302; allowed: 200"),
     "a page": ((200, "text/html", WELL), "http://*: it is text/html; allowed: text/plain or *"),
     "no metrics": ("all is well\n", "http://*: the answer is no text of Prometheus: *"),
+    "a cut OpenMetrics": (
+        (200, "application/openmetrics-text", WELL),
+        "http://*: the answer broke off: it does not end with # EOF",
+    ),
     "half of it": (WELL[:-2], "http://*: the answer broke off: its last line does not end"),
     "nothing": ("", "latency_p95_ms: latency is not there; error_rate: errors is not there; *"),
     "not one": (WELL.replace("rate", "ratio"), "throughput: rate is not there"),
