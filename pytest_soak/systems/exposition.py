@@ -7,6 +7,7 @@ be told is never a number.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +25,8 @@ OPENMETRICS = "application/openmetrics-text"
 """What says to be in the stricter of the two formats, which has an end, and times in seconds."""
 RESTARTED = "process_start_time_seconds"
 """A gauge that the client libraries of Prometheus expose: another value is another process."""
+BIRTH = 1e9
+"""What ``NAME_created`` is at least where it is a time: in 2001. A number of things is less."""
 PARTS = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_count", "_sum"),
@@ -183,7 +186,7 @@ def measure(measure: Measure, start: Scrape, end: Scrape) -> Value:
     """
     assert measure.series is not None  # noqa: S101 - a query is none of the program's
     if measure.kind is Kind.GAUGE:
-        made = Value(_gauge(measure, measure.series, end))
+        made = Value(_gauge(measure, measure.series, start, end))
     elif measure.kind is Kind.QUANTILE:
         made = _quantile(measure, measure.series, start, end)
     else:
@@ -199,12 +202,12 @@ def measure(measure: Measure, start: Scrape, end: Scrape) -> Value:
     return made if made.value is None else Value(made.value * measure.factor, made.n)
 
 
-def _gauge(measure: Measure, series: Series, end: Scrape) -> float:
+def _gauge(measure: Measure, series: Series, start: Scrape, end: Scrape) -> float:
     name = series.name
     if end.types.get(name) in COUNTED:
         msg = f"{name} is a {end.types[name]}; allowed: a gauge"
         raise Unmeasured(msg)
-    found = _found(series, name, end)
+    found = _found(series, name, end, start)
     if not found:
         raise Unmeasured(_absent(series, end))
     _one(measure, series, found)
@@ -225,9 +228,11 @@ def _growth(
     if end.types.get(name) in UNCOUNTED:
         msg = f"{name} is a {end.types[name]}; allowed: a counter"
         raise Unmeasured(msg)
-    before, after = _found(series, name, start), _found(series, name, end)
+    before, after = _found(series, name, start), _found(series, name, end, start)
     if not after and not (measure.from_zero and name in end.types and not before):
         raise Unmeasured(_absent(series, end))
+    created = re.sub("_(total|bucket|count|sum)$", "_created", name)
+    born, reborn = _born(created, start), _born(created, end)
     grown = {}
     for labels, value in after.items():
         if labels not in before and not measure.from_zero:
@@ -239,6 +244,10 @@ def _growth(
         earlier = before.get(labels, 0.0)
         if value < earlier:
             msg = f"{_called(name, labels)} fell from {earlier:g} to {value:g}: it was reset"
+            raise Unmeasured(msg)
+        whose = frozenset(pair for pair in labels if pair[0] != "le")
+        if labels in before and born.get(whose) != reborn.get(whose):
+            msg = f"{_called(name, labels)} was reset, as {created} says"
             raise Unmeasured(msg)
         grown[labels] = value - earlier
     for labels in before.keys() - after.keys():
@@ -291,8 +300,25 @@ def _bound(text: str, series: Series) -> float:
         raise Unmeasured(msg) from None
 
 
-def _found(series: Series, name: str, scrape: Scrape) -> dict[Labels, float]:
-    """Return ``{labels: value}`` of each of *series* in *scrape*."""
+def _born(name: str, scrape: Scrape) -> dict[Labels, float]:
+    """Return ``{labels: when it began}`` as the samples called *name* say, if they are times."""
+    return {
+        frozenset(sample.labels.items()): sample.value
+        for sample in scrape.samples.get(name, ())
+        if sample.value >= BIRTH
+    }
+
+
+def _found(
+    series: Series, name: str, scrape: Scrape, earlier: Scrape | None = None
+) -> dict[Labels, float]:
+    """Return ``{labels: value}`` of each of *series* in *scrape*.
+
+    Raises:
+        Unmeasured: One is there twice, is no finite number, or is stale: taken too early, or not
+            taken anew since the *earlier* scrape.
+    """
+    taken = {} if earlier is None else _taken(name, earlier)
     found: dict[Labels, float] = {}
     for sample in scrape.samples.get(name, ()):
         if not series.within(sample.labels):
@@ -307,8 +333,23 @@ def _found(series: Series, name: str, scrape: Scrape) -> dict[Labels, float]:
         if sample.timestamp is not None and float(sample.timestamp) < scrape.since:
             msg = f"{_called(name, labels)} is stale: its sample is older than the slot"
             raise Unmeasured(msg)
+        if sample.timestamp is not None and float(sample.timestamp) == taken.get(labels):
+            msg = (
+                f"{_called(name, labels)} is stale: its sample has the same time at the start "
+                "and at the end of the slot"
+            )
+            raise Unmeasured(msg)
         found[labels] = float(sample.value)
     return found
+
+
+def _taken(name: str, scrape: Scrape) -> dict[Labels, float]:
+    """Return ``{labels: when it was taken}`` of the samples that say so, in seconds since 1970."""
+    return {
+        frozenset(sample.labels.items()): float(sample.timestamp)
+        for sample in scrape.samples.get(name, ())
+        if sample.timestamp is not None
+    }
 
 
 def _one(measure: Measure, series: Series, found: Iterable[Labels]) -> None:

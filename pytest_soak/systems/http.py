@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.systems import promql
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 TEXT = ("text/plain", OPENMETRICS)
 """What says to be metrics; a page for people does not."""
+NOTHING = Scrape({}, {})
 WELL = 200
 SPARE = 0.02
 """The share of a slot by the hour that is left for what comes after it is measured."""
@@ -101,7 +103,7 @@ class HttpSystem:
         self._await_ready(end)
         self._server.rest(time.monotonic() + endpoint.settle)
         since = time.time()
-        start = self._scrape() if endpoint.scrape else Scrape({}, {}, time.monotonic())
+        start = self._scrape() if endpoint.scrape else replace(NOTHING, at=time.monotonic())
         end = start.at + endpoint.slot if end == math.inf else end
         if start.at >= end:
             msg = "the slot was over before the program was ready and had settled"
@@ -113,7 +115,7 @@ class HttpSystem:
             if restarted(start, stop):
                 problems.append("the program was started anew during the slot, as it says itself")
         else:
-            stop = Scrape({}, {}, time.monotonic())
+            stop = replace(NOTHING, at=time.monotonic())
         values: dict[str, Value] = {}
         used: dict[str, float] = {}
         for name, how in endpoint.metrics.items():
@@ -180,7 +182,7 @@ class HttpSystem:
     def _used(self, how: Measure, start: Scrape, stop: Scrape) -> float:
         """Return the value of a parameter that the program used during the slot."""
         value = self._value(how, start, stop).value
-        before = value if how.query else measure(how, start, start).value
+        before = value if how.query else measure(how, NOTHING, start).value
         assert value is not None and before is not None  # noqa: PT018, S101 - a gauge is no ratio
         if not math.isclose(value, before, rel_tol=1e-9):
             msg = f"{before:g} at the start of the slot and {value:g} at its end; see settle_s"

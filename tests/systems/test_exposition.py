@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from pytest_soak.systems.exposition import (
     Kind,
     Measure,
+    Scrape,
     Series,
     Unmeasured,
     Value,
@@ -31,7 +32,9 @@ RATE = Measure(Kind.RATE, Series("hits_total"))
 INCREASE = Measure(Kind.INCREASE, Series("hits_total"))
 RATIO = Measure(Kind.RATIO, Series("hits_total", {"code": ("500", "503")}), Series("hits_total"))
 P95 = Measure(Kind.QUANTILE, Series("took"), quantile=0.95)
+MEAN = Measure(Kind.RATIO, Series("took_sum"), Series("took_count"))
 HITS = "# TYPE hits_total counter\n"
+OM = "application/openmetrics-text"
 
 
 def between(how: Measure, start: str, end: str, *, since: float = -math.inf) -> Value:
@@ -128,9 +131,8 @@ def test_a_quantile_of_a_real_client_lies_in_the_bucket_of_the_true_one(
     assert max((0.0, *(one for one in bounds if one < bound))) <= value.value <= bound
     assert measure(RATE, start, end).value == pytest.approx(sum(seen))
     assert measure(GAUGE, start, end).value == seen[-1]
-    mean = Measure(Kind.RATIO, Series("took_sum"), Series("took_count"))
-    assert measure(mean, start, end).value == pytest.approx(statistics.fmean(seen))
-    assert measure(mean, start, end).n == len(seen)
+    assert measure(MEAN, start, end).value == pytest.approx(statistics.fmean(seen))
+    assert measure(MEAN, start, end).n == len(seen)
 
 
 ONE = HITS + "hits_total 5\n"
@@ -215,6 +217,84 @@ def test_a_sample_from_before_the_slot_is_stale_at_its_end() -> None:
         between(RATE, old, old, since=1700000001)
 
 
+@pytest.mark.parametrize("how", [GAUGE, INCREASE], ids=["gauge", "counter"])
+@pytest.mark.parametrize("form", ["text", "OpenMetrics"])
+def test_a_sample_that_is_as_old_at_both_ends_is_stale_however_new_it_says_to_be(
+    how: Measure, form: str
+) -> None:
+    def at(time: int) -> Scrape:
+        if form == "text":
+            return read_text(f"depth 5 {time}000\n{HITS}hits_total 5 {time}000\n".encode(), time)
+        text = f"# TYPE depth gauge\ndepth 5 {time}\n# TYPE hits counter\nhits_total 5 {time}.0\n"
+        return read_text(f"{text}# EOF\n".encode(), time, kind=OM)
+
+    ahead = 9_000_000_000
+    assert measure(how, at(ahead), at(ahead + 1)).value is not None
+    with pytest.raises(Unmeasured, match="is stale: its sample has the same time at the start"):
+        measure(how, at(ahead), at(ahead))
+
+
+BORN = """
+# TYPE hits_total counter
+hits_total{{code="200"}} {0}
+hits_total{{code="500"}} 5
+# TYPE hits_created gauge
+hits_created{{code="200"}} {1}
+hits_created{{code="500"}} 1.7e9
+# TYPE took histogram
+took_bucket{{le="1"}} {0}
+took_bucket{{le="+Inf"}} {0}
+took_sum {0}
+took_count {0}
+# TYPE took_created gauge
+took_created {1}
+"""
+BORN_OM = """# TYPE hits counter
+hits_total{{code="200"}} {0}
+hits_created{{code="200"}} {1}
+hits_total{{code="500"}} 5
+hits_created{{code="500"}} 1.7e9
+# TYPE took histogram
+took_bucket{{le="1.0"}} {0}
+took_bucket{{le="+Inf"}} {0}
+took_sum {0}
+took_count {0}
+took_created {1}
+# EOF
+"""
+OKS = replace(INCREASE, series=Series("hits_total", {"code": ("200",)}))
+
+
+@pytest.mark.parametrize(("text", "kind"), [(BORN, "text/plain"), (BORN_OM, OM)])
+@pytest.mark.parametrize(
+    ("how", "who"),
+    [
+        (OKS, r"hits_total\{code='200'\} was reset, as hits_created says"),
+        (P95, r"took_bucket\{le='.*'\} was reset, as took_created says"),
+        (MEAN, "took_sum was reset, as took_created says"),
+    ],
+)
+def test_a_counter_that_says_when_it_began_is_no_longer_the_same_where_that_changes(
+    how: Measure, who: str, text: str, kind: str
+) -> None:
+    def said(value: int, born: str) -> Scrape:
+        return read_text(text.format(value, born).encode(), kind=kind)
+
+    start = said(5, "1.7e9")
+    assert measure(how, start, said(9, "1.7e9")).value is not None
+    with pytest.raises(Unmeasured, match=who):
+        measure(how, start, said(9, "1.700000001e9"))
+    others = replace(INCREASE, series=Series("hits_total", {"code": ("500",)}))
+    assert measure(others, start, said(9, "1.700000001e9")) == Value(0)
+
+
+def test_what_is_called_created_and_is_no_time_is_a_metric_like_others() -> None:
+    jobs = replace(INCREASE, series=Series("jobs_total"))
+    assert (
+        between(jobs, "jobs_total 3\njobs_created 4\n", "jobs_total 5\njobs_created 9\n").value == 2
+    )
+
+
 @pytest.mark.parametrize(
     "body",
     [b"<html>busy</html>\n", b'{"a": 1}\n', b"hello world\n", b"\xff\xfe 1\n", b"a 12"],
@@ -224,7 +304,6 @@ def test_what_is_no_text_of_prometheus_is_not_read(body: bytes) -> None:
         read_text(body)
 
 
-OM = "application/openmetrics-text"
 SPOKEN = """# TYPE depth gauge
 depth 3 1.5
 # TYPE hits counter
@@ -238,7 +317,7 @@ took {count:2,sum:3.0,schema:0,zero_threshold:0.1,zero_count:2}
 
 def test_openmetrics_is_read_by_its_own_rules() -> None:
     scrape = read_text(SPOKEN.encode(), 7, kind=OM)
-    assert measure(GAUGE, scrape, scrape) == Value(3)
+    assert measure(GAUGE, Scrape({}, {}), scrape) == Value(3)
     assert measure(INCREASE, read_text(f"{HITS}hits_total 1\n".encode()), scrape) == Value(4)
     assert read_text(SPOKEN.encode().rstrip(), kind=OM) == read_text(SPOKEN.encode(), kind=OM)
     with pytest.raises(Unmeasured, match="depth is stale"):  # its times are seconds

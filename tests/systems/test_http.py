@@ -188,6 +188,28 @@ def test_what_is_missing_is_a_problem_of_the_report(
     assert state is None
 
 
+def test_what_a_program_stopped_to_write_anew_is_stale(tmp_path: Path) -> None:
+    def at(second: int) -> str:
+        time = 9_000_000_000 + second  # the clock of a program may be ahead of ours
+        return "".join(f"{line} {time}000\n" for line in f"{WELL}workers 2\n".splitlines())
+
+    with speaking(at(1), at(2)) as (url, _):
+        system = HttpSystem(read(f'scrape = "{url}/metrics"\nslot_s = 0.02', METRICS + WORKERS))
+        system.open(tmp_path, None)
+        moved, frozen = (system.run({}, iteration, 0, None)[0] for iteration in (1, 2))
+        system.close()
+    assert isinstance(moved, dict)
+    assert isinstance(frozen, dict)
+    assert "problem" not in moved
+    assert moved["parameters"] == {"workers": 2}
+    assert frozen["totals"] == {}
+    for name in ("throughput: rate", "parameter workers: workers"):
+        assert (
+            f"{name} is stale: its sample has the same time at the start and at"
+            in frozen["problem"]
+        )
+
+
 def test_a_report_with_a_problem_is_inconclusive(pytester: pytest.Pytester) -> None:
     with speaking(WELL, WELL.replace("rate", "ratio"), WELL) as (url, _):
         prepare(pytester, f'scrape = "{url}/metrics"\nslot_s = 0.02')
