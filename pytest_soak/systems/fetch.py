@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+WELL = 200
+"""The status of an answer that is what was asked for."""
 LARGEST = 16 * 1024 * 1024
 """How many bytes an answer may have."""
 

@@ -19,7 +19,7 @@ from pytest_soak.systems.exposition import (
     read_text,
     restarted,
 )
-from pytest_soak.systems.fetch import NoAnswer, fetch
+from pytest_soak.systems.fetch import WELL, NoAnswer, fetch
 from pytest_soak.systems.server import Elsewhere, Server
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 TEXT = ("text/plain", OPENMETRICS)
 """What says to be metrics; a page for people does not."""
 NOTHING = Scrape({}, {})
-WELL = 200
 SPARE = 0.02
 """The share of a slot by the hour that is left for what comes after it is measured."""
 PAUSE = 0.1

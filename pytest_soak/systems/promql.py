@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pytest_soak.systems.exposition import Unmeasured
+from pytest_soak.systems.fetch import WELL
 
 if TYPE_CHECKING:
     from pytest_soak.systems.fetch import Answer
@@ -48,7 +49,7 @@ def read_answer(answer: Answer) -> float:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         msg = f"the answer is none of a Prometheus server; status {answer.status}"
         raise Unmeasured(msg) from None
-    if answer.status != 200 or status != "success":  # noqa: PLR2004 - HTTP's own word for well
+    if answer.status != WELL or status != "success":
         msg = f"the server answered with status {answer.status}, {status!r}"
         raise Unmeasured(msg)
     if told.get("warnings"):

@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.errors import SystemFailure
 from pytest_soak.systems.command import CommandSystem
 from pytest_soak.systems.endpoint import PORT
+from pytest_soak.systems.fetch import WELL, NoAnswer, fetch
 from pytest_soak.systems.processes import Usage, cpu_of
 from pytest_soak.systems.started import Started, called, ended
 
@@ -80,8 +81,11 @@ class Server(CommandSystem):
         """Let it serve for one iteration, with *parameters*.
 
         Raises:
-            SystemFailure: It cannot be started, it has ended, or it wrote without end.
+            SystemFailure: It cannot be started, another one answers in its place, it has ended, or
+                it wrote without end.
         """
+        if self._running is None:
+            self._see_nobody()
         try:
             self._see_secrets()
             self._write("parameters.json", parameters)
@@ -118,6 +122,25 @@ class Server(CommandSystem):
         """Return the *report* with its *problem*, and with what the program used."""
         problems = "; ".join(filter(None, (problem, self._told)))
         return self._with_usage(report, problems, iteration, self._usage)
+
+    def _see_nobody(self) -> None:
+        """See to it that nobody answers where this program will: that would be measured instead.
+
+        A proxy may be there, as long as it is not ready without the program.
+
+        Raises:
+            SystemFailure: Somebody does.
+        """
+        for url in filter(None, (self._endpoint.scrape, self._endpoint.ready)):
+            if PORT in url:
+                continue
+            with suppress(NoAnswer):
+                if fetch(url, self._endpoint.timeout).status == WELL:
+                    msg = (
+                        f"{url}: another program answers there, as this one is not started yet; "
+                        f"allowed: a port that nobody listens at, or {PORT}"
+                    )
+                    raise SystemFailure(msg)
 
     def _begin(self, iteration: int, seed: int) -> None:
         """Start the program, or tell the one that runs of its new parameters."""

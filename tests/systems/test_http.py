@@ -524,6 +524,46 @@ def test_a_running_program_is_told_of_new_parameters_by_a_signal(pytester: pytes
     ran.stdout.fnmatch_lines(["*workers * 2 ? 4 *verified*latency>240*"])
 
 
+SLEEPS = """
+program = ["{python}", "-c", "import pathlib, time; pathlib.Path('ran').touch(); time.sleep(999)"]
+slot_s = 0.02
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("key", ["scrape", "ready"])
+def test_where_another_program_answers_none_is_started(pytester: pytest.Pytester, key: str) -> None:
+    with speaking(WELL) as (url, _):
+        own = {"scrape": "http://127.0.0.1:{port}/metrics", key: f"{url}/x"}
+        lines = [f'{name} = "{one}"' for name, one in own.items()]
+        prepare(pytester, "\n".join([*lines, SLEEPS]))
+        ran = pytester.runpytest(*ARGS)
+    assert ran.ret == 1
+    told = f"{url}/x: another program answers there, as this one is not started yet; allowed: *"
+    ran.stdout.fnmatch_lines([f"system http: {told}"])
+    ran.stdout.no_fnmatch_line("*pytest_soak*.py:*")
+    assert not (pytester.path / "ran").exists()
+
+
+@pytest.mark.process
+def test_what_is_not_ready_without_the_program_may_stand_before_it(
+    pytester: pytest.Pytester,
+) -> None:
+    with speaking((502, "text/html", "no program"), WELL) as (url, _):
+        prepare(pytester, f'scrape = "{url}"\n{SLEEPS}')
+        assert pytester.runpytest(*ARGS).ret == 0
+
+
+@pytest.mark.process
+def test_a_port_of_its_own_is_free_again_for_the_next_iteration(pytester: pytest.Pytester) -> None:
+    port = free_port()
+    body = SERVES.replace("serve()", f'E["PYTEST_SOAK_PORT"] = "{port}"; serve()')
+    prepare_service(
+        pytester, body, f'scrape = "http://127.0.0.1:{port}/metrics"\nlife = "iteration"'
+    )
+    assert pytester.runpytest(*ARGS[:-1], "--soak-iterations=2", "--auto-tune").ret == 0
+
+
 DIES = {
     "before it is ready": ("print('no port'); sys.exit(3)", "ended with exit code 3, * s into *"),
     "while it serves": (
