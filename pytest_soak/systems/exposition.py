@@ -40,7 +40,7 @@ UNCOUNTED = {"gauge", "gaugehistogram"}
 
 
 class Unmeasured(Exception):
-    """Why a value cannot be told."""
+    """Why a value cannot be told, whole: it may hold a secret, of which a part is not masked."""
 
 
 class Kind(StrEnum):
@@ -160,7 +160,7 @@ def read_text(
                 if sample.value is not None:  # a native histogram has none
                     samples.setdefault(sample.name, []).append(sample)
     except Exception as error:  # noqa: BLE001 - for bad text the parser raises whatever it meets
-        msg = f"the answer is no text of Prometheus: {error}"  # whole: who shows it masks it
+        msg = f"the answer is no text of Prometheus: {error}"
         raise Unmeasured(msg) from None
     lines = sum(not line.startswith("#") for line in text.rstrip("\n").split("\n"))
     if strict and read != lines:  # its parser takes the first one, and says nothing

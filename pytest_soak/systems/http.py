@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.mask import Mask
+from pytest_soak.model.report import PROBLEM
+from pytest_soak.model.shown import brief
 from pytest_soak.systems import promql
 from pytest_soak.systems.endpoint import PORT
 from pytest_soak.systems.exposition import (
@@ -51,6 +55,7 @@ class HttpSystem:
         """Take the settings; nothing is started or asked yet."""
         self._endpoint = endpoint
         self.secrets = endpoint.secrets
+        self._mask = Mask.of(self.secrets, os.environ)
         self.keeps_state = endpoint.keeps_state
         self._server: Server | Elsewhere = Elsewhere()
         if endpoint.program is not None:
@@ -71,6 +76,7 @@ class HttpSystem:
             SystemFailure: The program could not be started, ended, or wrote without end.
         """
         del state
+        self._mask = self._mask.and_of(Mask.of(self.secrets, os.environ))  # also what they are now
         end = math.inf
         if self._given is not None:
             end = time.monotonic() + self._given * (1 - SPARE)
@@ -80,7 +86,7 @@ class HttpSystem:
             try:
                 self._measure(report, end)
             except (NoAnswer, Unmeasured) as error:
-                problem = str(error)
+                problem = "; ".join(self._told(line) for line in error.args)
         return self._server.finished(report, problem, iteration), None
 
     def close(self) -> None:
@@ -96,7 +102,7 @@ class HttpSystem:
 
         Raises:
             NoAnswer: Nobody answered.
-            Unmeasured: Something of it cannot be told.
+            Unmeasured: Something of it cannot be told; each has its line.
         """
         endpoint = self._endpoint
         self._await_ready(end)
@@ -133,7 +139,7 @@ class HttpSystem:
         if used:
             report["parameters"] = used
         if problems:
-            raise Unmeasured("; ".join(problems))
+            raise Unmeasured(*problems)
 
     def _await_ready(self, end: float) -> None:
         """Wait until the program that was started answers.
@@ -207,6 +213,10 @@ class HttpSystem:
             msg = f"{told}: it is {answer.kind}; allowed: {' or '.join(TEXT)}"
             raise NoAnswer(msg)
         return answer
+
+    def _told(self, line: str) -> str:
+        """Return *line* as the report has it; masked first, as a part of a secret is not found."""
+        return brief(self._mask.text(line), PROBLEM)
 
     def _url(self, url: str) -> str:
         return url.replace(PORT, str(self._server.port))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -696,6 +697,27 @@ def test_a_secret_in_a_long_answer_is_masked_before_it_is_shortened(
             shown = pytester.runpytest(*one[0], one[1]).stdout.str()
         assert "[secret TOKEN]" in shown
         assert "00010002" not in shown
+
+
+@pytest.mark.parametrize("before", range(300, 520, 40))
+def test_a_problem_is_masked_then_shortened_and_leaves_room_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    older, newer = ("".join(f"{mark}{number:03d}" for number in range(30)) for mark in "AB")
+    long = "x" * before + older + newer + "y" * 30_000
+    series = "".join(f'latency{{a="{n}{long}"}} 1\n' for n in range(2))
+    for text, others in ((f"{series}errors 1\n", "; throughput: rate is not there"), (long, "")):
+        with speaking(f"{text}\n") as (url, _):
+            monkeypatch.setenv("TOKEN", older)
+            system = HttpSystem(read(f'scrape = "{url}"\nslot_s = 0.02\nsecrets = ["TOKEN"]'))
+            system.open(tmp_path, None)
+            monkeypatch.setenv("TOKEN", newer)  # as a fixture may that fetches it
+            found, _ = system.run({}, 1, 0, None)
+            system.close()
+        assert isinstance(found, dict)
+        assert len(found["problem"]) < 2000
+        assert found["problem"].endswith(others)
+        assert re.findall(r"[AB]\d\d\d", found["problem"]) == []
 
 
 @pytest.mark.process
