@@ -731,6 +731,53 @@ def test_no_secret_of_a_program_is_written(
     assert (chain_folder(pytester) / "command_output.log").read_text() == "[secret TOKEN]\n"
 
 
+@pytest.mark.process
+def test_in_safe_mode_a_program_runs_dry_without_its_secrets(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = 'print("TOKEN" in E, E.get("PYTEST_SOAK_DRY"), flush=True)'
+    prepare_service(pytester, says + SERVES, 'secrets = ["TOKEN"]\nslot_s = 0.1\nsettle_s = 0')
+    monkeypatch.setenv("TOKEN", "xyzzy-42")
+    for switch, said in (("", "True None\n"), ("1", "False 1\n")):
+        monkeypatch.setenv("SOAK_DEMO_ALLOW_MISSING_SECRETS", switch)
+        ran = pytester.runpytest(*ARGS[:-1], "--soak-iterations=1")
+        told = "| safe_mode | ON | SYSTEM=http runs without its secrets |"
+        assert (told in ran.outlines) is bool(switch)
+        assert (chain_folder(pytester) / "command_output.log").read_text() == said
+
+
+@pytest.mark.process
+def test_an_iteration_is_told_what_it_alone_used(pytester: pytest.Pytester) -> None:
+    body = """
+        while time.process_time() < 1:
+            pass
+        serve()
+        while True:
+            work(parameters())
+            time.sleep(0.1)
+        """
+    prepare_service(pytester, body, "slot_s = 0.1\nsettle_s = 0.2")
+    pytester.runpytest(*ARGS[:-1], "--soak-iterations=2")
+    first, second = (report(pytester, one)["runtime"]["process"]["cpu_s"] for one in (1, 2))
+    assert first > 0.9
+    assert second < first / 2
+
+
+@pytest.mark.process
+def test_an_iteration_may_write_as_much_as_each_other(pytester: pytest.Pytester) -> None:
+    body = """
+        def write(*_):
+            os.write(1, b"x" * 1_999_999 + b"\\n")
+        signal.signal(signal.SIGHUP, write)
+        write()
+        """
+    settings = 'output_mb = 3\nreload_signal = "SIGHUP"\nslot_s = 0.1\nsettle_s = 0.5'
+    prepare_service(pytester, textwrap.dedent(body) + SERVES, settings)
+    ran = pytester.runpytest(*ARGS[:-1], "--soak-iterations=2")
+    ran.stdout.no_fnmatch_line("*wrote more than*")
+    assert "problem" not in report(pytester, 2)
+
+
 # A real Prometheus server.
 
 PROMETHEUS = shutil.which("prometheus")
