@@ -22,6 +22,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_soak_market.bench.regimes import Regime
@@ -98,7 +99,7 @@ def test_a_search_keeps_what_fails_untuned_and_the_oracle_repairs(
     tiny_search(monkeypatch)
     monkeypatch.setattr(oracle, "ENOUGH", 1)
     path = tmp_path / "kept.json"
-    oracle.search(PACK, 1, path)
+    oracle.search(PACK, {DEVELOPMENT: 1, HELD_OUT: 1}, path)
     (regime,) = load(DEVELOPMENT, path)
     assert regime.oracle["fail"].passes >= 1
     assert set(regime.oracle["fail"].parameters) == set(PACK.parameters)
@@ -119,10 +120,43 @@ def test_a_search_goes_on_from_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_
         return replace(found[which][0], seed=seed) if seed % 2 else None
 
     monkeypatch.setattr(oracle, "examine", examine)
-    oracle.search(PACK, 2, path)
+    oracle.search(PACK, {DEVELOPMENT: 2, HELD_OUT: 2}, path)
     assert drawn == [6, 7, 10_008, 10_009]
     assert [regime.seed for regime in load(DEVELOPMENT, path)] == [found[DEVELOPMENT][0].seed, 7]
     assert regimes.how_many_drawn(path) == {DEVELOPMENT: 7, HELD_OUT: 9}
+
+
+@pytest.mark.parametrize(
+    ("iterations", "spread"),
+    [(2, 0.0), (3, 0.1), (6, 0.1), (7, 0.1), (8, 0.2), (13, 0.3), (99, 0.6)],
+)
+def test_a_budget_bounds_how_far_a_chain_can_go(iterations: int, spread: float) -> None:
+    near = oracle.within_budget(PACK, iterations).parameters
+    assert near["base_spread_bps_delta"].limits.lo == 0
+    assert near["base_spread_bps_delta"].limits.hi == spread
+    if iterations > 2:  # the other budgets are as wide as the limits
+        for name in set(PACK.parameters) - {"base_spread_bps_delta"}:
+            assert near[name].limits == PACK.parameters[name].limits
+
+
+def test_the_oracle_is_searched_again_as_far_as_the_budget_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_search(monkeypatch)
+    quick = [replace(r, settings={**r.settings, "slot_s": 4.0}) for r in load(DEVELOPMENT)[:3]]
+    monkeypatch.setattr(regimes, "load", lambda _: quick)
+    judged: list[float] = []
+
+    def judge(_pack: Pack, _settings: object, parameters: Mapping[str, float]) -> list[bool]:
+        judged.append(parameters["base_spread_bps_delta"])
+        return [True, True, True, False, False] + [False] * 5
+
+    monkeypatch.setattr(oracle, "judge", judge)
+    assert main(["bounded", "--iterations", "6,8", "--skip", "1"]) == 0
+    found = "iterations: no FAIL 0.60, no WARN 0.00"
+    assert capsys.readouterr().out.splitlines() == [f"6 {found}", f"8 {found}"]
+    assert len(judged) == 8, "two regimes, two levels, two lengths"
+    assert max(judged[:4]) <= 0.1 < max(judged[4:]) <= 0.2
 
 
 def test_a_regime_that_does_not_fail_untuned_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +316,7 @@ def test_a_search_for_no_regime_writes_nothing() -> None:
     ("given", "told"),
     [
         (("--regimes", "0"), "argument --regimes: '0'; allowed: a whole number from 1"),
+        (("--regimes", "3", "--skip", "3"), "argument --skip: 3; allowed: fewer than 3"),
         (("--seeds", "0"), "argument --seeds: '0'; allowed: a whole number from 1"),
         (("--iterations", "6,x"), "argument --iterations: 'x'; allowed: a whole number from 1"),
         (("--tuner", "none,nope"), "--tuner: unknown tuner 'nope'; installed: adaptive, "),

@@ -2,6 +2,7 @@
 
 python -m pytest_soak_market.bench [run] [--set development] [--tuner a,b] [--iterations 6,8]
 python -m pytest_soak_market.bench search     # draw the regimes anew, with their oracles
+python -m pytest_soak_market.bench bounded    # the oracle, as far as the guard `budget` lets it go
 python -m pytest_soak_market.bench measure    # the pack's [effects], from development regimes
 """
 
@@ -18,12 +19,14 @@ from pytest_soak import SoakUsageError
 from . import regimes
 from .arena import NONE, bench_pack, plan, registry
 from .measure import effects
-from .oracle import search
+from .oracle import bounded, search
 from .table import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+KEEP = {regimes.DEVELOPMENT: 45, regimes.HELD_OUT: 40}
+"""How many regimes of each set are kept."""
 MEASURED = 18
 """How many development regimes the effects come from: those that were known at the time."""
 TUNERS = f"{NONE},iter-watcher,trigger-table,random,adaptive"
@@ -34,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_soak_market.bench", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("do", nargs="?", choices=("run", "search", "measure"), default="run")
+    commands = ("run", "search", "bounded", "measure")
+    parser.add_argument("do", nargs="?", choices=commands, default="run")
     sets = (regimes.DEVELOPMENT, regimes.HELD_OUT)
     parser.add_argument("--set", dest="which", choices=sets, default=regimes.DEVELOPMENT)
     parser.add_argument("--tuner", default=TUNERS, help="names, with commas between")
@@ -43,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=at_least_one, default=1, help="chains in each regime")
     parser.add_argument("--regimes", type=at_least_one, help="only the first so many")
+    parser.add_argument("--skip", type=at_least_one, help="of those, not the first so many")
     parser.add_argument(
         "-p",
         dest="plugins",
@@ -51,14 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="MODULE",
         help="a plugin that offers tuners",
     )
-    parser.add_argument("--keep", type=int, default=20, help="search: regimes to keep of each set")
+    parser.add_argument("--keep", type=int, help="search: regimes to keep of each set")
     given = parser.parse_args(arguments)
     if given.do == "search":
-        search(bench_pack(), given.keep)
+        search(bench_pack(), KEEP if given.keep is None else dict.fromkeys(KEEP, given.keep))
     elif given.do == "measure":
         print("\n".join(effects(bench_pack(), regimes.load(regimes.DEVELOPMENT)[:MEASURED])))
     else:
         chosen, tuners = regimes.load(given.which)[: given.regimes], given.tuner.split(",")
+        if given.skip and given.skip >= len(chosen):
+            parser.error(f"argument --skip: {given.skip}; allowed: fewer than {len(chosen)}")
+        chosen = chosen[given.skip :]
+        if given.do == "bounded":
+            for length in given.iterations:
+                print(f"{length} iterations: {bounded(bench_pack(), chosen, length)}", flush=True)
+            return 0
         try:
             offers = registry(given.plugins)
         except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything

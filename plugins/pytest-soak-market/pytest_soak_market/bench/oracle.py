@@ -8,9 +8,11 @@ bounds its steps, and it runs each regime far more often than a soak can: no tun
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
+
+from pytest_soak.model.parameters import Bounds
 
 from .limits import Limits, passes
 from .regimes import (
@@ -26,7 +28,7 @@ from .regimes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_soak import Pack
@@ -138,14 +140,46 @@ def examine(pack: Pack, which: str, seed: int, noise: Mapping[str, float]) -> Re
         return None
     oracle = {}
     for level in ("fail", "warn"):
-        point = search.refine(Limits(pack, level, noise))
-        judged = judge(pack, settings, search.parameters(point))
-        half = judged[: len(UNSEEN)] if level == "fail" else judged[len(UNSEEN) :]
-        if level == "fail" and sum(half) < ENOUGH:
+        oracle[level] = find(search, level, noise)
+        if level == "fail" and oracle[level].passes < ENOUGH:
             return None
-        found = dict(zip(pack.parameters, point, strict=True))
-        oracle[level] = Best(found, sum(half), len(UNSEEN))
     return Regime(seed, which, settings, oracle, dict(_spread(untuned, noise)))
+
+
+def find(search: Search, level: str, noise: Mapping[str, float]) -> Best:
+    """Return the best point that *search* finds under the limits of *level*, judged."""
+    point = search.refine(Limits(search.pack, level, noise))
+    judged = judge(search.pack, search.settings, search.parameters(point))
+    half = judged[: len(UNSEEN)] if level == "fail" else judged[len(UNSEEN) :]
+    return Best(dict(zip(search.pack.parameters, point, strict=True)), sum(half), len(UNSEEN))
+
+
+def within_budget(pack: Pack, iterations: int) -> Pack:
+    """Return *pack* with only what the guard `budget` lets a chain of so many iterations reach.
+
+    The last two iterations are the observation window. A budget that is spent in the first
+    iteration is there again when the guard's window has passed.
+    """
+    budget, base = pack.guards["budget"], pack.profiles[pack.profile].fields
+    times = 1 + (iterations - 3) // budget["window"]
+    parameters = {}
+    for name, parameter in pack.parameters.items():
+        most = times * budget["largest"][name]
+        near = Bounds(parameter.quantize(base[name] - most), parameter.quantize(base[name] + most))
+        parameters[name] = replace(parameter, limits=parameter.limits.intersect(near))
+    return replace(pack, parameters=parameters)
+
+
+def bounded(pack: Pack, regimes: Sequence[Regime], iterations: int) -> str:
+    """Search *regimes* again, as far as the budget lets a chain go, and tell what passes."""
+    bests = []
+    for regime in regimes:
+        rng = Random(regime.seed)  # noqa: S311 - reproducible search
+        search = Search(within_budget(pack, iterations), regime.settings, rng)
+        search.spread_out()
+        bests.append([find(search, level, pack.noise).share for level in ("fail", "warn")])
+    fail, warn = map(statistics.fmean, zip(*bests, strict=True))
+    return f"no FAIL {fail:.2f}, no WARN {warn:.2f}"
 
 
 def _spread(
@@ -156,15 +190,15 @@ def _spread(
         yield metric, float(f"{statistics.stdev(values):.3g}") if len(values) > 1 else 0.0
 
 
-def search(pack: Pack, keep: int, path: Path = KEPT) -> None:
-    """Draw regimes until *keep* of each set are kept; they are written to *path* as they come.
+def search(pack: Pack, keep: Mapping[str, int], path: Path = KEPT) -> None:
+    """Draw regimes until so many of each set are kept; they are written to *path* as they come.
 
     Where the file is there already, the search goes on from it.
     """
     drawn = how_many_drawn(path)
     found = [regime for which in drawn for regime in load(which, path)] if path.exists() else []
     for which in drawn:
-        while sum(regime.which == which for regime in found) < keep:
+        while sum(regime.which == which for regime in found) < keep[which]:
             regime = examine(pack, which, FIRST_SEED[which] + drawn[which], pack.noise)
             drawn[which] += 1
             found += [] if regime is None else [regime]
