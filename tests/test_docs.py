@@ -59,6 +59,7 @@ SHELL_LINES = {
     ".venv/bin/python -m pytest_soak_market.bench --set development",
     ".venv/bin/python -m pytest_soak_market.bench --set held-out",
     ".venv/bin/python -m pytest_soak_market.bench search",
+    ".venv/bin/python -m pytest_soak_market.bench bounded --set held-out",
     ".venv/bin/python -m pytest_soak_market.bench measure",
     ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
