@@ -61,6 +61,10 @@ SHELL_LINES = {
     ".venv/bin/python -m pytest_soak_market.bench search",
     ".venv/bin/python -m pytest_soak_market.bench bounded --set held-out",
     ".venv/bin/python -m pytest_soak_market.bench measure",
+    (
+        "PYTHONPATH=. .venv/bin/python -m pytest_soak_market.bench -p with_optuna --tuner optuna "
+        "--set held-out"
+    ),
     ".venv/bin/python -m tests.fuzz.hostile --inputs 100000 --seed 0",
     "pip install ./pytest-soak ./pytest-soak/plugins/pytest-soak-market",
     ".venv/bin/pip install -q -e '.[examples]'",
