@@ -9,6 +9,8 @@ class Buyer(FastHttpUser):
     """One of twenty."""
 
     wait_time = constant(0.35)
+    connection_timeout = network_timeout = 5.0
+    """After so many seconds without an answer it is an error, as slow as that."""
 
     @task
     def order(self) -> None:

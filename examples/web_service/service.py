@@ -25,21 +25,26 @@ SETTINGS = Path(os.environ["PYTEST_SOAK_PARAMETERS"])
 """Written anew by pytest-soak, always whole: the profile with the overrides laid over it."""
 
 pool = anyio.CapacityLimiter(1)
+used: dict[str, float] = {}
+"""The settings that the last request used, whatever the file says by now."""
 
 
 def settings() -> dict[str, float]:
-    """Read the settings, and use them from now on."""
+    """Read the settings, as they are now."""
     found: dict[str, float] = json.loads(SETTINGS.read_text(encoding="utf-8"))
-    pool.total_tokens = found["pool_size"]
     return found
 
 
 async def order(_: Request) -> Response:
     """Answer once there was a slot, or with 503 where none was free in time."""
-    try:
-        with anyio.fail_after(settings()["timeout_ms"] / 1000):
-            await pool.acquire()
-    except TimeoutError:
+    wanted = settings()
+    pool.total_tokens = wanted["pool_size"]
+    began = anyio.current_time()
+    with anyio.CancelScope(deadline=began + wanted["timeout_ms"] / 1000) as waiting:
+        used["pool_size"] = pool.total_tokens
+        used["timeout_ms"] = round(1000 * (waiting.deadline - began))
+        await pool.acquire()
+    if waiting.cancelled_caught:
         return PlainTextResponse("no slot was free in time", status_code=503)
     try:
         await anyio.sleep(WORK_S)
@@ -48,9 +53,9 @@ async def order(_: Request) -> Response:
     return PlainTextResponse("done")
 
 
-async def used(_: Request) -> Response:
-    """Tell the settings that are in use."""
-    return JSONResponse({**settings(), "pool_size": pool.total_tokens})
+async def tell(_: Request) -> Response:
+    """Tell the settings that the last request used; none before the first one."""
+    return JSONResponse(used)
 
 
-app = Starlette(routes=[Route("/order", order), Route("/settings", used)])
+app = Starlette(routes=[Route("/order", order), Route("/settings", tell)])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLE = ROOT / "examples" / "web_service"
+PATIENCE_S = 5
+"""How long a buyer waits for an answer, as `load.py` has it."""
 NEEDED = (
     "locust",
     "starlette",
@@ -97,3 +99,46 @@ def test_a_service_that_does_not_start_fails_the_iteration_and_leaves_nothing(
     assert "driver.py ended with exit code 1" in ran.stdout
     assert "no database" in ran.stdout
     assert not left_in(copy)
+
+
+@pytest.mark.parametrize("seconds", [4, 60])
+def test_an_answer_that_is_still_out_when_the_load_ends_counts(
+    tmp_path: Path, seconds: int
+) -> None:
+    """A tenth of the orders take longer than the load lasts; the longer ones, than it is waited."""
+    slow = f"await anyio.sleep({seconds} if next(turn) % 10 == 0 else WORK_S)"
+    copy = copied(tmp_path, "service.py", "await anyio.sleep(WORK_S)", slow)
+    service = copy / "service.py"
+    text = service.read_text(encoding="utf-8").replace(
+        "import os\n", "import os\nfrom itertools import count\n"
+    )
+    service.write_text(f"{text}\nturn = count(1)\n", encoding="utf-8")
+    ran = soak(copy, "--soak-iterations=1", "--soak-dir=left", '--soak-overrides={"pool_size": 16}')
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    (row,) = rows(copy / "left")
+    assert row["verdict"] == "FAIL", ran.stdout
+    assert row["metrics"]["latency_p95_ms"] >= 1000 * min(seconds, PATIENCE_S), ran.stdout
+    if seconds > PATIENCE_S:
+        assert row["metrics"]["error_rate"] > 0.05
+    assert not left_in(copy)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "used"),
+    [
+        ('= wanted["pool_size"]', "= 2", "pool_size"),
+        ('wanted["timeout_ms"] / 1000', "0.9", "timeout_ms"),
+        ("wanted = settings()", "wanted = {'pool_size': 2, 'timeout_ms': 900}", "pool_size"),
+    ],
+    ids=["pool", "timeout", "both"],
+)
+def test_a_service_whose_requests_use_other_settings_is_contradicted(
+    tmp_path: Path, written: str, instead: str, used: str
+) -> None:
+    copy = copied(tmp_path, "service.py", written, instead)
+    ran = soak(copy, "--soak-iterations=2", "--auto-tune", "--soak-observe=1", "--soak-dir=left")
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    first, second = rows(copy / "left")
+    assert used in {move["field"] for move in first["moves"]}, ran.stdout
+    assert (first["verified"], second["verdict"]) == ("false", "INCONCLUSIVE"), ran.stdout
+    assert f"override_not_effective: {used}" in ran.stdout
