@@ -261,6 +261,23 @@ def test_it_reads_the_overrides_anew_bears_a_pause_and_leaves_no_port_open(
     market.close()  # once more does no harm
 
 
+def test_an_outage_across_the_end_of_a_slot_is_one_gap(tmp_path: Path, tag: str) -> None:
+    """What each of the two slots measures alone is less than half of it."""
+    silent_ms = 1500
+    faults = {"mute_after_s": 1.6, "mute_for_s": silent_ms / 1e3}
+    market = short(faults=faults)
+    try:
+        market.open(tmp_path, None)
+        market._overrides = None
+        gaps = []
+        for iteration in (1, 2):
+            report, _ = market.run(S1, iteration, 7, None)
+            gaps.append(cast("Any", report)["totals"]["feed_gap_ms"])
+    finally:
+        market.close()
+    assert max(gaps) >= silent_ms, gaps
+
+
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_maker_that_dies_or_hangs_is_an_outcome(
     tmp_path: Path, tag: str, fate: signal.Signals, monkeypatch: pytest.MonkeyPatch

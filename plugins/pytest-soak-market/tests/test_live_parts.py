@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from itertools import pairwise
+from math import inf
 from random import Random
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +18,7 @@ from pytest_soak_market.market.memory import Memory, Quote
 from pytest_soak_market.market.messages import Message, Request, RequestKind, Topic
 from pytest_soak_market.market.parameters import MakerParameters
 from pytest_soak_market.market.settings import MarketSettings
+from pytest_soak_market.market.system import WARM_UP_S
 from pytest_soak_market.market.venue import Venue
 from pytest_soak_market.packs import LIVE, PACK, LivePack
 from pytest_soak_market.plugin import make_fastmm, make_live
@@ -253,6 +257,100 @@ def test_a_feed_that_is_silent_until_its_slot_ends_is_a_gap() -> None:
         slot.note(Message(at_s, 5e6, Topic.MARKET))
         gaps.append(slot.measure()[0]["feed_gap_ms"])
     assert gaps == pytest.approx([3300.0, 3000.0, 2500.0])
+
+
+class Feed:
+    """A gateway that tells of the market every 20 ms, by the clock, and remembers when."""
+
+    def __init__(self, *, drops: bool = False, late_s: float = 0.0) -> None:
+        self.told_s: list[float] = []
+        self.connections = 0
+        self.muted_after = inf  # this many messages
+        self.muted_until_s = inf
+        self._drops = drops  # the connection, while it is muted
+        self._late_s = late_s  # so old is what the first connection tells
+
+    def _is_muted(self) -> bool:
+        return len(self.told_s) >= self.muted_after and monotonic() < self.muted_until_s
+
+    async def connect(self) -> None:
+        if self._is_muted() and self._drops:
+            raise GatewayLost
+        self.connections += 1
+
+    async def hear(self, seconds: float) -> list[Message]:
+        if self._is_muted() and self._drops:
+            raise GatewayLost
+        if self._is_muted():
+            await asyncio.sleep(min(seconds, self.muted_until_s - monotonic()))
+        if self._is_muted():
+            return []
+        await asyncio.sleep(0.02)
+        self.told_s.append(monotonic() - self._late_s * (self.connections == 1))
+        return [Message(self.told_s[-1], 5e6, Topic.MARKET)]
+
+    async def send(self, _: list[Request]) -> None:
+        """Nothing is done with requests."""
+
+    async def close(self) -> None:
+        """Nothing is left to be closed."""
+
+    def longest_ms(self, since_s: float = 0.0) -> float:
+        """Return the longest time between two messages, the later one told after *since_s*."""
+        pairs = [(one, two) for one, two in pairwise(self.told_s) if two > since_s]
+        return 1e3 * max(later - earlier for earlier, later in pairs)
+
+
+MEASURED_S = 0.2
+QUIET_S = 0.3  # after which a drain is over
+
+
+def gap_ms(trader: Trader) -> float:
+    """Return the gap of a short slot."""
+    fields = BASE.profiles["S1"].fields
+    report: Any = asyncio.run(trader.trade(1, 7, fields, WARM_UP_S + MEASURED_S))
+    return float(report["totals"]["feed_gap_ms"])
+
+
+@pytest.mark.parametrize("drops", [False, True], ids=["silent", "dropped"])
+def test_an_outage_across_slots_is_one_gap_from_the_last_data_to_the_next(*, drops: bool) -> None:
+    """It lasts from the first slot over the drain into the warm-up of the second."""
+    feed = Feed(drops=drops)
+    trader = Trader(MarketSettings(), feed, "market-live")
+    feed.muted_after = 3
+    first_ms = gap_ms(trader)
+    assert first_ms >= 1e3 * (MEASURED_S + (0 if drops else QUIET_S))
+    feed.muted_until_s = monotonic() + WARM_UP_S / 2
+    second_ms = gap_ms(trader)
+    assert second_ms == pytest.approx(feed.longest_ms())
+    assert second_ms >= first_ms + 1e3 * WARM_UP_S / 2
+    third_s = monotonic()
+    assert gap_ms(trader) == pytest.approx(feed.longest_ms(third_s))  # it is over
+    assert feed.connections == 1 + drops
+
+
+def behind(monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Trader]:
+    """Return a maker that gave up its feed: a slot was over before it had heard all of it."""
+    monkeypatch.setattr("pytest_soak_market.live.trader.DRAIN_S", QUIET_S)
+    feed = Feed(late_s=1e3)
+    trader = Trader(MarketSettings(), feed, "market-live")
+    assert gap_ms(trader) == pytest.approx(feed.longest_ms())
+    return feed, trader
+
+
+def test_what_a_drain_gives_up_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, trader = behind(monkeypatch)
+    feed.told_s.clear()
+    assert gap_ms(trader) == pytest.approx(feed.longest_ms())
+    assert feed.connections == 2
+
+
+def test_an_exchange_that_is_gone_after_a_drain_gave_up_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, trader = behind(monkeypatch)
+    feed._drops, feed.muted_after = True, 0
+    assert gap_ms(trader) >= 1e3 * MEASURED_S
 
 
 def update(at_ms: float, bids: list[list[str]], asks: list[list[str]]) -> dict[str, Any]:

@@ -54,30 +54,43 @@ _RETRY_S = 0.05  # between two tries to connect
 class Slot:
     """What one slot is measured by: the venue's word, and the maker's own times."""
 
-    def __init__(self, began_s: float, slot_s: float, cash: float, lots: int, mid: float) -> None:
-        """Measure from the warm-up after *began_s* to *slot_s* after it."""
+    def __init__(
+        self,
+        began_s: float,
+        slot_s: float,
+        cash: float,
+        lots: int,
+        mid: float,
+        market_s: float | None = None,
+    ) -> None:
+        """Measure from the warm-up after *began_s* to *slot_s* after it.
+
+        But silence of the feed is measured from *market_s*, when market data came last before the
+        slot; None is where nobody listened, and then the warm-up is not counted.
+        """
         self.began_s = began_s
         self.start_s = began_s + WARM_UP_S
         self.end_s = began_s + slot_s
         self.recorder = Recorder(0.0, self.start_s, cash, lots, mid, self.end_s)
         self.losses = 0
         self.unheard = 0
+        self.market_s = self.start_s if market_s is None else market_s
+        self.heard_s = self.end_s  # up to then, what did not come is not the maker's slowness
         self._acks_ms: list[float] = []
         self._entered = 0
         self._refused = 0
-        self._market_s = self.start_s
         self._gap_s = 0.0
 
     def note(self, message: Message) -> None:
         """Note what the venue tells."""
         self.recorder.note(message)
         at_s = message.venue_s
+        if message.topic is Topic.MARKET:  # whenever it came: an outage knows no slots
+            self._gap_s = max(self._gap_s, at_s - self.market_s)
+            self.market_s = at_s
         if not self.start_s <= at_s <= self.end_s:
             return
-        if message.topic is Topic.MARKET:
-            self._gap_s = max(self._gap_s, at_s - self._market_s)
-            self._market_s = at_s
-        elif message.topic is Topic.ACK:
+        if message.topic is Topic.ACK:
             self._acks_ms.append(1e3 * (at_s - message.since_s))
         elif message.topic is Topic.ENDED and not message.cause:
             self._refused += 1
@@ -92,7 +105,7 @@ class Slot:
     def measure(self) -> tuple[dict[str, object], dict[str, int]]:
         """Return the metrics that only a real connection has, and their counts."""
         refused = min(self._refused, self._entered)  # one may have been sent before the start
-        gap_s = max(self._gap_s, self.end_s - self._market_s)
+        gap_s = max(self._gap_s, self.heard_s - self.market_s)
         totals: dict[str, object] = {
             "feed_gap_ms": 1e3 * gap_s,
             "ack_p95_ms": percentile(self._acks_ms, 95),
@@ -128,6 +141,7 @@ class Trader:
         self._cash = settings.capital
         self._unheard: deque[Message] = deque()
         self._is_connected = False
+        self._market_s: float | None = None
 
     async def trade(
         self, iteration: int, seed: int, parameters: Mapping[str, float], slot_s: float
@@ -142,10 +156,11 @@ class Trader:
         maker = MarketMaker(self._settings, used, Random(seed), self._memory, clock)  # noqa: S311 - a game
         memory = self._memory = maker.memory
         mid = memory.mid or self._settings.price / TICK
-        slot = Slot(clock.now(), slot_s, self._cash, memory.lots, mid)
+        slot = Slot(clock.now(), slot_s, self._cash, memory.lots, mid, self._market_s)
         began = datetime.now(UTC)
         await self._run(maker, slot, clock)
-        await self._drain(maker, slot)
+        is_heard = await self._drain(maker, slot)
+        self._market_s = slot.market_s if is_heard else None
         self._cash = slot.recorder.cash
         totals, counts = measure(
             fills := slot.recorder.fills(HORIZON_S, slot.end_s),
@@ -197,27 +212,34 @@ class Trader:
                 slot.note_sent(requests)
                 await self._send(slot, requests)
 
-    async def _drain(self, maker: MarketMaker, slot: Slot) -> None:
-        """Hear what is left of the slot's feed, deciding nothing.
+    async def _drain(self, maker: MarketMaker, slot: Slot) -> bool:
+        """Hear what is left of the slot's feed, deciding nothing; return whether all was heard.
 
         An overload's backlog would otherwise be measured again in the next slot. What cannot be
         heard in time is given up, by connecting anew.
         """
         until_s = time.monotonic() + DRAIN_S
-        while self._is_connected and (left_s := until_s - time.monotonic()) > 0:
-            message = await self._next(slot, min(left_s, _QUIET_S))
+        heard_s = slot.market_s
+        while self._is_connected or self._unheard:
+            if time.monotonic() > until_s:
+                slot.heard_s = heard_s
+                self._unheard.clear()
+                self._is_connected = False
+                await self._gateway.close()
+                return False
+            message = await self._next(slot, _QUIET_S)
             if message is None:
-                return
+                break
             slot.note(message)
+            heard_s = message.venue_s
             if message.topic is not Topic.ACK:
                 maker.hear(message)
             if message.topic is Topic.MARKET:
                 if message.venue_s > slot.end_s:
-                    return
+                    return True
                 slot.unheard += 1
-        self._unheard.clear()
-        self._is_connected = False
-        await self._gateway.close()
+        slot.heard_s = time.monotonic()  # that long nothing came
+        return True
 
     async def _next(self, slot: Slot, seconds: float) -> Message | None:
         """Return the next message, or None where none came or the connection broke."""
