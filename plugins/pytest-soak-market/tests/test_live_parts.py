@@ -19,6 +19,7 @@ from pytest_soak_market.market.messages import Message, Request, RequestKind, To
 from pytest_soak_market.market.parameters import MakerParameters
 from pytest_soak_market.market.settings import MarketSettings
 from pytest_soak_market.market.system import WARM_UP_S
+from pytest_soak_market.market.units import LOT
 from pytest_soak_market.market.venue import Venue
 from pytest_soak_market.packs import LIVE, PACK, LivePack
 from pytest_soak_market.plugin import make_fastmm, make_live
@@ -351,6 +352,34 @@ def test_an_exchange_that_is_gone_after_a_drain_gave_up_is_a_gap(
     feed, trader = behind(monkeypatch)
     feed._drops, feed.muted_after = True, 0
     assert gap_ms(trader) >= 1e3 * MEASURED_S
+
+
+def test_fills_in_what_a_drain_gives_up_are_in_the_next_slots_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exchange has told of them, and does not do so again."""
+    monkeypatch.setattr("pytest_soak_market.live.trader.DRAIN_S", 0.0)
+    cost_ms, sold = 100.0, 10  # more work than a slot has time for
+
+    class Sold(Feed):
+        async def hear(self, seconds: float) -> list[Message]:
+            if self.connections == 1:
+                fill = Message(monotonic(), 5e6, Topic.FILL, 1, -1, 5_000_000, 0.0, 5e6)
+                return [*[fill] * sold, Message(monotonic(), 5e6, Topic.MARKET)]
+            return await super().hear(seconds)
+
+    settings = MarketSettings(feed_cost_ms=cost_ms)
+    trader = Trader(settings, Sold(), "market-live")
+    gap_ms(trader)
+    memory = trader._memory
+    assert memory
+    assert memory.lots > -sold
+    for _ in range(9):  # two will do where the machine is not busy
+        gap_ms(trader)
+        if memory.lots <= -sold:
+            break
+    assert memory.lots == -sold
+    assert trader._cash == pytest.approx(settings.capital + sold * settings.price * LOT)
 
 
 def update(at_ms: float, bids: list[list[str]], asks: list[list[str]]) -> dict[str, Any]:

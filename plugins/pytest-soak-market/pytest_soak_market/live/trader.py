@@ -223,7 +223,9 @@ class Trader:
         while self._is_connected or self._unheard:
             if time.monotonic() > until_s:
                 slot.heard_s = heard_s
-                self._unheard.clear()
+                # What is about the maker's orders will not be told again.
+                own = (message for message in self._unheard if message.topic is not Topic.MARKET)
+                self._unheard = deque(own)
                 self._is_connected = False
                 await self._gateway.close()
                 return False
