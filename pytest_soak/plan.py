@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.mask import SHORTEST, Mask
-from pytest_soak.model.metrics import Op, is_number
+from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.shown import brief, shown
@@ -303,8 +303,8 @@ def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshol
     level, metric, op, value = match.groups()
     if not pack.knows(metric):
         raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
-    if not is_number(float(value)):
-        msg = f"{source}: {shown(text)} given; allowed: a finite number"
+    if not sensible(float(value)):
+        msg = f"{source}: {shown(text)} given; allowed: {NUMBER}"
         raise SoakUsageError(msg)
     if pack.kind(metric) != "number":
         msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"

@@ -73,7 +73,7 @@ MISTAKES = {
     ),
     "a gate nothing breaks": (
         ("--soak-gate=latency_p95_ms<=" + "9" * 400,),
-        "*--soak-gate: * given; allowed: a finite number",
+        "*--soak-gate: * given; allowed: a finite number, of 1e+30 at most",
     ),
     "a gate too long": (("--soak-gate=" + "x" * 5000,), "*xxx' given; allowed: METRIC>=X*"),
     "a tuner too long": (("--soak-tuner=" + "x" * 5000,), "*xxx ... xxx*"),

@@ -360,7 +360,7 @@ def _rewritten(before: Decision, after: Decision) -> str:
     if after.notices[: len(before.notices)] != before.notices:
         return "took back a notice"
     if before.skip_reason and not after.skip_reason:
-        return f"took back the skip {before.skip_reason}"
+        return f"took back the skip {brief(before.skip_reason)}"
     if after.skip_reason and after.moves:
-        return f"skipped for {after.skip_reason}, but left changes"
+        return f"skipped for {brief(after.skip_reason)}, but left changes"
     return ""

@@ -19,6 +19,10 @@ Value: TypeAlias = float | tuple[str, ...] | None
 LARGEST = 1e150
 """Beyond this a metric is no measurement: many a program's word for "none" is the largest float.
 Its square still is a float, so that nothing that is computed from metrics overflows."""
+SENSIBLE = 1e30
+"""Beyond this no number in a pack or a gate means anything, and what is computed may overflow."""
+NUMBER = f"a finite number, of {SENSIBLE:g} at most"
+"""What a pack or a gate may set, for people."""
 
 
 def exact(value: float) -> float:
@@ -137,6 +141,11 @@ def measure(
             if found:
                 values[metric.name] = None
     return Measured(values, problems)
+
+
+def sensible(value: object) -> bool:
+    """Tell whether *value* is a number that a pack or a gate may set."""
+    return is_number(value) and abs(exact(value)) <= SENSIBLE
 
 
 def count(value: object) -> int | None:

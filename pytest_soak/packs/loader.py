@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
-from pytest_soak.model.metrics import Metric, Op, is_number
+from pytest_soak.model.metrics import NUMBER, Metric, Op, is_number, sensible
 from pytest_soak.model.pack import (
     Condition,
     Effects,
@@ -88,7 +88,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
         raise SoakUsageError(msg)
     odd = next(_not_finite(data), "")
     if odd:
-        msg = f"pack {source}: {brief(odd, 600, 300)}; allowed: a finite number"
+        msg = f"pack {source}: {brief(odd, 600, 300)}; allowed: {NUMBER}"
         raise SoakUsageError(msg)
     head = data["pack"]
     pack = Pack(
@@ -131,8 +131,8 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
 
 
 def _not_finite(data: object, where: str = "") -> Iterator[str]:
-    """Yield the numbers that TOML can write and nobody can use: inf, nan, what no float holds."""
-    if isinstance(data, int | float) and not isinstance(data, bool) and not is_number(data):
+    """Yield the numbers that TOML can write and nobody can use: inf, nan, and the largest."""
+    if isinstance(data, int | float) and not isinstance(data, bool) and not sensible(data):
         yield f"{where} is {shown(data)}"
     entries: Iterable[tuple[object, object]] = ()
     if isinstance(data, Mapping):
@@ -284,8 +284,8 @@ def _limit_faults(pack: Pack) -> Iterator[str]:
     """Yield the limits that nothing can break: no float is as large as they are written."""
     for kpi in pack.kpis:
         for limit in filter(None, (kpi.warn, kpi.fail)):
-            if not is_number(limit.value):
-                yield f"kpis.{kpi.metric}: {limit}; allowed: a finite number"
+            if not sensible(limit.value):
+                yield f"kpis.{kpi.metric}: {limit}; allowed: {NUMBER}"
 
 
 def _rule_faults(pack: Pack) -> Iterator[str]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 START = "0" * 64
 """What the first record is linked to."""
+MOST = 10**9
+"""How many iterations no run has: the number of one more may not even be part of a file's name."""
 RUN = re.compile(r"\w[\w-]{0,99}")
 """What a run may be called, so that its name can be that of a folder."""
 
@@ -265,6 +267,7 @@ def _stands(record: object) -> bool:
         isinstance(record, dict)
         and isinstance(record.get("kind"), str)
         and type(record.get("iteration")) is int
+        and 0 <= record["iteration"] <= MOST
     )
 
 

@@ -201,7 +201,17 @@ def test_bytes_that_are_no_text_behind_the_first_line_do_not_hide_whose_journal_
     assert journal_run(path) == RUN
 
 
-@pytest.mark.parametrize("last", [b"7", b'{"iteration": 3}', b'{"kind": "x", "iteration": "3"}'])
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"7",
+        b'{"iteration": 3}',
+        b'{"kind": "x", "iteration": "3"}',
+        b'{"kind": "x", "iteration": -1}',
+        b'{"kind": "x", "iteration": 1%s}' % (b"0" * 300),
+    ],
+    ids=range(5),
+)
 @pytest.mark.parametrize("resume", [Resume.YES, Resume.FORCE])
 def test_a_resume_is_refused_where_nobody_can_tell_what_there_is(
     folder: Path, last: bytes, resume: Resume

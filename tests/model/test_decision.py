@@ -210,8 +210,8 @@ def test_a_guard_that_rewrites_what_went_before_is_found_out(
 
 def test_a_guard_that_says_skip_and_leaves_changes_is_found_out() -> None:
     before = a_decision()
-    after = replace(before, skip_reason="too_soon")
-    assert loosened(before, after) == "skipped for too_soon, but left changes"
+    after = replace(before, skip_reason="too\nsoon")
+    assert loosened(before, after) == "skipped for too soon, but left changes"
 
 
 def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:

@@ -225,6 +225,8 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("kpis/latency/fail", "> 300\n", ["kpis.latency.fail", "'> 300\\n'"]),
         ("kpis/latency/fail", "> " + "9" * 400, ["kpis.latency: > inf", "finite number"]),
         ("profiles/base/tilt", 10**400, ["profiles.base.tilt", "100000", "finite number"]),
+        ("profiles/base/tilt", 2e30, ["profiles.base.tilt", "2e+30", "of 1e+30 at most"]),
+        ("kpis/latency/fail", "> " + "9" * 40, ["kpis.latency: > 1e+40", "of 1e+30 at most"]),
         ("rule/0/step/" + "x" * 5000, 10**400, ["rule.0.step.xxx", "finite number"]),
         # conditions that can never hold, thresholds that nothing can ever break
         ("rule/0/when/all/0/metric", "latency.p95", ["rule slow", "'latency.p95'"]),
