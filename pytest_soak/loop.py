@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.checks.trusted import check_run
+from pytest_soak.checks.verdicts import burdened, own_problems
 from pytest_soak.course import Course, IterationResult
 from pytest_soak.errors import SoakUsageError, SystemFailure
 from pytest_soak.life import Life
@@ -16,7 +17,7 @@ from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
-from pytest_soak.model.verdict import ChainVerdict, unfit_verdict
+from pytest_soak.model.verdict import ChainVerdict, closed_badly, unfit_verdict
 from pytest_soak.pace import Pace, WallClock
 from pytest_soak.plan import read_secrets
 from pytest_soak.store.files import line, plain
@@ -66,6 +67,7 @@ class SoakLoop:
         self._told = True
         self.failed: set[int] = set()
         """The iterations whose tests did not pass, in the run that is taken up."""
+        self._befell: list[str] = []
         self._state: object = None
         try:
             self.store.start(plan.describe(), plan.seeding.overrides, plan.seeding.source)
@@ -218,13 +220,16 @@ class SoakLoop:
         return self.plan.in_window(iteration)
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
-        """Judge the chain.
+        """Judge the chain. One that had ended before keeps what befell it as a whole.
 
         Args:
             ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
                 unless given.
         """
-        return self.course.verdict(ran, self.pace.dropped if self.pace else 0)
+        verdict = self.course.verdict(ran, self.pace.dropped if self.pace else 0)
+        for problem in reversed(self._befell):
+            verdict = burdened(verdict, problem)
+        return verdict
 
     def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
         """Record the verdict and write what sums up the run.
@@ -256,7 +261,7 @@ class SoakLoop:
             if not self.finished:
                 verdict = self.verdict(ran)
                 if self.life.fault:
-                    verdict = unfit_verdict(verdict, self.life.fault.partition("\n")[0])
+                    verdict = closed_badly(verdict, self.life.fault)
                 verdict = unfit_verdict(verdict, "broken off: the gate did not run")
                 word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
                 self.store.journal.append("run_interrupted", self.done, word)
@@ -295,6 +300,7 @@ class SoakLoop:
                 self.course.undone = record["iteration"]
             elif record["kind"] in ("run_ended", "run_resumed"):
                 self.finished = record["kind"] == "run_ended"
+                self._befell = own_problems(record) if self.finished else []
             self.failed.update(record.get("not_passed", ()))
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]

@@ -15,7 +15,7 @@ from pytest_soak.errors import what_raised
 from pytest_soak.hours import CLOCK, Hours
 from pytest_soak.interruption import Interruption
 from pytest_soak.loop import SoakLoop
-from pytest_soak.model.verdict import unfit_verdict
+from pytest_soak.model.verdict import closed_badly, unfit_verdict
 from pytest_soak.registry import Registry
 from pytest_soak.resume import unfinished_runs
 from pytest_soak.secrecy import Secrecy, clean, mask_of
@@ -72,6 +72,7 @@ class SoakSession:
         self._registry = Registry(config.pluginmanager)
         self._lines: list[str] = []
         self._observer_fault = ""
+        self._running: pytest.Item | None = None
         self._faults: dict[str, None] = {}
         self._gated: set[str] = set()
         self._collection = SoakCollection(config, request, self._registry, self.judge)
@@ -185,7 +186,7 @@ class SoakSession:
         loop.life.leave()
         verdict = loop.verdict(chain.passed)
         if loop.life.fault:
-            verdict = unfit_verdict(verdict, loop.life.fault.partition("\n")[0])
+            verdict = closed_badly(verdict, loop.life.fault)
         if chain.partial:
             verdict = unfit_verdict(verdict, PARTIAL)
         if not loop.finished:  # a gate that is run again has given its verdict
@@ -209,7 +210,7 @@ class SoakSession:
         """Follow which iterations passed, and attach what the views show."""
         report = yield
         slot = slot_of(item)
-        if slot is None:
+        if slot is None or item is self._running:
             return report
         chain, number = slot.chain, slot.number
         if number != GATE:
@@ -229,6 +230,15 @@ class SoakSession:
             self._lines = []
         clean(report, mask_of(chain))  # again: others may have added to it
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        """Know which test runs: what is reported meanwhile is of its subtests."""
+        self._running = item
+        try:
+            return (yield)
+        finally:
+            self._running = None
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
         if report.failed:

@@ -148,12 +148,53 @@ def test_a_close_that_raises_is_inconclusive_and_told(
     ran.assert_outcomes(passed=3, failed=1)
     told = "system house: close() raised OSError: still there (*conftest.py:*)"
     ran.stdout.fnmatch_lines(
-        ["| kpi_gate | INCONCLUSIVE |", f"  {told}", f"ERROR: *::test_demo: {told}"]
+        ["| kpi_gate | INCONCLUSIVE |", f"  closing: {told}", f"ERROR: *::test_demo: {told}"]
     )
     gate = read_json(chain_folder(pytester) / "KPI_GATE.json")
     assert gate["verdict"] == "INCONCLUSIVE"
     assert "still there" in gate["problems"][0]
     assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0
+
+
+def test_a_fail_stays_one_where_closing_goes_wrong_too(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(house(closes="raise OSError('still there')"))
+    pytester.makepyfile(test_demo=DEMO)
+    ran = pytester.runpytest(*CALM, "--soak-gate=latency_p95_ms<=1")
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(
+        ["| kpi_gate | FAIL | REASONS=latency_p95_ms |", "  closing: system *"]
+    )
+    assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0
+
+
+def test_what_went_wrong_when_a_chain_was_closed_is_told_by_a_resume_too(
+    pytester: pytest.Pytester,
+) -> None:
+    fails = "assert (HERE / 'mended').exists(), 'still there'"
+    pytester.makeconftest(house(closes=fails))
+    next_one = "(HERE / 'mended').exists() or os._exit(9)"
+    pytester.makepyfile(
+        test_demo=DEMO,
+        test_next=f"""
+        import os
+        from conftest import HERE
+
+        def test_next(soak):
+            soak.run()
+            soak.iteration == 2 and ({next_one})
+        """,
+    )
+    ran = pytester.runpytest_subprocess(*CALM, "--import-mode=prepend")
+    assert ran.ret == 9
+    (pytester.path / "mended").touch()
+    ran = pytester.runpytest_subprocess(*CALM, "--import-mode=prepend", "--soak-resume")
+    assert ran.ret == 1
+    ran.assert_outcomes(passed=7, failed=1)
+    ran.stdout.fnmatch_lines(["KPI gate: INCONCLUSIVE", "  closing: system house: close() raised*"])
+    (folder,) = (pytester.path / "artifacts" / "soak").glob("test_demo-*")
+    assert read_json(folder / "KPI_GATE.json")["verdict"] == "INCONCLUSIVE"
+    verify = (sys.executable, "-m", "pytest_soak", "verify", "--chain=test_demo")
+    assert pytester.run(*verify).ret == 0
 
 
 def test_a_full_disk_does_not_keep_a_system_open(pytester: pytest.Pytester) -> None:

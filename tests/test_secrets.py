@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections import namedtuple
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -301,6 +302,19 @@ def test_a_secret_is_masked_whole_in_the_forms_of_urls_go_php_and_html(written: 
     assert Mask({"KEY": "hunter/two&3"}).text(f"<{written}>") == "<[secret KEY]>"
 
 
+def test_a_named_tuple_is_masked_as_a_plain_one() -> None:
+    point = namedtuple("point", "x y")  # noqa: PYI024 - as a test may have it
+    assert Mask({"KEY": "abcd"}).data(point("abcd", 2)) == ("[secret KEY]", 2)
+
+
+def test_the_values_that_a_secret_had_are_masked_too_the_latest_ones() -> None:
+    mask = Mask({"KEY": "value 0"})
+    for number in range(1, 200):
+        mask = mask.and_of(Mask({"KEY": f"value {number}"}))
+        assert mask.and_of(Mask({"KEY": f"value {number}"})) is mask
+    assert mask.text("value 0, value 150, value 199") == ", ".join(["[secret KEY]"] * 3)
+
+
 def test_the_longest_secret_is_masked_first() -> None:
     mask = Mask({"SHORT": "abcd", "LONG": "abcdefgh"})
     assert mask.text("abcdefgh abcd") == "[secret LONG] [secret SHORT]"
@@ -508,6 +522,20 @@ def test_a_subtest_tells_no_secret(
     ran.stdout.fnmatch_lines(["*[[][[]secret HOUSE_KEY]] (key=*secret HOUSE_KEY*, other=*plain*)*"])
 
 
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="subtests are there from pytest 9 on")
+def test_a_subtest_is_not_taken_for_the_test(pytester: pytest.Pytester) -> None:
+    prepare(pytester, "answer()")
+    pytester.makepyfile(
+        test_demo="""
+        def test_demo(soak, subtests):
+            with subtests.test("before"):
+                assert soak
+            assert soak.run().report.problem == ""
+        """
+    )
+    assert pytester.runpytest(*ARGS).ret == 0
+
+
 @pytest.mark.parametrize(
     "ends", ["pytest.exit('no ' + key)", "raise KeyboardInterrupt('no ' + key)"]
 )
@@ -534,7 +562,7 @@ def test_safe_mode_of_a_fixtures_system_is_told_and_not_resumed_as_a_real_run(
     arguments = ("-p", "no:randomly", "--soak-iterations=3", "-W", "always")
     ran = pytester.runpytest_subprocess(*arguments)
     assert ran.ret == pytest.ExitCode.INTERRUPTED
-    ran.stdout.fnmatch_lines(["| safe_mode | ON | SYSTEM=fixture runs without its secrets |"])
+    ran.stdout.fnmatch_lines(["| safe_mode | ON | SYSTEM=fixture may run without its secrets |"])
     assert records(chain_folder(pytester))[0]["config"]["safe_mode"] is True
     monkeypatch.setenv(NAME, SECRET)
     monkeypatch.delenv(SAFE)

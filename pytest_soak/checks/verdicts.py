@@ -6,15 +6,37 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.checks.finding import Finding, at, unlike
-from pytest_soak.model.verdict import Verdict, judge_chain, not_passed, unfit_verdict, worst
+from pytest_soak.model.verdict import (
+    CLOSING,
+    Verdict,
+    closed_badly,
+    judge_chain,
+    not_passed,
+    unfit_verdict,
+    worst,
+)
 from pytest_soak.store.records import judged_from_json, verdict_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_soak.model.verdict import ChainVerdict
+
 OF_ITERATION = re.compile(r"iteration (\d+): (.*)", re.DOTALL)
 """A problem of a chain's verdict that is one of its iterations'; others are the chain's own."""
 NOT_PASSED = "its test did not pass"
+
+
+def own_problems(record: Mapping[str, Any]) -> list[str]:
+    """Return what befell the chain as a whole, as the *record* of its end tells."""
+    return [problem for problem in record["problems"] if not OF_ITERATION.match(problem)]
+
+
+def burdened(verdict: ChainVerdict, problem: str) -> ChainVerdict:
+    """Return *verdict* with a *problem* of the chain as a whole."""
+    if problem.startswith(CLOSING):
+        return closed_badly(verdict, problem.removeprefix(CLOSING))
+    return unfit_verdict(verdict, problem)
 
 
 def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -52,7 +74,7 @@ def _due(
     Which tests did not pass, and what befell the chain as a whole, is in its problems alone: both
     can only make it worse. An hours run may end before the planned number of iterations.
     """
-    own = [problem for problem in record["problems"] if not OF_ITERATION.match(problem)]
+    own = own_problems(record)
     matches = filter(None, map(OF_ITERATION.match, record["problems"]))
     failed = {int(match[1]) for match in matches if match[2] == NOT_PASSED}
     last: int = config["iterations"]
@@ -65,7 +87,7 @@ def _due(
     window = range(max(1, last - config["observe"] + 1), last + 1)
     verdict = judge_chain(counted, last, window, config["max_inconclusive"])
     for problem in reversed(own):
-        verdict = unfit_verdict(verdict, problem)
+        verdict = burdened(verdict, problem)
     due = verdict_to_json(verdict)
     settled = filter(None, (iteration["settles"] for iteration in iterations))
     due["unverified"] = [told["iteration"] for told in settled if told["verified"] == "unknown"]

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHORTEST = 4
 """How many letters a secret must have: shorter ones stand in everything that is written."""
+MOST = 64
+"""How many of the values that secrets have had during a run are looked for, the latest ones."""
 SHORTEST_CODED = 8
 """How many letters of a coded form must be left to be looked for."""
 
@@ -96,27 +98,14 @@ class Mask:
     def _names(self) -> dict[str, str]:
         return {text: name for name, value in self._pairs for text in lines_of(value)}
 
-    @cached_property
-    def _forms(self) -> list[tuple[str, str]]:
-        """The patterns, the longest first, so that nothing is left of it; each with its name."""
-        found = [(len(text), letters(text), name) for text, name in self._names.items()]
-        for text, name in self._names.items():
-            found += [(len(form), re.escape(form), name) for form in coded(text)]
-        found.sort(key=lambda one: one[0], reverse=True)
-        return [(pattern, name) for _, pattern, name in found]
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile("|".join(f"({each})" for each, _ in self._forms), re.IGNORECASE)
-
     def text(self, text: str) -> str:
         """Return *text* with the names of secrets in place of their values."""
         if not self._names:
             return text
-        names = [name for _, name in self._forms]
-        return self._pattern.sub(
-            lambda match: f"[secret {names[(match.lastindex or 1) - 1]}]", text
-        )
+        for name, value in sorted(self._pairs, key=_length, reverse=True):
+            pattern, word = looked_for(value), f"[secret {name}]".replace("\\", r"\\")
+            text = pattern.sub(word, text) if pattern else text
+        return text
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return plain JSON *value* with its texts masked, and numbers that are a secret."""
@@ -125,7 +114,9 @@ class Mask:
         if isinstance(value, dict):
             return {self.text(str(key)): self.data(entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(map(self.data, value))
+            return (
+                [*map(self.data, value)] if isinstance(value, list) else (*map(self.data, value),)
+            )
         if isinstance(value, str):
             return self.text(value)
         if not isinstance(value, int | float):
@@ -144,4 +135,20 @@ class Mask:
     def and_of(self, other: Mask) -> Mask:
         """Return a mask that hides what this one and the *other* hide."""
         new = tuple(pair for pair in other._pairs if pair not in self._pairs)
-        return Mask(self.values, (*self.more, *new)) if new else self
+        return Mask(self.values, (*self.more, *new)[-MOST:]) if new else self
+
+
+def _length(pair: tuple[str, str]) -> int:
+    return len(pair[1])
+
+
+@lru_cache(maxsize=2 * MOST)
+def looked_for(value: str) -> re.Pattern[str] | None:
+    """Return the pattern of a secret's *value* in all its forms, None where it is too short.
+
+    The longest form comes first, so that nothing is left of it.
+    """
+    found = [(len(text), letters(text)) for text in lines_of(value)]
+    found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]
+    found.sort(key=lambda one: one[0], reverse=True)
+    return re.compile("|".join(each for _, each in found), re.IGNORECASE) if found else None

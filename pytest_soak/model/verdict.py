@@ -180,6 +180,23 @@ def not_passed(judged: IterationVerdict) -> IterationVerdict:
     )
 
 
+CLOSING = "closing: "
+"""What the problem of a chain begins with whose system could not be closed."""
+
+
+def closed_badly(verdict: ChainVerdict, fault: str) -> ChainVerdict:
+    """Return the verdict of a chain whose system could not be closed: at least INCONCLUSIVE.
+
+    Args:
+        verdict: What it was before.
+        fault: What went wrong, of which the first line is told.
+    """
+    problem = f"{CLOSING}{fault.partition(chr(10))[0]}"
+    if verdict.verdict is Verdict.FAIL:
+        return replace(verdict, problems=(problem, *verdict.problems))
+    return unfit_verdict(verdict, problem)
+
+
 def unfit_verdict(verdict: ChainVerdict, problem: str) -> ChainVerdict:
     """Return the verdict of a chain that nobody saw as a whole: INCONCLUSIVE, whatever it was."""
     problems = (problem, *verdict.problems)

@@ -142,7 +142,7 @@ class CommandSystem:
             started = self._running = Started(
                 program, self._environ(report, iteration, seed), self._mark
             )
-        written, cpu_before = started.output.written, 0.0
+        written, cpu_before, begun = started.output.written, 0.0, time.monotonic()
         if program.for_chain:
             cpu_before = cpu_of(started.left())
             refused = started.ask(f"{iteration} {self._slot:g} {seed} {report}\n")
@@ -154,7 +154,7 @@ class CommandSystem:
             usage.take(started.left(), cpu_before)
             return problem
         if started.used is not None:
-            usage.ended(started.used)
+            usage.ended(started.used, time.monotonic() - begun)
         left = started.others(BEHIND)
         self._end()
         if left:

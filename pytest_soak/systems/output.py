@@ -52,11 +52,12 @@ class Output:
         Secrets are masked first: what is replaced or cut is not found any more.
         """
         with self._lock:
-            data = self._kept + self._end()
-            cut = self._cut or os.fstat(self.file.fileno()).st_size > KEPT + BEFORE
-        text = mask.text(data.decode(errors="surrogateescape").replace("\r\n", "\n"))
+            data = (self._kept + self._end())[-KEPT - BEFORE :]
+            cut = self._cut + os.fstat(self.file.fileno()).st_size > len(data)
+        whole = data.decode(errors="surrogateescape").replace("\r\n", "\n")
+        text = mask.text(whole)
         if cut:
-            text = text[BEFORE:]
+            text = text[-len(mask.text(whole[BEFORE:])) :]
             text = text.partition("\n")[2] or text.partition(" ")[2]
         return "".join(
             letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text

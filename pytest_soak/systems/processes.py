@@ -29,8 +29,8 @@ STEP = 0.02
 KILLED_WITHIN = 5.0
 """Seconds in which a process that was killed is gone, or is not going to be."""
 MIB = 1024 * 1024
-ENOUGH = 5
-"""Looks without which nothing is told of a program that has ended: it lived for 0.6 s or less."""
+ENOUGH = 0.5
+"""Seconds that a program must have lived for what was seen of it to be told."""
 MAXRSS = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of `ru_maxrss`."""
 
@@ -149,13 +149,13 @@ class Usage:
             self.threads = max(self.threads or 0, threads)
             self.processes = max(self.processes or 0, count)
 
-    def ended(self, used: resource.struct_rusage) -> None:
-        """Take what the system tells of a program that has *used* it, and has ended.
+    def ended(self, used: resource.struct_rusage, lived: float) -> None:
+        """Take what the system tells of a program that has *used* it, and *lived* so many seconds.
 
         Its largest process is told by its peak, where that is above our own: a process inherits
-        the peak of the one that started it. What few looks saw is no more than its beginning.
+        the peak of the one that started it. What was seen of a short life is its beginning alone.
         """
-        if self.samples < ENOUGH:
+        if lived < ENOUGH:
             self.rss_mb = self.open_files = self.threads = self.processes = None
         self.cpu_s = max(self.cpu_s or 0.0, used.ru_utime + used.ru_stime)
         if used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:

@@ -39,7 +39,10 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
     if plan.safe:
-        lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} runs without its secrets |")
+        runs = (
+            "runs" if plan.system else "may run"
+        )  # nobody knows yet what a fixture's system needs
+        lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
         lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
     lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")
