@@ -156,6 +156,21 @@ def test_a_close_that_raises_is_inconclusive_and_told(
     assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0
 
 
+def test_a_close_that_raises_in_a_broken_off_run_is_in_its_journal(
+    pytester: pytest.Pytester,
+) -> None:
+    broken_off = "if iteration == 2: raise KeyboardInterrupt"
+    pytester.makeconftest(house(runs=broken_off, closes="raise OSError('still there')"))
+    pytester.makepyfile(test_demo=DEMO)
+    assert pytester.runpytest_subprocess(*CALM).ret == pytest.ExitCode.INTERRUPTED
+    last = records(chain_folder(pytester))[-1]
+    assert last["kind"] == "run_interrupted"
+    told = [problem for problem in last["problems"] if "iteration" not in problem]
+    assert told[0] == "broken off: the gate did not run"
+    assert told[1].startswith("closing: system house: close() raised OSError: still there")
+    assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0
+
+
 def test_a_fail_stays_one_where_closing_goes_wrong_too(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(house(closes="raise OSError('still there')"))
     pytester.makepyfile(test_demo=DEMO)

@@ -153,8 +153,8 @@ class CommandSystem:
         if program.for_chain:
             usage.take(started.left(), cpu_before)
             return problem
-        if started.used is not None:
-            usage.ended(started.used, time.monotonic() - begun)
+        assert started.used is not None  # noqa: S101 - it has ended, and its exit code is known
+        usage.ended(started.used, time.monotonic() - begun)
         left = started.others(BEHIND)
         self._end()
         if left:

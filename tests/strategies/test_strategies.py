@@ -602,6 +602,18 @@ def test_a_corridor_that_cannot_be_looked_at_is_refused_by_the_tuners_name() -> 
         Strategies(plan, registry)
 
 
+def test_a_guard_that_does_not_say_its_settings_is_named() -> None:
+    class Moody(Says):
+        @property
+        def defaults(self) -> dict[str, float]:
+            msg = "not today"
+            raise RuntimeError(msg)
+
+    registry = a_registry(Stranger("guards", {"mine": lambda pack: Moody(Decision(3))}))
+    with pytest.raises(SoakUsageError, match="'mine': defaults: raised RuntimeError: not today"):
+        Strategies(strategies_plan(), registry)
+
+
 @pytest.mark.parametrize("defaults", [3, {3: "x"}, Blind()], ids=["number", "no name", "blind"])
 def test_what_a_guard_declares_as_its_settings_is_settings(defaults: object) -> None:
     guard = Says(Decision(3))

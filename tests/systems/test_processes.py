@@ -41,6 +41,15 @@ def test_what_nobody_saw_is_null_and_not_zero() -> None:
     assert processes.descendants(ended.pid) == []
 
 
+def test_a_number_that_is_somebody_elses_by_now_finds_nothing() -> None:
+    with subprocess.Popen(["/bin/sleep", "600"], start_new_session=True) as sleeper:
+        assert processes.family(sleeper.pid, "no mark", lives=False) == []
+        assert [one.pid for one in processes.family(sleeper.pid, "no mark", lives=True)] == [
+            sleeper.pid
+        ]
+        sleeper.kill()
+
+
 @pytest.mark.parametrize("orderly", [True, False])
 def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, orderly: bool
