@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Imported once, here: a pytest run inside a test forgets what it imported itself, and would pay
 # for it anew each time.
-import pytest_soak.session
-import pytest_soak.snapshots  # noqa: F401 - imported before it is measured
+import pytest_soak.runner.session
+import pytest_soak.runner.snapshots  # noqa: F401 - imported before it is measured
 
 pytest_plugins = ["pytester"]

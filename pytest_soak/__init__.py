@@ -7,23 +7,25 @@ that a pytest run without a soak pays nothing for them.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_soak.course import IterationResult
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.engine.controller import IterationResult
     from pytest_soak.errors import SoakUsageError, SystemFailure
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
     from pytest_soak.model.decision import Change, Decision
-    from pytest_soak.model.history import Entry, History, Summary
+    from pytest_soak.model.history import Entry, History
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
+    from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
-    from pytest_soak.plan import ChainPlan
-    from pytest_soak.session import Soak
-    from pytest_soak.systems.kept import Kept
+    from pytest_soak.runner.session import Soak
+    from pytest_soak.systems.command.process_reaper import ProcessReaper
     from pytest_soak.systems.protocol import System
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher
@@ -41,10 +43,10 @@ __all__ = [
     "History",
     "IterationResult",
     "Judgement",
-    "Kept",
     "Kpi",
     "Pack",
     "Parameter",
+    "ProcessReaper",
     "Proposal",
     "Report",
     "Soak",
@@ -60,7 +62,7 @@ __all__ = [
 
 _HOME = {
     "Bounds": "model.parameters",
-    "ChainPlan": "plan",
+    "ChainPlan": "config.plan",
     "ChainVerdict": "model.verdict",
     "Change": "model.decision",
     "Corridor": "model.parameters",
@@ -69,17 +71,17 @@ _HOME = {
     "Gate": "gates.protocol",
     "Guard": "guards.protocol",
     "History": "model.history",
-    "IterationResult": "course",
+    "IterationResult": "engine.controller",
     "Judgement": "model.verdict",
-    "Kept": "systems.kept",
+    "ProcessReaper": "systems.command.process_reaper",
     "Kpi": "model.verdict",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
     "Proposal": "model.proposal",
     "Report": "model.report",
-    "Soak": "session",
+    "Soak": "runner.session",
     "SoakUsageError": "errors",
-    "Summary": "model.history",
+    "Summary": "model.summary",
     "System": "systems.protocol",
     "SystemFailure": "errors",
     "Threshold": "model.verdict",
@@ -89,7 +91,15 @@ _HOME = {
 }
 
 
+_RENAMED = {"Kept": "ProcessReaper"}
+"""Names of version 0.1.0, which work for one more release."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _RENAMED:
+        msg = f"pytest_soak.{name} is now called pytest_soak.{_RENAMED[name]}"
+        warnings.warn(msg, DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOME:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from pytest_soak.cli import main
+from pytest_soak.commands.cli import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.shown import brief, shown
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,9 +32,9 @@ def what_raised(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     try:
-        words = brief(clean(str(error)))
+        words = safe_text(clean(str(error)))
     except Exception:  # noqa: BLE001 - an exception of a stranger may not be able to say itself
-        words = shown(error)
+        words = safe_repr(error)
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
 
 
@@ -46,7 +46,7 @@ def why_unreadable(error: Exception) -> str:
     """Return why a file could not be read, without its name."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return (error.strerror if isinstance(error, OSError) else None) or brief(str(error))
+    return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
 
 
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
@@ -60,7 +60,6 @@ def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint:
         hint: What else the user may want to know.
     """
     names = ", ".join(sorted(allowed)) or "none"
-    line = (
-        f"{source}: unknown {kind} {shown(given)}; {'installed' if hint else 'there are'}: {names}"
-    )
+    there = "installed" if hint else "there are"
+    line = f"{source}: unknown {kind} {safe_repr(given)}; {there}: {names}"
     return f"{line} ({hint})" if hint else line

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak import hookspecs, options
+from pytest_soak import hookspecs
+from pytest_soak.config import options
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.fixtures import mock_soak, override_snapshot, soak, soak_slot, soak_system
+from pytest_soak.runner.fixtures import mock_soak, override_snapshot, soak, soak_slot, soak_system
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if request is None:
             config.pluginmanager.register(NoSoak(), "soak-off")
             return
-        from pytest_soak.session import start_session  # noqa: PLC0415 - only for a soak
+        from pytest_soak.runner.session import start_session  # noqa: PLC0415 - only for a soak
 
         start_session(config, request)
     except SoakUsageError as error:

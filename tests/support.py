@@ -8,7 +8,7 @@ import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.cli import main
+from pytest_soak.commands.cli import main
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, line
 from pytest_soak.store.folder import JOURNAL

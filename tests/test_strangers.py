@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from tests.runner.test_interruption import PATIENCE, wait_for
 from tests.support import DEMO, chain_folder, read_json, records, unlike_journal
-from tests.test_interruption import PATIENCE, wait_for
 
 MINE = """
 from pytest_soak import Proposal

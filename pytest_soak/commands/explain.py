@@ -5,20 +5,20 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.checks.changes import replay, seen
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.history import Verified
 from pytest_soak.model.parameters import overlay
+from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import CUTS, moves
+from pytest_soak.verify.changes import replay, seen
 from pytest_soak.views.text import aligned, number
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.checks.changes import Step
+    from pytest_soak.verify.changes import Step
 
 WIDTH = 90
 """How long a line of mere values may be."""

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.checks.artifacts import is_ours
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.store.folder import JOURNAL, RUNS
+from pytest_soak.verify.artifacts import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

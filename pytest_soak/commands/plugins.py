@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
-from pytest_soak.core import CorePlugin
+from pytest_soak.config.builtin import CorePlugin
+from pytest_soak.config.options import pack_overlays
+from pytest_soak.config.registry import Registry
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.options import pack_overlays
-from pytest_soak.registry import Registry
 from pytest_soak.store.files import StoreError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.checks.trusted import trusted_file
 from pytest_soak.store.journal import stream_journal
+from pytest_soak.verify.load import load_validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def trusted(place: Place) -> tuple[Mapping[str, Any], ...]:
-    """Return the whole records of a run, as for `trusted_file`."""
-    return trusted_file(place.journal)
+    """Return the whole records of a run, as for `load_validated`."""
+    return load_validated(place.journal)
 
 
 def linked(journal: Path) -> tuple[Mapping[str, Any], ...]:
@@ -26,7 +26,7 @@ def linked(journal: Path) -> tuple[Mapping[str, Any], ...]:
         JournalError: They do not follow each other, or there are none.
     """
     records = tuple(stream_journal(journal, healing=True))
-    return records or trusted_file(journal)
+    return records or load_validated(journal)
 
 
 def iterations(records: tuple[Mapping[str, Any], ...]) -> dict[int, Mapping[str, Any]]:

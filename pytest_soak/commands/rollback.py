@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.checks.changes import replay
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError
@@ -15,6 +14,7 @@ from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.store.files import document, line, write_text
 from pytest_soak.store.folder import hold
 from pytest_soak.store.store import ChainStore
+from pytest_soak.verify.changes import replay
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:

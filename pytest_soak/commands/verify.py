@@ -7,16 +7,6 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_soak.checks.artifacts import BACKUPS, ArtifactCheck, is_ours
-from pytest_soak.checks.changes import (
-    check_decisions,
-    check_settlements,
-    check_states,
-    replay,
-)
-from pytest_soak.checks.finding import Finding
-from pytest_soak.checks.lines import HEAD, check_head, read_lines
-from pytest_soak.checks.verdicts import check_verdicts
 from pytest_soak.commands.places import chains, choose_chain, choose_run, runs
 from pytest_soak.commands.records import iterations
 from pytest_soak.errors import SoakUsageError
@@ -24,14 +14,24 @@ from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, write_text
 from pytest_soak.store.folder import JOURNAL, FolderBusy, hold, lock_path
 from pytest_soak.store.journal import has_ended
+from pytest_soak.verify.artifacts import BACKUPS, ArtifactCheck, is_ours
+from pytest_soak.verify.changes import (
+    check_decisions,
+    check_settlements,
+    check_states,
+    replay,
+)
+from pytest_soak.verify.finding import Finding
+from pytest_soak.verify.parsed_journal import HEAD, check_head, parse_journal
+from pytest_soak.verify.verdicts import check_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
-    from pytest_soak.checks.lines import Lines
     from pytest_soak.commands.places import Place
+    from pytest_soak.verify.parsed_journal import ParsedJournal
 
 HELP = "check the journal and everything that was made from it"
 
@@ -83,7 +83,7 @@ def examine(
     head: str,
     there: Sequence[str] | None,
     read: Callable[[str], bytes | None],
-) -> tuple[list[Finding], Lines]:
+) -> tuple[list[Finding], ParsedJournal]:
     """Return everything that is to be found in one run, and its journal as it was read.
 
     Args:
@@ -92,7 +92,7 @@ def examine(
         there: The files beside it, as paths inside the folder; None not to look at them.
         read: Gives the content of one of them.
     """
-    lines = read_lines(content or b"")
+    lines = parse_journal(content or b"")
     records = lines.records
     findings = [*lines.findings]
     if content is None:
@@ -189,7 +189,7 @@ def _look(
     return min(bad, 1), [place.title, *map(str, findings), closing]
 
 
-def _repair(folder: Path, findings: list[Finding], lines: Lines) -> list[Finding]:
+def _repair(folder: Path, findings: list[Finding], lines: ParsedJournal) -> list[Finding]:
     """Make the files that are missing; return what is left to be told."""
     missing = {finding.where for finding in findings if finding.missing}
     (folder / BACKUPS).mkdir(exist_ok=True)

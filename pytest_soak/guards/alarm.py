@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_soak.model.past import change_of, sign
-from pytest_soak.model.room import paused
+from pytest_soak.model.headroom import paused
+from pytest_soak.model.lookback import change_of, sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import Loss, find_loss, points, run_noise
 from pytest_soak.model.metrics import is_number
-from pytest_soak.model.past import MOST_ROLLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History, Summary
+    from pytest_soak.model.history import History
     from pytest_soak.model.pack import Objective
+    from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import Kpi
 
 REASON = "auto_rollback"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_soak.model.room import BUDGET_WINDOW, used
+from pytest_soak.model.headroom import BUDGET_WINDOW, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_soak.model.lookback import change_of, decisions
 from pytest_soak.model.parameters import Note, Parameter
-from pytest_soak.model.past import change_of, decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

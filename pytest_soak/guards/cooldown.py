@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_soak.model.past import earlier
+from pytest_soak.model.lookback import earlier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

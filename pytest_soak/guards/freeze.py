@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_soak.model.lookback import decisions
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Condition
-from pytest_soak.model.past import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_soak.model.past import applied, asked, sign
+from pytest_soak.model.lookback import applied, asked, sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import points
-from pytest_soak.model.past import MOST_ROLLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.past import MOST_ROLLBACKS, sign
-from pytest_soak.model.room import undone
+from pytest_soak.model.headroom import undone
+from pytest_soak.model.lookback import MOST_ROLLBACKS, sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

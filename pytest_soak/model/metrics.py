@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from pytest_soak.model.shown import brief, shown
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -159,7 +159,7 @@ def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:
         if key in counts:
             n = count(counts[key])
             if n is None:
-                return f"has an n that is no count: {shown(counts[key])}"
+                return f"has an n that is no count: {safe_repr(counts[key])}"
             return "" if n else "rests on no observations (n = 0)"
     return ""
 
@@ -178,23 +178,23 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return f"is not a number: {shown(raw)}"
+        return f"is not a number: {safe_repr(raw)}"
     if not is_number(raw):
-        return f"is not finite: {shown(raw)}"
+        return f"is not finite: {safe_repr(raw)}"
     value = exact(raw)
     if abs(value) > LARGEST:
-        return f"is {shown(value)}, larger than anything that is measured ({LARGEST:g})"
+        return f"is {safe_repr(value)}, larger than anything that is measured ({LARGEST:g})"
     if metric.least is not None and value < metric.least:
-        return f"is {shown(value)}, below {metric.least:g}, the least that makes sense"
+        return f"is {safe_repr(value)}, below {metric.least:g}, the least that makes sense"
     if metric.most is not None and value > metric.most:
-        return f"is {shown(value)}, above {metric.most:g}, the most that makes sense"
+        return f"is {safe_repr(value)}, above {metric.most:g}, the most that makes sense"
     values[metric.name] = value
     return ""
 
 
 def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, dict):
-        return f"is not an object of shares: {shown(raw)}"
+        return f"is not an object of shares: {safe_repr(raw)}"
     for reason, entry in raw.items():
         share = entry.get("share") if isinstance(entry, dict) else entry
         if share is None:
@@ -202,13 +202,13 @@ def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
         part = Metric(f"{metric.name}.{reason}", "", least=0, most=1)
         problem = _number(part, share, values)
         if problem:
-            return f"has a share that is none: {brief(str(reason))} {problem}"
+            return f"has a share that is none: {safe_text(str(reason))} {problem}"
     return ""
 
 
 def _labels(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
-        return f"is not a list of words: {shown(raw)}"
+        return f"is not a list of words: {safe_repr(raw)}"
     values[metric.name] = tuple(map(str.__str__, raw))
     return ""
 

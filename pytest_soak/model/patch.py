@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Operation: TypeAlias = dict[str, Any]
 """One RFC 6902 operation, such as ``{"op": "replace", "path": "/workers", "value": 4}``."""
 
-MISFIT: tuple[type[Exception], ...] = (
+PATCH_ERRORS: tuple[type[Exception], ...] = (
     jsonpatch.JsonPatchException,
     jsonpatch.JsonPointerException,
     TypeError,  # of a pointer into a number
@@ -48,7 +48,7 @@ def apply(document: Mapping[str, float], patch: Iterable[Operation]) -> dict[str
     """Return *document* with *patch* applied.
 
     Raises:
-        MISFIT: An operation does not fit the document.
+        PATCH_ERRORS: An operation does not fit the document.
     """
     patched: dict[str, float] = jsonpatch.apply_patch(dict(document), list(patch))
     return patched

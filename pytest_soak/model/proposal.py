@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_soak.model.metrics import is_number
-from pytest_soak.model.shown import shown
+from pytest_soak.model.safe_repr import safe_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:
         known: The tunable parameters by name.
     """
     if not isinstance(proposal, Proposal):
-        return f"returned {shown(proposal)}, not a Proposal"
+        return f"returned {safe_repr(proposal)}, not a Proposal"
     given: object = proposal.deltas  # a stranger's code need not be typed
     if not isinstance(given, Mapping):
-        return f"gave {shown(given)} as its deltas, not {{parameter: increment}}"
+        return f"gave {safe_repr(given)} as its deltas, not {{parameter: increment}}"
     narrower: object = proposal.reason_of
     if not isinstance(narrower, Mapping):
-        return f"gave {shown(narrower)} as its reason_of, not {{parameter: reason}}"
+        return f"gave {safe_repr(narrower)} as its reason_of, not {{parameter: reason}}"
     faults = [_delta_fault(name, delta, known) for name, delta in given.items()]
     words = (proposal.reasons, proposal.withheld, tuple(narrower.values()))
     faults += [_words_fault(each) for each in words]
@@ -53,13 +53,13 @@ def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:
 
 def _delta_fault(name: object, delta: object, known: Mapping[str, object]) -> str:
     if name not in known:
-        return f"wants to change {shown(name)}; tunable are {', '.join(known)}"
+        return f"wants to change {safe_repr(name)}; tunable are {', '.join(known)}"
     if not is_number(delta):
-        return f"gave {shown(delta)} as the delta of {name}, not a finite number"
+        return f"gave {safe_repr(delta)} as the delta of {name}, not a finite number"
     return ""
 
 
 def _words_fault(words: object) -> str:
     if isinstance(words, tuple) and all(isinstance(word, str) for word in words):
         return ""
-    return f"gave {shown(words)} as its reasons, not a tuple of strings"
+    return f"gave {safe_repr(words)} as its reasons, not a tuple of strings"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
-from pytest_soak.model.shown import brief, shown
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> R
     try:
         return _read(raw, iteration, metrics)
     except Exception as error:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
-        problem = f"the report cannot be read: {shown(error)}"
+        problem = f"the report cannot be read: {safe_repr(error)}"
         return _unusable(raw, problem, metrics)
 
 
@@ -60,17 +60,17 @@ def _misfit(raw: object, iteration: int) -> str:
     if not isinstance(raw, dict):
         return f"the report is not an object but {type(raw).__name__}"
     if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        return f"stale report: it is of iteration {shown(raw.get('iteration'))}"
+        return f"stale report: it is of iteration {safe_repr(raw.get('iteration'))}"
     totals: object = raw.get("totals")
     lacking = "" if isinstance(totals, dict) else "the report's totals are not an object: "
-    return _told(raw.get("problem")) or (lacking and f"{lacking}{shown(totals)}")
+    return _told(raw.get("problem")) or (lacking and f"{lacking}{safe_repr(totals)}")
 
 
 def _told(problem: object) -> str:
     """Return what the report's own ``problem`` says, or that it is no text."""
     if problem is None or isinstance(problem, str):
-        return brief(problem or "", PROBLEM)
-    return f"the report's problem is not a text: {shown(problem)}"
+        return safe_text(problem or "", PROBLEM)
+    return f"the report's problem is not a text: {safe_repr(problem)}"
 
 
 def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  # noqa: ANN401 - JSON
@@ -95,13 +95,11 @@ def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
     if raw is None:
         return None, ""
     if not isinstance(raw, dict):
-        return None, f"the report's parameters are not an object: {shown(raw)}"
+        return None, f"the report's parameters are not an object: {safe_repr(raw)}"
     for name, value in raw.items():
         if not is_number(value):
-            return (
-                None,
-                f"the report's parameter {brief(str(name))} is not a number: {shown(value)}",
-            )
+            where = f"the report's parameter {safe_text(str(name))}"
+            return None, f"{where} is not a number: {safe_repr(value)}"
     return {str.__str__(n): exact(v) for n, v in raw.items() if isinstance(n, str)}, ""
 
 

@@ -26,7 +26,7 @@ from pytest_soak.model.pack import (
     Table,
 )
 from pytest_soak.model.parameters import Bounds, Corridor, Parameter
-from pytest_soak.model.shown import brief, shown
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.overlay import TABLE, lay_over
 
@@ -82,13 +82,13 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
     found = jsonschema.exceptions.best_match(_validator().iter_errors(data))
     if found is not None:
         where = ".".join(str(part) for part in found.absolute_path) or "the top level"
-        msg = f"pack {source}: {brief(where)}: {brief(found.message)}"
+        msg = f"pack {source}: {safe_text(where)}: {safe_text(found.message)}"
         if found.validator == "additionalProperties":
             msg += f"; allowed: {_list(found.schema['properties']) or 'nothing'}"
         raise SoakUsageError(msg)
     odd = next(_not_finite(data), "")
     if odd:
-        msg = f"pack {source}: {brief(odd, 600, 300)}; allowed: {NUMBER}"
+        msg = f"pack {source}: {safe_text(odd, 600, 300)}; allowed: {NUMBER}"
         raise SoakUsageError(msg)
     head = data["pack"]
     pack = Pack(
@@ -125,7 +125,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
     )
     fault = next(_faults(pack), "")
     if fault:
-        msg = f"pack {source}: {brief(fault, 600, 300)}"
+        msg = f"pack {source}: {safe_text(fault, 600, 300)}"
         raise SoakUsageError(msg)
     return pack
 
@@ -133,7 +133,7 @@ def build_pack(data: Mapping[str, Any], source: str) -> Pack:
 def _not_finite(data: object, where: str = "") -> Iterator[str]:
     """Yield the numbers that TOML can write and nobody can use: inf, nan, and the largest."""
     if isinstance(data, int | float) and not isinstance(data, bool) and not sensible(data):
-        yield f"{where} is {shown(data)}"
+        yield f"{where} is {safe_repr(data)}"
     entries: Iterable[tuple[object, object]] = ()
     if isinstance(data, Mapping):
         entries = data.items()
@@ -329,7 +329,7 @@ def _mock_faults(pack: Pack) -> Iterator[str]:
             if given not in pack.metrics:
                 yield f"{where}: unknown metric {given!r}; there are {_list(pack.metrics)}"
             elif pack.kind(given) == "number" and not is_number(value):
-                yield f"{where}.{given} is {shown(value)}; allowed: a finite number"
+                yield f"{where}.{given} is {safe_repr(value)}; allowed: a finite number"
     for metric in pack.metrics.values():
         if metric.least is not None and metric.most is not None and metric.least > metric.most:
             yield f"metrics.{metric.name}: least {metric.least:g} is above most {metric.most:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.shown import shown
+from pytest_soak.model.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,9 @@ def _rules(base: object, changed: object) -> object:
     rows: list[dict[str, Any]] = [dict(row) for row in base]
     for change in changed if isinstance(changed, list) else [changed]:
         if not isinstance(change, dict) or not {"tuner", "id"} <= change.keys():
-            msg = f"pyproject.toml, {TABLE}: rule {shown(change)}: say which one by tuner and id"
+            msg = (
+                f"pyproject.toml, {TABLE}: rule {safe_repr(change)}: say which one by tuner and id"
+            )
             raise SoakUsageError(msg)
         same = [row for row in rows if all(row.get(key) == change[key] for key in ("tuner", "id"))]
         if same:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
-from pytest_soak.model.shown import shown
+from pytest_soak.model.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def _number(value: float) -> float | str:
     """Return *value* as JSON can say it."""
     if isinstance(value, int):
         whole = int.__int__(value)
-        return whole if whole.bit_length() <= LARGEST else shown(whole)
+        return whole if whole.bit_length() <= LARGEST else safe_repr(whole)
     number = float.__float__(value)
     return number if math.isfinite(number) else str(number)
 
@@ -65,7 +65,7 @@ def _text(value: object) -> str:
     try:
         return str.__str__(str(value))
     except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
-        return shown(value)
+        return safe_repr(value)
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode

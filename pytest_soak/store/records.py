@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
-from pytest_soak.model.history import Summary, Verified
 from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from pytest_soak.tuners.table import TableTuner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pytest_soak.course import IterationResult
+    from pytest_soak.engine.controller import IterationResult
 
 EXAMPLES = 40
 """How many chains are tried unless the author says otherwise."""

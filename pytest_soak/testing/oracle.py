@@ -1,4 +1,4 @@
-"""The judge: works out anew what a course may have done, without asking the guards that did it."""
+"""Works out what a controller may have done, without asking the guards that did it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.lookback import LOOKBACK, MOST_ROLLBACKS
+from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
-from pytest_soak.model.past import LOOKBACK, MOST_ROLLBACKS
-from pytest_soak.options import Mode
 from pytest_soak.testing.promises import Promise
 from pytest_soak.testing.watched import Breach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.course import IterationResult
+    from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Parameter
 
@@ -34,7 +34,7 @@ class Seen:
     """What is known of one iteration that does not come from a guard.
 
     Args:
-        result: What the course made of it; its decision is not believed.
+        result: What the controller made of it; its decision is not believed.
         wishes: ``{tuner: {parameter: delta}}``: what tuners answered, none where none was asked.
         before: The overrides it ran with.
         after: The overrides after it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from pytest_soak.model.metrics import is_number
-from pytest_soak.options import Mode
+from pytest_soak.model.mode import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

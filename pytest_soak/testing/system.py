@@ -16,7 +16,7 @@ from pytest_soak.errors import what_raised
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.report import contradictions, read_report
-from pytest_soak.model.shown import shown
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.testing.checks import demo_pack
@@ -70,7 +70,9 @@ class _Trial:
             raise self.broken(Promise.READY, f"the factory {what_raised(error)}") from error
         self.who = f"plugin {self._plugin}, hook pytest_soak_systems, {type(made).__name__!r}"
         if not callable(getattr(made, "run", None)):
-            raise self.broken(Promise.READY, f"the factory gave {shown(made)}, which has no run()")
+            raise self.broken(
+                Promise.READY, f"the factory gave {safe_repr(made)}, which has no run()"
+            )
         with tempfile.TemporaryDirectory() as folder:
             self._folder = Path(folder)
             before = set(_children())
@@ -130,12 +132,12 @@ class _Trial:
         if asked != parameters or held != state:
             raise self.broken(Promise.INPUTS, "run() changed its parameters or its state", slot)
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
-            what = f"run() returned {shown(returned)}, not the pair (report, state)"
+            what = f"run() returned {safe_repr(returned)}, not the pair (report, state)"
             raise self.broken(Promise.ANSWERS, what, slot)
         report, left = returned
         for part, promise in ((report, Promise.REPORT), (left, Promise.STATE)):
             if not _is_plain(part):
-                raise self.broken(promise, f"no plain JSON: {shown(part)}", slot)
+                raise self.broken(promise, f"no plain JSON: {safe_repr(part)}", slot)
         return _Slot(iteration, parameters, state, copy.deepcopy(report), copy.deepcopy(left))
 
 
@@ -169,7 +171,7 @@ def check_system(
     trial = _Trial(factory, domain, scenario or domain.scenario, seconds)
     unknown = [name for name in answers_to if name not in domain.parameters]
     if unknown:
-        what = f"`answers_to` names {', '.join(map(shown, unknown))}"
+        what = f"`answers_to` names {', '.join(map(safe_repr, unknown))}"
         known = ", ".join(domain.parameters)
         raise trial.broken(Promise.READY, f"{what}; the parameters of pack {domain.name}: {known}")
     settings = _parameters(domain)
@@ -227,7 +229,7 @@ def _same(trial: _Trial, first: _Slot, again: _Slot, promise: Promise = Promise.
             "a new one that got its state from a file" if promise is Promise.STATE else "a new one"
         )
         which = [
-            f"{name} {shown(value)}, then {shown(again.report['totals'].get(name))}"
+            f"{name} {safe_repr(value)}, then {safe_repr(again.report['totals'].get(name))}"
             for name, value in first.report["totals"].items()
             if again.report["totals"].get(name) != value
         ]
@@ -258,7 +260,7 @@ def _is_plain(value: object) -> bool:
 def _children() -> list[Any]:
     """Return the processes that this one started, and theirs; none where psutil is missing."""
     try:
-        from pytest_soak.systems.processes import descendants  # noqa: PLC0415 - needs psutil
+        from pytest_soak.systems.command.processes import descendants  # noqa: PLC0415 - needs psutil
     except ModuleNotFoundError:
         return []
     return list(descendants(os.getpid()))
@@ -275,7 +277,7 @@ def _left(before: set[Any]) -> list[str]:
     for one in left:
         with suppress(Exception):  # it may have ended meanwhile
             one.kill()
-    return [f"{one.pid} {shown(line)}" for one, line in left.items()]
+    return [f"{one.pid} {safe_repr(line)}" for one, line in left.items()]
 
 
 def _line(process: Any) -> str:  # noqa: ANN401 - psutil's, which may be missing

@@ -16,7 +16,7 @@ from pytest_soak.errors import what_raised
 from pytest_soak.model.decision import Decision
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.proposal import Proposal
-from pytest_soak.model.shown import brief, shown
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -114,7 +114,7 @@ class _Outside:
         if any("__pycache__" in str(arg) for arg in args[:2]):  # what an import leaves
             return
         if event in ACTS or (event == "open" and _writes(*args)):
-            self.seen.append(f"{event} {brief(', '.join(map(repr, args[:1])))}")
+            self.seen.append(f"{event} {safe_text(', '.join(map(repr, args[:1])))}")
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[list[str]]:
@@ -150,7 +150,7 @@ class Breach:
 
 
 class Watched:
-    """Stands in for a strategy, asks it on behalf of the course, and notes what it breaks.
+    """Stands in for a strategy, asks it on behalf of the controller, and notes what it breaks.
 
     Args:
         factory: Makes new ones of it.
@@ -183,7 +183,7 @@ class Watched:
         if name != self._method:
             return found
 
-        def asked(*args: Any) -> object:  # noqa: ANN401 - as the course calls it
+        def asked(*args: Any) -> object:  # noqa: ANN401 - as the controller calls it
             return self._ask(args)
 
         asked.__name__ = name
@@ -255,13 +255,13 @@ class Watched:
 def told(answer: object) -> str:
     """Return an answer in few words."""
     if isinstance(answer, Proposal):
-        return f"{shown(answer.deltas)} for {shown(answer.reasons)}"
+        return f"{safe_repr(answer.deltas)} for {safe_repr(answer.reasons)}"
     if isinstance(answer, Decision):
         left = {one.parameter: one.effective for one in answer.moves}
         words = [veto.reason for veto in answer.vetoes]
         words += [notice.reason for notice in answer.notices]
         return f"leaving {left}, telling {words}"
-    return shown(answer)
+    return safe_repr(answer)
 
 
 def _own(args: tuple[Any, ...]) -> tuple[Any, ...]:

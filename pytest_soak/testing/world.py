@@ -1,4 +1,4 @@
-"""One chain without pytest, files or a system: the real course, driven slot by slot, and judged."""
+"""One chain without pytest, files or a system: the real controller, driven slot by slot."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.course import Course
+from pytest_soak.config.overrides import InitialOverrides
+from pytest_soak.config.plan import ChainPlan
+from pytest_soak.config.registry import Registered, Registry, declared_corridor
+from pytest_soak.engine.controller import Controller
+from pytest_soak.engine.strategies import Strategies, StrategyFault
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.model.decision import Decision
 from pytest_soak.model.history import Entry
+from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.report import read_report
-from pytest_soak.model.shown import shown
-from pytest_soak.options import Mode
-from pytest_soak.plan import ChainPlan
-from pytest_soak.registry import Registered, Registry, declared_corridor
-from pytest_soak.seeding import Seeding
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.store.files import plain
 from pytest_soak.store.records import (
     decision_from_json,
@@ -26,7 +27,6 @@ from pytest_soak.store.records import (
     summary_from_json,
     summary_to_json,
 )
-from pytest_soak.strategies import Strategies, StrategyFault
 from pytest_soak.testing.oracle import Oracle, Seen, guard_breaches
 from pytest_soak.testing.promises import BrokenPromise, Promise
 from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
@@ -35,7 +35,7 @@ from pytest_soak.testing.watched import Breach, Watched
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_soak.course import IterationResult
+    from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.history import History
     from pytest_soak.model.pack import Pack
 
@@ -131,13 +131,13 @@ class World:
         self.results: list[IterationResult] = []
         self._records: list[dict[str, Any]] = []
         self._watched: list[Watched] = []
-        self._course = self._begin()
+        self._controller = self._begin()
         self._oracle = Oracle(self.pack, start.mode, self._corridors())
 
     # ---- the chain
 
-    def _begin(self) -> Course:
-        """Return a course with strategies that are made anew, as in another process."""
+    def _begin(self) -> Controller:
+        """Return a controller with strategies that are made anew, as in another process."""
         self._given = copy.deepcopy(self.pack)
         self._text = repr(self._given)
         subject, others = self.subject, _asking(self._start)
@@ -156,7 +156,7 @@ class World:
             seed=0,
             pack=self._given,
             profile=self._given.profiles[self._given.profile],
-            seeding=Seeding("profile", {}),
+            initial=InitialOverrides("profile", {}),
             scenario=self._given.scenario,
             system_name="mock",
             system=None,
@@ -169,7 +169,7 @@ class World:
         except (SoakUsageError, StrategyFault) as error:
             raise self.broken(Promise.READY, str(error)) from None
         self._strategies = strategies
-        return Course(plan, strategies)
+        return Controller(plan, strategies)
 
     def _make(self, pack: Pack) -> Watched:
         subject = self.subject
@@ -183,7 +183,7 @@ class World:
         for metric in required:
             if not self.pack.knows(metric):
                 known = ", ".join(self.pack.metrics)
-                msg = f"it requires {shown(metric)}, which pack {self.pack.name} does not know"
+                msg = f"it requires {safe_repr(metric)}, which pack {self.pack.name} does not know"
                 raise self.broken(Promise.READY, f"{msg}; there are: {known}")
 
     def _corridors(self) -> dict[str, Corridor]:
@@ -195,15 +195,15 @@ class World:
     def resume(self) -> None:
         """Go on as another process would: new strategies, and the history read from records."""
         self._ask_backwards()
-        taken = self._course
-        self._course = self._begin()
+        taken = self._controller
+        self._controller = self._begin()
         for record, judged in zip(self._records, taken.judged, strict=True):
             data = json.loads(json.dumps(record))
-            number = len(self._course.entries) + 1
+            number = len(self._controller.entries) + 1
             summary = summary_from_json(data["summary"], number)
             decision = decision_from_json(data["decision"], number, summary.parameters)
             entry = Entry(summary, decision, data["applied"])
-            self._course.take(entry, judged, data["settles"], data["before"])
+            self._controller.take(entry, judged, data["settles"], data["before"])
         self.story.append("resumed in another process")
 
     def run(self, slot: Slot) -> IterationResult:
@@ -213,8 +213,8 @@ class World:
             BrokenPromise: A promise was broken; the first one, in the order of `Promise`.
         """
         self.slot = slot
-        number = self._course.done + 1
-        parameters = self._course.plan.effective(self.overrides)
+        number = self._controller.done + 1
+        parameters = self._controller.plan.effective(self.overrides)
         raw = slot.report(number, parameters, self.pack)
         report = replace(read_report(raw, number, self.pack.metrics), raw=plain(raw))
         before = dict(self.overrides)
@@ -222,7 +222,7 @@ class World:
         place = len(self.story)
         self.story.append(f"iteration {number}: {slot}")
         try:
-            result, settles = self._course.decide(
+            result, settles = self._controller.decide(
                 number,
                 parameters,
                 report,
@@ -231,8 +231,8 @@ class World:
                 restarted=self.restarted,
             )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
-            self._raise([Breach(Promise.INTEGRITY, f"the course {what_raised(error)}")], error)
-        self.overrides = dict(self._course.overrides_after(result, before))
+            self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
+        self.overrides = dict(self._controller.overrides_after(result, before))
         wishes = {} if result.fault else self._wishes(calls)
         seen = Seen(result, wishes, before, dict(self.overrides))
         self.story[place] = _told(number, slot, self, seen)
@@ -263,7 +263,7 @@ class World:
         """Ask everything once more, and look whether the history is still what was recorded."""
         kept = [
             (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
-            for entry in self._course.entries
+            for entry in self._controller.entries
             if entry.decision is not None
         ]
         said = [(one["summary"], one["decision"], one["applied"]) for one in self._records]

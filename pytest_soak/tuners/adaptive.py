@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.headroom import room
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
-from pytest_soak.model.room import room
 from pytest_soak.tuners.beliefs import outlook
 from pytest_soak.tuners.response import Response
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_soak.config.plan import ChainPlan
     from pytest_soak.model.verdict import ChainVerdict, IterationVerdict
-    from pytest_soak.plan import ChainPlan
 
 
 def gate_properties(

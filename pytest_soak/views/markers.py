@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_soak.course import RECOMMEND_ONLY
-from pytest_soak.options import Mode
+from pytest_soak.engine.controller import RECOMMEND_ONLY
+from pytest_soak.model.mode import Mode
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_soak.course import IterationResult
-    from pytest_soak.loop import SoakLoop
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.engine.strategies import Proposed
     from pytest_soak.model.decision import Change, Notice, Rollback
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
-    from pytest_soak.plan import ChainPlan
     from pytest_soak.store.store import ChainStore
-    from pytest_soak.strategies import Proposed
 
 SELF_CHECKED = 2
 """In how many iterations at the start the overrides file is read back and shown."""
@@ -29,9 +29,9 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
     """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
     lines = [
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
-        f"| runtime_overrides | OK | SOURCE={plan.seeding.source} |",
+        f"| runtime_overrides | OK | SOURCE={plan.initial.source} |",
     ]
-    for name, seeded in sorted(plan.seeding.fields.items()):
+    for name, seeded in sorted(plan.initial.fields.items()):
         if seeded.given != seeded.value:
             lines.append(
                 f"| runtime_override | CLAMP | FIELD={name} FROM={number(seeded.given)} "
@@ -113,7 +113,7 @@ def progress(loop: SoakLoop) -> list[str]:
     minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
     left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     done = f"DONE={loop.done}/{loop.plan.planned}"
-    return [f"| soak_progress | {loop.course.outlook.name} | {done} LEFT={left} |"]
+    return [f"| soak_progress | {loop.controller.outlook.name} | {done} LEFT={left} |"]
 
 
 def deadline(loop: SoakLoop) -> list[str]:

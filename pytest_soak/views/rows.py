@@ -10,7 +10,7 @@ from pytest_soak.model.verdict import Verdict
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
-    from pytest_soak.loop import SoakLoop
+    from pytest_soak.engine.loop import SoakLoop
     from pytest_soak.model.decision import Decision
     from pytest_soak.model.verdict import ChainVerdict
 
@@ -38,7 +38,7 @@ def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
 
 def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
     """Return the row of one iteration: values with their verdicts, and the changes."""
-    entry, judged = loop.course.entries[iteration - 1], loop.course.judged[iteration - 1]
+    entry, judged = loop.controller.entries[iteration - 1], loop.controller.judged[iteration - 1]
     summary, decision = entry.summary, entry.decision
     words = {judgement.metric: judgement.verdict.name for judgement in judged.judgements}
     header = _header(name, loop)
@@ -126,7 +126,7 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     lines += [f"  {problem}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
-    for judged in loop.course.judged:
+    for judged in loop.controller.judged:
         for judgement in judged.judgements if judged.iteration in window else ():
             if judgement.verdict is Verdict.PASS:
                 continue

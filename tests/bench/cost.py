@@ -53,7 +53,7 @@ import pytest_soak.plugin
 pytest_plugins = ["pytest_soak.plugin"]
 """,
     "turned.py": """
-from pytest_soak.hours import CLOCK
+from pytest_soak.runner.hours import CLOCK
 from pytest_soak.systems.mock import MockSystem
 
 class Turned:

@@ -19,9 +19,10 @@ from pytest_soak.guards.freeze import Freeze
 from pytest_soak.guards.plain_rollback import PlainRollback
 from pytest_soak.model.decision import Change, Decision
 from pytest_soak.model.effect import effect
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
 from pytest_soak.model.pack import Objective
 from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak import cli
+from pytest_soak.commands import cli
 from tests.support import told
 
 if TYPE_CHECKING:
@@ -183,13 +183,15 @@ def test_what_cannot_be_read_is_told_in_a_line(ended: Path) -> None:
 
 def test_a_start_loads_neither_pytest_nor_what_only_a_soak_needs() -> None:
     heavy = {"pytest", "rich", "jsonschema"}
-    code = f"import sys, pytest_soak.cli; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, pytest_soak.commands.cli; print(sorted({heavy} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert ran.stdout == b"[]\n"
 
 
 def test_a_run_of_pytest_loads_nothing_of_the_commands() -> None:
-    code = "import sys, pytest_soak.session; print('pytest_soak.cli' in sys.modules)"
+    code = (
+        "import sys, pytest_soak.runner.session; print('pytest_soak.commands.cli' in sys.modules)"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert ran.stdout == b"False\n"
 

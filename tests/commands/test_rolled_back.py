@@ -9,7 +9,7 @@ import pytest
 from pytest_soak.commands.explain import explained
 from pytest_soak.commands.verify import examine
 from tests.commands.conftest import only_chain, soak
-from tests.commands.test_compare import compare
+from tests.commands.test_replay import compare
 from tests.support import linked, records, told
 
 if TYPE_CHECKING:

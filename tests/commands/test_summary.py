@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_soak.cli import main
+from pytest_soak.commands.cli import main
 from pytest_soak.commands.summary import SHOWN, plain, summed_up, table
 from tests.commands.conftest import only_chain, soak
 from tests.support import linked, read_json, records, told

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_soak.checks.artifacts import difference, is_ours
-from pytest_soak.checks.finding import Finding, brief, unlike
 from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, line
 from pytest_soak.store.folder import hold, lock_path
 from pytest_soak.store.journal import Journal
 from pytest_soak.store.store import ChainStore, state_hash
+from pytest_soak.verify.artifacts import difference, is_ours
+from pytest_soak.verify.finding import Finding, shorten, unlike
+from tests.store.test_schemas import ODD, RUNS
 from tests.support import DEMO, linked, read_json, records, told
-from tests.test_schemas import ODD, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -827,7 +827,7 @@ def test_a_difference_is_told_where_it_begins() -> None:
 def test_a_finding_is_one_line() -> None:
     assert str(Finding("a", "b")) == "FINDING  a: b"
     assert str(Finding("a", "b", note=True)) == "NOTE     a: b"
-    assert brief("x" * 500) == "x" * 120 + "…"
+    assert shorten("x" * 500) == "x" * 120 + "…"
     assert unlike({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
         "a is 1, not there, b is 2, not 3, c is missing, not 4"
     )

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.docs.test_docs import (
+    PAGES,
+    ROOT,
+    Block,
+    blocks,
+    follow_in_the_repository,
+    is_the_example,
+)
 from tests.programs import left_in
 from tests.support import read_json
-from tests.test_docs import PAGES, ROOT, Block, blocks, follow_in_the_repository, is_the_example
 
 if TYPE_CHECKING:
     from pathlib import Path

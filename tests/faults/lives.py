@@ -13,8 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_soak import cli
-from pytest_soak.commands import verify
+from pytest_soak.commands import cli, verify
 from tests.faults import check
 from tests.faults.check import Finding, Kind
 from tests.faults.killer import AT_WORK, FELL, ORDER, STEP, TRACE, Order

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak import collect, resume
-from pytest_soak.loop import SoakLoop
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.runner import collect, resume
 from pytest_soak.store import artifacts
 from pytest_soak.store.journal import Journal
 from pytest_soak.store.store import ChainStore
@@ -16,8 +16,8 @@ from pytest_soak.store.store import ChainStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from pytest_soak.chain import Chain
-    from pytest_soak.options import SoakRequest
+    from pytest_soak.config.options import SoakRequest
+    from pytest_soak.runner.chain import Chain
 
 PLANT = "SOAK_FAULTS_PLANT"
 
@@ -42,7 +42,7 @@ def repeat_last_iteration() -> None:
 
     def take_up_less(self: SoakLoop) -> None:
         take_up(self)
-        self.course.drop(self.done)
+        self.controller.drop(self.done)
         self.latest = None
         self.store._recorded.clear()
 

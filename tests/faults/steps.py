@@ -65,8 +65,8 @@ BEGIN, RUN, APPLY, END = Phase.BEGIN, Phase.RUN, Phase.APPLY, Phase.END
 RESUME, HEAL, ASIDE, BACK = Phase.RESUME, Phase.HEAL, Phase.ASIDE, Phase.BACK
 BEFORE, HALF, AFTER = When.BEFORE, When.HALF, When.AFTER
 
-LOOP = "pytest_soak.loop:SoakLoop"
-COURSE = "pytest_soak.course:Course"
+LOOP = "pytest_soak.engine.loop:SoakLoop"
+COURSE = "pytest_soak.engine.controller:Controller"
 STORE = "pytest_soak.store.store:ChainStore"
 JOURNAL = "pytest_soak.store.journal:Journal"
 RECORD = "pytest_soak.store.journal:write_all"

@@ -77,7 +77,7 @@ def test_a_kill_before_the_soak_leaves_nothing_to_resume(
 
 
 def test_a_step_in_a_function_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Step(Phase.RUN, "nowhere", When.BEFORE, "pytest_soak.loop:SoakLoop.renamed")
+    gone = Step(Phase.RUN, "nowhere", When.BEFORE, "pytest_soak.engine.loop:SoakLoop.renamed")
     monkeypatch.setattr(killer, "STEPS", (gone,))
     with pytest.raises(AttributeError, match="renamed"):
         Killer(Order()).arm()
@@ -85,7 +85,9 @@ def test_a_step_in_a_function_that_is_gone_is_an_error(monkeypatch: pytest.Monke
 
 def test_a_step_that_nobody_comes_by_stays_unhit(tmp_path: Path) -> None:
     story = Story(tmp_path / "story")
-    never = Step(Phase.RUN, "never", When.AFTER, "pytest_soak.loop:SoakLoop.run no such text")
+    never = Step(
+        Phase.RUN, "never", When.AFTER, "pytest_soak.engine.loop:SoakLoop.run no such text"
+    )
     schedule = Schedule([never], seed=0)
     by_steps(story, schedule, most=1)
     assert schedule.unhit == ["never"]

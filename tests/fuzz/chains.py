@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak import hookspecs
-from pytest_soak.core import CorePlugin
-from pytest_soak.options import SETTINGS, Given, Mode, Resume, SoakRequest
-from pytest_soak.plan import ChainPlan, plan_chain
-from pytest_soak.registry import Registry
+from pytest_soak.config.builtin import CorePlugin
+from pytest_soak.config.options import SETTINGS, Resume, SoakRequest, SourcedValue
+from pytest_soak.config.plan import ChainPlan, plan_chain
+from pytest_soak.config.registry import Registry
+from pytest_soak.model.mode import Mode
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document
 from pytest_soak.store.journal import read_journal
@@ -24,7 +25,7 @@ from tests.fuzz.harness import BROKEN, Finding
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pytest_soak.loop import SoakLoop
+    from pytest_soak.engine.loop import SoakLoop
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "pytest_soak" / "packs" / "demo.toml"
@@ -59,9 +60,9 @@ def asked(
     **options: object,
 ) -> SoakRequest:
     """Return a request to soak *pack*; *options* are settings of the command line."""
-    given = {name: Given(value, f"--soak-{name}") for name, value in options.items()}
-    given["pack"] = Given(str(pack), "--soak-pack")
-    given.setdefault("system", Given("mock", "--soak-system"))
+    given = {name: SourcedValue(value, f"--soak-{name}") for name, value in options.items()}
+    given["pack"] = SourcedValue(str(pack), "--soak-pack")
+    given.setdefault("system", SourcedValue("mock", "--soak-system"))
     return SoakRequest(iterations, mode, run, folder, given, resume=resume)
 
 

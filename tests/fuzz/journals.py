@@ -14,12 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.core import make_replay
+from pytest_soak.config.builtin import make_replay
+from pytest_soak.config.options import Resume
+from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.loop import SoakLoop
 from pytest_soak.model.report import read_report
-from pytest_soak.options import Resume
-from pytest_soak.resume import resume_chain, unfinished_runs
+from pytest_soak.runner.resume import resume_chain, unfinished_runs
 from pytest_soak.store.journal import JournalError
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.views import rows
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from random import Random
 
-    from pytest_soak.plan import ChainPlan
+    from pytest_soak.config.plan import ChainPlan
 
 LATER = "20260102T000000Z-0123ab"
 START = "0" * 64

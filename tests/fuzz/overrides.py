@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.options import read_request
+from pytest_soak.config.plan import plan_chain
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number
-from pytest_soak.options import read_request
-from pytest_soak.plan import plan_chain
 from pytest_soak.views import markers
 from tests.fuzz import values
 from tests.fuzz.chains import DEMO, MARKET, NAME, FakeConfig, core
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-    from pytest_soak.plan import ChainPlan
+    from pytest_soak.config.plan import ChainPlan
 
 FIELDS = {
     DEMO: {"workers": 8, "batch_size": 40, "backoff_s": 0.5},
@@ -109,7 +109,7 @@ def check(plan: ChainPlan) -> None:
     """Make sure that every value is where it may be, and that a clamped one is told."""
     store: Any = SimpleNamespace(folder=Path(plan.slug), put_back="")
     lines = markers.started(plan, store)
-    for name, seeded in plan.seeding.fields.items():
+    for name, seeded in plan.initial.fields.items():
         promised(kept=is_number(seeded.value), promise=f"{name} became {seeded.value!r}")
         parameter = plan.pack.parameters.get(name)
         if parameter is None:

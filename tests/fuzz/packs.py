@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from pytest_soak.config.options import read_request
+from pytest_soak.config.plan import plan_chain
+from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.loop import SoakLoop
 from pytest_soak.model.metrics import is_number
-from pytest_soak.options import read_request
-from pytest_soak.plan import plan_chain
 from pytest_soak.views import markers, rows
 from pytest_soak.views.terminal import metrics_table
 from tests.fuzz import values

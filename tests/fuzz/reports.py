@@ -12,7 +12,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.loop import SoakLoop
+from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.views import junit, markers, rows
 from pytest_soak.views.terminal import change_rows, changes_table, metrics_table
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from pytest_soak.course import IterationResult
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.metrics import Metric
     from pytest_soak.model.verdict import Threshold
-    from pytest_soak.plan import ChainPlan
 
 BATCH = 8
 WORSE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -238,11 +238,13 @@ def taken_up(loop: SoakLoop, again: SoakLoop) -> None:
     try:
         promised(kept=again.done == loop.done, promise=f"{again.done} of {loop.done} taken up")
         promised(kept=again.store.overrides == loop.store.overrides, promise="other overrides")
-        before, after = ([entry.summary for entry in each.course.entries] for each in (loop, again))
+        before, after = (
+            [entry.summary for entry in each.controller.entries] for each in (loop, again)
+        )
         promised(kept=before == after, promise="another history")
         verdict = again.verdict()
         again.finish(verdict)
-        sent(junit.gate_properties(again.plan, again.course.judged, verdict))
+        sent(junit.gate_properties(again.plan, again.controller.judged, verdict))
         sent(rows.verdict_row("chain", again, verdict))
         rows.explanation(again, verdict)
     finally:

@@ -14,12 +14,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, TypeAlias
 
+from pytest_soak.config.options import SETTINGS, read_marker, read_request
+from pytest_soak.config.plan import plan_chain
+from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.shown import shown
-from pytest_soak.options import SETTINGS, read_marker, read_request
-from pytest_soak.plan import plan_chain
-from pytest_soak.resume import resume_chain
-from pytest_soak.strategies import Strategies
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.runner.resume import resume_chain
 from tests.fuzz import values
 from tests.fuzz.chains import NAME, FakeConfig, core
 from tests.fuzz.harness import TRACEBACK, UNCLEAR, Finding, promised, taught
@@ -143,7 +143,7 @@ class Settings:
             yield "refused"
         else:
             promised(kept=1 <= plan.window <= max(1, plan.planned - 1), promise="a window")
-            promised(kept=isinstance(plan.seed, int), promise=f"the seed {shown(plan.seed)}")
+            promised(kept=isinstance(plan.seed, int), promise=f"the seed {safe_repr(plan.seed)}")
             yield "planned"
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.loop import SoakLoop
-from pytest_soak.model.shown import shown
-from pytest_soak.strategies import StrategyFault
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.engine.strategies import StrategyFault
+from pytest_soak.model.safe_repr import safe_repr
 from tests.fuzz import values
 from tests.fuzz.chains import asked, core, planned, records
 from tests.fuzz.harness import promised, taught
@@ -78,4 +78,6 @@ def kept(loop: SoakLoop, iteration: int, answer: object) -> None:
     digest = records(loop.store.folder)[-1]["system_state"]
     back = loop.store.load_state(iteration, digest)
     given = answer[1]
-    promised(kept=spelt(back) == spelt(given), promise=f"{shown(given)} became {shown(back)}")
+    promised(
+        kept=spelt(back) == spelt(given), promise=f"{safe_repr(given)} became {safe_repr(back)}"
+    )

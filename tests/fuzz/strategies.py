@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.loop import SoakLoop
 from pytest_soak.model.decision import Change, Decision, Veto
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.proposal import Proposal
-from pytest_soak.model.shown import shown as shown_as
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.model.verdict import Judgement, Verdict
-from pytest_soak.strategies import StrategyFault
 from tests.fuzz import values
 from tests.fuzz.chains import asked, planned, registry
 from tests.fuzz.harness import promised, taught
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from pytest_soak.course import IterationResult
+    from pytest_soak.engine.controller import IterationResult
 
 BATCH = 6
 ROLES = {"watchers": "observe", "gates": "judge", "tuners": "propose", "guards": "review"}
@@ -220,11 +220,11 @@ def check(result: IterationResult, who: str) -> None:
     for problem in result.summary.problems:
         promised(kept=bool(problem.strip()), promise="an empty problem")
     for change in result.decision.changes:
-        promised(kept=is_dataclass(change), promise=f"a change that is none: {shown_as(change)}")
+        promised(kept=is_dataclass(change), promise=f"a change that is none: {safe_repr(change)}")
         promised(kept=0 <= change.new <= 100, promise=f"{change.parameter} became {change.new}")
     for name, value in result.summary.metrics.items():
         lawful = value is None or type(value) in (int, float, tuple)
         promised(
             kept=type(name) is str and lawful,
-            promise=f"the fact {shown_as(name)} is {shown_as(value)}",
+            promise=f"the fact {safe_repr(name)} is {safe_repr(value)}",
         )

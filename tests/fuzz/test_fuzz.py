@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.checks.trusted import check_run
 from pytest_soak.model import metrics
+from pytest_soak.verify.load import check_run
 from tests.fuzz import hostile
 from tests.fuzz.harness import BROKEN, DAMAGED, FINDINGS, TRACEBACK, UNCLEAR, attack, taught
 from tests.fuzz.hostile import SHARES, share_of
@@ -65,7 +65,7 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "overrides that may be true": (
         Overrides,
-        "pytest_soak.seeding",
+        "pytest_soak.config.overrides",
         "is_number",
         lambda value: isinstance(value, int | float),
         BROKEN,
@@ -79,21 +79,21 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "a state of any kind": (
         States,
-        "pytest_soak.loop",
+        "pytest_soak.engine.loop",
         "_plain_state",
         lambda state: state,
         TRACEBACK,
     ),
     "facts of any kind": (
         Answers,
-        "pytest_soak.strategies",
+        "pytest_soak.engine.strategies",
         "_facts",
         lambda pack, found: dict(found),
         BROKEN,
     ),
     "decisions of any kind": (
         Answers,
-        "pytest_soak.strategies",
+        "pytest_soak.engine.strategies",
         "malformed",
         unchecked,
         TRACEBACK,
@@ -114,21 +114,21 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "a journal that nobody checks": (
         Journals,
-        "pytest_soak.loop",
+        "pytest_soak.engine.loop",
         "check_run",
         unchecked,
         TRACEBACK,
     ),
     "a journal healed before it is read": (
         Journals,
-        "pytest_soak.loop",
+        "pytest_soak.engine.loop",
         "check_run",
         healed_first,
         DAMAGED,
     ),
     "settings shown as they are": (
         Settings,
-        "pytest_soak.options",
+        "pytest_soak.config.options",
         "shown",
         repr,
         TRACEBACK,
@@ -173,7 +173,7 @@ def test_the_command_prints_a_table_and_says_by_its_exit_whether_anything_was_fo
     assert all(what in head for what in FINDINGS)
     assert row.split()[:2] == ["settings", "20"]
     assert total.split()[3:] == ["0", "0", "0", "0"]
-    monkeypatch.setattr("pytest_soak.options.read_marker", None)
+    monkeypatch.setattr("pytest_soak.config.options.read_marker", None)
     monkeypatch.setattr(hostile, "SHARES", {Settings: 1000})
     monkeypatch.setattr("tests.fuzz.settings.read_marker", None)
     monkeypatch.setattr("sys.argv", ["hostile", "--inputs", "200"])

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.config.overrides import InitialOverrides
+from pytest_soak.config.plan import ChainPlan
+from pytest_soak.config.registry import Registry
+from pytest_soak.engine.strategies import Strategies
 from pytest_soak.model.decision import Decision, request
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
+from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.options import Mode
 from pytest_soak.packs.loader import build_pack
 from pytest_soak.packs.overlay import lay_over
-from pytest_soak.plan import ChainPlan
-from pytest_soak.registry import Registry
-from pytest_soak.seeding import Seeding
-from pytest_soak.strategies import Strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +49,7 @@ def guarded(pack: Pack) -> Strategies:
     manager.add_hookspecs(hookspecs)
     plan = ChainPlan(
         "test_x", "test_x", "run", 6, 2, Mode.APPLY, 0, pack, pack.profiles[pack.profile],
-        Seeding("profile", {}), "calm", "mock", None,
+        InitialOverrides("profile", {}), "calm", "mock", None,
     )  # fmt: skip
     return Strategies(plan, Registry(manager))
 

@@ -13,8 +13,9 @@ from pytest_soak.guards.conflict import Conflict
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
 from pytest_soak.model.decision import Decision, Request, take
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
+from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
 
 PARAMETERS = {

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.guards.auto_rollback import AutoRollback
 from pytest_soak.guards.plain_rollback import PlainRollback
-from pytest_soak.model.decision import Decision, Rollback, loosened, rollback_fault
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.decision import Decision, Rollback
+from pytest_soak.model.history import Entry, History
+from pytest_soak.model.lookback import asked, decisions
 from pytest_soak.model.loss import Point, find_loss
 from pytest_soak.model.pack import Objective
-from pytest_soak.model.past import asked, decisions
+from pytest_soak.model.promises import loosened, rollback_fault
+from pytest_soak.model.summary import Summary
 from pytest_soak.store.records import decision_from_json, decision_to_json
-from pytest_soak.strategies import StrategyFault
 from tests.bench import guard_rates
 from tests.guards.simulated import BAD, demo, soak, stopped, told, values
 from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal

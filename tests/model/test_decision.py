@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.decision import (
-    Change,
-    Decision,
-    Request,
-    Veto,
-    breach,
-    loosened,
-    request,
-    take,
-)
+from pytest_soak.model.decision import Change, Decision, Request, Veto, request, take
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
+from pytest_soak.model.promises import breach, loosened
 from pytest_soak.model.proposal import Proposal
 
 WORKERS = Parameter("workers", "1", Bounds(1, 16), Bounds(2, 12), "up", 1)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.history import Entry, History, Summary, Verified
+from pytest_soak.model.history import Entry, History
+from pytest_soak.model.summary import Summary, Verified
 
 INDICES = st.none() | st.integers(-9, 9)
 

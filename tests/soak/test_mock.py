@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_soak import Soak
-    from pytest_soak.snapshots import OverrideSnapshot
+    from pytest_soak.runner.snapshots import OverrideSnapshot
 
 
 @pytest.mark.soak(scenario="stressed", tuner="trigger-table")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.model.decision import Change, Decision, Request, Veto
-from pytest_soak.model.history import Summary, Verified
 from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict
 from pytest_soak.store.files import line
 from pytest_soak.store.records import (

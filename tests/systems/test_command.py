@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_soak.systems import command
+from pytest_soak.systems.command import system as command
 from tests.programs import ARGS, PATIENCE, files_left, left_in, prepare, wait_for
 from tests.support import chain_folder, read_json, records, unlike_journal
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from pytest_soak.systems.exposition import (
+from pytest_soak.systems.http.exposition import (
     Kind,
     Measure,
     Scrape,

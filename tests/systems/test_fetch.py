@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak.systems import fetch as module
-from pytest_soak.systems.fetch import Answer, NoAnswer, fetch
-from pytest_soak.systems.server import free_port
+from pytest_soak.systems.http import fetch as module
+from pytest_soak.systems.http.fetch import Answer, NoAnswer, fetch
+from pytest_soak.systems.http.server import free_port
 from tests.endpoints import speaking, talking
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ import pytest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.packs.loader import build_pack
 from pytest_soak.packs.overlay import lay_over
-from pytest_soak.systems.endpoint import read_endpoint
-from pytest_soak.systems.exposition import Unmeasured
-from pytest_soak.systems.fetch import NoAnswer, fetch
-from pytest_soak.systems.http import HttpSystem
-from pytest_soak.systems.promql import read_answer, url_of
-from pytest_soak.systems.server import free_port
+from pytest_soak.systems.http.endpoint import read_endpoint
+from pytest_soak.systems.http.exposition import Unmeasured
+from pytest_soak.systems.http.fetch import NoAnswer, fetch
+from pytest_soak.systems.http.promql import read_answer, url_of
+from pytest_soak.systems.http.server import free_port
+from pytest_soak.systems.http.system import HttpSystem
 from tests.endpoints import speaking
 from tests.programs import PATIENCE, files_left, left_in, wait_for
 from tests.support import DEMO, chain_folder, read_json, unlike_journal
@@ -34,7 +34,7 @@ from tests.support import DEMO, chain_folder, read_json, unlike_journal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_soak.systems.endpoint import Endpoint
+    from pytest_soak.systems.http.endpoint import Endpoint
 
 ARGS = ("-p", "no:randomly", "--soak-system=http", "--soak-iterations=3")
 TABLE = "tool.pytest-soak.packs.demo.http"

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import step
 from pytest_soak.model.report import contradictions, read_report
+from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems.mock import MockSystem

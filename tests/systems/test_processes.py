@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak import Kept
+from pytest_soak import ProcessReaper
 from pytest_soak.model.mask import Mask
 from pytest_soak.packs.loader import load_pack
-from pytest_soak.systems import keeper, processes
-from pytest_soak.systems.command import CommandSystem
-from pytest_soak.systems.left import Unread, read_json
-from pytest_soak.systems.output import BEFORE, KEPT, Output
-from pytest_soak.systems.processes import MARK, Usage
-from pytest_soak.systems.program import read_program
+from pytest_soak.systems.command import processes, watchdog
+from pytest_soak.systems.command.output import BEFORE, KEPT, Output
+from pytest_soak.systems.command.processes import MARK, Usage
+from pytest_soak.systems.command.program import read_program
+from pytest_soak.systems.command.report_poller import Unread, read_json
+from pytest_soak.systems.command.system import CommandSystem
 from tests.programs import wait_for
 
 pytestmark = pytest.mark.process
@@ -60,7 +60,7 @@ def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
     with subprocess.Popen(["/bin/sleep", "600"], env={MARK: mark}) as sleeper:
         wait_for(lambda: processes.marked(mark))
         monkeypatch.setattr(sys, "stdin", io.StringIO("." if orderly else ""))
-        keeper.keep(mark, str(folder))
+        watchdog.keep(mark, str(folder))
         assert (sleeper.poll() is None) == orderly
         assert folder.exists() == orderly
         sleeper.kill()
@@ -142,7 +142,7 @@ def test_the_end_is_there_however_much_of_what_was_written_is_masked() -> None:
 
 
 def test_nothing_is_left_of_what_was_kept_once_it_is_closed() -> None:
-    kept = Kept()
+    kept = ProcessReaper()
     (kept.folder / "log").write_text("of a program")
     with subprocess.Popen(["/bin/sleep", "600"], env=kept.environ) as sleeper:
         wait_for(lambda: processes.marked(kept.mark))

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pytest_soak.systems.exposition import Unmeasured
-from pytest_soak.systems.fetch import Answer
-from pytest_soak.systems.promql import read_answer, url_of
+from pytest_soak.systems.http.exposition import Unmeasured
+from pytest_soak.systems.http.fetch import Answer
+from pytest_soak.systems.http.promql import read_answer, url_of
 
 
 def answer(data: object, code: int = 200, **more: object) -> Answer:

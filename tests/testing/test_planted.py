@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from hypothesis import Phase
 
-from pytest_soak import Bounds, Corridor, Judgement, Proposal, Verdict, strategies
-from pytest_soak.course import Course
+from pytest_soak import Bounds, Corridor, Judgement, Proposal, Verdict
+from pytest_soak.engine import strategies
+from pytest_soak.engine.controller import Controller
 from pytest_soak.guards import clamp
 from pytest_soak.guards.budget import Budget
 from pytest_soak.guards.freeze import Freeze
@@ -834,7 +835,7 @@ def test_a_process_that_ends_soon_after_is_no_matter_nor_is_one_of_pythons_own()
 
 @pytest.mark.process
 def test_without_psutil_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pytest_soak.systems.processes", None)
+    monkeypatch.setitem(sys.modules, "pytest_soak.systems.command.processes", None)
     check_system(Leaves)
     while Leaves.started:
         Leaves.started.pop().communicate(b"\n")
@@ -954,19 +955,19 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
         Promise.STEP,
     ),
     "a field that nobody may tune": (
-        [(Course, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
+        [(Controller, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
         Promise.ACTUATOR,
     ),
     "a recommendation that is applied": (
-        [(Course, "overrides_after", lambda self, r, before: r.decision.overrides(before))],
+        [(Controller, "overrides_after", lambda self, r, before: r.decision.overrides(before))],
         Promise.MODE,
     ),
     "a change that is lost": (
-        [(Course, "overrides_after", lambda self, r, before: before)],
+        [(Controller, "overrides_after", lambda self, r, before: before)],
         Promise.ACTUATOR,
     ),
     "an error of ours": (
-        [(Course, "_settlement", lambda self, summary: 1 / 0)],
+        [(Controller, "_settlement", lambda self, summary: 1 / 0)],
         Promise.INTEGRITY,
     ),
 }
@@ -1013,13 +1014,13 @@ def test_a_lawful_rollback_passes() -> None:
 
 
 def test_a_rollback_to_nowhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    lawful = Course.overrides_after
+    lawful = Controller.overrides_after
 
     def nowhere(self: Any, result: Any, before: Any) -> Any:
         back = result.decision.rollback
         return {"workers": 7} if back is not None else lawful(self, result, before)
 
-    monkeypatch.setattr(Course, "overrides_after", nowhere)
+    monkeypatch.setattr(Controller, "overrides_after", nowhere)
     assert broken(falling).promise is Promise.ROLLBACK
 
 

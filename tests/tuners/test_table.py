@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.summary import Summary
 from pytest_soak.packs.loader import build_pack
 from pytest_soak.tuners.table import TableTuner
 

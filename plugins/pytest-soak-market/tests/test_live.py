@@ -197,7 +197,7 @@ def test_its_processes_and_their_folder_are_gone_when_the_run_was_killed(
         while not (logs := logs_in(tmp_path)) and time.monotonic() < until:
             time.sleep(0.1)
         assert {log.name for log in logs} == {"the exchange.log", "the market maker.log"}
-        assert len(tagged(tag)) == 4  # the run, the keeper of its processes, and these two
+        assert len(tagged(tag)) == 4  # the run, the watchdog of its processes, and these two
     finally:
         run.kill()
         run.wait()

@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_soak_market.plugin import PACK as PATH
 
+from pytest_soak.config.options import OverridesText
+from pytest_soak.config.overrides import read_overrides
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.conflict import Conflict
 from pytest_soak.model.decision import Decision, request
-from pytest_soak.model.history import Entry, History, Summary
+from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.options import SeedText
 from pytest_soak.packs.loader import load_pack
-from pytest_soak.seeding import read_overrides
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.tuners.table import TableTuner
 
@@ -118,7 +119,7 @@ def test_s1_carries_the_fields_that_no_tuner_touches() -> None:
 def test_the_overrides_of_a_ci_run_are_taken_as_they_are() -> None:
     assert CI == {SPREAD: 0.14, IMPACT: 0.09, DELTA: 0.14, INTERVAL: 65, RATE: 280, TAIL: 620}
     seeding = read_overrides(
-        SeedText("option", "ci", json.dumps(CI)), PACK, PACK.profiles[PACK.profile]
+        OverridesText("option", "ci", json.dumps(CI)), PACK, PACK.profiles[PACK.profile]
     )
     assert seeding.overrides == CI
 

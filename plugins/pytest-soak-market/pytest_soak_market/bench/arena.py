@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak import hookspecs
-from pytest_soak.core import CorePlugin
-from pytest_soak.loop import SoakLoop
-from pytest_soak.options import Given, Mode, SoakRequest
+from pytest_soak.config.builtin import CorePlugin
+from pytest_soak.config.options import SoakRequest, SourcedValue
+from pytest_soak.config.plan import plan_chain
+from pytest_soak.config.registry import Registry
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.model.mode import Mode
 from pytest_soak.packs.loader import load_pack
-from pytest_soak.plan import plan_chain
-from pytest_soak.registry import Registry
 from pytest_soak_market import plugin as market
 from pytest_soak_market.plugin import PACK
 
@@ -80,13 +81,13 @@ def plan(
     Raises:
         SoakUsageError: Nobody offers the *tuner*, or it asks for what there is not.
     """
-    options: dict[str, Given] = {
-        "pack": Given("market-maker", "bench"),
-        "scenario": Given("regime", "bench"),
-        "seed": Given(seed, "bench"),
+    options: dict[str, SourcedValue] = {
+        "pack": SourcedValue("market-maker", "bench"),
+        "scenario": SourcedValue("regime", "bench"),
+        "seed": SourcedValue(seed, "bench"),
     }
     if tuner != NONE:
-        options["tuner"] = Given(tuner, "--tuner")
+        options["tuner"] = SourcedValue(tuner, "--tuner")
     mode = Mode.OFF if tuner == NONE else Mode.APPLY
     packs = {"market-maker": overlay(regime.settings)}
     request = SoakRequest(iterations, mode, "bench", folder, options, packs=packs)

@@ -11,7 +11,7 @@ from .score import score, sign_test
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_soak.registry import Registry
+    from pytest_soak.config.registry import Registry
 
     from .regimes import Regime
     from .score import Score

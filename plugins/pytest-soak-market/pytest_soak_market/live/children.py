@@ -15,7 +15,7 @@ from pytest_soak import SystemFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_soak import Kept
+    from pytest_soak import ProcessReaper
 
 GRACE_S = 2.0
 """How long a program may take to end by itself, and again after it was told to."""
@@ -25,7 +25,7 @@ _TAIL = 20  # lines of its last words in an error
 class Child:
     """A program that reads orders from its standard input and answers on its standard output."""
 
-    def __init__(self, name: str, command: Sequence[str], kept: Kept) -> None:
+    def __init__(self, name: str, command: Sequence[str], kept: ProcessReaper) -> None:
         """Start *command* as one of the *kept* processes; *name* is for errors."""
         self.name = name
         self._log = kept.folder / f"{name}.log"
@@ -44,7 +44,7 @@ class Child:
         self._reader.start()
 
     @classmethod
-    def of_module(cls, name: str, module: str, kept: Kept) -> Child:
+    def of_module(cls, name: str, module: str, kept: ProcessReaper) -> Child:
         """Start a module of this distribution."""
         return cls(name, (sys.executable, "-P", "-m", f"{__package__}.{module}"), kept)
 

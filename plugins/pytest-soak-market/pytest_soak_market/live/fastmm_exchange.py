@@ -2,8 +2,8 @@
 
 ``fastmm-sim-exchange`` is a program that others wrote; it speaks as Binance Spot does. It is given
 a market like ours, as far as its settings go. The first line on standard input is our settings, as
-JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is ended. Where
-this process is killed, so that it cannot, `Kept` ends the exchange by the mark it has inherited.
+JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is ended. If this
+process is killed, the reaper ends the exchange by the mark that it has inherited.
 """
 
 from __future__ import annotations

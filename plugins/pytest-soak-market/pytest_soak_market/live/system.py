@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pytest_soak import Kept, SystemFailure
+from pytest_soak import ProcessReaper, SystemFailure
 from pytest_soak_market.market.parameters import MakerParameters
 
 from .children import Child
@@ -120,7 +120,7 @@ class LiveSystem:
     def _start(self) -> tuple[Child, Child, Path]:
         """Return the processes and their folder; start what is not running."""
         if self._exchange is None or self._maker is None or self._folder is None:
-            kept = Kept()  # the last to be closed: it ends whatever the others could not
+            kept = ProcessReaper()  # the last to be closed: it ends whatever the others could not
             self._resources.callback(kept.close)
             self._folder = kept.folder
             self._exchange = Child.of_module("the exchange", self.exchange, kept)

@@ -1,0 +1,414 @@
+"""From settings to the plan of one chain: option over environment, marker, ini and pack."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.options import OverridesText, SoakRequest, SourcedValue
+from pytest_soak.config.overrides import InitialOverrides, read_overrides
+from pytest_soak.config.registry import (
+    NOT_SEEN,
+    Registered,
+    declared_corridor,
+    required_metrics,
+    the_one,
+)
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
+from pytest_soak.model.mask import SHORTEST, Mask
+from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
+from pytest_soak.model.mode import Mode
+from pytest_soak.model.pack import Pack, Profile
+from pytest_soak.model.parameters import overlay
+from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.verdict import Kpi, Threshold
+from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.tuners.table import TableTuner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_soak.config.registry import Registry
+    from pytest_soak.systems.protocol import System
+
+DEFAULT_WINDOW = 2
+DEFAULT_PACK = "demo"
+OWN_SYSTEM = "fixture"
+"""The name of a system that a test brings by overriding the fixture ``soak_system``."""
+MOCK_SYSTEM = "mock"
+REPLAY_SYSTEM = "replay"
+GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """Everything that is settled about a chain before its first iteration.
+
+    Args:
+        name: The node id of the test, without the iteration.
+        slug: The name of its folder.
+        run_id: The run it belongs to.
+        planned: How many iterations it has.
+        window: How many at the end are the observation window.
+        mode: What happens to proposals.
+        seed: The run's seed.
+        pack: The domain, with its KPIs as the gate settings left them.
+        profile: The base of the parameters.
+        initial: The overrides it starts from.
+        scenario: The conditions it runs under.
+        system_name: What is soaked.
+        system: The system itself; None where the test brings its own.
+        tuners: Who proposes; empty where nothing is tuned.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
+        resumed: Whether it goes on with a run that was broken off.
+        differences: What is set otherwise than when that run was started, by force.
+        mask: Hides the secrets of the system and of its pack, as far as they are known before it
+            runs.
+        safe: Whether a system that has secrets runs in its dry form, without them; for a fixture's,
+            whose secrets are not known yet, whether that was asked for.
+    """
+
+    name: str
+    slug: str
+    run_id: str
+    planned: int
+    window: int
+    mode: Mode
+    seed: int
+    pack: Pack
+    profile: Profile
+    initial: InitialOverrides
+    scenario: str
+    system_name: str
+    system: System | None
+    tuners: tuple[Registered, ...] = ()
+    slot: float | None = None
+    resumed: bool = False
+    differences: tuple[str, ...] = ()
+    mask: Mask = field(default_factory=Mask)
+    safe: bool = False
+
+    @property
+    def tuner_names(self) -> str:
+        """The tuners, for people; ``none`` where nothing is tuned."""
+        return ", ".join(tuner.name for tuner in self.tuners) or "none"
+
+    def in_window(self, iteration: int) -> bool:
+        """Tell whether *iteration* belongs to the observation window."""
+        return iteration > self.planned - self.window
+
+    def effective(self, overrides: Mapping[str, float]) -> dict[str, float]:
+        """Return the effective parameters under *overrides*."""
+        return overlay(self.profile.fields, overrides)
+
+    def iteration_seed(self, iteration: int) -> int:
+        """Return the 64 bits that iteration's randomness derives from: run, chain, iteration."""
+        text = f"{self.seed}:{self.name}:{iteration}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+    def objective(self) -> dict[str, Any] | None:
+        """Return the pack's objective with its noise, None where it is not known."""
+        if self.pack.objective is None:
+            return None
+        metric = self.pack.objective.metric
+        noise = self.pack.noise.get(metric)
+        return {"metric": metric, "better": self.pack.objective.better, "noise": noise}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the resolved configuration as plain JSON, for the journal."""
+        program = getattr(self.system, "program", None)
+        return {
+            "chain": self.name,
+            "pack": self.pack.name,
+            "pack_digest": self.pack.digest,
+            "profile": self.profile.name,
+            "base": dict(self.profile.fields),
+            "system": self.system_name,
+            "scenario": self.scenario,
+            "recording": getattr(self.system, "recording", None),
+            "tuners": [tuner.name for tuner in self.tuners],
+            "mode": str(self.mode),
+            "iterations": self.planned,
+            "slot": self.slot,
+            "observe": self.window,
+            "seed": self.seed,
+            "objective": self.objective(),
+            "noise": dict(self.pack.noise),
+            "kpis": {
+                kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
+                for kpi in self.pack.kpis
+            },
+            "max_inconclusive": self.pack.max_inconclusive,
+            **({"safe_mode": True} if self.safe else {}),
+            **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
+        }
+
+
+def _text(threshold: Threshold | None) -> str | None:
+    return None if threshold is None else str(threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class LayeredSettings:
+    """The settings of one chain by level, the first one that has a name wins."""
+
+    options: Mapping[str, SourcedValue]
+    marker: Mapping[str, SourcedValue]
+    inis: Mapping[str, SourcedValue]
+
+    def get(self, name: str, fallback: SourcedValue) -> SourcedValue:
+        """Return the setting *name* of the first level that has it."""
+        for level in (self.options, self.marker, self.inis):
+            if name in level:
+                return level[name]
+        return fallback
+
+
+def chain_slug(name: str) -> str:
+    """Return a readable folder name for a chain: its last part, and a hash of all of it."""
+    last = name.rpartition("::")[2]
+    readable = re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-")[:80]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def plan_chain(
+    name: str,
+    request: SoakRequest,
+    marker: Mapping[str, SourcedValue],
+    registry: Registry,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    system: str = "",
+) -> ChainPlan:
+    """Settle everything about the chain called *name*.
+
+    Args:
+        name: The node id of its test, without the iteration.
+        request: What this pytest run was asked for.
+        marker: The settings on the test's marker.
+        registry: What is installed.
+        environ: The environment.
+        system: The system that a fixture of the test fixes: ``mock``, or ``fixture`` for one of
+            the test's own, which only its fixture can make.
+
+    Raises:
+        SoakUsageError: Something that was given is not known or not allowed.
+    """
+    chosen = LayeredSettings(request.options, marker, request.inis)
+    pack = _pack(chosen, registry, request.packs)
+    pack = replace(pack, kpis=_kpis(pack, chosen))
+    profile = _profile(pack, chosen, environ)
+    scenario = chosen.get("scenario", SourcedValue(pack.scenario, f"pack {pack.name}"))
+    if scenario.value not in pack.scenarios:
+        raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
+    which = chosen.get("system", SourcedValue(pack.system, f"pack {pack.name}"))
+    registered = registry.find("systems", which.value, which.source)  # known, whoever has its way
+    if system == MOCK_SYSTEM:
+        registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
+    made: System | None = None
+    mask = Mask.of(pack.secrets, environ)
+    safe = environ.get(pack.safe_switch) == "1"  # a fixture's system has secrets, for all we know
+    if system != OWN_SYSTEM or "system" in request.options:
+        made, safe = registered.make(pack, scenario.value, needs=("run",)), False
+        if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
+            mask, safe = read_secrets(made, pack, registered.name, environ)
+    system_name = registered.name if made else OWN_SYSTEM
+    _check_length(made, system_name, request)
+    tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
+    initial = _initial_overrides(pack, profile, request.overrides, environ)
+    _check_parameters(made, system_name, overlay(profile.fields, initial.overrides), mask)
+    return ChainPlan(
+        name=name,
+        slug=chain_slug(name),
+        run_id=request.run_id,
+        planned=request.iterations,
+        window=_window(chosen, request.iterations),
+        mode=request.mode,
+        seed=int(chosen.get("seed", SourcedValue(0, "")).value),
+        pack=pack,
+        profile=profile,
+        initial=initial,
+        scenario=scenario.value,
+        system_name=system_name,
+        system=made,
+        tuners=tuners if request.mode is not Mode.OFF else (),
+        slot=request.slot,
+        mask=mask,
+        safe=safe,
+    )
+
+
+def _pack(
+    chosen: LayeredSettings, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]
+) -> Pack:
+    given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
+    if given.value.endswith(".toml"):
+        return load_pack(Path(given.value), overlays)
+    registered = registry.find("packs", given.value, given.source)
+    return load_pack(registered.make(needs=("read_text",)), overlays)
+
+
+def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:
+    given = chosen.get("profile", SourcedValue(pack.profile, f"pack {pack.name}"))
+    variable = f"{pack.prefix}PROFILE"
+    if environ.get(variable, "").strip() and "profile" not in chosen.options:
+        given = SourcedValue(environ[variable].strip(), variable)
+    if not given.value.endswith(".toml"):
+        if given.value not in pack.profiles:
+            raise SoakUsageError(unknown("profile", given.value, given.source, pack.profiles))
+        return pack.profiles[given.value]
+    path = Path(given.value)
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UNREADABLE as error:
+        msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
+        raise SoakUsageError(msg) from None
+    for name, value in fields.items():
+        if not is_number(value):
+            told = f"{safe_text(name)} is {safe_repr(value)}"
+            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
+            raise SoakUsageError(msg)
+    profile = Profile(path.stem, fields)
+    fault = next(iter(profile_faults(pack, profile)), "")
+    if fault:
+        msg = f"{given.source}: profile {path}: {fault}"
+        raise SoakUsageError(msg)
+    return profile
+
+
+def _window(chosen: LayeredSettings, planned: int) -> int:
+    given = chosen.get("observe", SourcedValue(DEFAULT_WINDOW, ""))
+    if given.value < 1:
+        msg = f"{given.source}: {given.value} given; allowed: 1 or more"
+        raise SoakUsageError(msg)
+    return max(1, min(int(given.value), planned - 1))
+
+
+def _kpis(pack: Pack, chosen: LayeredSettings) -> tuple[Kpi, ...]:
+    """Return the pack's KPIs with the gate settings of ini, marker and options laid over."""
+    kpis = {kpi.metric: kpi for kpi in pack.kpis}
+    for level in (chosen.inis, chosen.marker, chosen.options):
+        given = level.get("gate", SourcedValue((), ""))
+        for text in given.value:
+            warn, metric, threshold = _parse_gate(text, given.source, pack)
+            kpi = kpis.get(metric, Kpi(metric))
+            kpis[metric] = replace(kpi, warn=threshold) if warn else replace(kpi, fail=threshold)
+    return tuple(kpis.values())
+
+
+def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshold]:
+    """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
+    match = GATE.fullmatch(text.strip())
+    if match is None:
+        allowed = "METRIC>=X, <=, > or <, before it warn: or fail:"
+        msg = f"{source}: {safe_repr(text)} given; allowed: {allowed}"
+        raise SoakUsageError(msg)
+    level, metric, op, value = match.groups()
+    if not pack.knows(metric):
+        raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
+    if not sensible(float(value)):
+        msg = f"{source}: {safe_repr(text)} given; allowed: {NUMBER}"
+        raise SoakUsageError(msg)
+    if pack.kind(metric) != "number":
+        msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
+        raise SoakUsageError(msg)
+    return level == "warn", metric, Threshold(Op(op).negated, float(value))
+
+
+def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Registered, ...]:
+    given = chosen.get("tuner", SourcedValue(pack.tuner, f"pack {pack.name}"))
+    names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
+    names = list(dict.fromkeys(name.strip() for name in names))
+    installed = registry.offers("tuners")
+    for table in pack.tables.values():
+        factory = partial(TableTuner, table=table)
+        own = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
+        installed.setdefault(table.name, []).append(own)
+    tuners = []
+    for name in names:
+        if name not in installed:
+            raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
+        tuners.append(the_one(installed[name]))
+    for registered in tuners:
+        _check_tuner(registered, pack)
+    return tuple(tuners)
+
+
+def _check_tuner(registered: Registered, pack: Pack) -> None:
+    """Refuse a tuner whose corridor or required metrics nobody knows."""
+    tuner = registered.make(pack, needs=("propose", "requires"))
+    requires = required_metrics(str(registered), tuner)
+    for metric in requires:
+        if not pack.knows(metric):
+            raise SoakUsageError(unknown("metric", metric, f"{registered} requires", pack.metrics))
+    declared_corridor(str(registered), tuner)
+
+
+def _initial_overrides(
+    pack: Pack, profile: Profile, given: Sequence[OverridesText], environ: Mapping[str, str]
+) -> InitialOverrides:
+    """Read the overrides of the first source that is present: option, environment, file."""
+    found = {text.source: text for text in reversed(given)}
+    variable = f"{pack.prefix}RUNTIME_OVERRIDES_JSON"
+    text = environ.get(variable, "")
+    if text.strip():
+        found["env"] = OverridesText("env", variable, text)
+    for source in ("option", "env", "file"):
+        if source in found:
+            return read_overrides(found[source], pack, profile)
+    return InitialOverrides("profile", {})
+
+
+def _check_parameters(
+    system: object, name: str, parameters: Mapping[str, float], mask: Mask
+) -> None:
+    """Let a system that has a ``check`` refuse parameters it cannot run with."""
+    check = getattr(system, "check", None)
+    if check is not None:
+        try:
+            check(parameters)
+        except ValueError as error:
+            msg = f"system {name}: the parameters it would start with: {mask.text(str(error))}"
+            raise SoakUsageError(msg) from None
+
+
+def _check_length(system: object, name: str, request: SoakRequest) -> None:
+    """Refuse more iterations than a system has, and a recording that nobody replays."""
+    most = getattr(system, "iterations", None)
+    if isinstance(most, int) and request.iterations > most:
+        msg = f"system {name}: has {most} iterations, {request.iterations} are asked for"
+        raise SoakUsageError(msg)
+    if request.replay is not None and name != REPLAY_SYSTEM:
+        msg = f"--soak-replay: the system is {name}; replay it with --soak-system={REPLAY_SYSTEM}"
+        raise SoakUsageError(msg)
+
+
+def read_secrets(
+    system: object, pack: Pack, owner: str, environ: Mapping[str, str]
+) -> tuple[Mask, bool]:
+    """Return the mask of the secrets of *system* and *pack*, and whether the run is in safe mode.
+
+    Raises:
+        SoakUsageError: One is not set, or too short to be kept out of what is written, and safe
+            mode was not asked for.
+    """
+    names = (*pack.secrets, *getattr(system, "secrets", ()))
+    switch = pack.safe_switch
+    safe = bool(names) and environ.get(switch) == "1"
+    for name in () if safe else names:
+        value = environ.get(name, "")
+        if len(value.strip()) < SHORTEST:
+            wrong = f"has fewer than {SHORTEST} letters" if value else "is not set"
+            why = ", as a shorter secret could not be kept out of reports" if value else ""
+            msg = (
+                f"system {owner}: the environment variable {name} {wrong}; set it{why}, or run "
+                f"without secrets with {switch}=1"
+            )
+            raise SoakUsageError(msg)
+    return Mask.of(names, environ), safe

@@ -1,0 +1,171 @@
+"""What is installed: packs and strategies by name, with the plugin each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.errors import SoakUsageError, unknown, what_raised
+from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.safe_repr import safe_repr
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_soak.gates.protocol import Gate
+    from pytest_soak.guards.protocol import Guard
+    from pytest_soak.tuners.protocol import Tuner
+
+NOT_SEEN = (
+    "a strategy is seen if an installed package, -p, or a conftest.py of the collected tests "
+    "registers it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A factory with its name, the hook that returned it and the plugin that owns it."""
+
+    name: str
+    hook: str
+    plugin: str
+    factory: Callable[..., Any]
+
+    def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
+        """Call the factory and check that the result has the methods it *needs*.
+
+        Raises:
+            SoakUsageError: The factory raised, or what it made is no such strategy; the line
+                names plugin, hook and value.
+        """
+        try:
+            made = self.factory(*args)
+            lacking = [need for need in needs if not hasattr(made, need)]
+        except SoakUsageError:
+            raise
+        except Exception as error:
+            msg = f"{self}: the factory raised {type(error).__name__}: {error}"
+            raise SoakUsageError(msg) from error
+        if lacking:
+            msg = f"{self}: the factory gave {made!r}, which has no {lacking[0]!r}"
+            raise SoakUsageError(msg)
+        return made
+
+    def __str__(self) -> str:
+        """Return who this is, for errors."""
+        return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
+
+
+class Registry:
+    """Everything that the hooks of one pytest run offer."""
+
+    def __init__(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Ask the plugins that are registered with *pluginmanager* when a kind is looked up."""
+        self._pluginmanager = pluginmanager
+
+    def offers(self, kind: str) -> dict[str, list[Registered]]:
+        """Return everything of one *kind* (``packs``, ``tuners``, ...), by name.
+
+        Raises:
+            SoakUsageError: A plugin returned something else than ``{name: factory}``.
+        """
+        hook = f"pytest_soak_{kind}"
+        found: dict[str, list[Registered]] = {}
+        for impl in getattr(self._pluginmanager.hook, hook).get_hookimpls():
+            plugin = str(impl.plugin_name)
+            offered = impl.function()
+            if not isinstance(offered, Mapping):
+                msg = f"plugin {plugin}, hook {hook}: returned {offered!r}, not {{name: factory}}"
+                raise SoakUsageError(msg)
+            for name, factory in offered.items():
+                if not isinstance(name, str) or not callable(factory):
+                    msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
+                    raise SoakUsageError(msg)
+                found.setdefault(name, []).append(Registered(name, hook, plugin, factory))
+        return dict(sorted(found.items()))
+
+    def all(self, kind: str) -> dict[str, Registered]:
+        """Return everything of one *kind* that is used without being asked for, by name.
+
+        Raises:
+            SoakUsageError: As for `offers`, or two plugins offer one name.
+        """
+        return {name: the_one(offered) for name, offered in self.offers(kind).items()}
+
+    def find(self, kind: str, name: str, source: str) -> Registered:
+        """Return the one called *name*; *source* tells where the name was given.
+
+        Raises:
+            SoakUsageError: Nobody has that name, or two have; the line lists the installed ones.
+        """
+        found = self.offers(kind)
+        if name not in found:
+            raise SoakUsageError(unknown(kind[:-1], name, source, found, NOT_SEEN))
+        return the_one(found[name])
+
+
+def the_one(offered: Sequence[Registered]) -> Registered:
+    """Return the only one of those that offer a name.
+
+    Raises:
+        SoakUsageError: There are several.
+    """
+    if len(offered) > 1:
+        owners = " and ".join(f"plugin {one.plugin}" for one in offered)
+        msg = f"hook {offered[0].hook}: the name {offered[0].name!r} is taken by {owners}"
+        raise SoakUsageError(msg)
+    return offered[0]
+
+
+def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
+    """Return the metrics that *strategy* requires.
+
+    Raises:
+        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
+    """
+    try:
+        given: object = strategy.requires
+        named = isinstance(given, Collection) and not isinstance(given, str)
+        names = tuple(strategy.requires) if named else ()
+        problem = "" if named and all(isinstance(name, str) for name in names) else safe_repr(given)
+    except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
+        names, problem = (), what_raised(error)
+    if problem:
+        msg = f"{owner}: requires: {problem}; allowed: a tuple of metrics by name"
+        raise SoakUsageError(msg)
+    return names
+
+
+def default_settings(owner: str, guard: Guard) -> dict[str, Any]:
+    """Return the settings that *guard* has unless the pack sets them, none unless it says so.
+
+    Raises:
+        SoakUsageError: They are no settings; the line says who it is (*owner*).
+    """
+    try:
+        given: object = getattr(guard, "defaults", {})
+        if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+            return dict(given)
+        problem = safe_repr(given)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = what_raised(error)
+    msg = f"{owner}: defaults: {problem}; allowed: {{setting: value}}"
+    raise SoakUsageError(msg)
+
+
+def declared_corridor(owner: str, tuner: Tuner) -> Corridor:
+    """Return the corridor that *tuner* works in: the one it declares, or the apply bounds.
+
+    Raises:
+        SoakUsageError: It declares one that nobody knows; the line says who it is (*owner*).
+    """
+    try:
+        declared = getattr(tuner, "corridor", Corridor.APPLY)
+        if declared in tuple(Corridor):
+            return Corridor(declared)
+        problem = f"is {safe_repr(declared)}"
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = what_raised(error)
+    msg = f"{owner}: corridor {problem}; allowed: {', '.join(Corridor)}"
+    raise SoakUsageError(msg)

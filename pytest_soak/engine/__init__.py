@@ -1,0 +1,1 @@
+"""One chain, without pytest: its iterations, its strategies and its verdict."""

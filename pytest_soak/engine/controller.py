@@ -1,0 +1,296 @@
+"""The controller of one chain: its iterations so far, and the next decision. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.engine.strategies import Proposed, Strategies, StrategyFault
+from pytest_soak.model.decision import Decision, Veto
+from pytest_soak.model.history import Entry, History
+from pytest_soak.model.mode import Mode
+from pytest_soak.model.report import contradictions
+from pytest_soak.model.summary import Summary, Verified
+from pytest_soak.model.verdict import (
+    ChainVerdict,
+    IterationVerdict,
+    Judgement,
+    Verdict,
+    judge_chain,
+    last_iterations,
+    not_passed,
+    on_settled,
+    worst,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.model.patch import Operation
+    from pytest_soak.model.report import Report
+
+AUTO_TUNE_OFF = "auto_tune_off"
+RECOMMEND_ONLY = "recommend_only"
+STRATEGY_FAULT = "strategy_fault"
+
+
+@dataclass(frozen=True, slots=True)
+class IterationResult:
+    """What one iteration came to.
+
+    Args:
+        iteration: Its number, from 1.
+        parameters: The effective parameters it ran with.
+        report: What the system measured.
+        summary: What the watchers made of it, with the iteration's verdict.
+        decision: What was decided after it.
+        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
+        applied: Whether the decision's moves were applied.
+        judged: The KPIs one by one.
+        proposed: What each tuner answered.
+        fault: Which strategy failed and how, or an empty string.
+    """
+
+    iteration: int
+    parameters: Mapping[str, float]
+    report: Report
+    summary: Summary
+    decision: Decision
+    patch: tuple[Operation, ...]
+    applied: bool
+    judged: IterationVerdict
+    proposed: tuple[Proposed, ...] = ()
+    fault: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gate's word for this iteration alone."""
+        return self.summary.verdict
+
+
+class Controller:
+    """What one chain has come to so far.
+
+    Same reports, same decisions: so a recorded soak can be replayed through other strategies.
+    """
+
+    def __init__(self, plan: ChainPlan, strategies: Strategies) -> None:
+        """Begin before the first iteration."""
+        self.plan = plan
+        self.strategies = strategies
+        self.entries: list[Entry] = []
+        self.judged: list[IterationVerdict] = []
+        self.settlements: list[Mapping[str, Any]] = []
+        self.rollbacks: list[Entry] = []
+        """The iterations after which a guard rolled the parameters back."""
+        self._ran_with: list[Mapping[str, float]] = []
+        self.undone = 0
+        """The last iteration whose changes a rollback may have undone; nobody can see them."""
+
+    @property
+    def done(self) -> int:
+        """The number of the last iteration, 0 before the first."""
+        return len(self.entries)
+
+    def take(
+        self,
+        entry: Entry,
+        judged: IterationVerdict,
+        settles: Mapping[str, Any] | None,
+        overrides: Mapping[str, float],
+    ) -> None:
+        """Take up an iteration that ran with *overrides* and was decided before."""
+        self.entries.append(entry)
+        self.judged.append(judged)
+        self._ran_with.append(overrides)
+        self._note(settles)
+
+    def _note(self, settles: Mapping[str, Any] | None) -> None:
+        """Note what the newest iteration shows of the changes before it, and whether it went back.
+
+        Kept apart, so that the cost of an iteration does not grow with the number already run.
+        """
+        if settles:
+            self.settlements.append(settles)
+        if self.entries[-1].rolled_back:
+            self.rollbacks.append(self.entries[-1])
+
+    def drop(self, iteration: int) -> None:
+        """Forget *iteration* and what came after, as it could not be recorded."""
+        del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
+        del self._ran_with[iteration - 1 :]
+        self.rollbacks = [e for e in self.rollbacks if e.summary.iteration < iteration]
+        self.settlements = [s for s in self.settlements if s["iteration"] < iteration - 1]
+
+    def decide(
+        self,
+        iteration: int,
+        parameters: Mapping[str, float],
+        report: Report,
+        overrides: Mapping[str, float],
+        *,
+        in_window: bool,
+        restarted: bool = False,
+    ) -> tuple[IterationResult, dict[str, Any] | None]:
+        """Take one report through watchers, gates, tuners and guards.
+
+        Args:
+            iteration: Its number, the next one.
+            parameters: The effective parameters it was to run with.
+            report: What the system measured.
+            overrides: Those that were in force, from which *parameters* come.
+            in_window: Whether nothing may be applied after it.
+            restarted: Whether the system lost its state before it.
+
+        Returns:
+            What it comes to, with ``applied`` telling whether its changes are to be applied; and
+            whether it shows the changes that were applied before: ``{"iteration", "verified"}``,
+            or None where there were none.
+        """
+        summary, judged, fault = self._watch(iteration, parameters, report, in_window=in_window)
+        summary = replace(summary, restarted=restarted)
+        self.entries.append(Entry(summary))
+        self.judged.append(judged)
+        self._ran_with.append(overrides)
+        proposed, decision, fault = self._decide(summary, parameters, fault)
+        if fault and fault not in summary.problems:
+            problems = (*summary.problems, fault)
+            summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
+            judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
+        applies = self.plan.mode is Mode.APPLY and bool(decision.touched)
+        settles = self._settlement(summary)
+        self.entries[-1], self.judged[-1] = Entry(summary, decision, applies), judged
+        self._note(settles)
+        result = IterationResult(
+            iteration=iteration,
+            parameters=parameters,
+            report=report,
+            summary=summary,
+            decision=decision,
+            patch=(),
+            applied=applies,
+            judged=judged,
+            proposed=proposed,
+            fault=fault,
+        )
+        return result, settles
+
+    def overrides_after(
+        self, result: IterationResult, before: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Return the overrides after *result*, given those *before* it.
+
+        After a rollback they are exactly those that its target ran with.
+        """
+        if not result.applied:
+            return before
+        if result.decision.rollback is not None:
+            return self._ran_with[result.decision.rollback.to_iteration - 1]
+        return result.decision.overrides(before)
+
+    @property
+    def _history(self) -> History:
+        return History(self.entries, self.rollbacks)
+
+    def _watch(
+        self, iteration: int, parameters: Mapping[str, float], report: Report, *, in_window: bool
+    ) -> tuple[Summary, IterationVerdict, str]:
+        """Sum up the report: facts, whether it used what was asked for, the KPIs' words."""
+        problems = [report.problem] if report.problem else []
+        facts: Mapping[str, Any] = report.measured.values
+        fault = ""
+        wrong = contradictions(parameters, report.parameters)
+        if not report.problem:
+            problems += [
+                f"override_not_effective: {name} asked={parameters[name]:g} used={used:g}"
+                for name, used in wrong.items()
+                if used is not None
+            ]
+            try:
+                facts = self.strategies.observe(report, self._history)
+            except StrategyFault as caught:
+                fault = str(caught)
+                problems.append(fault)
+            lacking = report.measured.lacking(self.strategies.required)
+            problems += [phrase for phrase in lacking if facts.get(phrase.split()[0]) is None]
+        judgements: tuple[Judgement, ...] = ()
+        try:
+            judgements = self.strategies.judge(facts, report.n)
+        except StrategyFault as caught:
+            fault = str(caught)
+            problems.append(fault)
+        verdict = worst(judgement.verdict for judgement in judgements)
+        if problems:
+            verdict = Verdict.INCONCLUSIVE
+        summary = Summary(
+            iteration,
+            parameters,
+            facts,
+            report.n,
+            verdict,
+            tuple(problems),
+            {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
+            in_window,
+        )
+        return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
+
+    def _decide(
+        self, summary: Summary, parameters: Mapping[str, float], fault: str
+    ) -> tuple[tuple[Proposed, ...], Decision, str]:
+        """Ask the tuners, then the guards."""
+        decision = Decision(summary.iteration, parameters)
+        if self.plan.mode is Mode.OFF:
+            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
+        history = self._history
+        proposed: tuple[Proposed, ...] = ()
+        try:
+            if not summary.problems:
+                proposed = self.strategies.propose(history, parameters)
+            requests = tuple(wish for answer in proposed for wish in answer.requests)
+            wished = Decision(summary.iteration, parameters, requests)
+            decision = self.strategies.review(history, wished)
+        except StrategyFault as caught:
+            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
+        if self.plan.mode is Mode.RECOMMEND and decision.moves:
+            veto = Veto("mode", RECOMMEND_ONLY)
+            decision = replace(
+                decision, skip_reason=RECOMMEND_ONLY, vetoes=(*decision.vetoes, veto)
+            )
+        return proposed, decision, fault
+
+    def _settlement(self, summary: Summary) -> dict[str, Any] | None:
+        """Return whether the changes made before *summary* were seen in it, if there were any."""
+        if len(self.entries) == 1:
+            return None
+        before = self.entries[-2]
+        iteration = before.summary.iteration
+        if not before.applied or before.decision is None or iteration == self.undone:
+            return None
+        seen = summary.saw(before.decision.touched)
+        return {"iteration": iteration, "verified": str(seen)}
+
+    @property
+    def outlook(self) -> Verdict:
+        """The verdict if the chain ended now: the worst of the last iterations, a window full."""
+        return worst(judged.verdict for judged in self.judged[-self.plan.window :])
+
+    def verdict(self, ran: set[int] | None = None, dropped: int = 0) -> ChainVerdict:
+        """Judge the chain.
+
+        Args:
+            ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
+                unless given.
+            dropped: How many slots at the end were dropped at the deadline of an hours run.
+        """
+        counted = [
+            entry if ran is None or entry.iteration in ran else not_passed(entry)
+            for entry in self.judged
+        ]
+        last = self.plan.planned - dropped
+        window = last_iterations(last, self.plan.window)
+        verdict = judge_chain(counted, last, window, self.plan.pack.max_inconclusive)
+        applied = (entry.summary.iteration for entry in self.entries if entry.applied)
+        verdict = on_settled(verdict, self.plan.window, max(applied, default=0))
+        unverified = (s["iteration"] for s in self.settlements if s["verified"] == "unknown")
+        return replace(verdict, unverified=tuple(unverified))

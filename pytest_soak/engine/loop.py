@@ -1,0 +1,332 @@
+"""The loop: one iteration, step by step."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.plan import read_secrets
+from pytest_soak.engine.controller import Controller, IterationResult
+from pytest_soak.engine.lifecycle import Lifecycle
+from pytest_soak.engine.strategies import Strategies, StrategyFault
+from pytest_soak.errors import SoakUsageError, SystemFailure
+from pytest_soak.model.history import Entry
+from pytest_soak.model.mask import Mask
+from pytest_soak.model.metrics import Measured
+from pytest_soak.model.pace import Pace, WallClock
+from pytest_soak.model.patch import apply
+from pytest_soak.model.report import Report, read_report
+from pytest_soak.model.verdict import ChainVerdict, closed_badly, unfit_verdict
+from pytest_soak.store.files import line, plain
+from pytest_soak.store.records import (
+    decision_from_json,
+    decision_to_json,
+    judged_from_json,
+    judgements_to_json,
+    proposals_to_json,
+    summary_from_json,
+    summary_to_json,
+    verdict_to_json,
+)
+from pytest_soak.store.store import open_chain
+from pytest_soak.verify.load import check_run
+from pytest_soak.verify.verdicts import own_problems, with_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.config.registry import Registry
+    from pytest_soak.model.pace import Clock
+    from pytest_soak.systems.protocol import System
+
+
+class SoakLoop:
+    """The iterations of one chain, each run at most once."""
+
+    def __init__(
+        self, plan: ChainPlan, registry: Registry, soak_dir: Path, clock: Clock | None = None
+    ) -> None:
+        """Open the chain's store and take up what it already holds of this run.
+
+        An hours run keeps to the *clock*, the machine's unless another one is given.
+        """
+        self.plan = plan
+        self.controller = Controller(
+            plan, Strategies(plan, registry)
+        )  # what it refuses opens nothing
+        check_run(soak_dir / plan.slug, plan.run_id)
+        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
+        self.lifecycle = Lifecycle(plan, self.store.folder)
+        self.mask = plan.mask
+        """Hides the secrets of the chain's system, with every value that they have had."""
+        self._secrets = (*plan.pack.secrets, *getattr(plan.system, "secrets", ()))
+        self.latest: IterationResult | None = None
+        self.finished = False
+        self._told = True
+        self.failed: set[int] = set()
+        """The iterations whose tests did not pass, in the run that is taken up."""
+        self._chain_problems: list[str] = []
+        self._state: object = None
+        try:
+            self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
+            self._take_up()
+            if plan.resumed:
+                self.store.go_on(plan.describe(), plan.differences)
+                self.finished = False
+        except BaseException:
+            self.store.close()
+            raise
+        self._taken_up = self.done
+        self.pace: Pace | None = None
+        if plan.slot is not None:
+            self.pace = Pace(clock or WallClock(), plan.slot, plan.planned, self.done)
+
+    @property
+    def done(self) -> int:
+        """The number of the last iteration that was recorded, 0 before the first."""
+        return self.controller.done
+
+    def run(self, iteration: int, system: System | None = None) -> IterationResult:
+        """Run *iteration*, or return its result where it was just run.
+
+        Iterations that were left out before it are recorded as INCONCLUSIVE.
+
+        Raises:
+            ValueError: It was run earlier: a chain's iterations run in order, and once.
+            StrategyFault: The system has failed, or gave something that is no answer.
+        """
+        if self.latest is not None and self.latest.iteration == iteration:
+            return self.latest
+        if iteration <= self.done:
+            msg = f"iteration {iteration} cannot run again: {self.done} is already recorded"
+            raise ValueError(msg)
+        self._fill_gap(iteration)
+        parameters = self.plan.effective(self.store.overrides)
+        runs = self.plan.system or system
+        if runs is None or not hasattr(runs, "run"):
+            msg = f"the fixture soak_system gave {runs!r}, which has no run()"
+            raise StrategyFault(msg)
+        raw, state = self._answer(runs, iteration, parameters)
+        if self.pace is not None:
+            self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
+        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
+        found = self.store.edited()
+        if found:  # nobody knows which parameters the system used
+            edited = f"overrides_edited by hand, put back: {found}"
+            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
+        lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
+        return self._record(iteration, parameters, report, state, restarted=lost)
+
+    def _answer(
+        self, system: System, iteration: int, parameters: Mapping[str, float]
+    ) -> tuple[Any, Any]:
+        """Return the report and the state that *system* gives, with its secrets masked."""
+        if self.plan.system is None:  # only now it is known, and what it declares
+            try:
+                read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
+            except SoakUsageError as error:
+                raise StrategyFault(str(error)) from None
+            self._secrets = (*self.plan.pack.secrets, *getattr(system, "secrets", ()))
+        self.see_secrets()
+        self.lifecycle.enter(system)
+        seed = self.plan.iteration_seed(iteration)
+        try:
+            returned: object = system.run(dict(parameters), iteration, seed, self._state)
+        except SystemFailure as failure:
+            msg = f"system {self.plan.system_name}: {failure}"
+            raise StrategyFault(msg) from failure
+        who = f"system {self.plan.system_name}: run() returned"
+        if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
+            msg = f"{who} {type(returned).__name__}, not the pair (report, state)"
+            raise StrategyFault(msg)
+        raw, given = returned
+        state = _plain_state(given)
+        if (state is None) != (given is None):
+            msg = f"{who} a state that is no plain JSON"
+            raise StrategyFault(msg)
+        self.see_secrets()
+        if self.mask:
+            raw, state = self.mask.data(plain(raw)), self.mask.data(state)
+        return raw, state
+
+    def see_secrets(self) -> None:
+        """Hide the values that secrets have now, too: a fixture may have fetched them."""
+        if self._secrets:
+            self.mask = self.lifecycle.mask = self.mask.and_of(Mask.of(self._secrets, os.environ))
+
+    def miss(self, iteration: int, problem: str) -> IterationResult:
+        """Record that *iteration* yielded no report, and why."""
+        self._fill_gap(iteration)
+        parameters = self.plan.effective(self.store.overrides)
+        report = Report(Measured({}, {}), problem=problem)
+        return self._record(iteration, parameters, report, self._state)
+
+    def _fill_gap(self, iteration: int) -> None:
+        """Record the iterations before *iteration* that were left out."""
+        while self.done + 1 < iteration:
+            self.miss(self.done + 1, "did not run")
+
+    def _record(
+        self,
+        iteration: int,
+        parameters: Mapping[str, float],
+        report: Report,
+        state: object,
+        *,
+        restarted: bool = False,
+    ) -> IterationResult:
+        """Take one report through watchers, tuners and guards to the store.
+
+        Raises:
+            StoreError: The iteration could not be recorded, and does not count.
+        """
+        before = self.store.overrides
+        try:
+            result, settles = self.controller.decide(
+                iteration,
+                parameters,
+                report,
+                before,
+                in_window=self.in_window(iteration),
+                restarted=restarted,
+            )
+            body = {
+                "report": report.raw,
+                "settles": settles,
+                "summary": summary_to_json(result.summary),
+                "judgements": judgements_to_json(result.judged),
+                "proposals": proposals_to_json((p.tuner, p.proposal) for p in result.proposed),
+                "decision": decision_to_json(result.decision),
+                "applied": result.applied,
+                "system_state": self.store.save_state(iteration, state),
+            }
+            patch = self.store.commit(
+                iteration, body, self.controller.overrides_after(result, before)
+            )
+        except BaseException:
+            if not self.store.knows(iteration):
+                self.controller.drop(iteration)
+            raise
+        self._state = state
+        self.latest = replace(result, patch=patch)
+        return self.latest
+
+    def in_window(self, iteration: int) -> bool:
+        """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
+        if iteration <= self.done:
+            return self.controller.entries[iteration - 1].summary.in_window
+        if self.pace is not None:
+            return self.pace.closes(iteration, self.plan.window)
+        return self.plan.in_window(iteration)
+
+    def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
+        """Judge the chain. One that had ended before keeps what befell it as a whole.
+
+        Args:
+            ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
+                unless given.
+        """
+        verdict = self.controller.verdict(ran, self.pace.dropped if self.pace else 0)
+        for problem in reversed(self._chain_problems):
+            verdict = with_problem(verdict, problem)
+        return verdict
+
+    def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
+        """Record the verdict and write what sums up the run.
+
+        Args:
+            verdict: The chain's.
+            ran: The iterations whose tests passed. All, unless given.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
+        self.store.journal.append("run_ended", self.done, word)
+        self.finished, self._told = True, False
+        self.store.sum_up(word)
+        self._told = True
+
+    def close(self, ran: set[int]) -> None:
+        """Close the system and the store; what sums up a run that was broken off is written first.
+
+        Args:
+            ran: The iterations whose tests passed.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        try:
+            self.lifecycle.leave()
+            if not self.finished:
+                verdict = self.verdict(ran)
+                if self.lifecycle.fault:
+                    verdict = closed_badly(verdict, self.lifecycle.fault)
+                verdict = unfit_verdict(verdict, "broken off: the gate did not run")
+                word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
+                self.store.journal.append("run_interrupted", self.done, word)
+                self.store.sum_up(word)
+            elif not self._told:
+                self.store.restore()
+        finally:
+            self.store.close()
+
+    def _not_passed(self, ran: set[int] | None) -> list[int]:
+        done = range(1, self.done + 1)
+        return [] if ran is None else [number for number in done if number not in ran]
+
+    def _take_up(self) -> None:
+        """Rebuild the chain's state from the records of iterations that are already settled."""
+        ran_with = self._overrides_of_iterations()
+        for record in self.store.iterations:
+            number = record["iteration"]
+            summary = summary_from_json(record["summary"], number)
+            decision = decision_from_json(record["decision"], number, summary.parameters)
+            judged = judged_from_json(record)
+            entry = Entry(summary, decision, record["applied"])
+            self.controller.take(entry, judged, record["settles"], ran_with[number])
+            self.latest = IterationResult(
+                number,
+                summary.parameters,
+                read_report(record["report"], number, self.plan.pack.metrics),
+                summary,
+                decision,
+                tuple(op for op in record["patch"] if op["op"] != "test"),
+                record["applied"],
+                judged,
+            )
+        for record in self.store.journal.records:
+            if record["kind"] == "rolled_back":
+                self.controller.undone = record["iteration"]
+            elif record["kind"] in ("run_ended", "run_resumed"):
+                self.finished = record["kind"] == "run_ended"
+                self._chain_problems = own_problems(record) if self.finished else []
+            self.failed.update(record.get("not_passed", ()))
+        if self.store.iterations:
+            digest = self.store.iterations[-1]["system_state"]
+            self._state = self.store.load_state(self.done, digest)
+
+    def _overrides_of_iterations(self) -> dict[int, dict[str, float]]:
+        """Return the overrides that each recorded iteration ran with."""
+        overrides: dict[str, float] = {}
+        ran_with = {}
+        for record in self.store.journal.records:
+            if record["kind"] == "iteration":
+                ran_with[record["iteration"]] = overrides
+            overrides = record.get("overrides", overrides)
+            overrides = apply(overrides, record["patch"]) if record.get("patch") else overrides
+        return ran_with
+
+
+def _plain_state(state: object) -> object:
+    """Return *state* as it would be read from its file, or None where that is something else."""
+    try:
+        read: object = json.loads(line(state))
+        same = bool(read == state)
+    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+        same = False
+    return read if same else None

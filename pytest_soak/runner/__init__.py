@@ -1,0 +1,1 @@
+"""pytest's side of a soak: its hooks, items and fixtures."""

@@ -1,0 +1,226 @@
+"""Chains: the ordered iterations of one test, selected whole or not at all, and their gate."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.model.pace import Pace
+
+GATE_ID = "kpi-gate"
+GATE = 0
+"""The slot number of a chain's gate item; iterations count from 1."""
+
+_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\]$")
+
+
+def slot_ids(iterations: int) -> list[str]:
+    """Return the ids of a chain's items: of fixed width and without the total, the gate last."""
+    return [*(f"iter-{number:05}" for number in range(1, iterations + 1)), GATE_ID]
+
+
+def chain_name(nodeid: str) -> str:
+    """Return the node id of the chain that the item *nodeid* belongs to.
+
+    ``test_x[iter-00001]`` belongs to ``test_x``, ``test_x[a-kpi-gate]`` to ``test_x[a]``.
+    """
+    bare, cut = _SLOT_ID.subn("", nodeid)
+    if not cut:
+        return nodeid
+    return bare[:-1] if bare.endswith("[") else f"{bare}]"
+
+
+@dataclass(slots=True)
+class Chain:
+    """One chain during a pytest run.
+
+    Args:
+        name: The node id of its test, without the iteration.
+        system: What a fixture of the test fixes: ``mock``, ``fixture`` for a system of the test's
+            own, or an empty string.
+        members: ``{slot: item}``; the gate's slot is 0.
+        plan: What was settled about it, once collection is done.
+        loop: Its iterations, once the first one is set up.
+        passed: The iterations whose tests passed.
+        broken: The iteration whose test failed and ended the chain, or 0.
+        partial: Whether only some of its iterations were asked for by node id.
+        resumed: The last iteration that was settled before this run resumed it, or 0.
+        notes: Marker lines to be shown at its start.
+    """
+
+    name: str
+    system: str = ""
+    members: dict[int, pytest.Item] = field(default_factory=dict)
+    plan: ChainPlan | None = None
+    loop: SoakLoop | None = None
+    passed: set[int] = field(default_factory=set)
+    broken: int = 0
+    partial: bool = False
+    resumed: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def pace(self, number: int) -> Pace | None:
+        """Return the pace that the item *number* has to keep, or None where it has none.
+
+        In an hours run all that is still to be run has one, the gate too; single iterations that
+        were asked for by node id have none, nor has what comes after a failure.
+        """
+        ended = self.broken and not 0 < number <= self.broken
+        if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
+            return None
+        return self.loop.pace
+
+    def drops(self, number: int) -> bool:
+        """Tell whether the slot of iteration *number* was dropped at the deadline."""
+        pace = self.pace(number)
+        return pace is not None and pace.drops(number)
+
+    def whole(self) -> list[pytest.Item]:
+        """Return every member in order, the gate last."""
+        slots = sorted(slot for slot in self.members if slot != GATE)
+        return [self.members[slot] for slot in (*slots, GATE)]
+
+    def part(self, chosen: Collection[pytest.Item]) -> list[pytest.Item]:
+        """Return the members among *chosen* in order, and always the gate."""
+        return [item for item in self.whole() if item in chosen or item is self.members[GATE]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An item's place: its chain and the number of its iteration, 0 for the gate."""
+
+    chain: Chain
+    number: int
+
+
+SLOT: pytest.StashKey[Slot] = pytest.StashKey()
+
+
+def slot_of(item: pytest.Item) -> Slot | None:
+    """Return the place of *item* in its chain, or None where it is no soak item."""
+    return item.stash.get(SLOT, None)
+
+
+def select(
+    items: Sequence[pytest.Item],
+    before: Iterable[Chain],
+    named: Collection[str],
+    deselect: tuple[str, ...],
+) -> list[pytest.Item]:
+    """Choose chains whole, and put each in order; the chains in the order of their first items.
+
+    Args:
+        items: What other plugins left of the collection.
+        before: Every chain that was collected.
+        named: The node ids given on the command line.
+        deselect: The prefixes given by ``--deselect``; one member of a chain drops it all.
+
+    Returns:
+        The items to run.
+    """
+    chosen = set(items)
+    order: dict[str, Chain] = {}
+    for item in items:
+        slot = slot_of(item)
+        if slot is not None:
+            order.setdefault(slot.chain.name, slot.chain)
+    dropped = {
+        chain.name
+        for chain in before
+        if deselect and any(item.nodeid.startswith(deselect) for item in chain.members.values())
+    }
+    kept: list[pytest.Item] = []
+    for chain in order.values():
+        if chain.name in dropped:
+            continue
+        chain.partial = _is_partial(chain, named)
+        kept += chain.part(chosen) if chain.partial else chain.whole()
+    return kept
+
+
+def _is_partial(chain: Chain, named: Collection[str]) -> bool:
+    """Tell whether single members of *chain* were asked for, and the chain itself was not."""
+    file, _, test = chain.name.partition("::")
+    folders = (str(folder) for folder in PurePosixPath(file).parents)
+    wider = {file, chain.name, *folders, *_parents(file, test)}
+    mentioned = {item.nodeid for item in chain.members.values()} & set(named)
+    return bool(mentioned) and not wider & set(named)
+
+
+def _parents(file: str, test: str) -> Iterable[str]:
+    parts = test.partition("[")[0].split("::")
+    for count in range(1, len(parts) + 1):
+        yield "::".join((file, *parts[:count]))
+
+
+class GateFailure(Exception):
+    """The verdict that fails a gate; its text is the table that explains it."""
+
+
+class GateItem(pytest.Item):
+    """The last item of a chain: gives the verdict, and never runs the test's body."""
+
+    def __init__(
+        self,
+        *,
+        function: pytest.Function,
+        judge: Callable[[GateItem, Chain], str],
+        **kwargs: Any,  # noqa: ANN401 - handed on to pytest
+    ) -> None:
+        """Take the place of *function*, with its markers.
+
+        Args:
+            function: The last item of the parametrized test.
+            judge: Gives the chain's verdict: why it does not pass, or an empty string.
+            kwargs: For `pytest.Item`.
+        """
+        super().__init__(**kwargs)
+        self._judge = judge
+        # Other plugins look at markers and keywords, conditions of marks at the function's names.
+        self.own_markers.extend(function.own_markers)
+        self.keywords.update({mark.name: mark for mark in function.own_markers})
+        self.obj = function.obj
+        self.function = function.function
+        self.originalname = function.originalname
+        # What skips tests by their fixtures (--benchmark-only) must not part a chain and its gate.
+        self.fixturenames = list(function.fixturenames)
+        self.funcargs: dict[str, object] = {}
+        self._reportinfo = function.reportinfo()
+
+    def iter_markers_with_node(
+        self, name: str | None = None
+    ) -> Iterator[tuple[pytest.Item | pytest.Collector, pytest.Mark]]:
+        """Yield the marks of the test, of its class and module, but for an expected failure."""
+        for node, mark in super().iter_markers_with_node(name):
+            if mark.name != "xfail":
+                yield node, mark  # type: ignore[misc] # a node of the tree is one of the two
+
+    def runtest(self) -> None:
+        """Give the verdict.
+
+        Raises:
+            GateFailure: It is FAIL or INCONCLUSIVE.
+        """
+        explanation = self._judge(self, self.stash[SLOT].chain)
+        if explanation:
+            raise GateFailure(explanation)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401 - as pytest declares it
+        """Show the table instead of a traceback."""
+        if isinstance(excinfo.value, GateFailure):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> Any:  # noqa: ANN401 - as pytest declares it
+        """Point to the test."""
+        path, line, _ = self._reportinfo
+        return path, line, self.name

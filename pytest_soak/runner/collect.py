@@ -1,0 +1,194 @@
+"""The collection of a run that soaks: tests become chains, chosen whole, and each gets its plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.config.options import SoakRequest, read_marker
+from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
+from pytest_soak.engine.strategies import Strategies
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.runner.chain import (
+    GATE,
+    SLOT,
+    Chain,
+    GateItem,
+    Slot,
+    chain_name,
+    select,
+    slot_ids,
+    slot_of,
+)
+from pytest_soak.runner.resume import resume_chains
+from pytest_soak.store.folder import refuse_busy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from pytest_soak.config.registry import Registry
+
+
+class SoakCollection:
+    """Makes chains out of tests, keeps them whole and in order, and settles their plans."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        request: SoakRequest,
+        registry: Registry,
+        judge: Callable[[GateItem, Chain], str],
+    ) -> None:
+        """Take the run's *config* and *request*, what is installed, and who gives verdicts."""
+        self._config = config
+        self._request = request
+        self._registry = registry
+        self._judge = judge
+        self.chains: dict[str, Chain] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Give each soak test its iterations and its gate, after all its other parameters."""
+        soaks = "soak_slot" in metafunc.fixturenames
+        if not soaks and not list(metafunc.definition.iter_markers("soak")):
+            return
+        if not soaks:
+            metafunc.fixturenames.append("soak_slot")
+        count = self._request.iterations
+        metafunc.parametrize(
+            "soak_slot",
+            [*range(1, count + 1), GATE],
+            ids=slot_ids(count),
+            indirect=True,
+            scope="function",
+        )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
+        """Note each iteration's place, and put a gate item where the last one stands."""
+        made = yield
+        if isinstance(made, list):
+            return [self._placed(item) for item in made]
+        return made
+
+    def _placed(self, item: object) -> object:
+        callspec = getattr(item, "callspec", None)
+        if not isinstance(item, pytest.Function) or callspec is None:
+            return item
+        number = callspec.params.get("soak_slot")
+        if number is None:
+            return item
+        chain = self._chain_of(item)
+        placed: pytest.Item = item
+        if number == GATE:
+            assert item.parent is not None
+            placed = GateItem.from_parent(
+                item.parent,
+                name=item.name,
+                nodeid=item.nodeid,  # or pytest 9.2 takes it for another item than its report's
+                function=item,
+                judge=self._judge,
+            )
+        chain.members[number] = placed
+        placed.stash[SLOT] = Slot(chain, number)
+        return placed
+
+    def _chain_of(self, item: pytest.Function) -> Chain:
+        name = chain_name(item.nodeid)
+        if name not in self.chains:
+            self.chains[name] = Chain(name, fixed_system(item))
+        return self.chains[name]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, Any, Any]:
+        """Keep soak items only, chains whole and in order, and settle every chain's plan."""
+        others = [item for item in items if slot_of(item) is None]
+        if others:
+            self._config.hook.pytest_deselected(items=others)
+            items[:] = [item for item in items if slot_of(item) is not None]
+        collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
+        named = named_nodes(session)
+        # --lf and node ids drop members while collecting: other plugins see whole chains too.
+        items[:] = select(items, (), named, ())
+        yield
+        deselect = tuple(self._config.getoption("deselect") or ())
+        left = set(items)
+        items[:] = select(items, collected.values(), named, deselect)
+        self._tell_selection(left, set(items))
+        try:
+            refuse_unfit(others)
+            for item in items:
+                slot = item.stash[SLOT]
+                if slot.chain.plan is None:
+                    self._plan(slot.chain, item)
+            chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
+            resume_chains(chosen.values(), self._request)
+        except SoakUsageError as error:
+            if not self._request.worker:
+                raise pytest.UsageError(str(error)) from None
+            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_usage_error(self._config, error)
+            items.clear()
+
+    def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
+        """Correct what was reported as deselected: the members that go or come with their chain."""
+        if left - chosen:
+            self._config.hook.pytest_deselected(items=list(left - chosen))
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        deselected = terminal.stats.get("deselected") if terminal else None
+        if deselected:
+            deselected[:] = [item for item in deselected if item not in chosen]
+
+    def _plan(self, chain: Chain, item: pytest.Item) -> None:
+        settings: dict[str, Any] = {}
+        for mark in reversed(list(item.iter_markers("soak"))):
+            settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
+        plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
+        Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
+        if not self._request.late:  # another worker of this run may hold it, and no one else
+            refuse_busy(self._request.folder / plan.slug)
+        chain.plan = plan
+
+
+def refuse_unfit(items: Iterable[pytest.Item]) -> None:
+    """Refuse items that are marked as soaks and can be none.
+
+    Raises:
+        SoakUsageError: There is one, such as a method of a `unittest.TestCase`.
+    """
+    for item in items:
+        if item.get_closest_marker("soak"):
+            msg = (
+                f"{item.nodeid}: marked soak, but cannot be parametrized into iterations; allowed: "
+                "test functions, and methods of classes that are no unittest.TestCase"
+            )
+            raise SoakUsageError(msg)
+
+
+def fixed_system(item: pytest.Function) -> str:
+    """Return what a fixture of *item* fixes: ``mock``, ``fixture``, or an empty string.
+
+    ``mock_soak`` fixes the mock; a ``soak_system`` fixture that overrides ours brings a system of
+    the test's own.
+    """
+    if "mock_soak" in item.fixturenames:
+        return MOCK_SYSTEM
+    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - nothing public tells
+    return OWN_SYSTEM if len(definitions) > 1 else ""
+
+
+def named_nodes(session: pytest.Session) -> set[str]:
+    """Return the node ids given on the command line, relative to the root."""
+    root = session.config.rootpath
+    here = session.config.invocation_params.dir
+    named = set()
+    for argument in session.config.args:
+        path, _, rest = str(argument).partition("::")
+        full = (here / path).resolve()
+        relative = full.relative_to(root).as_posix() if full.is_relative_to(root) else path
+        named.add(f"{relative}::{rest}" if rest else relative)
+    return named

@@ -1,0 +1,99 @@
+"""Keeping secrets out of what pytest reports: tracebacks, captured output, logs, properties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.model.mask import Mask
+from pytest_soak.runner.chain import chain_name, slot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from warnings import WarningMessage
+
+    from pytest_soak.runner.chain import Chain
+
+
+def mask_of(chain: Chain) -> Mask:
+    """Return the mask of *chain*; it hides nothing where nothing is known of the chain."""
+    if chain.loop is not None:
+        chain.loop.see_secrets()
+        return chain.loop.mask
+    return chain.plan.mask if chain.plan is not None else Mask()
+
+
+class Secrecy:
+    """Masks what pytest reports of soaks, before any other plugin sees it."""
+
+    def __init__(self, chains: Mapping[str, Chain]) -> None:
+        """Take the *chains* of the run, as they are collected."""
+        self._chains = chains
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Mask tracebacks, what was printed and logged, and properties."""
+        report = yield
+        slot = slot_of(item)
+        if slot is not None:
+            clean(report, mask_of(slot.chain))
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Mask what was added since: subtests have reports of their own."""
+        chain = self._chains.get(chain_name(report.nodeid))
+        if chain is not None:
+            clean(report, mask_of(chain))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Mask the words that end a session."""
+        error: Any = excinfo.value
+        error.args = tuple(map(self._masked, error.args))
+        if hasattr(error, "msg"):  # of `pytest.exit`
+            error.msg = self._masked(error.msg)
+
+    def _masked(self, words: object) -> object:
+        """Return *words* without the secrets of any chain."""
+        for chain in self._chains.values():
+            words = mask_of(chain).data(words)
+        return words
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: WarningMessage) -> None:
+        """Mask a warning."""
+        words = str(warning_message.message)
+        masked = str(self._masked(words))
+        if masked != words:
+            try:
+                warning_message.message = warning_message.category(masked)
+            except Exception:  # noqa: BLE001 - a stranger's class may take other arguments
+                warning_message.message = UserWarning(masked)
+                warning_message.category = UserWarning
+
+
+def clean(report: pytest.TestReport, mask: Mask) -> None:
+    """Mask a *report* of pytest's. One that shows a secret is shown as plain text from then on."""
+    if not mask:
+        return
+    shown: Any = report.longrepr
+    if isinstance(shown, tuple):
+        report.longrepr = mask.data(shown)
+    elif shown is not None:
+        crash = getattr(getattr(shown, "reprcrash", None), "message", "")
+        text = report.longreprtext
+        if mask.text(text + crash) != text + crash:
+            report.longrepr = mask.text(text or crash)
+    report.sections = [(name, mask.text(content)) for name, content in report.sections]
+    report.user_properties = mask.data(report.user_properties)
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = mask.text(report.wasxfail)
+    context = getattr(report, "context", None)  # of a subtest: what it was called with
+    for name in ("msg", "kwargs"):
+        given = getattr(context, name, None)
+        if mask.data(given) != given:
+            object.__setattr__(context, name, mask.data(given))  # it is frozen, and its own

@@ -1,0 +1,364 @@
+"""The plugin of a run that soaks: its hooks in the order of a run's life."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.config.builtin import CorePlugin
+from pytest_soak.config.registry import Registry
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.engine.strategies import StrategyFault
+from pytest_soak.errors import what_raised
+from pytest_soak.model.verdict import closed_badly, unfit_verdict
+from pytest_soak.runner.chain import GATE, SLOT, Chain, GateItem, Slot, slot_of
+from pytest_soak.runner.collect import SoakCollection
+from pytest_soak.runner.hours import CLOCK, Hours
+from pytest_soak.runner.interruption import Interruption
+from pytest_soak.runner.resume import unfinished_runs
+from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
+from pytest_soak.store.files import StoreError
+from pytest_soak.views import junit, markers, rows
+from pytest_soak.views.terminal import TERMINAL, TerminalView, show_ending
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_soak.config.options import SoakRequest
+    from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.systems.protocol import System
+
+PARTIAL = "partial chain: only single iterations of it were asked for by node id"
+SESSION: pytest.StashKey[SoakSession] = pytest.StashKey()
+
+
+def start_session(config: pytest.Config, request: SoakRequest) -> None:
+    """Register what a run that soaks needs.
+
+    Raises:
+        SoakUsageError: The kind of distribution cannot keep chains whole.
+    """
+    if request.resume:
+        request = replace(request, unfinished=unfinished_runs(request.folder))
+    if config.pluginmanager.hasplugin("xdist"):
+        from pytest_soak.runner import distribute  # noqa: PLC0415 - only where xdist is there
+
+        request = distribute.shared_request(config, request)
+        if not request.worker:
+            distribute.join(config, request)
+    config.pluginmanager.register(
+        CorePlugin(request.replay, request.command, request.root), "soak-core"
+    )
+    session = SoakSession(config, request)
+    config.stash[SESSION] = session
+    config.pluginmanager.register(session, "soak-session")
+    config.pluginmanager.register(Interruption(worker=request.worker), "soak-interruption")
+    if request.slot is not None:
+        config.pluginmanager.register(Hours(), "soak-hours")
+    if not request.worker:
+        config.pluginmanager.register(TerminalView(), TERMINAL)
+
+
+class SoakSession:
+    """Runs the iterations of chains, and gives their verdicts."""
+
+    def __init__(self, config: pytest.Config, request: SoakRequest) -> None:
+        """Take the run's *config* and what it was asked for."""
+        self._config = config
+        self._request = request
+        self._registry = Registry(config.pluginmanager)
+        self._lines: list[str] = []
+        self._observer_fault = ""
+        self._running: pytest.Item | None = None
+        self._faults: dict[str, None] = {}
+        self._gated: set[str] = set()
+        self._collection = SoakCollection(config, request, self._registry, self.judge)
+        config.pluginmanager.register(self._collection, "soak-collection")
+        config.pluginmanager.register(Secrecy(self._collection.chains), "soak-secrecy")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Report an iteration that was settled before a resume as passed; its test is not run.
+
+        One whose slot was dropped at the deadline is not reported at all.
+        """
+        slot = slot_of(item)
+        if slot is not None and slot.chain.drops(slot.number):
+            return True
+        if slot is None or not 0 < slot.number <= slot.chain.resumed:
+            return None
+        item.user_properties.append(("soak_resumed", True))
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for when in ("setup", "call", "teardown"):
+            tell = partial(self._retold, slot, when)
+            call = pytest.CallInfo.from_call(tell, when=when)
+            report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+            item.ihook.pytest_runtest_logreport(report=report)
+            if report.failed:
+                break
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Open the chain's loop before its first iteration; skip what comes after a failure."""
+        slot = slot_of(item)
+        if slot is None:
+            return
+        chain, number = slot.chain, slot.number
+        self._opened(chain)
+        if number == GATE:
+            return
+        if chain.broken and chain.broken < number:
+            pytest.skip(f"not run: the chain ended when iteration {chain.broken} failed")
+        chain.passed.discard(number)
+        chain.broken = 0
+
+    def _retold(self, slot: Slot, when: str) -> None:
+        """Open the chain's loop, and fail where the iteration's test had not passed."""
+        self._opened(slot.chain)
+        if when == "call" and slot.number in opened(slot.chain).failed:
+            pytest.fail("its test did not pass before the run was resumed", pytrace=False)
+
+    def _opened(self, chain: Chain) -> None:
+        """Open the chain's loop, unless it is open."""
+        if chain.loop is None:
+            self._open(chain)
+
+    def _open(self, chain: Chain) -> None:
+        assert chain.plan is not None
+        try:
+            clock = self._config.stash.get(CLOCK, None)
+            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
+        except (StoreError, OSError) as error:
+            pytest.fail(str(error), pytrace=False)
+        # What was recorded before a crash counts as passed, as far as anybody knows.
+        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
+        self._lines += markers.started(chain.plan, chain.loop.store)
+        self._lines += chain.notes
+        self._notify("started", plan=chain.plan)
+        if self._observer_fault:
+            pytest.fail(self._take_observer_fault(), pytrace=False)
+
+    def _notify(self, event: str, **what: object) -> None:
+        """Tell the observers; one that raises fails the item, and never the run's integrity."""
+        try:
+            getattr(self._config.hook, f"pytest_soak_{event}")(**what)
+        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+            hook = f"pytest_soak_{event}"
+            self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
+
+    def _take_observer_fault(self) -> str:
+        fault, self._observer_fault = self._observer_fault, ""
+        return fault
+
+    def run(self, chain: Chain, number: int, system: System | None) -> IterationResult:
+        """Run one iteration of *chain*, or return its result where it was just run."""
+        loop = opened(chain)
+        settled = loop.latest is not None and loop.latest.iteration == number
+        result = loop.run(number, system)
+        if not settled:
+            self._tell(chain, result)
+        elif result.applied:
+            self._lines += markers.again(result)
+        if self._observer_fault:
+            pytest.fail(self._take_observer_fault(), pytrace=False)
+        return result
+
+    def _tell(self, chain: Chain, result: IterationResult) -> None:
+        loop = opened(chain)
+        self._lines += markers.iteration(loop.plan, result, loop.store.readback)
+        self._lines += markers.progress(loop)
+        self._notify("iteration", plan=loop.plan, result=result)
+        if result.applied:
+            self._notify("applied", plan=loop.plan, result=result)
+
+    def judge(self, gate: GateItem, chain: Chain) -> str:
+        """Give the verdict of *chain* and record it; return why it does not pass, if so.
+
+        The system is closed before: what goes wrong then is part of the verdict, and the next
+        chain's must not meet it.
+        """
+        loop = opened(chain)
+        loop.lifecycle.leave()
+        verdict = loop.verdict(chain.passed)
+        if loop.lifecycle.fault:
+            verdict = closed_badly(verdict, loop.lifecycle.fault)
+        if chain.partial:
+            verdict = unfit_verdict(verdict, PARTIAL)
+        if not loop.finished:  # a gate that is run again has given its verdict
+            try:
+                loop.finish(verdict, chain.passed)
+            except (StoreError, OSError) as error:
+                verdict = unfit_verdict(verdict, ended_by(error))
+            self._lines += markers.deadline(loop)
+            self._lines += markers.gate(loop.plan, verdict)
+            self._notify("verdict", plan=loop.plan, verdict=verdict)
+        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.controller.judged, verdict)
+        gate.stash[rows.VERDICT] = rows.verdict_row(chain.name, loop, verdict)
+        if verdict.verdict.good:
+            return self._take_observer_fault()
+        return rows.explanation(loop, verdict)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Follow which iterations passed, and attach what the views show."""
+        report = yield
+        slot = slot_of(item)
+        if slot is None or item is self._running:
+            return report
+        chain, number = slot.chain, slot.number
+        if number != GATE:
+            self._follow(chain, number, report)
+        elif report.when == "setup" and report.skipped and chain.passed:
+            report.outcome = "failed"
+            report.longrepr = "KPI gate: skipped, though iterations of its chain ran"
+        if number == GATE and (call.when == "call" or not report.passed):
+            self._gated.add(chain.name)
+        row: dict[str, Any] = {}
+        if call.when == "call" and number == GATE:
+            row = item.stash.get(rows.VERDICT, {})
+        elif call.when == "call" and chain.loop and chain.loop.done >= number:
+            row = rows.iteration_row(chain.name, chain.loop, number)
+        if row or (self._lines and (call.when == "call" or not report.passed)):
+            vars(report)["soak"] = mask_of(chain).data({"lines": self._lines, **row})
+            self._lines = []
+        clean(report, mask_of(chain))  # again: others may have added to it
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        """Know which test runs: what is reported meanwhile is of its subtests."""
+        self._running = item
+        try:
+            return (yield)
+        finally:
+            self._running = None
+
+    def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
+        if report.failed:
+            chain.broken = number
+            chain.passed.discard(number)
+        elif report.when == "call" and report.passed:
+            chain.passed.add(number)
+            loop = opened(chain)
+            if loop.done < number:
+                try:
+                    self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                    fault = self._take_observer_fault()
+                except StoreError as error:
+                    fault = ended_by(error)
+                if fault:
+                    report.outcome, report.longrepr = "failed", fault
+                    self._follow(chain, number, report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close what is open; a chain that ran and got no verdict cannot pass."""
+        for chain in self._collection.chains.values():
+            if chain.loop is None:
+                continue
+            fault = ""
+            unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
+            try:
+                chain.loop.close(chain.passed)
+            except (StoreError, OSError) as error:
+                fault = ended_by(error)
+            fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
+            if unjudged or fault:
+                self._note_unfit(session, f"{chain.name}: {fault}" if fault else "")
+            if chain.name not in self._gated:
+                self._tell_ending(chain)
+
+    def _tell_ending(self, chain: Chain) -> None:
+        """Show how *chain* ended, whose gate never spoke, and what no report has brought along."""
+        loop = opened(chain)
+        row = rows.ending_row(chain.name, loop)
+        nodeid = chain.members[loop.done or 1].nodeid
+        ending = mask_of(chain).data({"nodeid": nodeid, "lines": self._lines, **row})
+        self._lines = []
+        if self._request.worker:
+            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_ending(self._config, ending)
+        else:
+            show_ending(self._config, ending)
+
+    def _note_unfit(self, session: pytest.Session, fault: str) -> None:
+        """See to it that a chain without a verdict, or with a *fault* at its end, cannot pass."""
+        if self._request.worker:
+            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_unfit(self._config, fault)
+            return
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if fault:
+            self._faults[fault] = None
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell what went wrong when chains were closed, each once."""
+        for fault in self._faults:
+            terminalreporter.write_line(f"ERROR: {fault}", red=True)
+
+
+class Soak:
+    """What a test does with its iteration."""
+
+    def __init__(
+        self, session: SoakSession, chain: Chain, iteration: int, system: System | None
+    ) -> None:
+        """Stand for one *iteration* of *chain*; *system* is the test's own, if it has one."""
+        self._session = session
+        self._chain = chain
+        self._system = system
+        self._result: IterationResult | None = None
+        self.iteration = iteration
+
+    @property
+    def chain(self) -> Chain:
+        """The chain this iteration belongs to."""
+        return self._chain
+
+    def run(self) -> IterationResult:
+        """Run this iteration and return its result; a second call returns the same.
+
+        Fails the test where a strategy raised or returned nonsense; the iteration is recorded all
+        the same, and nothing is applied.
+        """
+        fault = ""  # told outside of the handlers, or pytest shows what led to it as well
+        if self._result is None:
+            try:
+                self._result = self._session.run(self._chain, self.iteration, self._system)
+            except StrategyFault as error:
+                fault = str(error)
+            except StoreError as error:
+                fault = ended_by(error)
+        if self._result is None:
+            pytest.fail(fault, pytrace=False)
+        if self._result.fault:
+            pytest.fail(self._result.fault, pytrace=False)
+        return self._result
+
+
+def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
+    """Return the soak of *item*; *system* is used where the test brings its own."""
+    chain = item.stash[SLOT].chain
+    own = system if chain.plan is not None and chain.plan.system is None else None
+    return Soak(item.config.stash[SESSION], chain, iteration, own)
+
+
+def ended_by(error: Exception) -> str:
+    """Return what to tell where a chain cannot be kept any longer."""
+    return f"{error}; the chain ends here: mend it, and go on with --soak-resume"
+
+
+def opened(chain: Chain) -> SoakLoop:
+    """Return the loop of a chain whose first iteration was set up."""
+    assert chain.loop is not None
+    return chain.loop

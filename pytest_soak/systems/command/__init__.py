@@ -1,0 +1,1 @@
+"""The system `command`: any program, and what is done with its processes."""

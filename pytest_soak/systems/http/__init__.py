@@ -1,0 +1,1 @@
+"""The system `http`: a program that is measured over HTTP."""

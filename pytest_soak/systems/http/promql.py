@@ -1,0 +1,65 @@
+"""What a Prometheus server is asked, and how its answer is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from pytest_soak.systems.http.exposition import Unmeasured
+from pytest_soak.systems.http.fetch import WELL
+
+if TYPE_CHECKING:
+    from pytest_soak.systems.http.fetch import Answer
+
+SLOT = "{slot}"
+"""Stands for the length of the slot in a query, such as ``5000ms``."""
+
+
+def url_of(base: str, query: str, seconds: float, timeout: float) -> str:
+    """Return the URL that asks the server at *base* for a *query* over the last *seconds*.
+
+    It is evaluated at the server's own time, so that two clocks need not agree.
+    """
+    text = query.replace(SLOT, f"{max(1, round(seconds * 1000))}ms")
+    given = urlencode({"query": text, "timeout": f"{timeout:g}s"})
+    return f"{base.rstrip('/')}/api/v1/query?{given}"
+
+
+def read_answer(answer: Answer) -> float:
+    """Return the one number that a server answered with.
+
+    Raises:
+        Unmeasured: There is none, or more than one, or it was warned of. What the server says is
+            told whole: it may hold a secret, of which a part could not be masked.
+    """
+    try:
+        told: Any = json.loads(answer.body)
+        status = told["status"]
+        if status == "error":
+            msg = f"the server refused: {told.get('error')}"
+            raise Unmeasured(msg)
+        kind, result = told["data"]["resultType"], told["data"]["result"]
+        if kind not in ("scalar", "vector"):
+            msg = f"the answer is a {kind}; allowed: one number at one moment"
+            raise Unmeasured(msg)
+        values = [result] if kind == "scalar" else [series["value"] for series in result]
+        numbers = [float(text) for _, text in values]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        msg = f"the answer is none of a Prometheus server; status {answer.status}"
+        raise Unmeasured(msg) from None
+    if answer.status != WELL or status != "success":
+        msg = f"the server answered with status {answer.status}, {status!r}"
+        raise Unmeasured(msg)
+    if told.get("warnings"):
+        msg = f"the server warns: {told['warnings']}"
+        raise Unmeasured(msg)
+    if len(numbers) != 1:
+        series = f"has {len(numbers)} series; allowed: one, as of sum()" if numbers else "is empty"
+        msg = f"the answer {series}"
+        raise Unmeasured(msg)
+    if not math.isfinite(numbers[0]):
+        msg = f"the answer is {numbers[0]}; allowed: a finite number"
+        raise Unmeasured(msg)
+    return numbers[0]

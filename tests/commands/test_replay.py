@@ -1,0 +1,223 @@
+"""`pytest-soak compare` decides recorded soaks anew, and shows where the ways part."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_soak import hookspecs
+from pytest_soak.commands.what_if import Asked, as_recorded, decided_anew, replan
+from pytest_soak.config.builtin import CorePlugin
+from pytest_soak.config.registry import Registry
+from pytest_soak.engine.strategies import Strategies
+from tests.commands.conftest import TUNED, only_chain, soak
+from tests.support import records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SLOWLY = """
+from pytest_soak import Proposal
+
+class Slowly:
+    requires = ("latency_p95_ms",)
+
+    def propose(self, history, parameters):
+        return Proposal({"workers": 1}, ("one more",))
+
+def pytest_soak_tuners():
+    return {"slowly": lambda pack: Slowly()}
+"""
+
+
+def compare(*args: object) -> tuple[int, str, str]:
+    """Run the command in a process of its own; return exit code, output and errors."""
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest_soak", "compare", *map(str, args)],
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_recorded_tuner_decides_as_it_did(ended: Path) -> None:
+    code, shown, _ = compare("--soak-dir=ended")
+    assert code == 0
+    assert "demo-table: as recorded" in shown
+    assert compare(ended)[0] == compare(ended / "journal.jsonl")[0] == 0
+
+
+def test_another_tuner_is_shown_where_it_parts_with_the_diff_of_the_overrides(
+    ended: Path, workplace: Path
+) -> None:
+    (workplace / "conftest.py").write_text(SLOWLY)
+    before = {path: path.stat().st_mtime_ns for path in workplace.rglob("*.json*")}
+    code, shown, _ = compare(ended, "--tuner=slowly", "--tuner=demo-table")
+    assert code == 1
+    lines = shown.splitlines()
+    assert lines[2].split()[:3] == ["recorded", "PASS", "1,2,3"]
+    assert lines[3].split()[:3] == ["slowly", "PASS", "1,2,3,4"]
+    assert "  slowly: differs in 6 of 6 iterations" in lines
+    assert "  demo-table: as recorded" in lines
+    diff = next(line for line in lines if line.startswith("      diff "))
+    patch = json.loads(diff.removeprefix("      diff "))
+    assert {"op": "replace", "path": "/workers", "value": 3} in patch
+    assert {path: path.stat().st_mtime_ns for path in workplace.rglob("*.json*")} == before
+
+
+def test_another_gate_gives_another_verdict_and_the_same_decisions(ended: Path) -> None:
+    code, shown, _ = compare(ended, "--gate=latency_p95_ms<=200")
+    assert code == 1
+    rows = [line.split()[:3] for line in shown.splitlines()[2:4]]
+    assert rows == [["recorded", "PASS", "1,2,3"], ["demo-table", "FAIL", "1,2,3"]]
+    assert "diff" not in shown.replace("differs", "")
+
+
+def test_another_setting_of_the_pack_is_decided_by(ended: Path) -> None:
+    code, shown, _ = compare(ended, "--set=parameters.workers.limits=[1,4]")
+    assert code == 1
+    assert '"workers": 4}' in shown.splitlines()[3]
+
+
+def test_what_the_run_was_started_with_holds_whatever_is_set_now(workplace: Path) -> None:
+    gate, seeded = "--soak-gate=latency_p95_ms<=100", '--soak-overrides={"workers": 3}'
+    soak(workplace, *TUNED, gate, seeded, "--soak-dir=odd", code=1)
+    (workplace / "pyproject.toml").write_text(
+        "[tool.pytest-soak.packs.demo.kpis]\nlatency_p95_ms = { fail = '> 900' }\n"
+    )
+    code, shown, _ = compare("--soak-dir=odd")
+    assert (code, "as recorded" in shown) == (0, True), shown
+
+
+def test_the_noise_a_run_was_started_with_holds_whatever_is_set_now(workplace: Path) -> None:
+    (workplace / "conftest.py").write_text(SLOWLY.replace('{"workers": 1}', '{"workers": -1}'))
+    project = workplace / "pyproject.toml"
+    was = project.read_text() if project.exists() else ""
+    objective = '[tool.pytest-soak.packs.demo]\nobjective = { metric = "latency_p95_ms", better = '
+    known = f'{was}{objective}"down" }}\nnoise.latency_p95_ms = '
+    project.write_text(f"{known}0.001\n")
+    worse = ("--soak-tuner=slowly", '--soak-overrides={"workers": 12}', "--soak-dir=odd")
+    soak(workplace, "--soak-iterations=9", "--auto-tune", *worse, code=1)
+    (chain,) = (path for path in (workplace / "odd").glob("test_*") if path.is_dir())
+    decided = [record["decision"] for record in records(chain) if record["kind"] == "iteration"]
+    assert any(decision["rollback"] for decision in decided)
+    for now in (0.001, 1000):
+        project.write_text(f"{known}{now}\n")
+        code, shown, _ = compare("--soak-dir=odd")
+        assert (code, "as recorded" in shown) == (0, True), shown
+
+
+def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, broken: Path) -> None:
+    code, shown, _ = compare(ended, keeps)
+    assert (code, shown.count("as recorded")) == (0, 2)
+    code, shown, _ = compare(broken)  # it has no verdict, and gets none now
+    assert "recorded    none" in shown
+    assert "demo-table  INCONCLUSIVE" in shown
+
+
+def test_an_untuned_soak_is_decided_anew_without_a_tuner(workplace: Path) -> None:
+    soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
+    code, shown, _ = compare("--soak-dir=plain")
+    assert (code, "  none: as recorded" in shown.splitlines()) == (0, True), shown
+    code, shown, _ = compare(
+        "--soak-dir=plain", "--gate=latency_p95_ms<=900", "--gate=error_rate<=0.5"
+    )
+    assert code == 1
+    rows = [line.split()[:3] for line in shown.splitlines()[2:4]]
+    assert rows == [["recorded", "FAIL", "none"], ["none", "WARN", "none"]]
+    assert "diff" not in shown.replace("differs", "")
+
+
+def test_a_tuned_soak_can_be_decided_without_a_tuner_and_an_untuned_one_with(
+    ended: Path, workplace: Path
+) -> None:
+    code, shown, _ = compare(ended, "--tuner=none")
+    assert code == 1
+    assert shown.splitlines()[3].split() == ["none", "PASS", "none", "{}"]  # reports are replayed
+    soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
+    code, shown, _ = compare("--soak-dir=plain", "--tuner=demo-table")
+    assert code == 1
+    assert shown.splitlines()[3].split()[2].startswith("1,2")
+
+
+def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
+    soak(workplace, "--soak-iterations=20", "--auto-tune", "--soak-dir=long")
+    _, shown, _ = compare("--soak-dir=long", "--gate=latency_p95_ms<=100")
+    assert "    and 8 more" in shown
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("ended", "--tuner=nobody"), "--tuner: unknown tuner 'nobody'"),
+        (("ended", "--gate=speed>=1"), "--gate: unknown metric 'speed'"),
+        (("ended", "--set=guards"), "--set: guards: "),
+        (("ended", "--set=parameters.workers.limits=1"), "parameters.workers.limits"),
+        (("ended", "--pack=nobody"), "--pack: unknown pack 'nobody'"),
+        (("ended", "--pack=other.toml"), "--pack: other given; "),
+        (("nowhere.jsonl",), "nowhere.jsonl: No such file or directory"),
+        (("test_demo.py",), "test_demo.py, line 1: "),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    ended: Path, workplace: Path, args: tuple[str, ...], told: str
+) -> None:
+    demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
+    pack = workplace / "other.toml"
+    pack.write_text(demo.replace('name = "demo"', 'name = "other"', 1))
+    given = [str(ended) if arg == "ended" else arg.replace("other.toml", str(pack)) for arg in args]
+    code, _, errors = compare(*given)
+    assert code == 4
+    (line,) = errors.splitlines()
+    assert line.startswith("ERROR: ")
+    assert told in line
+
+
+def test_a_journal_whose_content_makes_no_sense_is_refused(ended: Path) -> None:
+    path = ended / "journal.jsonl"
+    first, *_ = records(ended)
+    del first["config"]["kpis"]
+    path.write_text(json.dumps(first, sort_keys=True, ensure_ascii=False) + "\n")
+    code, _, errors = compare(ended)
+    assert code == 4
+    assert "journal.jsonl" in errors
+    assert "Traceback" not in errors
+
+
+def test_where_pytest_cannot_start_it_is_told(ended: Path, workplace: Path) -> None:
+    (workplace / "conftest.py").write_text("import nothing_of_that_name\n")
+    code, _, errors = compare(ended)
+    assert code == 4
+    assert "ERROR: pytest cannot start in this folder" in errors
+
+
+def test_a_thousand_iterations_are_decided_anew_in_less_than_a_second(workplace: Path) -> None:
+    """CPU time of this process alone, the best of three: other processes do not count."""
+    soak(workplace, "--soak-iterations=1000", "--auto-tune", "--soak-dir=long")
+    journal = only_chain(workplace / "long") / "journal.jsonl"
+    plugins = pytest.PytestPluginManager()
+    plugins.add_hookspecs(hookspecs)
+    plugins.register(CorePlugin(journal))
+    registry, found = Registry(plugins), records(journal.parent)
+
+    plan = replan(found, Asked(journal, "demo-table"), {}, registry)
+
+    def spent() -> float:
+        start = time.process_time()
+        way = decided_anew(plan, Strategies(plan, registry), found, "anew")
+        end = time.process_time()
+        assert way.decided == as_recorded(found).decided
+        assert len(way.decided) == 1000
+        return end - start
+
+    assert min(spent() for _ in range(3)) < 1

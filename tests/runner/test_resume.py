@@ -1,0 +1,366 @@
+"""A run that was broken off goes on after its last settled iteration, as if nothing had been."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.runner.test_distribution import artifacts
+from tests.support import DEMO, chain_folder, patches, read_json, records
+
+COUNTED = """
+import os
+from pathlib import Path
+
+import subprocess
+import sys
+
+import pytest
+from pytest_soak.systems.mock import MockSystem
+
+class Counted:
+    keeps_state = {keeps_state}
+
+    def __init__(self, pack, scenario):
+        self.mock = MockSystem(pack, scenario)
+
+    def run(self, parameters, iteration, seed, state):
+        with Path("counter").open("a") as file:
+            file.write(f"{{iteration}}\\n")
+        dies = Path("dies")
+        if dies.exists() and int(dies.read_text()) == iteration:
+            dies.unlink()
+            os._exit(9)
+        report, _ = self.mock.run(parameters, iteration, seed, None)
+        return report, {{"ran": (state or {{"ran": 0}})["ran"] + 1}}
+
+def pytest_soak_systems():
+    return {{"counted": Counted}}
+"""
+
+ARGS = ("--soak-iterations=6", "--auto-tune", "--soak-system=counted")
+
+
+def counter(pytester: pytest.Pytester) -> list[int]:
+    return [int(line) for line in (pytester.path / "counter").read_text().split()]
+
+
+@pytest.fixture
+def broken_off(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Leave a run whose process died in iteration 3."""
+    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "dies").write_text("3")
+    died = pytester.runpytest_subprocess(*ARGS)
+    assert died.ret == 9
+    return pytester
+
+
+def test_a_resumed_run_is_that_of_an_undisturbed_one(broken_off: pytest.Pytester) -> None:
+    resumed = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert resumed.ret == 0
+    resumed.assert_outcomes(passed=7)
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+    disturbed = artifacts(chain_folder(broken_off))
+    disturbed["journal.jsonl"] = [
+        record for record in disturbed["journal.jsonl"] if record["kind"] != "run_resumed"
+    ]
+    broken_off.runpytest(*ARGS).assert_outcomes(passed=7)
+    undisturbed = artifacts(chain_folder(broken_off))
+    for found in (disturbed, undisturbed):
+        for number, record in enumerate(found["journal.jsonl"]):
+            record["seq"] = number
+    assert disturbed == undisturbed
+
+
+def test_settled_iterations_are_told_and_not_run(broken_off: pytest.Pytester) -> None:
+    broken_off.makepyfile(
+        test_demo="""
+        def test_demo(soak):
+            with open("bodies", "a") as file:
+                file.write(f"{soak.iteration}\\n")
+            soak.run()
+        """
+    )
+    result = broken_off.runpytest(*ARGS, "--soak-resume", "--junitxml=out.xml")
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=2 |"])
+    assert (broken_off.path / "bodies").read_text().split() == ["3", "4", "5", "6"]
+    xml = (broken_off.path / "out.xml").read_text()
+    assert xml.count('name="soak_resumed"') == 2
+
+
+@pytest.mark.parametrize("left", [None, b"", b'{"kind": "run_sta'], ids=["gone", "empty", "torn"])
+def test_reports_without_a_journal_are_not_taken_for_a_run_that_never_was(
+    broken_off: pytest.Pytester, left: bytes | None
+) -> None:
+    """Neither the run before it is gone on with, nor a new one begun."""
+    (broken_off.path / "dies").write_text("3")
+    assert broken_off.runpytest_subprocess(*ARGS).ret == 9
+    folder = chain_folder(broken_off)
+    assert list(folder.glob("runs/*/journal.jsonl"))
+    journal = folder / "journal.jsonl"
+    journal.unlink() if left is None else journal.write_bytes(left)
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    phrase = "*journal.jsonl: has not even a first record, and EDGE_REPORT_1.json lies beside it;*"
+    result.stderr.fnmatch_lines([f"ERROR: --soak-resume: {phrase}"])
+    assert counter(broken_off) == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("records_left", "lines"),
+    [
+        (
+            2,
+            ["| soak_resume | DAMAGE | EDGE_REPORT_2.json is of an iteration that no record *"],
+        ),
+        (
+            1,
+            ["*journal.jsonl: ends with iteration 0, and EDGE_REPORT_2.json lies beside*"],
+        ),
+    ],
+)
+def test_records_that_were_cut_off_are_told_or_refused(
+    broken_off: pytest.Pytester, records_left: int, lines: list[str]
+) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    whole = journal.read_bytes().splitlines(keepends=True)
+    assert len(whole) == 3
+    journal.write_bytes(b"".join(whole[:records_left]))
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    result.stdout.fnmatch_lines(lines)
+    assert (result.ret == 0) is (records_left == 2)
+
+
+def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
+    result = broken_off.runpytest(*ARGS, "--soak-resume", "-n2")
+    assert result.ret == 0
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_a_worker_that_joins_late_goes_on_with_the_resumed_run_though_it_has_ended(
+    broken_off: pytest.Pytester,
+) -> None:
+    broken_off.syspathinsert()
+    broken_off.makepyfile(
+        dying="""
+        import os
+        from pathlib import Path
+
+        def pytest_soak_verdict(plan, verdict):
+            if not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume", "-n2", "-p", "dying")
+    result.stdout.fnmatch_lines(["*worker*crashed*", "  verdict PASS *"])
+    assert counter(broken_off) == [1, 2, 3, 3, 4, 5, 6]
+    assert read_json(chain_folder(broken_off) / "KPI_GATE.json")["verdict"] == "PASS"
+    assert not (chain_folder(broken_off) / "runs").exists()
+
+
+def test_a_changed_configuration_is_refused_and_can_be_forced(
+    broken_off: pytest.Pytester,
+) -> None:
+    other = (*ARGS, "--soak-seed=7")
+    for distributed in ((), ("-n2",)):
+        refused = broken_off.runpytest(*other, "--soak-resume", *distributed)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        told = "\n".join((*refused.outlines, *refused.errlines))
+        assert "seed: 0 then, 7 now; allowed: the same settings, or --soak-resume=force" in told
+    forced = broken_off.runpytest(*other, "--soak-resume=force")
+    assert forced.ret == 0
+    resumed = [r for r in records(chain_folder(broken_off)) if r["kind"] == "run_resumed"]
+    assert [record["differences"] for record in resumed] == [["seed: 0 then, 7 now"]]
+
+
+def test_without_the_option_a_new_run_inherits_nothing_and_keeps_the_old_one(
+    broken_off: pytest.Pytester,
+) -> None:
+    result = broken_off.runpytest(*ARGS)
+    result.stdout.fnmatch_lines(["| soak_resume | UNFINISHED | RUN=* SETTLED=2 kept; *"])
+    assert counter(broken_off) == [1, 2, 3, 1, 2, 3, 4, 5, 6]
+    assert result.ret == 0
+    later = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert later.ret == 0
+    assert counter(broken_off)[9:] == [3, 4, 5, 6]
+
+
+def test_with_nothing_to_resume_a_new_run_starts_and_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    for _ in range(2):
+        result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-resume")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["| soak_resume | NONE | no unfinished run, *"])
+
+
+def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(COUNTED.format(keeps_state=False))
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "dies").write_text("3")
+    pytester.runpytest_subprocess(*ARGS)
+    result = pytester.runpytest(*ARGS, "--soak-resume")
+    result.stdout.fnmatch_lines(["| iter_watch | APPLY | SKIP | iter=3 restarted |"])
+    changed = patches(chain_folder(pytester))
+    assert changed[2] == []
+    assert changed[3] != []
+    summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_3.json")
+    assert summary["summary"]["restarted"] is True
+    assert summary["tuning"]["skip_reason"] == "restarted"
+
+
+def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    assert pytester.runpytest(*ARGS).ret == 0
+    folder = chain_folder(pytester)
+    before = artifacts(folder)
+    for name in ("TUNING_REPORT.json", "KPI_GATE.json"):  # as a kill after run_ended leaves it
+        (folder / name).unlink()
+    told = pytester.runpytest(*ARGS, "--soak-resume")
+    told.assert_outcomes(passed=7)
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    assert counter(pytester) == [1, 2, 3, 4, 5, 6]
+    after = artifacts(folder)
+    kinds = [record["kind"] for record in after.pop("journal.jsonl")[8:]]
+    assert kinds == ["run_resumed", "run_ended"]
+    del before["journal.jsonl"]
+    assert after == before
+    pytester.runpytest(*ARGS, "--soak-resume").stdout.fnmatch_lines(["| soak_resume | NONE | *"])
+
+
+def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    options = ("--soak-iterations=6", "--auto-tune")
+    assert pytester.runpytest(*options).ret == 0
+    with (chain_folder(pytester) / "journal.jsonl").open("a") as journal:
+        journal.write('{"kind": "run_res')
+    told = pytester.runpytest(*options, "--soak-resume")
+    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    kinds = [record["kind"] for record in records(chain_folder(pytester))]
+    assert kinds[7:] == ["run_ended", "damage_found", "run_resumed", "run_ended"]
+
+
+THREE_SOAKS = """
+import os
+from pathlib import Path
+
+import pytest
+
+@pytest.mark.parametrize("x", ["ended", "dying", "waiting"])
+def test_demo(soak, x):
+    with Path(x).open("a") as file:
+        file.write(f"{soak.iteration}\\n")
+    if x == "dying" and soak.iteration == 3 and not Path("died").exists():
+        Path("died").touch()
+        os._exit(9)
+    soak.run()
+"""
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n2",)])
+def test_a_chain_that_ended_before_another_was_broken_off_is_not_run_again(
+    pytester: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_demo=THREE_SOAKS)
+    options = ("--soak-iterations=4", "--auto-tune", "-p", "no:randomly")
+    died = pytester.runpytest_subprocess(*options)
+    assert died.ret == 9
+    ended = patches(chain_folder(pytester, "test_demo-ended"))
+    resumed = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert resumed.ret == 0
+    resumed.assert_outcomes(passed=15)
+    assert resumed.stdout.str().count("| soak_resume | OK |") == 2
+    assert resumed.stdout.str().count("| kpi_gate |") == 3
+    ran = {x: (pytester.path / x).read_text().split() for x in ("ended", "dying", "waiting")}
+    assert ran["ended"] == ran["waiting"] == ["1", "2", "3", "4"]
+    assert ran["dying"] == ["1", "2", "3", "3", "4"]
+    assert patches(chain_folder(pytester, "test_demo-ended")) == ended
+    runs = {records(chain_folder(pytester, f"test_demo-{x}"))[0]["run"] for x in ran}
+    assert len(runs) == 1
+    again = pytester.runpytest(*options, "--soak-resume", *distributed)
+    assert again.stdout.str().count("| soak_resume | NONE |") == 3
+
+
+@pytest.mark.parametrize("value", ["=soon", "=FORCE"])
+def test_a_resume_of_another_kind_is_refused(pytester: pytest.Pytester, value: str) -> None:
+    result = pytester.runpytest("--soak-iterations=2", f"--soak-resume{value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--soak-resume{value}: allowed: *"])
+
+
+def test_a_journal_damaged_in_the_middle_is_not_resumed(broken_off: pytest.Pytester) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
+    result = broken_off.runpytest(*ARGS, "--soak-resume=force")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*journal.jsonl, record 1 (iteration 1): its prev is *"])
+
+
+HOLDER = """
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock
+
+with FileLock(sys.argv[1]):
+    Path("held").touch()
+    while not Path("let go").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=6", "--auto-tune").assert_outcomes(passed=7)
+    before = artifacts(chain_folder(pytester))
+    pytester.makepyfile(holder=HOLDER)
+    folder = chain_folder(pytester)
+    lock = folder.parent / f".{folder.name}.lock"
+    holder = subprocess.Popen([sys.executable, "holder.py", str(lock)])
+    try:
+        while not (pytester.path / "held").exists():
+            assert holder.poll() is None
+        result = pytester.runpytest("--soak-iterations=6")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*another soak or command holds this folder*"])
+        assert artifacts(chain_folder(pytester)) == before
+    finally:
+        (pytester.path / "let go").touch()
+        holder.wait()
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
+
+
+def test_a_run_resumed_with_another_length_is_not_judged_on_unsettled_parameters(
+    broken_off: pytest.Pytester,
+) -> None:
+    shorter = ("--soak-iterations=3", "--auto-tune", "--soak-system=counted")
+    result = broken_off.runpytest(*shorter, "--soak-resume=force")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["  only 1 of 2 iterations ran on settled parameters"])
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_test_that_failed_is_not_passed_by_a_resume(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makepyfile(test_demo=f"{DEMO}    assert soak.iteration != 3\n")
+    broken_off = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-x")
+    broken_off.assert_outcomes(passed=2, failed=1)
+    assert records(chain_folder(pytester))[-1]["not_passed"] == [3]
+    resumed = pytester.runpytest("--soak-iterations=6", "--auto-tune", workers, "--soak-resume")
+    assert resumed.ret == pytest.ExitCode.TESTS_FAILED
+    resumed.assert_outcomes(passed=2, failed=2, skipped=3)
+    resumed.stdout.fnmatch_lines(["*its test did not pass before the run was resumed*"])
+    assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"

@@ -1,0 +1,157 @@
+"""Recorded patches: compared by iteration, never shortened, readable when they differ."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_soak.runner.snapshots import OverrideExtension
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDED = """
+def test_demo(mock_soak, override_snapshot):
+    assert mock_soak.run().patch == override_snapshot
+"""
+
+TABLE = """
+class Steps:
+    requires = ("latency_p95_ms",)
+    def __init__(self, pack): pass
+    def propose(self, history, parameters):
+        from pytest_soak import Proposal
+        return Proposal({"workers": %d}, ("always",))
+
+def pytest_soak_tuners():
+    return {"steps": Steps}
+"""
+
+
+def soak(pytester: pytest.Pytester, iterations: int, *args: str) -> pytest.RunResult:
+    return pytester.runpytest(
+        f"--soak-iterations={iterations}",
+        "--auto-tune",
+        "--soak-scenario=calm",
+        "--soak-tuner=steps",
+        *args,
+    )
+
+
+@pytest.fixture
+def recording(pytester: pytest.Pytester) -> Path:
+    """Record six iterations and return the recording's path."""
+    pytester.makepyfile(test_demo=RECORDED)
+    pytester.makeconftest(TABLE % 1)
+    result = soak(pytester, 6, "--snapshot-update")
+    result.assert_outcomes(passed=7)
+    return pytester.path / "__soak_snapshots__" / "test_demo" / "test_demo.json"
+
+
+def test_a_recording_holds_the_patches_before_the_window(recording: Path) -> None:
+    patches = json.loads(recording.read_text())
+    assert list(patches) == ["1", "2", "3", "4"]
+    assert patches["1"] == [{"op": "add", "path": "/workers", "value": 3}]
+    assert patches["4"] == [{"op": "replace", "path": "/workers", "value": 6}]
+
+
+@pytest.mark.usefixtures("recording")
+def test_the_same_changes_pass(pytester: pytest.Pytester) -> None:
+    soak(pytester, 6).assert_outcomes(passed=7)
+    soak(pytester, 6, "-n2").assert_outcomes(passed=7)
+
+
+def test_a_changed_step_fails_with_a_readable_diff_and_can_be_accepted(
+    pytester: pytest.Pytester, recording: Path
+) -> None:
+    pytester.makeconftest(TABLE % 2)
+    result = soak(pytester, 6)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*patch of the overrides after iteration 1",
+            '*- {"op": "add", "path": "/workers", "value": 3}*',
+            '*+ {"op": "add", "path": "/workers", "value": 4}*',
+            "*record it with --snapshot-update*",
+        ]
+    )
+    soak(pytester, 6, "--snapshot-update").assert_outcomes(passed=7)
+    assert json.loads(recording.read_text())["1"][0]["value"] == 4
+    soak(pytester, 6).assert_outcomes(passed=7)
+
+
+def test_a_shorter_run_compares_what_it_has_and_leaves_the_rest(
+    pytester: pytest.Pytester, recording: Path
+) -> None:
+    before = recording.read_text()
+    shorter = soak(pytester, 3)
+    shorter.assert_outcomes(passed=4)
+    assert shorter.ret == 0
+    soak(pytester, 3, "--snapshot-update").assert_outcomes(passed=4)
+    assert recording.read_text() == before
+
+
+@pytest.mark.usefixtures("recording")
+def test_a_longer_run_than_recorded_fails_and_says_so(pytester: pytest.Pytester) -> None:
+    result = soak(pytester, 8)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*iteration 5", "*nothing recorded: 4 iterations are*"])
+
+
+def test_without_a_recording_the_run_fails_and_says_how_to_make_one(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=RECORDED)
+    pytester.makeconftest(TABLE % 1)
+    result = soak(pytester, 6)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*does not exist*", "*record it with --snapshot-update*"])
+
+
+def test_an_untuned_run_leaves_the_recording_alone(
+    pytester: pytest.Pytester, recording: Path
+) -> None:
+    before = recording.read_text()
+    for args in ((), ("--snapshot-update",)):
+        result = pytester.runpytest("--soak-iterations=6", *args)
+        result.assert_outcomes(passed=6, failed=1)
+        result.stdout.fnmatch_lines(["KPI gate: FAIL"])
+        assert "snapshot" not in result.parseoutcomes()
+    assert recording.read_text() == before
+
+
+def test_an_ordinary_update_does_not_delete_the_recording(
+    pytester: pytest.Pytester, recording: Path
+) -> None:
+    pytester.makepyfile(test_other="def test_other(snapshot): assert 1 == snapshot")
+    before = recording.read_text()
+    pytester.runpytest("--snapshot-update").assert_outcomes(passed=1, skipped=1)
+    assert recording.read_text() == before
+
+
+def test_each_parametrized_chain_has_its_own_recording(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(TABLE % 1)
+    pytester.makepyfile(
+        test_demo="""
+        import pytest
+
+        @pytest.mark.parametrize("x", ["red", "blue"])
+        def test_demo(mock_soak, override_snapshot, x):
+            assert mock_soak.run().patch == override_snapshot
+        """
+    )
+    soak(pytester, 6, "--snapshot-update", "-n2").assert_outcomes(passed=14)
+    folder = pytester.path / "__soak_snapshots__" / "test_demo"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "test_demo-blue.json",
+        "test_demo-red.json",
+    ]
+    soak(pytester, 6).assert_outcomes(passed=14)
+
+
+def test_a_recording_is_one_snapshot_named_after_its_chain(recording: Path) -> None:
+    collection = OverrideExtension().read_snapshot_collection(snapshot_location=str(recording))
+    assert [snapshot.name for snapshot in collection] == ["test_demo"]
+    assert collection.location == str(recording)

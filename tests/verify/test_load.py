@@ -1,0 +1,245 @@
+"""A run goes on from a journal that can be trusted; any other is refused, and not touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.config.options import Resume
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.runner.resume import resume_chain
+from pytest_soak.store.files import line
+from pytest_soak.store.folder import runs_in
+from pytest_soak.store.journal import START, JournalError, first_and_last, journal_run
+from pytest_soak.verify.load import check_run, load_validated
+from tests.fuzz.chains import NAME, RUN, asked, core, planned
+from tests.fuzz.harness import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LATER = "20260102T000000Z-0123ab"
+Records = list[dict[str, Any]]
+
+
+class Counting:
+    keeps_state = True
+
+    def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> tuple[Any, Any]:
+        totals = {"latency_p95_ms": 900 - iteration, "error_rate": 0.01, "throughput": 100}
+        report = {"iteration": iteration, "parameters": parameters, "totals": totals}
+        return report, {"at": iteration}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of a chain of which three of five iterations ran, the last untouched."""
+    plan = planned(asked(tmp_path, iterations=5), own=True)
+    loop = SoakLoop(plan, core(), tmp_path)
+    for iteration in range(1, 4):
+        loop.run(iteration, Counting())
+    loop.close(set())
+    return loop.store.folder
+
+
+def rewritten(folder: Path, change: Callable[[Records], object]) -> Path:
+    """Change the records of the journal in *folder*, and link them anew."""
+    path = folder / "journal.jsonl"
+    records = [json.loads(text) for text in path.read_text("utf-8").splitlines()]
+    change(records)
+    previous, lines = START, []
+    for record in records:
+        text = line({**record, "prev": previous}).encode()
+        previous = hashlib.sha256(text).hexdigest()
+        lines.append(text + b"\n")
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def set_in(number: int, *keys: str | int, to: object) -> Callable[[Records], object]:
+    """Return what sets one place of record *number*."""
+
+    def change(records: Records) -> None:
+        inner: Any = records[number]
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = to
+
+    return change
+
+
+def test_a_journal_as_it_is_written_is_sound(folder: Path) -> None:
+    check_run(folder, RUN)
+    rewritten(folder, lambda records: None)
+    records = list(load_validated(folder / "journal.jsonl"))
+    assert [record["iteration"] for record in records] == [0, 1, 2, 3, 3]  # and its interruption
+
+
+ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
+    "version": (set_in(1, "v", to=2), "record 1: is of version 2 of the format"),
+    "kind of no kind": (
+        set_in(1, "kind", to=[]),
+        "record 1: has not the shape of a record: $.kind",
+    ),
+    "shape": (
+        set_in(2, "decision", to=None),
+        "record 2: has not the shape of a record: $.decision",
+    ),
+    "too large": (
+        set_in(1, "summary", "metrics", "throughput", to=10**400),
+        "record 1: has not the shape of a record: $.summary.metrics.throughput",
+    ),
+    "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): is of run {LATER}"),
+    "iteration again": (
+        lambda records: records.append({**records[3], "seq": 5}),
+        "record 5 (iteration 3): is of iteration 3, due was 4",
+    ),
+    "a kind of later": (
+        lambda records: records.append({**records[4], "seq": 5, "kind": "moved", "iteration": 9}),
+        "record 5 (moved): is of iteration 9, due was 3",
+    ),
+    "settled before": (
+        set_in(1, "settles", to={"iteration": 1, "verified": "true"}),
+        "record 1 (iteration 1): its settles is ",
+    ),
+    "state": (set_in(2, "state_after", to="0" * 64), "its state_after is not the hash"),
+    "patch": (set_in(2, "patch", 0, "value", to=77), "its patch does not fit"),
+}
+
+
+@pytest.mark.parametrize("absurd", ABSURD)
+def test_what_no_journal_says_is_refused_by_line_and_nothing_is_touched(
+    folder: Path, absurd: str
+) -> None:
+    change, told = ABSURD[absurd]
+    rewritten(folder, change)
+    before = files(folder)
+    plan = planned(asked(folder.parent, iterations=5), own=True)
+    with pytest.raises(JournalError) as caught:
+        SoakLoop(plan, core(), folder.parent)
+    assert str(caught.value).startswith(f"{folder / 'journal.jsonl'}, record ")
+    assert told in str(caught.value)
+    assert files(folder) == before
+
+
+def test_a_torn_end_is_no_fault(folder: Path) -> None:
+    path = folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"applied": tr')
+    check_run(folder, RUN)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b'{"at": 4}', b"\xff"], ids=repr)
+def test_a_damaged_state_is_refused_and_nothing_is_touched(
+    folder: Path, damage: bytes | None
+) -> None:
+    state = folder / "system_state_3.json"
+    state.unlink() if damage is None else state.write_bytes(damage)
+    before = files(folder)
+    plan = planned(asked(folder.parent, iterations=5), own=True)
+    with pytest.raises(JournalError, match=r"system_state_3.json: not the system's state"):
+        SoakLoop(plan, core(), folder.parent)
+    assert files(folder) == before
+
+
+def put_aside(folder: Path, name: str = RUN) -> Path:
+    """Move everything in *folder* to where an earlier run lies."""
+    place = folder / "runs" / name
+    place.mkdir(parents=True)
+    for path in [path for path in folder.iterdir() if path.name != "runs"]:
+        path.rename(place / path.name)
+    return place
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", b"nonsense\n"], ids=repr)
+def test_a_run_put_aside_whose_journal_is_damaged_stays_where_it_is(
+    folder: Path, damage: bytes
+) -> None:
+    place = put_aside(folder)
+    (place / "journal.jsonl").write_bytes(damage)
+    before = files(folder)
+    plan = planned(asked(folder.parent, iterations=5), own=True)
+    with pytest.raises(
+        JournalError, match=r"journal\.jsonl(, record 0: is no JSON|: has no record)"
+    ):
+        SoakLoop(plan, core(), folder.parent)
+    assert files(folder) == before
+
+
+def test_a_run_in_the_place_of_another_is_not_found_and_not_taken_up(folder: Path) -> None:
+    assert list(runs_in(folder)) == [RUN]
+    put_aside(folder, LATER)
+    assert runs_in(folder) == {}
+    with pytest.raises(JournalError, match=f"is of run {RUN}, in the place of {LATER}"):
+        check_run(folder, LATER)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"7", b"[]", b'{"run": "../../x"}', b'{"run": ""}', b'{"run": 7}', b"[" * 100_000, b"\xff"],
+    ids=lambda text: repr(text[:9]),
+)
+def test_a_journal_that_does_not_say_whose_it_is_is_of_an_unknown_run(
+    folder: Path, first: bytes
+) -> None:
+    path = folder / "journal.jsonl"
+    path.write_bytes(first + b"\n" + path.read_bytes())
+    assert journal_run(path) == ("7" if b"7}" in first else "unknown")
+    if b"7}" not in first:
+        assert first_and_last(path) is None
+
+
+def test_bytes_that_are_no_text_behind_the_first_line_do_not_hide_whose_journal_it_is(
+    folder: Path,
+) -> None:
+    path = folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    assert journal_run(path) == RUN
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"7",
+        b'{"iteration": 3}',
+        b'{"kind": "x", "iteration": "3"}',
+        b'{"kind": "x", "iteration": -1}',
+        b'{"kind": "x", "iteration": 1%s}' % (b"0" * 300),
+    ],
+    ids=range(5),
+)
+@pytest.mark.parametrize("resume", [Resume.YES, Resume.FORCE])
+def test_a_resume_is_refused_where_nobody_can_tell_what_there_is(
+    folder: Path, last: bytes, resume: Resume
+) -> None:
+    path = folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + last + b"\n")
+    request = asked(folder.parent, iterations=5, run=LATER, resume=resume)
+    with pytest.raises(
+        SoakUsageError, match=r"journal\.jsonl: its first or its last line is no rec"
+    ):
+        resume_chain(planned(request, own=True), request, RUN)
+    request = asked(folder.parent, iterations=5, run=LATER)
+    plan, settled, told = resume_chain(planned(request, own=True), request, RUN)
+    assert (plan.run_id, settled, told) == (LATER, 0, [])
+    assert plan.name == NAME
+
+
+@pytest.mark.parametrize("part", ["kind", "config", "overrides"])
+def test_a_resume_is_refused_where_no_start_says_how_it_was(folder: Path, part: str) -> None:
+    rewritten(folder, lambda records: records[0].update({part: "x"}))
+    request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
+    with pytest.raises(SoakUsageError, match="without --soak-resume a new run puts it aside"):
+        resume_chain(planned(request, own=True), request, RUN)
+
+
+def test_a_setting_of_any_length_is_told_safe_text(folder: Path) -> None:
+    rewritten(folder, lambda records: records[0]["config"].update(scenario="x" * 100_000))
+    request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
+    with pytest.raises(SoakUsageError, match='scenario: "xxx') as caught:
+        resume_chain(planned(request, own=True), request, RUN)
+    assert len(str(caught.value)) < 1000
