@@ -129,7 +129,7 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     "settings shown as they are": (
         Settings,
         "pytest_soak.config.options",
-        "shown",
+        "safe_repr",
         repr,
         TRACEBACK,
     ),

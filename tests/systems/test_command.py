@@ -549,7 +549,7 @@ def test_without_psutil_it_is_a_usage_error(
 ) -> None:
     prepare(pytester, "answer()")
     with monkeypatch.context() as patch:
-        for name in ("command", "processes"):
+        for name in ("command.system", "command.processes"):
             patch.delitem(sys.modules, f"pytest_soak.systems.{name}", raising=False)
         patch.setitem(sys.modules, "psutil", None)
         ran = pytester.runpytest(*ARGS)
