@@ -1,7 +1,7 @@
-"""The command `pytest-soak`: what was asked for, and how it is told. The work is in `commands`.
+"""The command line of `pytest-soak`.
 
-Exit codes: 0 done, and nothing found; 1 something found; 4 a mistake of the user's, or what
-cannot be read or written.
+Exit codes: 0 done, nothing found; 1 something found; 2 interrupted; 4 a usage error, or a file
+that cannot be read or written.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pytest_soak.commands import calibrate, explain, rollback, summary, verify
-from pytest_soak.commands import replay as compare
+from pytest_soak.commands import calibrate, explain, replay, rollback, summary, verify
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.store.files import StoreError
@@ -28,17 +27,21 @@ COMMANDS = {
     "rollback": rollback,
     "verify": verify,
     "explain": explain,
-    "compare": compare,
+    "replay": replay,
     "calibrate": calibrate,
     "summary": summary,
 }
 
 
+RENAMED = {"compare": "replay"}
+"""Commands of version 0.1.0, which work for one more release."""
+
+
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, with the exit code that pytest has for it."""
+    """Reports a usage error in one line, with pytest's exit code for it."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell it and end."""
+        """Print *message* and exit."""
         _write([f"ERROR: {self.prog}: {message} (see {self.prog} --help)"], sys.stderr)
         raise SystemExit(USAGE_ERROR)
 
@@ -47,7 +50,7 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     whole = Parser(
         prog="pytest-soak",
-        description="Looks at what a soak has left, and puts its overrides back.",
+        description="Inspect the artifacts of a soak, and restore its overrides.",
         allow_abbrev=False,
     )
     commands = whole.add_subparsers(metavar="COMMAND", dest="command", required=True)
@@ -60,17 +63,17 @@ def parser() -> Parser:
             metavar="PATH",
             type=Path,
             default=Path(DEFAULT_DIR),
-            help=f"where the soaks are; {DEFAULT_DIR} unless given",
+            help=f"the folder of the soaks (default: {DEFAULT_DIR})",
         )
         own.add_argument(
             "--chain",
             metavar="C",
-            help="a chain's folder or the beginning of it, or its node id; the only one there is",
+            help="a chain folder, its beginning, or a node id (default: the only chain)",
         )
         own.add_argument(
             "--run",
             metavar="R",
-            help="a run's id or the beginning of it; the one in the chain's folder",
+            help="a run id or its beginning (default: the newest)",
         )
         command.add_arguments(own)
     return whole
@@ -80,12 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code.
 
     Args:
-        arguments: The command line without the program; that of the process unless given.
+        arguments: The command line without the program name (default: that of the process).
 
     Raises:
-        SystemExit: The command line cannot be read, or its help was asked for.
+        SystemExit: The command line is wrong, or it asks for help.
     """
-    given = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in RENAMED:
+        new = RENAMED[words[0]]
+        note = f"NOTE: `pytest-soak {words[0]}` is now `pytest-soak {new}`; the old name goes next"
+        _write([note], sys.stderr)
+        words[0] = new
+    given = parser().parse_args(words)
     code: int
     stream = sys.stderr
     try:
@@ -106,17 +115,17 @@ def _refused(told: str) -> tuple[int, list[str]]:
 
 
 def _write(lines: Iterable[str], stream: TextIO) -> None:
-    """Write *lines*, each as one, in characters that the *stream* can take."""
+    """Write *lines*, each as one, in characters that the *stream* can encode."""
     text = "".join(f"{_one_line(line)}\n" for line in lines)
     try:
         stream.write(fitting(text, stream.encoding))
         stream.flush()
-    except BrokenPipeError:  # whoever read it has enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _one_line(text: str) -> str:
-    """Return *text* with what no terminal should be sent shown as an escape."""
+    """Return *text* with unprintable characters as escapes."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -1,4 +1,4 @@
-"""`pytest-soak compare`: recorded soaks decided anew; the work is in `anew`."""
+"""`pytest-soak replay`: recorded soaks decided again; `what_if` does the work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "decide recorded soaks anew with other tuners, guard settings and gates"
+HELP = "decide recorded soaks again with other tuners, guard settings and gates"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -18,19 +18,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="JOURNAL",
         nargs="*",
         type=Path,
-        help="a journal, or the folder it lies in; that of the run in the soak's folder",
+        help="a journal or its folder (default: the newest run of the chain)",
     )
     parser.add_argument(
         "--tuner",
         metavar="NAME[,NAME]",
         action="append",
         default=[],
-        help="decide by these; may be repeated. The recorded ones unless given",
+        help="tuners to decide with; may be repeated (default: the recorded ones)",
     )
     parser.add_argument(
         "--gate", metavar="METRIC>=X", action="append", default=[], help="as --soak-gate"
     )
-    parser.add_argument("--pack", metavar="NAME|FILE", help="the recorded one unless given")
+    parser.add_argument("--pack", metavar="NAME|FILE", help="the pack (default: the recorded one)")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -41,9 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:
-    """Compare; return 1 where anything differs, and what to tell."""
-    # pytest and what a soak needs; the other commands start without
+    """Decide again; return 1 if anything differs, and the lines to show."""
+    # These need pytest; the other commands start faster without it.
     from pytest_soak.commands.plugins import with_plugins  # noqa: PLC0415
-    from pytest_soak.commands.what_if import compare  # noqa: PLC0415
+    from pytest_soak.commands.what_if import replay  # noqa: PLC0415
 
-    return with_plugins(lambda plugins: compare(arguments, plugins))
+    return with_plugins(lambda plugins: replay(arguments, plugins))

@@ -1,4 +1,4 @@
-"""Recorded soaks, decided anew by other tuners, guards and gates, and where the ways part."""
+"""A recorded soak, decided again by other tuners, guards and gates, and what differs."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 RECORDED = "recorded"
 UNTUNED = "none"
-"""What a soak without a tuner is decided by."""
+"""The tuner of a soak that tunes nothing."""
 SHOWN = 10
-"""How many iterations that differ are shown of each journal."""
+"""How many differing iterations of each journal are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What one iteration came to under one way of deciding.
+class Outcome:
+    """What one run of the decisions gave for one iteration.
 
     Args:
-        moved: The changes that were applied, in words; why none were, where none were.
+        moved: The applied changes in words, or why nothing was applied.
         overrides: The overrides after it.
         verdict: The iteration's verdict.
     """
@@ -56,19 +56,19 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way of deciding a recorded soak: its name, the iterations, the verdict."""
+class Variant:
+    """A recorded soak as one set of strategies decides it: name, iterations, verdict."""
 
     name: str
-    decided: Mapping[int, Decided]
+    outcomes: Mapping[int, Outcome]
     verdict: str
 
 
-def compare(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
-    """Compare; return 1 where anything differs, and what to tell."""
+def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
+    """Decide the journals again; return 1 if anything differs, and the lines to show."""
     code = 0
     told: list[str] = []
-    changed = settings(arguments.set)
+    changed = parse_settings(arguments.set)
     chosen = arguments.journals or [
         choose_run(choose_chain(arguments.soak_dir, arguments.chain), arguments.run).journal
     ]
@@ -76,35 +76,35 @@ def compare(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
         path = given / JOURNAL if given.is_dir() else given
         records = linked(path)
         try:
-            ways = list(_ways(path, records, arguments, changed, plugins))
+            variants = list(_variants(path, records, arguments, changed, plugins))
         except (AttributeError, KeyError, TypeError, ValueError):
-            load_validated(path)  # tells what is wrong with its records, if they are the cause
+            load_validated(path)  # raises a better error if the records are the cause
             raise
-        code |= differ(ways)
-        told += compared(path, records, ways)
+        code |= differ(variants)
+        told += compared(path, records, variants)
     return code, told
 
 
-def _ways(
+def _variants(
     path: Path,
     records: Sequence[Mapping[str, Any]],
     arguments: Namespace,
     changed: Mapping[str, Any],
     plugins: Plugins,
-) -> Iterator[Way]:
+) -> Iterator[Variant]:
     yield as_recorded(records)
     registry, config = plugins.replaying(path), records[0]["config"]
     now = plugins.overlays.get(config["pack"], {})
     overlay = lay_over(lay_over(now, _recorded_settings(config)), changed)
     for tuner in arguments.tuner or [",".join(config["tuners"]) or UNTUNED]:
-        asked = Asked(path, tuner, tuple(arguments.gate), arguments.pack)
+        asked = Settings(path, tuner, tuple(arguments.gate), arguments.pack)
         plan = replan(records, asked, overlay, registry)
-        yield decided_anew(plan, Strategies(plan, registry), records, tuner)
+        yield decide_again(plan, Strategies(plan, registry), records, tuner)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How a recorded soak is to be decided: its journal, who decides, gates and pack if given."""
+class Settings:
+    """What differs from the recorded soak: journal, tuner, and gates and pack if given."""
 
     path: Path
     tuner: str
@@ -114,20 +114,20 @@ class Asked:
 
 def replan(
     records: Sequence[Mapping[str, Any]],
-    asked: Asked,
+    asked: Settings,
     overlay: Mapping[str, Any],
     registry: Registry,
 ) -> ChainPlan:
-    """Return the plan of a recorded run, decided otherwise.
+    """Return the plan of a recorded run under other settings.
 
     Args:
         records: Its journal.
-        asked: What is to be otherwise; the tuner ``none`` tunes nothing.
+        asked: The other settings; the tuner ``none`` tunes nothing.
         overlay: What is laid over the pack.
         registry: What is installed.
 
     Raises:
-        SoakUsageError: Something that was asked for is not known, or is of another domain.
+        SoakUsageError: A name is unknown, or the pack is not the recorded one.
     """
     start, source = records[0], str(asked.path)
     config = start["config"]
@@ -159,7 +159,7 @@ def replan(
 
 
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run was started with, as something to be laid over its pack."""
+    """Return the settings that a run was started with, in the shape of a pack."""
     limits = {
         metric: {level: limit for level, limit in kpi.items() if limit}
         for metric, kpi in config["kpis"].items()
@@ -168,11 +168,11 @@ def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"kpis": limits, "profiles": profiles, "noise": config["noise"]}
 
 
-def settings(given: Sequence[str]) -> dict[str, Any]:
+def parse_settings(given: Sequence[str]) -> dict[str, Any]:
     """Return the settings of a pack that were *given*, each ``key.of.table=value in TOML``.
 
     Raises:
-        SoakUsageError: One that cannot be read.
+        SoakUsageError: One is no TOML.
     """
     try:
         return tomllib.loads("\n".join(given))
@@ -181,30 +181,30 @@ def settings(given: Sequence[str]) -> dict[str, Any]:
         raise SoakUsageError(msg) from None
 
 
-def as_recorded(records: Sequence[Mapping[str, Any]]) -> Way:
-    """Return what *records* say was decided."""
+def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
+    """Return the decisions as *records* have them."""
     overrides: dict[str, float] = {}
-    decided = {}
+    outcomes = {}
     verdict = "none"
     for record in records:
         overrides = apply(record.get("overrides", overrides), record.get("patch", ()))
         if record["kind"] == "iteration":
             moved = [_move(c["parameter"], c["old"], c["new"]) for c in moves(record)]
             reason = record["decision"]["skip_reason"]
-            told = _told(moved if record["applied"] else [], reason)
-            decided[record["iteration"]] = Decided(told, overrides, record["summary"]["verdict"])
+            told = _moves_or_reason(moved if record["applied"] else [], reason)
+            outcomes[record["iteration"]] = Outcome(told, overrides, record["summary"]["verdict"])
         elif record["kind"] == "run_ended":
             verdict = record["verdict"]
-    return Way(RECORDED, decided, verdict)
+    return Variant(RECORDED, outcomes, verdict)
 
 
-def decided_anew(
+def decide_again(
     plan: ChainPlan, strategies: Strategies, records: Sequence[Mapping[str, Any]], name: str
-) -> Way:
-    """Return what *strategies* decide on the reports of *records*. No file, no clock."""
+) -> Variant:
+    """Return what *strategies* decide on the reports of *records*. Pure."""
     controller = Controller(plan, strategies)
     overrides: Mapping[str, float] = plan.initial.overrides
-    decided = {}
+    outcomes = {}
     assert plan.system is not None  # noqa: S101 - the replay
     for number_, record in iterations(tuple(records)).items():
         parameters = plan.effective(overrides)
@@ -219,51 +219,53 @@ def decided_anew(
         )
         overrides = controller.overrides_after(result, overrides)
         moved = [_move(name, *values) for name, values in result.decision.moved.items()]
-        told = _told(moved if result.applied else [], result.decision.skip_reason)
-        decided[number_] = Decided(told, overrides, result.verdict.name)
+        told = _moves_or_reason(moved if result.applied else [], result.decision.skip_reason)
+        outcomes[number_] = Outcome(told, overrides, result.verdict.name)
     dropped = plan.planned - controller.done if records[0]["config"]["slot"] else 0
-    return Way(name, decided, controller.verdict(dropped=dropped).verdict.name)
+    return Variant(name, outcomes, controller.verdict(dropped=dropped).verdict.name)
 
 
 def _move(parameter: str, old: float, new: float) -> str:
     return f"{parameter} {number(old)} → {number(new)}"
 
 
-def _told(moved: Sequence[str], reason: str) -> str:
+def _moves_or_reason(moved: Sequence[str], reason: str) -> str:
     return ", ".join(sorted(moved)) or reason or "no deltas"
 
 
-def differ(ways: Sequence[Way]) -> bool:
-    """Tell whether any of the *ways* is not the first."""
-    first, *others = ways
-    return any((way.decided, way.verdict) != (first.decided, first.verdict) for way in others)
+def differ(variants: Sequence[Variant]) -> bool:
+    """Tell whether any of the *variants* differs from the first."""
+    first, *others = variants
+    return any(
+        (variant.outcomes, variant.verdict) != (first.outcomes, first.verdict) for variant in others
+    )
 
 
 def compared(
-    path: Path, records: Sequence[Mapping[str, Any]], ways: Sequence[Way]
+    path: Path, records: Sequence[Mapping[str, Any]], variants: Sequence[Variant]
 ) -> Iterator[str]:
-    """Yield a table of the *ways*, and the iterations in which they part."""
-    first, *others = ways
+    """Yield a table of the *variants*, and the iterations in which they differ."""
+    first, *others = variants
     yield f"{path}: {records[0]['config']['chain']}, run {records[0]['run']}"
     rows = [("  ", "verdict", "applied after", "overrides at the end")]
-    for way in ways:
-        changed = [str(n) for n, one in way.decided.items() if "→" in one.moved]
-        end = list(way.decided.values())[-1].overrides if way.decided else {}
-        rows.append((f"  {way.name}", way.verdict, ",".join(changed) or "none", line(end)))
+    for variant in variants:
+        changed = [str(n) for n, one in variant.outcomes.items() if "→" in one.moved]
+        end = list(variant.outcomes.values())[-1].overrides if variant.outcomes else {}
+        rows.append((f"  {variant.name}", variant.verdict, ",".join(changed) or "none", line(end)))
     yield from aligned(rows)
-    for way in others:
-        apart = [n for n, one in way.decided.items() if one != first.decided[n]]
-        if way.verdict == first.verdict and not apart:
-            yield f"  {way.name}: as recorded"
+    for variant in others:
+        apart = [n for n, one in variant.outcomes.items() if one != first.outcomes[n]]
+        if variant.verdict == first.verdict and not apart:
+            yield f"  {variant.name}: as recorded"
             continue
-        yield f"  {way.name}: differs in {len(apart)} of {len(way.decided)} iterations"
+        yield f"  {variant.name}: differs in {len(apart)} of {len(variant.outcomes)} iterations"
         for n in apart[:SHOWN]:
-            yield from _parted(n, first.decided[n], way.decided[n], way.name)
+            yield from _difference(n, first.outcomes[n], variant.outcomes[n], variant.name)
         if len(apart) > SHOWN:
             yield f"    and {len(apart) - SHOWN} more"
 
 
-def _parted(n: int, recorded: Decided, other: Decided, name: str) -> Iterator[str]:
+def _difference(n: int, recorded: Outcome, other: Outcome, name: str) -> Iterator[str]:
     yield f"    iteration {n}"
     rows = [
         (f"      {RECORDED}", recorded.verdict, recorded.moved),

@@ -1,4 +1,4 @@
-"""`pytest-soak compare` decides recorded soaks anew, and shows where the ways part."""
+"""`pytest-soak replay` decides recorded soaks again, and shows what differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs
-from pytest_soak.commands.what_if import Asked, as_recorded, decided_anew, replan
+from pytest_soak.commands.what_if import Settings, as_recorded, decide_again, replan
 from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.strategies import Strategies
@@ -37,11 +37,11 @@ def pytest_soak_tuners():
 """
 
 
-def compare(*args: object) -> tuple[int, str, str]:
+def replay(*args: object, name: str = "replay") -> tuple[int, str, str]:
     """Run the command in a process of its own; return exit code, output and errors."""
     environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest_soak", "compare", *map(str, args)],
+        [sys.executable, "-m", "pytest_soak", name, *map(str, args)],
         env=environ,
         capture_output=True,
         encoding="utf-8",
@@ -51,10 +51,10 @@ def compare(*args: object) -> tuple[int, str, str]:
 
 
 def test_the_recorded_tuner_decides_as_it_did(ended: Path) -> None:
-    code, shown, _ = compare("--soak-dir=ended")
+    code, shown, _ = replay("--soak-dir=ended")
     assert code == 0
     assert "demo-table: as recorded" in shown
-    assert compare(ended)[0] == compare(ended / "journal.jsonl")[0] == 0
+    assert replay(ended)[0] == replay(ended / "journal.jsonl")[0] == 0
 
 
 def test_another_tuner_is_shown_where_it_parts_with_the_diff_of_the_overrides(
@@ -62,7 +62,7 @@ def test_another_tuner_is_shown_where_it_parts_with_the_diff_of_the_overrides(
 ) -> None:
     (workplace / "conftest.py").write_text(SLOWLY)
     before = {path: path.stat().st_mtime_ns for path in workplace.rglob("*.json*")}
-    code, shown, _ = compare(ended, "--tuner=slowly", "--tuner=demo-table")
+    code, shown, _ = replay(ended, "--tuner=slowly", "--tuner=demo-table")
     assert code == 1
     lines = shown.splitlines()
     assert lines[2].split()[:3] == ["recorded", "PASS", "1,2,3"]
@@ -76,7 +76,7 @@ def test_another_tuner_is_shown_where_it_parts_with_the_diff_of_the_overrides(
 
 
 def test_another_gate_gives_another_verdict_and_the_same_decisions(ended: Path) -> None:
-    code, shown, _ = compare(ended, "--gate=latency_p95_ms<=200")
+    code, shown, _ = replay(ended, "--gate=latency_p95_ms<=200")
     assert code == 1
     rows = [line.split()[:3] for line in shown.splitlines()[2:4]]
     assert rows == [["recorded", "PASS", "1,2,3"], ["demo-table", "FAIL", "1,2,3"]]
@@ -84,7 +84,7 @@ def test_another_gate_gives_another_verdict_and_the_same_decisions(ended: Path) 
 
 
 def test_another_setting_of_the_pack_is_decided_by(ended: Path) -> None:
-    code, shown, _ = compare(ended, "--set=parameters.workers.limits=[1,4]")
+    code, shown, _ = replay(ended, "--set=parameters.workers.limits=[1,4]")
     assert code == 1
     assert '"workers": 4}' in shown.splitlines()[3]
 
@@ -95,7 +95,7 @@ def test_what_the_run_was_started_with_holds_whatever_is_set_now(workplace: Path
     (workplace / "pyproject.toml").write_text(
         "[tool.pytest-soak.packs.demo.kpis]\nlatency_p95_ms = { fail = '> 900' }\n"
     )
-    code, shown, _ = compare("--soak-dir=odd")
+    code, shown, _ = replay("--soak-dir=odd")
     assert (code, "as recorded" in shown) == (0, True), shown
 
 
@@ -113,23 +113,23 @@ def test_the_noise_a_run_was_started_with_holds_whatever_is_set_now(workplace: P
     assert any(decision["rollback"] for decision in decided)
     for now in (0.001, 1000):
         project.write_text(f"{known}{now}\n")
-        code, shown, _ = compare("--soak-dir=odd")
+        code, shown, _ = replay("--soak-dir=odd")
         assert (code, "as recorded" in shown) == (0, True), shown
 
 
 def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, broken: Path) -> None:
-    code, shown, _ = compare(ended, keeps)
+    code, shown, _ = replay(ended, keeps)
     assert (code, shown.count("as recorded")) == (0, 2)
-    code, shown, _ = compare(broken)  # it has no verdict, and gets none now
+    code, shown, _ = replay(broken)  # it has no verdict, and gets none now
     assert "recorded    none" in shown
     assert "demo-table  INCONCLUSIVE" in shown
 
 
 def test_an_untuned_soak_is_decided_anew_without_a_tuner(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
-    code, shown, _ = compare("--soak-dir=plain")
+    code, shown, _ = replay("--soak-dir=plain")
     assert (code, "  none: as recorded" in shown.splitlines()) == (0, True), shown
-    code, shown, _ = compare(
+    code, shown, _ = replay(
         "--soak-dir=plain", "--gate=latency_p95_ms<=900", "--gate=error_rate<=0.5"
     )
     assert code == 1
@@ -141,18 +141,18 @@ def test_an_untuned_soak_is_decided_anew_without_a_tuner(workplace: Path) -> Non
 def test_a_tuned_soak_can_be_decided_without_a_tuner_and_an_untuned_one_with(
     ended: Path, workplace: Path
 ) -> None:
-    code, shown, _ = compare(ended, "--tuner=none")
+    code, shown, _ = replay(ended, "--tuner=none")
     assert code == 1
     assert shown.splitlines()[3].split() == ["none", "PASS", "none", "{}"]  # reports are replayed
     soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
-    code, shown, _ = compare("--soak-dir=plain", "--tuner=demo-table")
+    code, shown, _ = replay("--soak-dir=plain", "--tuner=demo-table")
     assert code == 1
     assert shown.splitlines()[3].split()[2].startswith("1,2")
 
 
 def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=20", "--auto-tune", "--soak-dir=long")
-    _, shown, _ = compare("--soak-dir=long", "--gate=latency_p95_ms<=100")
+    _, shown, _ = replay("--soak-dir=long", "--gate=latency_p95_ms<=100")
     assert "    and 8 more" in shown
 
 
@@ -176,7 +176,7 @@ def test_a_mistake_is_told_in_one_line(
     pack = workplace / "other.toml"
     pack.write_text(demo.replace('name = "demo"', 'name = "other"', 1))
     given = [str(ended) if arg == "ended" else arg.replace("other.toml", str(pack)) for arg in args]
-    code, _, errors = compare(*given)
+    code, _, errors = replay(*given)
     assert code == 4
     (line,) = errors.splitlines()
     assert line.startswith("ERROR: ")
@@ -188,7 +188,7 @@ def test_a_journal_whose_content_makes_no_sense_is_refused(ended: Path) -> None:
     first, *_ = records(ended)
     del first["config"]["kpis"]
     path.write_text(json.dumps(first, sort_keys=True, ensure_ascii=False) + "\n")
-    code, _, errors = compare(ended)
+    code, _, errors = replay(ended)
     assert code == 4
     assert "journal.jsonl" in errors
     assert "Traceback" not in errors
@@ -196,7 +196,7 @@ def test_a_journal_whose_content_makes_no_sense_is_refused(ended: Path) -> None:
 
 def test_where_pytest_cannot_start_it_is_told(ended: Path, workplace: Path) -> None:
     (workplace / "conftest.py").write_text("import nothing_of_that_name\n")
-    code, _, errors = compare(ended)
+    code, _, errors = replay(ended)
     assert code == 4
     assert "ERROR: pytest cannot start in this folder" in errors
 
@@ -210,14 +210,20 @@ def test_a_thousand_iterations_are_decided_anew_in_less_than_a_second(workplace:
     plugins.register(CorePlugin(journal))
     registry, found = Registry(plugins), records(journal.parent)
 
-    plan = replan(found, Asked(journal, "demo-table"), {}, registry)
+    plan = replan(found, Settings(journal, "demo-table"), {}, registry)
 
     def spent() -> float:
         start = time.process_time()
-        way = decided_anew(plan, Strategies(plan, registry), found, "anew")
+        way = decide_again(plan, Strategies(plan, registry), found, "anew")
         end = time.process_time()
-        assert way.decided == as_recorded(found).decided
-        assert len(way.decided) == 1000
+        assert way.outcomes == as_recorded(found).outcomes
+        assert len(way.outcomes) == 1000
         return end - start
 
     assert min(spent() for _ in range(3)) < 1
+
+
+def test_the_old_name_still_works_and_names_the_new_one(ended: Path) -> None:
+    code, shown, errors = replay(ended, name="compare")
+    assert (code, shown) == replay(ended)[:2]
+    assert errors.startswith("NOTE: `pytest-soak compare` is now `pytest-soak replay`")

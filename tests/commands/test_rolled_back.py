@@ -9,7 +9,7 @@ import pytest
 from pytest_soak.commands.explain import explained
 from pytest_soak.commands.verify import examine
 from tests.commands.conftest import only_chain, soak
-from tests.commands.test_replay import compare
+from tests.commands.test_replay import replay
 from tests.support import linked, records, told
 
 if TYPE_CHECKING:
@@ -122,15 +122,15 @@ def test_explain_tells_a_cut_once_and_by_whom(rolled_back: Path) -> None:
     assert not [line for line in lines if "a guard:" in line]
 
 
-def test_compare_decides_the_rollback_again(
+def test_replay_decides_the_rollback_again(
     rolled_back: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(rolled_back.parent.parent)
-    code, shown, _ = compare(rolled_back)
+    code, shown, _ = replay(rolled_back)
     assert code == 0, shown
     assert "up: as recorded" in shown
     off = "--set=guards.auto_rollback.enabled=false"
-    code, shown, _ = compare(rolled_back, off)
+    code, shown, _ = replay(rolled_back, off)
     assert code == 1
     recorded = [line for line in shown.splitlines() if line.startswith("      recorded")]
     assert recorded[0].endswith("batch_size 19 → 28, workers 6 → 4")
