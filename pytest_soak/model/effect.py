@@ -1,4 +1,4 @@
-"""Effects: what an apply did to a metric, against what noise could do."""
+"""Effects: how an apply changed a metric, compared with noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIGMAS = 2
-"""Beyond how many sigma of a difference of two means noise is no explanation any more."""
+"""How many sigma the difference of two means must exceed to be more than noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Effect:
     """The change of one metric from the iterations before an apply to those after it.
 
     Args:
-        before: The mean of the iterations that ran with the parameters before; None without one.
-        n_before: How many these are.
-        after: The mean of those that ran with the parameters after; None without one.
-        n_after: How many these are.
-        change: Their difference; None where one of the two is missing.
-        noise: The sigma of one iteration it was compared with; None where not known.
-        beyond_noise: Whether the change is beyond noise; None where nobody can tell.
+        before: The mean of the iterations with the parameters before; None if there are none.
+        n_before: How many iterations these are.
+        after: The mean of the iterations with the parameters after; None if there are none.
+        n_after: How many iterations these are.
+        change: Their difference; None if one of the two is missing.
+        noise: The sigma of one iteration; None if it is unknown.
+        beyond_noise: Whether the change is more than noise; None if that is unknown.
     """
 
     before: float | None
@@ -39,7 +39,7 @@ class Effect:
 def effect(before: Sequence[float], after: Sequence[float], noise: float | None) -> Effect:
     """Compare the means of *before* and *after*.
 
-    A change is beyond noise where it is more than two sigma of the difference of the two means,
+    A change is beyond noise if it exceeds two sigma of the difference of the two means,
     ``noise * sqrt(1 / n_before + 1 / n_after)``.
     """
     first = math.fsum(before) / len(before) if before else None

@@ -1,4 +1,4 @@
-"""Losses: when the objective is below its last good baseline by more than noise allows."""
+"""Losses: the objective is below its last good baseline by more than noise explains."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from pytest_soak.model.pack import Objective
 
 BLOCK = 24
-"""How many iterations are forgotten at once, so that a run of 10,000 costs no more each. The last
-24 to 47 are looked at: a start that moved with every iteration would give noise one more chance
-each time."""
+"""How many iterations are forgotten at once, so that the cost per iteration stays the same in a run
+of 10,000. The last 24 to 47 are used. A start that moved with every iteration would give noise
+one more chance each time."""
 ALLOWANCE = 0.9
-"""How many sigma below the baseline an iteration may be without being held against the change."""
+"""How many sigma an iteration may be below the baseline before it counts as a shortfall."""
 LIMIT, SCARCE, LEAST = 1.8, 4.5, 2.7
-"""What the shortfalls must sum up to, in sigma: ``LIMIT + SCARCE / n`` for a baseline of n, and
-never less than LEAST. Chosen by what `tests/bench/guard_rates.py` then printed."""
+"""The limit for the sum of the shortfalls, in sigma: ``LIMIT + SCARCE / n`` for a baseline of n
+iterations, at least LEAST. The values were chosen by the rates of `tests/bench/guard_rates.py`."""
 GAIN = 2
-"""How many times that limit a gain must exceed to start a new baseline, so that luck does not."""
+"""How many times that limit a gain must exceed to start a new baseline: luck must not."""
 TWICE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One iteration that told the objective.
+    """One iteration with its value of the objective.
 
     Args:
         iteration: Its number.
-        value: The objective, turned so that more is better.
-        key: The parameters it ran with, equal for equal ones.
+        value: The objective, with its sign turned so that more is better.
+        key: The parameters it ran with.
     """
 
     iteration: int
@@ -45,16 +45,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss that followed changes.
+    """A loss after a change of parameters.
 
     Args:
-        good: The last iteration of the good baseline; its parameters are the good ones.
-        baseline: The mean of the baseline, turned so that more is better.
-        n: How many iterations it is the mean of.
-        since: The mean of the iterations since, turned likewise.
-        count: How many these are.
-        sum: Their shortfalls summed up, in sigma, less the allowance.
-        limit: What the sum has exceeded.
+        good: The last iteration of the good baseline; its parameters are to be restored.
+        baseline: The mean of the baseline, with its sign turned so that more is better.
+        n: How many iterations the baseline has.
+        since: The mean of the iterations since, with its sign turned likewise.
+        count: How many iterations these are.
+        sum: The sum of their shortfalls less the allowance, in sigma.
+        limit: The limit that the sum has exceeded, in sigma.
     """
 
     good: int
@@ -67,10 +67,10 @@ class Loss:
 
 
 def points(history: History, objective: Objective) -> list[Point]:
-    """Return what the latest iterations told of the *objective*, oldest first.
+    """Return the values of the *objective* in the latest iterations, oldest first.
 
-    Iterations that nobody can judge tell nothing. What a rollback undid is left out: what follows
-    goes on from the parameters that it restored.
+    Iterations with problems and the first one after a restart are left out. So are those that a
+    rollback has undone: the run goes on from the parameters that it restored.
     """
     way = 1 if objective.better == "up" else -1
     told: list[Point] = []
@@ -87,20 +87,20 @@ def points(history: History, objective: Objective) -> list[Point]:
 
 
 def run_noise(told: Sequence[Point]) -> Noise | None:
-    """Return the noise of the run itself, None where too few iterations tell it."""
+    """Return the noise of the run itself; None if it has too few iterations for an estimate."""
     return measure_noise((one.key, one.value) for one in told)
 
 
 def find_loss(told: Sequence[Point], sigma: float) -> Loss | None:
-    """Return the loss that the last iteration completes, if it does.
+    """Return the loss that the last iteration completes, or None.
 
-    A cumulative sum (CUSUM, Page 1954) with a baseline that is learned on the way. The baseline is
-    the mean of the iterations so far. One that is below it by more than the allowance is held
-    back, with those that follow, until their shortfalls are made up for; then they all join the
-    baseline. Where the sum of the shortfalls exceeds a limit that is the higher, the fewer
-    iterations the baseline is of, with the last two in a row below it, that is a loss. A gain of
-    twice that starts the baseline anew; so does a loss that no change of parameters came before,
-    the world's doing.
+    A cumulative sum (CUSUM, Page 1954) whose baseline is learned on the way. The baseline is the
+    mean of the iterations so far. An iteration that is below it by more than the allowance is held
+    back, and so are those that follow, until their sum is no longer a shortfall; then they all
+    join the baseline. It is a loss if the sum of the shortfalls exceeds a limit and the last two
+    iterations are below the baseline; the limit is higher for a baseline of few iterations. A gain
+    of twice the limit starts a new baseline. So does a loss without a change of parameters before
+    it, because then the environment has changed.
 
     Args:
         told: The iterations, oldest first.
@@ -110,7 +110,7 @@ def find_loss(told: Sequence[Point], sigma: float) -> Loss | None:
         return None
     values = [one.value for one in told]
     start = 0  # of the baseline
-    low = high = 1  # where what is held back as shortfall, or as gain, begins
+    low = high = 1  # the first iteration that is held back as a shortfall, or as a gain
     for end in range(2, len(told) + 1):
         below = _summed([-value for value in values[:end]], start, low, sigma)
         above = _summed(values[:end], start, high, sigma)
@@ -136,9 +136,9 @@ def _limit(n: int) -> float:
 
 
 def _summed(values: Sequence[float], start: int, first: int, sigma: float) -> float:
-    """Return by how much the values from *first* on are above the mean of those before, summed up.
+    """Return the sum of how far the values from *first* on are above the mean of those before.
 
-    In sigma of the difference between one value and the mean, each less the allowance.
+    In sigma of the difference between one value and the mean; each value less the allowance.
     """
     n = first - start
     mean = math.fsum(values[start:first]) / n

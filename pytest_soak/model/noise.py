@@ -1,4 +1,4 @@
-"""Noise: how far a metric moves between iterations with unchanged parameters."""
+"""Noise: the standard deviation of a metric between iterations with unchanged parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 LEAST_FREEDOM = 4
-"""Degrees of freedom below which nothing is said: those of five iterations with one mean."""
+"""The fewest degrees of freedom for an estimate: those of five iterations with one mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Noise:
 
     Args:
         sigma: The estimate, in the metric's unit.
-        n: How many iterations it rests on.
+        n: How many iterations it is computed from.
         freedom: Its degrees of freedom: *n* less one mean for each set of parameters.
     """
 
@@ -29,10 +29,11 @@ class Noise:
 
     @property
     def safe(self) -> float:
-        """The sigma to test with: larger, the fewer iterations the estimate rests on.
+        """The sigma to test with: larger where few iterations were measured.
 
-        The factor, ``1 + 3 / freedom``, follows the quotient of Student's t and the normal
-        quantile at 0.995: 1.75 for 4 degrees of freedom (1.79 by the table), 1.16 for 19 (1.11).
+        The factor ``1 + 3 / freedom`` approximates the ratio of the quantiles of Student's t and
+        of the normal distribution at 0.995: 1.75 for 4 degrees of freedom (exact: 1.79), 1.16 for
+        19 (exact: 1.11).
         """
         return self.sigma * (1 + 3 / self.freedom)
 
@@ -41,11 +42,11 @@ def measure_noise(samples: Iterable[tuple[Hashable, float]]) -> Noise | None:
     """Return the pooled standard deviation within groups of *samples*.
 
     Args:
-        samples: ``(what was unchanged, value)`` for each iteration, in the metric's unit.
+        samples: ``(parameters, value)`` for each iteration; the value in the metric's unit.
 
     Returns:
-        None for fewer than five iterations with unchanged parameters (more where they are of
-        several sets), and where nothing varied.
+        None if fewer than five iterations share their parameters (more are needed if there are
+        several sets of parameters), or if nothing varied.
     """
     groups: dict[Hashable, list[float]] = {}
     for key, value in samples:
@@ -65,10 +66,10 @@ def measure_noise(samples: Iterable[tuple[Hashable, float]]) -> Noise | None:
 def noise_by_metric(
     iterations: Sequence[tuple[Hashable, Mapping[str, object]]],
 ) -> dict[str, Noise | None]:
-    """Return the noise of every metric that is a number, None where too little tells it.
+    """Return the noise of every metric that is a number; None if it cannot be estimated.
 
     Args:
-        iterations: ``(what was unchanged, {metric: value})`` for each that can be judged.
+        iterations: ``(parameters, {metric: value})`` for each iteration without a problem.
     """
     names = sorted({name for _, metrics in iterations for name in metrics})
     samples = {

@@ -16,11 +16,11 @@ DUST = Decimal("1e-6")
 """Share of a parameter's precision below which a difference is floating-point dust."""
 
 ANY_FLOAT = Context(prec=700)
-"""Digits enough for every float on every grid, so that no request is too large to be clamped."""
+"""Enough digits for every float on every grid: no request is too large to be clamped."""
 
 
 class Corridor(StrEnum):
-    """The bounds that a tuner declares it works in."""
+    """The bounds that a tuner declares to work in."""
 
     LIMITS = "limits"
     APPLY = "apply"
@@ -66,8 +66,8 @@ class Parameter:
         apply: What live apply may reach.
         calm: The direction, ``"up"`` or ``"down"``, that makes the system calmer.
         precision: The grid on which values lie, in the parameter's unit.
-        step: How far a tuner that chooses its own steps may move it in one iteration; 0 where
-            the pack does not say.
+        step: The largest step in one iteration of a tuner that chooses its own steps; 0 if the
+            pack does not set one.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Parameter:
 
     @property
     def largest_step(self) -> float:
-        """The pack's ``step``, a quarter of the limits unless set; at least one grid point."""
+        """The pack's ``step`` (default: a quarter of the limits); at least one grid point."""
         quarter = (self.limits.hi - self.limits.lo) / 4
         return max(self._on_grid(Decimal(str(self.step or quarter)), ROUND_FLOOR), self.precision)
 
     def corridor(self, corridor: Corridor) -> Bounds:
-        """Return the bounds of *corridor*: the limits, or limits and apply bounds at once."""
+        """Return the bounds of *corridor*: the limits, or the limits within the apply bounds."""
         if corridor is Corridor.LIMITS:
             return self.limits
         return self.limits.intersect(self.apply)
@@ -102,7 +102,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """The outcome of one clamp: where the value went, by how much, and what cut it."""
+    """The outcome of one clamp: the new value, the delta that remained, and what cut it."""
 
     new: float
     delta: float
@@ -110,12 +110,12 @@ class Stepped:
 
 
 def plain_number(value: Decimal) -> float:
-    """Return *value* as the plain number JSON would show: an ``int`` where it is whole."""
+    """Return *value* as JSON shows it: a whole number as an ``int``."""
     return int(value) if value == value.to_integral_value() else float(value)
 
 
 def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Stepped:
-    """Move *old* by *delta*, as far as *bounds* and the parameter's grid let it.
+    """Move *old* by *delta*, as far as *bounds* and the parameter's grid allow.
 
     ``new = clamp(old + delta, min(lo, old), max(hi, old))``, then rounded to the grid
     **towards** ``old``. So a step is never turned around, never larger than requested, never
@@ -126,8 +126,8 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
         parameter: Gives the grid.
         bounds: The corridor of the tuner that asked.
         old: The effective value, inside the bounds or not.
-        delta: The requested increment, in the parameter's unit; what differs from a multiple of
-            the grid by less than a millionth of it counts as that multiple.
+        delta: The requested increment, in the parameter's unit. A difference from the grid of less
+            than a millionth of the precision is ignored.
 
     Returns:
         The new value, the delta that remained, and whether it was cut by the upper bound

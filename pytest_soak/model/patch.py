@@ -17,7 +17,7 @@ PATCH_ERRORS: tuple[type[Exception], ...] = (
     jsonpatch.JsonPointerException,
     TypeError,  # of a pointer into a number
 )
-"""What `apply` may raise where a patch does not fit."""
+"""The errors of `apply` if a patch does not fit."""
 
 
 def diff(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Operation, ...]:
@@ -31,8 +31,8 @@ def diff(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Opera
 def guarded(patch: Iterable[Operation], before: Mapping[str, float]) -> tuple[Operation, ...]:
     """Return *patch* with a ``test`` of each old value first, so that it fits only *before*.
 
-    A patch alone cannot be inverted nor refused when it is applied to the wrong document
-    (RFC 6902 section 4.6 gives ``test`` for that).
+    Without the old values a patch cannot be inverted, and it would also apply to a wrong document.
+    ``test`` is RFC 6902, section 4.6.
     """
     operations = list(patch)
     touched = {op[key] for op in operations for key in ("path", "from") if key in op}

@@ -1,4 +1,4 @@
-"""Proposals: the increments that one tuner asks for, with its reasons."""
+"""Proposals: the increments that one tuner requests, with its reasons."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pytest_soak.model.safe_repr import safe_repr
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a tuner asks for after one iteration.
+    """The request of a tuner after one iteration.
 
     Args:
         deltas: ``{parameter: increment}`` in the parameter's unit; never a target value.
-        reasons: Why, in phrases, for the proposal as a whole.
-        reason_of: ``{parameter: why}`` where one parameter's reason is narrower.
-        withheld: What the tuner's own rules kept back, such as ``multi_fail_guard``.
+        reasons: The reasons of the whole proposal, in phrases.
+        reason_of: ``{parameter: reason}`` for parameters with a reason of their own.
+        withheld: The tuner's own rules that dropped requests, such as ``multi_fail_guard``.
     """
 
     deltas: Mapping[str, float] = field(default_factory=dict)
@@ -26,20 +26,20 @@ class Proposal:
     withheld: tuple[str, ...] = ()
 
     def reason(self, parameter: str) -> str:
-        """Return the reason given for *parameter*, or the proposal's own."""
+        """Return the reason of *parameter*, or that of the whole proposal."""
         return self.reason_of.get(parameter) or "+".join(self.reasons)
 
 
 def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:
-    """Return what is wrong with what a tuner returned, or an empty string.
+    """Return what is wrong with the answer of a tuner, or an empty string.
 
     Args:
-        proposal: What came back from ``propose``.
+        proposal: What ``propose`` returned.
         known: The tunable parameters by name.
     """
     if not isinstance(proposal, Proposal):
         return f"returned {safe_repr(proposal)}, not a Proposal"
-    given: object = proposal.deltas  # a stranger's code need not be typed
+    given: object = proposal.deltas  # the code of a plugin may be untyped
     if not isinstance(given, Mapping):
         return f"gave {safe_repr(given)} as its deltas, not {{parameter: increment}}"
     narrower: object = proposal.reason_of
