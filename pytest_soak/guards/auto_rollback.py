@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import Loss, find_loss, points, run_noise
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.decision import Decision
     from pytest_soak.model.history import History
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.pack import Objective
     from pytest_soak.model.summary import Summary
-    from pytest_soak.model.verdict import Kpi
 
 REASON = "auto_rollback"
 ARMED, NOT_ARMED = "armed", "not_armed"
@@ -87,7 +88,9 @@ class AutoRollback:
 
 def _fails(kpi: Kpi, summary: Summary) -> bool:
     value = summary.metrics.get(kpi.metric)
-    return kpi.fail is not None and is_number(value) and kpi.fail.broken_by(value)
+    return is_number(value) and any(
+        verdict is Verdict.FAIL and threshold.broken_by(value) for verdict, threshold in kpi.limits
+    )
 
 
 def _not_armed(history: History, decision: Decision, why: str) -> Decision:

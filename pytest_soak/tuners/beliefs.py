@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Effects
+from pytest_soak.model.verdict import Verdict
 from pytest_soak.tuners.response import Belief
 
 if TYPE_CHECKING:
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.pack import Pack
-    from pytest_soak.model.verdict import Kpi, Threshold
+    from pytest_soak.model.verdict import Threshold
 
 UNKNOWN_NOISE = 0.02
 """Noise where nobody declared any, as a share of the KPI's limit."""
@@ -86,15 +88,14 @@ class Outlook:
 
 
 def outlook(pack: Pack, kpi: Kpi) -> Outlook:
-    """Return what *pack* says of *kpi*."""
-    thresholds = [(kpi.warn, False), (kpi.fail, True)]
-    given = [(threshold, fails) for threshold, fails in thresholds if threshold is not None]
-    size = abs(given[0][0].value) or 1.0
+    """Return what *pack* says of *kpi*, which has limits."""
+    size = abs(kpi.limits[0][1].value) or 1.0
     effects = _effects(pack, kpi.metric)
-    if effects.log and any(threshold.value <= 0 for threshold, _ in given):
+    if effects.log and any(threshold.value <= 0 for _, threshold in kpi.limits):
         effects = Effects()  # nothing is a ratio of such a limit, which only a gate setting can be
     limits = tuple(
-        _limit(kpi.metric, threshold, fails=fails, log=effects.log) for threshold, fails in given
+        _limit(kpi.metric, threshold, fails=verdict is Verdict.FAIL, log=effects.log)
+        for verdict, threshold in kpi.limits
     )
     belief = _belief(pack, kpi.metric, effects, size)
     return Outlook(kpi.metric, limits, belief, size, effects.log)

@@ -92,7 +92,7 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
     """Sample *regimes* and yield the lines of the pack's ``[effects]``."""
     samples = [sample(pack, regime) for regime in regimes]
     for kpi in pack.kpis:
-        limit = (kpi.warn or kpi.fail).value  # type: ignore[union-attr] # the schema asks for one
+        limit = kpi.limits[0][1].value
         log = kpi.metric in LOG
         lines = []
         for rows in samples:
