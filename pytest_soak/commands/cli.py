@@ -16,6 +16,7 @@ from pytest_soak.commands import calibrate, explain, rollback, summary, verify
 from pytest_soak.commands import replay as compare
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.text import fitting
 
@@ -107,16 +108,9 @@ def _refused(told: str) -> tuple[int, list[str]]:
 
 def _write(lines: Iterable[str], stream: TextIO) -> None:
     """Write *lines*, each as one, in characters that the *stream* can take."""
-    text = "".join(f"{_one_line(line)}\n" for line in lines)
+    text = "".join(f"{printable(line)}\n" for line in lines)
     try:
         stream.write(fitting(text, stream.encoding))
         stream.flush()
     except BrokenPipeError:  # whoever read it has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _one_line(text: str) -> str:
-    """Return *text* with what no terminal should be sent shown as an escape."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

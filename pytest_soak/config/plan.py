@@ -23,7 +23,7 @@ from pytest_soak.config.registry import (
 )
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.gates.criteria import make_kpi, read_gate
-from pytest_soak.model.mask import SHORTEST, Mask
+from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.pack import Pack, Profile
@@ -209,7 +209,7 @@ def plan_chain(
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
-    mask = Mask.of(pack.secrets, environ)
+    mask = Mask.of(secret_names(pack), environ)
     safe = environ.get(pack.safe_switch) == "1"  # a fixture's system has secrets, for all we know
     if system != OWN_SYSTEM or "system" in request.options:
         made, safe = registered.make(pack, scenario.value, needs=("run",)), False
@@ -393,7 +393,7 @@ def read_secrets(
         SoakUsageError: One is not set, or too short to be kept out of what is written, and safe
             mode was not asked for.
     """
-    names = (*pack.secrets, *getattr(system, "secrets", ()))
+    names = secret_names(pack, system)
     switch = pack.safe_switch
     safe = bool(names) and environ.get(switch) == "1"
     for name in () if safe else names:

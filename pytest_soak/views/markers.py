@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.engine.controller import RECOMMEND_ONLY
 from pytest_soak.model.mode import Mode
+from pytest_soak.model.safe_repr import one_line, printable
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.views.protocol import View
+from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import pytest
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.engine.controller import IterationResult
@@ -23,6 +28,53 @@ if TYPE_CHECKING:
 
 SELF_CHECKED = 2
 """In how many iterations at the start the overrides file is read back and shown."""
+LONGEST = 1000
+"""How many characters of a line are shown."""
+MOST = 200
+"""How many lines one item shows."""
+
+
+class Markers(View):
+    """Marker lines on the terminal, as soon as the report of their item arrives."""
+
+    name = "markers"
+    _screen: Screen | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Find the terminal, where there is one."""
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        self._screen = Screen(reporter) if reporter else None
+
+    def opened(self, loop: SoakLoop, notes: Sequence[str]) -> Sequence[str]:
+        """Return the lines of a chain's start."""
+        return [*started(loop.plan, loop.store), *notes]
+
+    def ran(self, loop: SoakLoop, result: IterationResult) -> Sequence[str]:
+        """Return the lines of one iteration."""
+        return [*iteration(loop.plan, result, loop.store.readback), *progress(loop)]
+
+    def repeated(self, loop: SoakLoop, result: IterationResult) -> Sequence[str]:
+        """Return the line that says that nothing is applied twice."""
+        del loop
+        return again(result) if result.applied else ()
+
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[str]:
+        """Return the lines of a chain's end; they are shown once."""
+        return () if again else [*deadline(loop), *gate(loop.plan, verdict)]
+
+    def show(self, nodeid: str, parts: Sequence[str]) -> None:
+        """Write the lines, each at the beginning of a line, below the name of their item."""
+        screen = self._screen
+        if screen is None:
+            return
+        screen.break_line()
+        if screen.reporter.verbosity <= 0:
+            screen.write(nodeid)
+        for line in parts[:MOST]:
+            screen.write(line if len(line) <= LONGEST else f"{line[:LONGEST]}…")
+        if len(parts) > MOST:
+            screen.write(f"  ... {len(parts) - MOST} more lines")
+        screen.reporter.flush()  # a log in CI must show them now, not an iteration later
 
 
 def started(plan: ChainPlan, store: ChainStore) -> list[str]:
@@ -59,7 +111,8 @@ def iteration(
         result: What the iteration came to.
         readback: Gives the overrides as their file says them now.
     """
-    lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in result.summary.problems]
+    problems = map(one_line, result.summary.problems)
+    lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in problems]
     if plan.mode is Mode.OFF:
         return lines
     for proposed in result.proposed:
@@ -88,7 +141,7 @@ def iteration(
     if result.iteration <= SELF_CHECKED and not result.summary.in_window and back is None:
         lines += _self_check(result, readback())
     lines += (_notice(result.iteration, notice) for notice in result.decision.notices)
-    return [" ".join(line.splitlines()) for line in lines]  # a stranger's reason may have several
+    return [printable(line) for line in lines]
 
 
 def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
@@ -98,7 +151,7 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
         lines.append("| iter_watch | SUMMARY | steady apply complete |")
     words = []
     if verdict.reasons:
-        words.append(f"REASONS={','.join(verdict.reasons)}")
+        words.append(f"REASONS={one_line(','.join(verdict.reasons))}")
     if verdict.unverified:
         words.append(f"UNVERIFIED={','.join(map(str, verdict.unverified))}")
     details = f" {' '.join(words)} |" if words else ""

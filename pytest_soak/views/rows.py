@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from pytest_soak.model.safe_repr import one_line
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.views.text import number
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 EFFECTS = 12
 """Of how many applies, the last ones, the closing report shows the effects."""
-VERDICT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _effects(loop: SoakLoop) -> list[list[Any]]:
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
     lines = [f"KPI gate: {verdict.verdict.name}"]
-    lines += [f"  {problem}" for problem in verdict.problems]
+    lines += [f"  {one_line(problem)}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:
@@ -132,10 +130,10 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                 continue
             table.append(
                 (
-                    judgement.metric,
+                    one_line(judgement.metric),
                     judgement.verdict.name,
                     "none" if judgement.value is None else number(judgement.value),
-                    judgement.rule or judgement.problem,
+                    one_line(judgement.rule or judgement.problem),
                     "" if judgement.n is None else str(judgement.n),
                     str(judged.iteration),
                 )

@@ -8,6 +8,8 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.safe_repr import safe_lines
+
 if TYPE_CHECKING:
     from pytest_soak.model.mask import Mask
 
@@ -59,9 +61,7 @@ class Output:
         if cut:
             text = text[-len(mask.text(whole[BEFORE:])) :]
             text = text.partition("\n")[2] or text.partition(" ")[2]
-        return "".join(
-            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
-        )
+        return safe_lines(text)
 
     def close(self) -> None:
         """Give the file back."""
