@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
+    from pytest_soak.model.safe_repr import safe_text
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
@@ -60,6 +61,7 @@ __all__ = [
     "Tuner",
     "Verdict",
     "Watcher",
+    "safe_text",
 ]
 
 _HOME = {
@@ -91,6 +93,7 @@ _HOME = {
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
     "Watcher": "watchers.protocol",
+    "safe_text": "model.safe_repr",
 }
 
 

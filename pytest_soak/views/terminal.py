@@ -90,8 +90,7 @@ class ClosingTable(View):
 
     def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
         ending = self._endings.get(name)
-        header = rows[0] if rows else final or ending
-        assert header is not None
+        header = rows[0] if rows else final or self._endings[name]
         self._screen.write(name, bold=True)
         self._screen.write(f"  {header['title']}")
         if rows:
