@@ -1,4 +1,4 @@
-"""The rule that takes changes back which cost more of the objective than noise explains."""
+"""The guard that takes back changes after which the objective fell by more than noise."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ PRICE = "rollback_price"
 
 
 class AutoRollback:
-    """Goes back to the last good parameters where the objective fell, twice in a row, below them.
+    """Goes back to the last good parameters when the objective is worse than theirs twice in a row.
 
-    What "below" means is told in `find_loss`. The noise is the pack's; without it, that of at
-    least five iterations of the run with unchanged parameters; until then it is not armed, and
-    says so in the first iteration. In the observation window it reports, and rolls nothing back.
-    So it does where a KPI was at FAIL with the last good parameters that no longer is, and no more
-    are at FAIL now than were then: such a loss may be the price of a cure.
+    `find_loss` says what is worse. The noise is the pack's, or that of at least five iterations of
+    the run with unchanged parameters. Until one is known the guard is not armed, and says so in the
+    first iteration. It only reports in the observation window, and where a KPI has left FAIL and
+    no more KPIs are at FAIL than before: such a loss may be the price of a cure.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -72,7 +71,7 @@ class AutoRollback:
         return self._answer(history, decision, loss, _words(loss, objective, sigma))
 
     def _answer(self, history: History, decision: Decision, loss: Loss, detail: str) -> Decision:
-        """Roll back, or tell why not."""
+        """Roll back, or say why not."""
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
             return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {loss.good}: {detail}")

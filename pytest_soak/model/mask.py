@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SHORTEST = 4
-"""How many letters a secret must have: shorter ones stand in everything that is written."""
+"""How many letters a secret must have: shorter texts occur everywhere by chance."""
 MOST = 64
 """How many of the values that secrets have had during a run are masked, the latest ones."""
 SHORTEST_CODED = 8
-"""How many letters of a coded form must be left to be looked for."""
+"""How many letters an encoded form must have to be masked."""
 
 
 def letters(text: str) -> str:
-    """Return a pattern for *text* with each letter as it is, or escaped in some usual way.
+    """Return a pattern for *text* in which each letter may be escaped.
 
-    As in URLs, JSON, Python, HTML and XML; also a letter that was replaced as nobody can print it.
+    Escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
+    printed may have been replaced.
     """
     runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
     return "".join(map(_letter, runs))
@@ -58,16 +59,16 @@ def _letter(run: str) -> str:
 
 
 def lines_of(value: str) -> set[str]:
-    """Return *value*, and its lines, as far as they are long enough to be hidden."""
+    """Return *value* and its lines, those that are long enough to be masked."""
     texts = {value, value.strip(), *map(str.strip, value.splitlines())}
     return {text for text in texts if len(text) >= SHORTEST}
 
 
 def coded(text: str) -> Iterator[str]:
-    """Yield *text* in hexadecimal digits and in base64, as far as that is long enough."""
+    """Yield *text* in hexadecimal digits and in base64, where that is long enough."""
     raw = text.encode(errors="surrogateescape")
     found = [raw.hex()]
-    for shift in range(3):  # wherever it stands in what was encoded, such as user:password
+    for shift in range(3):  # base64 depends on its place in the encoded text, user:password
         inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
         inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
         found += [inside, inside.replace("+", "-").replace("/", "_")]
@@ -129,7 +130,7 @@ class Mask:
             return self.text(value)
         if not isinstance(value, int | float):
             return value
-        ways = [str(value), str(abs(value))]  # a secret of digits may be sent with a sign
+        ways = [str(value), str(abs(value))]  # a secret of digits may be sent as a number
         if isinstance(value, float) and value.is_integer():
             ways += [str(int(value)), str(abs(int(value)))]
         found = next((self._texts[way] for way in ways if way in self._texts), "")
@@ -162,7 +163,7 @@ def _length(pair: tuple[str, str]) -> int:
 def looked_for(value: str) -> re.Pattern[str] | None:
     """Return the pattern of all forms of a secret's *value*, None where it is too short.
 
-    The longest form comes first, so that nothing is left of it.
+    The longest form comes first, so that no rest of it is left.
     """
     found = [(len(text), letters(text)) for text in lines_of(value)]
     found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]

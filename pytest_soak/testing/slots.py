@@ -1,4 +1,4 @@
-"""What may happen in one iteration: reports good, bad, missing, stale; what others wish for."""
+"""What may happen in one iteration: good, bad, missing or stale reports, and other tuners."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Start:
 
 
 def strict_guards(pack: Pack) -> dict[str, Any]:
-    """Return guard settings under which a budget and a freeze of every parameter soon matter."""
+    """Return settings under which a budget and a freeze of every parameter act soon."""
     budget = {
         name: one.quantize((one.limits.hi - one.limits.lo) / 4 + one.precision / 2)
         for name, one in pack.parameters.items()

@@ -1,4 +1,4 @@
-"""What a pack says of its KPIs, in the terms of the tuner that learns: limits and prior beliefs."""
+"""What a pack says of its KPIs, as the learning tuner needs it: limits and prior beliefs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ if TYPE_CHECKING:
     from pytest_soak.model.verdict import Threshold
 
 UNKNOWN_NOISE = 0.02
-"""Noise where nobody declared any, as a share of the KPI's limit."""
+"""Noise where none is declared, as a share of the KPI's limit."""
 UNKNOWN_EFFECT = 0.5
-"""How uncertain an effect is: where none is declared as a share of the limit, over the whole range
-of a parameter; where one is, without its spread, as a share of the effect."""
+"""The standard deviation of an effect over the whole range of a parameter: as a share of the limit
+where no effect is declared, as a share of the effect where it is declared without a spread."""
 LEAST_NOISE = 1e-5
-"""No KPI is taken to be more exact than this share of its limit: less cannot be told from what a
-float loses in the sums."""
+"""The smallest noise, as a share of the limit: less is lost in the rounding of floats."""
 LEAST = 1e-3
-"""Where a metric is seen on a log scale, anything below this share of its limit counts as this."""
+"""On a log scale a value below this share of the limit counts as this share."""
 
 TAIL = -3.0
-"""Beyond so many standard deviations on the bad side, the log of a chance goes on as a straight
-line: so that what is hopeless still has a way to better, and does not drown all else."""
+"""Beyond so many standard deviations on the bad side the log of a chance is a straight line. So a
+hopeless KPI still has a gradient, and does not outweigh all others."""
 TAIL_CHANCE = math.log(0.5 * math.erfc(-TAIL / math.sqrt(2)))
 TAIL_SLOPE = 2.5
 
@@ -92,7 +91,7 @@ def outlook(pack: Pack, kpi: Kpi) -> Outlook:
     size = abs(kpi.limits[0][1].value) or 1.0
     effects = _effects(pack, kpi.metric)
     if effects.log and any(threshold.value <= 0 for _, threshold in kpi.limits):
-        effects = Effects()  # nothing is a ratio of such a limit, which only a gate setting can be
+        effects = Effects()  # a gate setting allows such limits; they have no logarithm
     limits = tuple(
         _limit(kpi.metric, threshold, fails=verdict is Verdict.FAIL, log=effects.log)
         for verdict, threshold in kpi.limits

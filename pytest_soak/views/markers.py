@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_soak.store.store import ChainStore
 
 SELF_CHECKED = 2
-"""In how many iterations at the start the overrides file is read back and shown."""
+"""In how many of the first iterations the overrides file is read back and shown."""
 LONGEST = 1000
 """How many characters of a line are shown."""
 MOST = 200
@@ -78,7 +78,7 @@ class Markers(View):
 
 
 def started(plan: ChainPlan, store: ChainStore) -> list[str]:
-    """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
+    """Return the lines of a chain's start: profile, given overrides, and their file."""
     lines = [
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
         f"| runtime_overrides | OK | SOURCE={plan.initial.source} |",
@@ -91,9 +91,8 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
     if plan.safe:
-        runs = (
-            "runs" if plan.system else "may run"
-        )  # nobody knows yet what a fixture's system needs
+        # What a system from a fixture declares is known only once it runs.
+        runs = "runs" if plan.system else "may run"
         lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
         lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
@@ -108,8 +107,8 @@ def iteration(
 
     Args:
         plan: The chain's plan.
-        result: What the iteration came to.
-        readback: Gives the overrides as their file says them now.
+        result: The iteration's result.
+        readback: Reads the overrides from their file.
     """
     problems = map(one_line, result.summary.problems)
     lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in problems]
@@ -160,7 +159,7 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
 
 
 def progress(loop: SoakLoop) -> list[str]:
-    """Return the line of how far an hours run has come; none for a run by count."""
+    """Return the progress line of an hours run; none for a run by count."""
     if loop.pace is None:
         return []
     minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
@@ -177,7 +176,7 @@ def deadline(loop: SoakLoop) -> list[str]:
 
 
 def again(result: IterationResult) -> list[str]:
-    """Return the line of an item that ran again after its iteration was settled."""
+    """Return the line of an item that ran again after its iteration was recorded."""
     return [f"| iter_watch | APPLY | SKIP | iter={result.iteration} already_applied=true |"]
 
 
@@ -189,7 +188,7 @@ def _adjust(name: str, old: float, new: float, reason: str) -> str:
 
 
 def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[str]:
-    """Return what a trigger table did, with the metrics it looked at."""
+    """Return the lines of a trigger table: what it did, and the metrics it used."""
     skipped = result.decision.skip_reason
     if skipped:
         yield f"| soak_iter_tune | SKIP | REASON={skipped} |"
@@ -228,7 +227,7 @@ def _change(change: Change) -> str:
 
 
 def _vetoes(result: IterationResult) -> Iterable[str]:
-    """Return what guards stopped for single parameters; what stopped all is the skip reason."""
+    """Return what guards stopped for single parameters; the skip reason tells what stopped all."""
     for veto in result.decision.vetoes:
         if veto.parameter:
             detail = f" {veto.detail}" if veto.detail else ""
@@ -239,7 +238,7 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
 
 
 def _notice(iteration: int, notice: Notice) -> str:
-    """Return what a guard has to tell where it stopped nothing."""
+    """Return the line of a guard that reports something and stopped nothing."""
     words = [f"iter={iteration}"]
     words += [f"FIELD={notice.parameter}"] if notice.parameter else []
     words += [notice.detail] if notice.detail else []
@@ -249,7 +248,7 @@ def _notice(iteration: int, notice: Notice) -> str:
 def _rolled_back(
     result: IterationResult, back: Rollback, readback: Mapping[str, float]
 ) -> Iterable[str]:
-    """Return what a rollback did, and what the overrides file shows when it is read back."""
+    """Return what a rollback did, and what the overrides file then holds."""
     why = f"{back.guard} to iteration {back.to_iteration}"
     undone = result.decision.undone
     yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
@@ -263,7 +262,7 @@ def _rolled_back(
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:
-    """Return the diff that the file really shows."""
+    """Return the patch, with the values that the overrides file really holds."""
     yield f"| iter_watch | SELF_CHECK | Diff for {OVERRIDES} (iter {result.iteration}) |"
     for operation in result.patch:
         field = operation["path"].removeprefix("/")

@@ -126,7 +126,7 @@ class ClosingTable(View):
         self._places(final)
 
     def _broken_off(self, ending: dict[str, Any] | None) -> None:
-        """Tell that nobody has heard a verdict, and where to go on."""
+        """Say that there is no verdict, and how to resume."""
         if ending is not None and ending["judged"]:
             self._screen.write("  the run was broken off once its verdict was recorded", red=True)
         else:
@@ -158,7 +158,7 @@ class ClosingTable(View):
 
 
 def objective_line(objective: dict[str, Any]) -> str:
-    """Return how the objective went, in words."""
+    """Return in words how the objective changed."""
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
@@ -169,7 +169,7 @@ def objective_line(objective: dict[str, Any]) -> str:
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of metrics: a line for each iteration, with the words for its KPIs."""
+    """Return the table of metrics: a line for each iteration, with the verdicts on its KPIs."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
@@ -190,9 +190,9 @@ def effects_table(
     effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
     columns: list[tuple[str, str, int]],
 ) -> Table:
-    """Return the table of effects: a line for each apply, the change of each KPI since before it.
+    """Return the table of effects: a line for each apply with the change of each KPI.
 
-    Marked is what noise does not explain (``*``) and what nobody can tell from noise (``?``).
+    ``*`` marks a change beyond noise, ``?`` one whose noise is unknown.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("effect", justify="right", no_wrap=True)
@@ -215,7 +215,7 @@ def _cell(value: object, word: str, digits: int) -> Text:
 
 
 def change_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, str, str, str, str]]:
-    """Yield what became of each change: iteration, parameter, from and to, how, why."""
+    """Yield each change: iteration, parameter, old and new value, outcome and reason."""
     doubts = {row["iteration"]: row["doubts"] for row in rows}
     for row in rows:
         after = str(row["iteration"])

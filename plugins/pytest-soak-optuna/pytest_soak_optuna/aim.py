@@ -78,10 +78,10 @@ class Aim:
         )
 
     def measured(self, summary: Summary) -> Measurement | None:
-        """Return what *summary* measured, or None where nobody can tell.
+        """Return what *summary* measured, or None where it says nothing about its parameters.
 
-        An iteration with problems, one of a system that had just lost its state, and one that
-        lacks a metric say nothing about their parameters.
+        These are an iteration with problems, the first one after the system lost its state, and
+        one that lacks a metric.
         """
         if summary.problems or summary.restarted:
             return None

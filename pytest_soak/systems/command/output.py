@@ -57,11 +57,11 @@ class Output:
             data = (self._kept + self._end())[-KEPT - BEFORE :]
             cut = self._cut + os.fstat(self.file.fileno()).st_size > len(data)
         whole = data.decode(errors="surrogateescape").replace("\r\n", "\n")
-        text = mask.text(whole)
+        text = safe_lines(mask.text(whole))
         if cut:
             text = text[-len(mask.text(whole[BEFORE:])) :]
             text = text.partition("\n")[2] or text.partition(" ")[2]
-        return safe_lines(text)
+        return text
 
     def close(self) -> None:
         """Give the file back."""
