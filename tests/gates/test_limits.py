@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.gates.criteria import make_kpi, read_gate
-from pytest_soak.gates.limits import parse_threshold
+from pytest_soak.gates.limits import Limits, parse_threshold
 from pytest_soak.model.metrics import NUMBER, Op
 from pytest_soak.model.verdict import Judgement, Threshold, Verdict
 
@@ -44,13 +44,13 @@ def test_the_journal_is_told_both_limits_also_where_one_is_not_set() -> None:
     ],
 )
 def test_a_gate_setting_states_what_is_good(text: str, set_: dict[str, str]) -> None:
-    assert read_gate(text) == ("latency", set_)
+    assert read_gate(text, (Limits,)) == ("latency", set_)
 
 
 @pytest.mark.parametrize("text", ["latency==3", "good:latency<3", "latency<three", "latency", ""])
 def test_a_gate_setting_that_is_unclear_is_told_the_grammar(text: str) -> None:
     with pytest.raises(ValueError, match=r"^METRIC>=X, <=, > or <, before it warn: or fail:$"):
-        read_gate(text)
+        read_gate(text, (Limits,))
 
 
 def test_a_gate_setting_larger_than_anything_measured_is_told_what_is_allowed() -> None:
