@@ -21,7 +21,7 @@ from pytest_soak.config.registry import (
     required_metrics,
     the_one,
 )
-from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, what_raised, why_unreadable
 from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
@@ -293,27 +293,28 @@ def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
     for level in (chosen.inis, chosen.marker, chosen.options):
         given = level.get("gate", SourcedValue((), ""))
         for text in given.value:
-            metric, table = _parse_gate(text, given.source, pack, kinds)
-            before = kpis[metric].table if metric in kpis else {}
-            kpis[metric] = make_kpi(metric, {**before, **table}, kinds)
+            kpi = _gated(text, given.source, kpis, kinds)
+            if not pack.knows(kpi.metric):
+                raise SoakUsageError(unknown("metric", kpi.metric, given.source, pack.metrics))
+            if pack.kind(kpi.metric) != "number":
+                told = f"{kpi.metric} is no number; of shares name one, as {kpi.metric}.REASON"
+                msg = f"{given.source}: {told}"
+                raise SoakUsageError(msg)
+            kpis[kpi.metric] = kpi
     return tuple(kpis.values())
 
 
-def _parse_gate(
-    text: str, source: str, pack: Pack, kinds: Kinds
-) -> tuple[str, Mapping[str, object]]:
-    """Return the metric of a gate setting, and what it sets in ``[kpis.<metric>]``."""
+def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:
+    """Return the KPI that a gate setting leaves of the one of its metric."""
     try:
         metric, table = read_gate(text, kinds)
+        before = kpis[metric].table if metric in kpis else {}
+        return make_kpi(metric, {**before, **table}, kinds)
     except ValueError as error:
         msg = f"{source}: {safe_repr(text)} given; allowed: {error}"
-        raise SoakUsageError(msg) from None
-    if not pack.knows(metric):
-        raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
-    if pack.kind(metric) != "number":
-        msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
-        raise SoakUsageError(msg)
-    return metric, table
+    except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
+        msg = f"{source}: {safe_repr(text)} given: its criterion {what_raised(error)}"
+    raise SoakUsageError(msg)
 
 
 def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Registered, ...]:

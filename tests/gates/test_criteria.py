@@ -180,6 +180,18 @@ def test_a_plugins_criterion_teaches_its_grammar(pytester: pytest.Pytester) -> N
     result.stderr.fnmatch_lines([f"*'steps:throughput>=many' given; allowed: {allowed}"])
 
 
+def test_a_criterion_that_raises_at_a_gate_setting_is_a_usage_error(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(CONFTEST.replace("int(rest)} if rest.isdigit() else None", "{}[rest]}"))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-gate=steps:throughput>=3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --soak-gate: 'steps:throughput>=3' given: its criterion raised KeyError: '3' (*)"]
+    )
+
+
 @pytest.mark.parametrize(
     ("offer", "told"),
     [
