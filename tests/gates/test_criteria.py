@@ -126,6 +126,17 @@ def test_the_table_in_a_pack_is_checked_by_the_settings_of_all_kinds() -> None:
     assert check({"fail": ">900", "growth": 2}, kpi_table(KINDS))[1] == ()
 
 
+def test_a_key_that_may_be_left_out_is_told_what_it_may_hold() -> None:
+    @dataclass(frozen=True)
+    class Either:
+        limit: int | str | None = None
+
+    told = check({"limit": 1.5}, Either, "kpis.rss")[1]
+    assert [str(mistake) for mistake in told] == [
+        "kpis.rss.limit: 1.5 given; allowed: a whole number or text"
+    ]
+
+
 def test_the_schema_of_a_kpi_says_what_each_key_does() -> None:
     schema = schema_of(kpi_table(KINDS))
     (table,) = [part for part in schema["$defs"].values() if "properties" in part]
