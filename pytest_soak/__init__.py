@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pytest_soak.guards.protocol import Guard
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History
+    from pytest_soak.model.kpi import Criterion, Kpi
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
+    from pytest_soak.model.safe_repr import safe_text
     from pytest_soak.model.summary import Summary
-    from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
+    from pytest_soak.model.verdict import ChainVerdict, Judgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
     from pytest_soak.systems.command.process_reaper import ProcessReaper
     from pytest_soak.systems.protocol import System
@@ -36,6 +38,7 @@ __all__ = [
     "ChainVerdict",
     "Change",
     "Corridor",
+    "Criterion",
     "Decision",
     "Entry",
     "Gate",
@@ -58,6 +61,7 @@ __all__ = [
     "Tuner",
     "Verdict",
     "Watcher",
+    "safe_text",
 ]
 
 _HOME = {
@@ -66,6 +70,7 @@ _HOME = {
     "ChainVerdict": "model.verdict",
     "Change": "model.decision",
     "Corridor": "model.parameters",
+    "Criterion": "model.kpi",
     "Decision": "model.decision",
     "Entry": "model.history",
     "Gate": "gates.protocol",
@@ -74,7 +79,7 @@ _HOME = {
     "IterationResult": "engine.controller",
     "Judgement": "model.verdict",
     "ProcessReaper": "systems.command.process_reaper",
-    "Kpi": "model.verdict",
+    "Kpi": "model.kpi",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
     "Proposal": "model.proposal",
@@ -88,6 +93,7 @@ _HOME = {
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
     "Watcher": "watchers.protocol",
+    "safe_text": "model.safe_repr",
 }
 
 

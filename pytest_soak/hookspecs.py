@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.systems.protocol import System
@@ -92,6 +93,20 @@ def pytest_soak_gates() -> Mapping[str, Callable[[Pack], Gate]]:
 
         def pytest_soak_gates():
             return {"error-budget": lambda pack: ErrorBudget()}
+    """
+
+
+@pytest.hookspec
+def pytest_soak_criteria() -> Mapping[str, type[Criterion]]:
+    """Return kinds of criteria: ``{name: class}``; each class is a `Criterion`.
+
+    A KPI uses those whose keys its table ``[kpis.<metric>]`` or a gate setting sets. No two kinds
+    may read the same key.
+
+    Example::
+
+        def pytest_soak_criteria():
+            return {"band": Band}
     """
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from pytest_soak.commands import calibrate, explain, replay, rollback, summary, verify
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.text import fitting
 
@@ -116,16 +117,9 @@ def _refused(told: str) -> tuple[int, list[str]]:
 
 def _write(lines: Iterable[str], stream: TextIO) -> None:
     """Write *lines*, each as one, in characters that the *stream* can encode."""
-    text = "".join(f"{_one_line(line)}\n" for line in lines)
+    text = "".join(f"{printable(line)}\n" for line in lines)
     try:
         stream.write(fitting(text, stream.encoding))
         stream.flush()
     except BrokenPipeError:  # the reader, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _one_line(text: str) -> str:
-    """Return *text* with unprintable characters as escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

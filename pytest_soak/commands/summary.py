@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.commands.places import chains, choose_chain, choose_run
 from pytest_soak.commands.records import trusted
 from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.model.safe_repr import one_line
 from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.text import number
@@ -93,7 +94,7 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def plain(text: str) -> str:
     """Return *text* as Markdown that shows just these characters, in a table too."""
-    return ACTIVE.sub(r"\\\1", text)
+    return ACTIVE.sub(r"\\\1", one_line(text))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.gates.criteria import CRITERIA
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import JournalError, digest
@@ -19,6 +20,7 @@ from pytest_soak.verify.load import load_validated
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.pack import Pack
     from pytest_soak.systems.protocol import System
     from pytest_soak.tuners.adaptive import Adaptive
@@ -51,6 +53,10 @@ class CorePlugin:
     def pytest_soak_packs(self) -> Mapping[str, Callable[[], Any]]:
         """Offer the neutral demo pack."""
         return {"demo": lambda: resources.files("pytest_soak.packs").joinpath("demo.toml")}
+
+    def pytest_soak_criteria(self) -> Mapping[str, type[Criterion]]:
+        """Offer the criteria of the core."""
+        return {kind.name: kind for kind in CRITERIA}
 
     def pytest_soak_tuners(self) -> Mapping[str, Callable[[Pack], Any]]:
         """Offer the tuner that learns; it works with every pack."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number
-from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,10 +78,10 @@ def read_overrides(given: OverridesText, pack: Pack, profile: Profile) -> Initia
     fields = {}
     for name, value in data.items():
         if name not in known:
-            told = f"{safe_repr(name)} given as {json.dumps(value)[:60]}"
+            told = f"{safe_repr(name)} given as {safe_text(json.dumps(value), 60, 0)}"
             refuse(f"unknown field {told}; pack {pack.name} has {', '.join(known)}")
         if not is_number(value):
-            refuse(f"{name} is {json.dumps(value)[:60]}; allowed: a finite number")
+            refuse(f"{name} is {safe_text(json.dumps(value), 60, 0)}; allowed: a finite number")
         parameter = pack.parameters.get(name)
         final = parameter.quantize(parameter.limits.clamp(value)) if parameter else value
         base = profile.fields[name]

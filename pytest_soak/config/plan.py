@@ -16,18 +16,19 @@ from pytest_soak.config.overrides import InitialOverrides, read_overrides
 from pytest_soak.config.registry import (
     NOT_SEEN,
     Registered,
+    criteria,
     declared_corridor,
     required_metrics,
     the_one,
 )
-from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
-from pytest_soak.model.mask import SHORTEST, Mask
-from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, what_raised, why_unreadable
+from pytest_soak.gates.criteria import make_kpi, read_gate
+from pytest_soak.model.mask import SHORTEST, Mask, secret_names
+from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr, safe_text
-from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.loader import load_pack, profile_faults
 from pytest_soak.tuners.table import TableTuner
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.config.registry import Registry
+    from pytest_soak.gates.criteria import Kinds
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.systems.protocol import System
 
 DEFAULT_WINDOW = 2
@@ -43,7 +46,8 @@ OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
 MOCK_SYSTEM = "mock"
 REPLAY_SYSTEM = "replay"
-GATE = re.compile(r"(?:(warn|fail):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(-?\d+(?:\.\d+)?)")
+NO_LIMITS = {"warn": None, "fail": None}
+"""What the journal says of a KPI without limits; its readers look for both keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +144,11 @@ class ChainPlan:
             "seed": self.seed,
             "objective": self.objective(),
             "noise": dict(self.pack.noise),
-            "kpis": {
-                kpi.metric: {"warn": _text(kpi.warn), "fail": _text(kpi.fail)}
-                for kpi in self.pack.kpis
-            },
+            "kpis": {kpi.metric: {**NO_LIMITS, **kpi.describe()} for kpi in self.pack.kpis},
             "max_inconclusive": self.pack.max_inconclusive,
             **({"safe_mode": True} if self.safe else {}),
             **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
         }
-
-
-def _text(threshold: Threshold | None) -> str | None:
-    return None if threshold is None else str(threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +199,7 @@ def plan_chain(
     """
     chosen = LayeredSettings(request.options, marker, request.inis)
     pack = _pack(chosen, registry, request.packs)
-    pack = replace(pack, kpis=_kpis(pack, chosen))
+    pack = replace(pack, kpis=_kpis(pack, chosen, criteria(registry)))
     profile = _profile(pack, chosen, environ)
     scenario = chosen.get("scenario", SourcedValue(pack.scenario, f"pack {pack.name}"))
     if scenario.value not in pack.scenarios:
@@ -212,7 +209,7 @@ def plan_chain(
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
-    mask = Mask.of(pack.secrets, environ)
+    mask = Mask.of(secret_names(pack), environ)
     safe = environ.get(pack.safe_switch) == "1"  # a fixture's system has secrets, for all we know
     if system != OWN_SYSTEM or "system" in request.options:
         made, safe = registered.make(pack, scenario.value, needs=("run",)), False
@@ -290,35 +287,34 @@ def _window(chosen: LayeredSettings, planned: int) -> int:
     return max(1, min(int(given.value), planned - 1))
 
 
-def _kpis(pack: Pack, chosen: LayeredSettings) -> tuple[Kpi, ...]:
+def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
     """Return the pack's KPIs with the gate settings of ini, marker and options laid over."""
     kpis = {kpi.metric: kpi for kpi in pack.kpis}
     for level in (chosen.inis, chosen.marker, chosen.options):
         given = level.get("gate", SourcedValue((), ""))
         for text in given.value:
-            warn, metric, threshold = _parse_gate(text, given.source, pack)
-            kpi = kpis.get(metric, Kpi(metric))
-            kpis[metric] = replace(kpi, warn=threshold) if warn else replace(kpi, fail=threshold)
+            kpi = _gated(text, given.source, kpis, kinds)
+            if not pack.knows(kpi.metric):
+                raise SoakUsageError(unknown("metric", kpi.metric, given.source, pack.metrics))
+            if pack.kind(kpi.metric) != "number":
+                told = f"{kpi.metric} is no number; of shares name one, as {kpi.metric}.REASON"
+                msg = f"{given.source}: {told}"
+                raise SoakUsageError(msg)
+            kpis[kpi.metric] = kpi
     return tuple(kpis.values())
 
 
-def _parse_gate(text: str, source: str, pack: Pack) -> tuple[bool, str, Threshold]:
-    """Read ``errors<=0.1``, which states what is good, into the limit that states what is bad."""
-    match = GATE.fullmatch(text.strip())
-    if match is None:
-        allowed = "METRIC>=X, <=, > or <, before it warn: or fail:"
-        msg = f"{source}: {safe_repr(text)} given; allowed: {allowed}"
-        raise SoakUsageError(msg)
-    level, metric, op, value = match.groups()
-    if not pack.knows(metric):
-        raise SoakUsageError(unknown("metric", metric, source, pack.metrics))
-    if not sensible(float(value)):
-        msg = f"{source}: {safe_repr(text)} given; allowed: {NUMBER}"
-        raise SoakUsageError(msg)
-    if pack.kind(metric) != "number":
-        msg = f"{source}: {metric} is no number; of shares name one, as {metric}.REASON"
-        raise SoakUsageError(msg)
-    return level == "warn", metric, Threshold(Op(op).negated, float(value))
+def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:
+    """Return the KPI that a gate setting leaves of the one of its metric."""
+    try:
+        metric, table = read_gate(text, kinds)
+        before = kpis[metric].table if metric in kpis else {}
+        return make_kpi(metric, {**before, **table}, kinds)
+    except ValueError as error:
+        msg = f"{source}: {safe_repr(text)} given; allowed: {error}"
+    except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
+        msg = f"{source}: {safe_repr(text)} given: its criterion {what_raised(error)}"
+    raise SoakUsageError(msg)
 
 
 def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Registered, ...]:
@@ -398,7 +394,7 @@ def read_secrets(
         SoakUsageError: One is not set, or too short to be kept out of what is written, and safe
             mode was not asked for.
     """
-    names = (*pack.secrets, *getattr(system, "secrets", ()))
+    names = secret_names(pack, system)
     switch = pack.safe_switch
     safe = bool(names) and environ.get(switch) == "1"
     for name in () if safe else names:

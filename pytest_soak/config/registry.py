@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError, unknown, what_raised
+from pytest_soak.gates.criteria import clash
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_soak.gates.criteria import Kinds
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
     from pytest_soak.tuners.protocol import Tuner
@@ -116,6 +118,26 @@ def the_one(offered: Sequence[Registered]) -> Registered:
         msg = f"hook {offered[0].hook}: the name {offered[0].name!r} is taken by {owners}"
         raise SoakUsageError(msg)
     return offered[0]
+
+
+def criteria(registry: Registry) -> Kinds:
+    """Return every kind of criterion that is installed.
+
+    Raises:
+        SoakUsageError: Something offered is no kind of criterion, or two read the same key of
+            ``[kpis.<metric>]``, or the same word of a gate setting.
+    """
+    offered = registry.all("criteria")
+    for registered in offered.values():
+        if not is_dataclass(getattr(registered.factory, "Settings", None)):
+            given = safe_repr(registered.factory)
+            msg = f"{registered}: {given} is no Criterion: its Settings are no dataclass"
+            raise SoakUsageError(msg)
+    kinds: dict[str, Any] = {str(each): each.factory for each in offered.values()}
+    fault = clash(kinds)
+    if fault:
+        raise SoakUsageError(fault)
+    return tuple(kinds.values())
 
 
 def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SystemFailure, what_raised
+from pytest_soak.model.safe_repr import safe_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ class Lifecycle:
             system.open(self._folder, self._plan.slot)
         except SystemFailure as failure:
             self.leave()
-            msg = f"system {self._plan.system_name}: {failure}"
+            msg = f"system {self._plan.system_name}: {safe_lines(str(failure))}"
             raise StrategyFault(msg) from failure
         except Exception as error:
             self.leave()
@@ -66,7 +67,7 @@ class Lifecycle:
         try:
             system.close()
         except SystemFailure as failure:
-            words = str(failure)
+            words = safe_lines(str(failure))
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
             words = f"close() {what_raised(error, self.mask.text)}"
         else:

@@ -13,11 +13,11 @@ from pytest_soak.engine.lifecycle import Lifecycle
 from pytest_soak.engine.strategies import Strategies, StrategyFault
 from pytest_soak.errors import SoakUsageError, SystemFailure
 from pytest_soak.model.history import Entry
-from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.pace import Pace, WallClock
 from pytest_soak.model.patch import apply
 from pytest_soak.model.report import Report, read_report
+from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.verdict import ChainVerdict, closed_badly, unfit_verdict
 from pytest_soak.store.files import line, plain
 from pytest_soak.store.records import (
@@ -63,7 +63,6 @@ class SoakLoop:
         self.lifecycle = Lifecycle(plan, self.store.folder)
         self.mask = plan.mask
         """Hides the secrets of the chain's system, with every value that they have had."""
-        self._secrets = (*plan.pack.secrets, *getattr(plan.system, "secrets", ()))
         self.latest: IterationResult | None = None
         self.finished = False
         self._told = True
@@ -127,17 +126,17 @@ class SoakLoop:
         """Return the report and the state that *system* gives, with its secrets masked."""
         if self.plan.system is None:  # only now it is known, and what it declares
             try:
-                read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
+                mask, _ = read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
             except SoakUsageError as error:
                 raise StrategyFault(str(error)) from None
-            self._secrets = (*self.plan.pack.secrets, *getattr(system, "secrets", ()))
+            self.mask = self.mask.and_of(mask)
         self.see_secrets()
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:
             returned: object = system.run(dict(parameters), iteration, seed, self._state)
         except SystemFailure as failure:
-            msg = f"system {self.plan.system_name}: {failure}"
+            msg = f"system {self.plan.system_name}: {safe_lines(str(failure))}"
             raise StrategyFault(msg) from failure
         who = f"system {self.plan.system_name}: run() returned"
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
@@ -155,8 +154,7 @@ class SoakLoop:
 
     def see_secrets(self) -> None:
         """Hide the values that secrets have now, too: a fixture may have fetched them."""
-        if self._secrets:
-            self.mask = self.lifecycle.mask = self.mask.and_of(Mask.of(self._secrets, os.environ))
+        self.mask = self.lifecycle.mask = self.mask.seeing(os.environ)
 
     def miss(self, iteration: int, problem: str) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""

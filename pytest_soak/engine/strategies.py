@@ -34,7 +34,7 @@ from pytest_soak.model.decision import Decision, Notice, Veto, request
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
-from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.safe_repr import one_line, safe_repr
 from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
@@ -260,7 +260,7 @@ def _judgement(one: Judgement) -> Judgement:
         )
         raise Nonsense(msg)
     value = None if one.value is None else exact(one.value)
-    metric, rule, problem = map(str.__str__, (one.metric, one.rule, one.problem))
+    metric, rule, problem = map(one_line, (one.metric, one.rule, one.problem))
     return Judgement(metric, one.verdict, value, n, rule, problem)
 
 
@@ -271,9 +271,9 @@ def _proposal(pack: Pack, answer: object) -> Proposal:
         raise Nonsense(fault)
     return Proposal(
         {name: exact(delta) for name, delta in answer.deltas.items()},
-        tuple(map(str.__str__, answer.reasons)),
-        {name: str.__str__(reason) for name, reason in answer.reason_of.items()},
-        tuple(map(str.__str__, answer.withheld)),
+        tuple(map(one_line, answer.reasons)),
+        {name: one_line(reason) for name, reason in answer.reason_of.items()},
+        tuple(map(one_line, answer.withheld)),
     )
 
 
@@ -289,9 +289,9 @@ def _reviewed(before: Decision, said: object, *, rolls_back: bool) -> Decision:
         raise Nonsense(fault)
     return replace(
         said,
-        vetoes=tuple(Veto(*map(str.__str__, astuple(veto))) for veto in said.vetoes),
-        notices=tuple(Notice(*map(str.__str__, astuple(notice))) for notice in said.notices),
-        skip_reason=str.__str__(said.skip_reason),
+        vetoes=tuple(Veto(*map(one_line, astuple(veto))) for veto in said.vetoes),
+        notices=tuple(Notice(*map(one_line, astuple(notice))) for notice in said.notices),
+        skip_reason=one_line(said.skip_reason),
     )
 
 

@@ -1,1 +1,1 @@
-"""Gates: strategies that judge iterations."""
+"""Gates: how iterations are judged, and the criteria of KPIs."""

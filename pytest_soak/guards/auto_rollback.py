@@ -1,4 +1,4 @@
-"""The rule that takes changes back which cost more of the objective than noise explains."""
+"""The guard that takes back changes after which the objective fell by more than noise."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import Loss, find_loss, points, run_noise
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.decision import Decision
     from pytest_soak.model.history import History
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.pack import Objective
     from pytest_soak.model.summary import Summary
-    from pytest_soak.model.verdict import Kpi
 
 REASON = "auto_rollback"
 ARMED, NOT_ARMED = "armed", "not_armed"
@@ -24,13 +25,12 @@ PRICE = "rollback_price"
 
 
 class AutoRollback:
-    """Goes back to the last good parameters where the objective fell, twice in a row, below them.
+    """Goes back to the last good parameters when the objective is worse than theirs twice in a row.
 
-    What "below" means is told in `find_loss`. The noise is the pack's; without it, that of at
-    least five iterations of the run with unchanged parameters; until then it is not armed, and
-    says so in the first iteration. In the observation window it reports, and rolls nothing back.
-    So it does where a KPI was at FAIL with the last good parameters that no longer is, and no more
-    are at FAIL now than were then: such a loss may be the price of a cure.
+    `find_loss` says what is worse. The noise is the pack's, or that of at least five iterations of
+    the run with unchanged parameters. Until one is known the guard is not armed, and says so in the
+    first iteration. It only reports in the observation window, and where a KPI has left FAIL and
+    no more KPIs are at FAIL than before: such a loss may be the price of a cure.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -71,7 +71,7 @@ class AutoRollback:
         return self._answer(history, decision, loss, _words(loss, objective, sigma))
 
     def _answer(self, history: History, decision: Decision, loss: Loss, detail: str) -> Decision:
-        """Roll back, or tell why not."""
+        """Roll back, or say why not."""
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
             return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {loss.good}: {detail}")
@@ -87,7 +87,9 @@ class AutoRollback:
 
 def _fails(kpi: Kpi, summary: Summary) -> bool:
     value = summary.metrics.get(kpi.metric)
-    return kpi.fail is not None and is_number(value) and kpi.fail.broken_by(value)
+    return is_number(value) and any(
+        verdict is Verdict.FAIL and threshold.broken_by(value) for verdict, threshold in kpi.limits
+    )
 
 
 def _not_armed(history: History, decision: Decision, why: str) -> Decision:

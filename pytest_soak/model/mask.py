@@ -1,4 +1,4 @@
-"""The mask that hides secrets: ``[secret NAME]`` stands where a value of one was."""
+"""What is a secret, and the mask that hides it: ``[secret NAME]`` stands where its value was."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SHORTEST = 4
-"""How many letters a secret must have: shorter ones stand in everything that is written."""
+"""How many letters a secret must have: shorter texts occur everywhere by chance."""
 MOST = 64
-"""How many of the values that secrets have had during a run are looked for, the latest ones."""
+"""How many of the values that secrets have had during a run are masked, the latest ones."""
 SHORTEST_CODED = 8
-"""How many letters of a coded form must be left to be looked for."""
+"""How many letters an encoded form must have to be masked."""
 
 
 def letters(text: str) -> str:
-    """Return a pattern for *text* with each letter as it is, or escaped in some usual way.
+    """Return a pattern for *text* in which each letter may be escaped.
 
-    As in URLs, JSON, Python, HTML and XML; also a letter that was replaced as nobody can print it.
+    Escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
+    printed may have been replaced.
     """
     runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
     return "".join(map(_letter, runs))
@@ -58,20 +59,26 @@ def _letter(run: str) -> str:
 
 
 def lines_of(value: str) -> set[str]:
-    """Return *value*, and its lines, as far as they are long enough to be hidden."""
+    """Return *value* and its lines, those that are long enough to be masked."""
     texts = {value, value.strip(), *map(str.strip, value.splitlines())}
     return {text for text in texts if len(text) >= SHORTEST}
 
 
 def coded(text: str) -> Iterator[str]:
-    """Yield *text* in hexadecimal digits and in base64, as far as that is long enough."""
+    """Yield *text* in hexadecimal digits and in base64, where that is long enough."""
     raw = text.encode(errors="surrogateescape")
     found = [raw.hex()]
-    for shift in range(3):  # wherever it stands in what was encoded, such as user:password
+    for shift in range(3):  # base64 depends on its place in the encoded text, user:password
         inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
         inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
         found += [inside, inside.replace("+", "-").replace("/", "_")]
     yield from (form for form in found if len(form) >= SHORTEST_CODED)
+
+
+def secret_names(*owners: object) -> tuple[str, ...]:
+    """Return the environment variables that *owners*, such as a pack and a system, call secret."""
+    names = (name for owner in owners for name in getattr(owner, "secrets", ()))
+    return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -81,26 +88,28 @@ class Mask:
     Args:
         values: ``{name: value}``.
         more: ``(name, value)`` for each further value that a name has had.
+        names: The names that are secret, also those without a value.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     more: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False)
 
     def __bool__(self) -> bool:
         """Tell whether it hides anything."""
-        return bool(self._names)
+        return bool(self._texts)
 
     @cached_property
     def _pairs(self) -> tuple[tuple[str, str], ...]:
         return (*self.values.items(), *self.more)
 
     @cached_property
-    def _names(self) -> dict[str, str]:
+    def _texts(self) -> dict[str, str]:
         return {text: name for name, value in self._pairs for text in lines_of(value)}
 
     def text(self, text: str) -> str:
         """Return *text* with the names of secrets in place of their values."""
-        if not self._names:
+        if not self._texts:
             return text
         for name, value in sorted(self._pairs, key=_length, reverse=True):
             pattern, word = looked_for(value), f"[secret {name}]".replace("\\", r"\\")
@@ -109,7 +118,7 @@ class Mask:
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return plain JSON *value* with its texts masked, and numbers that are a secret."""
-        if not self._names:
+        if not self._texts:
             return value
         if isinstance(value, dict):
             return {self.text(str(key)): self.data(entry) for key, entry in value.items()}
@@ -121,21 +130,29 @@ class Mask:
             return self.text(value)
         if not isinstance(value, int | float):
             return value
-        ways = [str(value), str(abs(value))]  # a secret of digits may be sent with a sign
+        ways = [str(value), str(abs(value))]  # a secret of digits may be sent as a number
         if isinstance(value, float) and value.is_integer():
             ways += [str(int(value)), str(abs(int(value)))]
-        found = next((self._names[way] for way in ways if way in self._names), "")
+        found = next((self._texts[way] for way in ways if way in self._texts), "")
         return f"[secret {found}]" if found else value
 
     @classmethod
     def of(cls, names: Iterable[str], environ: Mapping[str, str]) -> Mask:
-        """Return the mask of those variables called *names* that *environ* has."""
-        return cls({name: environ[name] for name in names if environ.get(name)})
+        """Return the mask of the variables called *names*, with the values in *environ*."""
+        names = tuple(names)
+        return cls({name: environ[name] for name in names if environ.get(name)}, (), names)
 
     def and_of(self, other: Mask) -> Mask:
         """Return a mask that hides what this one and the *other* hide."""
         new = tuple(pair for pair in other._pairs if pair not in self._pairs)
-        return Mask(self.values, (*self.more, *new)[-MOST:]) if new else self
+        names = tuple(dict.fromkeys((*self.names, *other.names)))
+        if not new and names == self.names:
+            return self
+        return Mask(self.values, (*self.more, *new)[-MOST:], names)
+
+    def seeing(self, environ: Mapping[str, str]) -> Mask:
+        """Return a mask that also hides the values that its names have in *environ* now."""
+        return self.and_of(Mask.of(self.names, environ)) if self.names else self
 
 
 def _length(pair: tuple[str, str]) -> int:
@@ -144,9 +161,9 @@ def _length(pair: tuple[str, str]) -> int:
 
 @lru_cache(maxsize=2 * MOST)
 def looked_for(value: str) -> re.Pattern[str] | None:
-    """Return the pattern of a secret's *value* in all its forms, None where it is too short.
+    """Return the pattern of all forms of a secret's *value*, None where it is too short.
 
-    The longest form comes first, so that nothing is left of it.
+    The longest form comes first, so that no rest of it is left.
     """
     found = [(len(text), letters(text)) for text in lines_of(value)]
     found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_soak.model.history import History
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.metrics import Op
-    from pytest_soak.model.verdict import Kpi
 
 
 @dataclass(frozen=True, slots=True)

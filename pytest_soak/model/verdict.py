@@ -1,4 +1,4 @@
-"""Verdicts: KPIs, their thresholds, and how one chain is judged by its iterations."""
+"""Verdicts, thresholds, and how one chain is judged by its iterations."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Kpi:
-    """A metric with the limits beyond which it warns or fails."""
-
-    metric: str
-    warn: Threshold | None = None
-    fail: Threshold | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
-    """One KPI in one iteration: its value, on how many observations, and the word for it."""
+    """What one KPI comes to.
+
+    Args:
+        metric: Its metric.
+        verdict: PASS, WARN, INCONCLUSIVE or FAIL.
+        value: What was judged, in the metric's unit; None where there was no value.
+        n: On how many observations the value rests, None where nothing tells.
+        rule: The rule that it breaks, as people write it; empty where it breaks none.
+        problem: Why it could not be judged; empty where it could.
+    """
 
     metric: str
     verdict: Verdict

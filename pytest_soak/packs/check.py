@@ -101,7 +101,17 @@ def _mistakes(
     validator = extend(base, {"names": named}, type_checker=types)(schema)
     found: Iterable[Any] = validator.iter_errors(data)
     for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
-        yield from _told(error, where, names)
+        for part in _parts(error):
+            yield from _told(part, where, names)
+
+
+def _parts(error: Any) -> list[Any]:  # noqa: ANN401 - jsonschema's
+    """Return what is wrong with the one alternative that a user can write: TOML has no null."""
+    if error.validator == "anyOf":
+        written = [at for at, part in enumerate(error.validator_value) if part != {"type": "null"}]
+        if len(written) == 1:
+            return [part for part in error.context if part.schema_path[0] == written[0]]
+    return [error]
 
 
 def _is_number(value: object) -> bool:

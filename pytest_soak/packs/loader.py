@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.gates.criteria import make_kpi
 from pytest_soak.model.metrics import NUMBER, Metric, Op, is_number, sensible
 from pytest_soak.model.pack import (
     Condition,
@@ -27,13 +28,14 @@ from pytest_soak.model.pack import (
 )
 from pytest_soak.model.parameters import Bounds, Corridor, Parameter
 from pytest_soak.model.safe_repr import safe_repr, safe_text
-from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.overlay import TABLE, lay_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.resources.abc import Traversable
     from pathlib import Path
+
+    from pytest_soak.model.kpi import Kpi
 
 
 @cache
@@ -143,12 +145,6 @@ def _not_finite(data: object, where: str = "") -> Iterator[str]:
         yield from _not_finite(entry, f"{where}.{key}" if where else str(key))
 
 
-def parse_threshold(text: str) -> Threshold:
-    """Read a limit such as ``< 2.5``, already matched by the schema's pattern."""
-    op = text[:2] if text[1] == "=" else text[:1]
-    return Threshold(Op(op), float(text[len(op) :]))
-
-
 def _parameter(name: str, raw: Mapping[str, Any]) -> Parameter:
     limits = Bounds(*raw["limits"])
     apply = Bounds(*raw.get("apply", raw["limits"]))
@@ -162,7 +158,7 @@ def _metric(name: str, raw: Mapping[str, Any]) -> Metric:
 
 
 def _kpi(name: str, raw: Mapping[str, str]) -> Kpi:
-    return Kpi(name, **{level: parse_threshold(text) for level, text in raw.items()})
+    return make_kpi(name, raw)
 
 
 def _tables(settings: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
@@ -283,7 +279,7 @@ def _kind_faults(pack: Pack) -> Iterable[str]:
 def _limit_faults(pack: Pack) -> Iterator[str]:
     """Yield the limits that nothing can break: no float is as large as they are written."""
     for kpi in pack.kpis:
-        for limit in filter(None, (kpi.warn, kpi.fail)):
+        for _, limit in kpi.limits:
             if not sensible(limit.value):
                 yield f"kpis.{kpi.metric}: {limit}; allowed: {NUMBER}"
 
@@ -338,8 +334,7 @@ def _mock_faults(pack: Pack) -> Iterator[str]:
 def _effect_faults(pack: Pack) -> Iterator[str]:
     """Yield the logarithms of what is not above 0."""
     for kpi in pack.kpis:
-        limits = [limit for limit in (kpi.warn, kpi.fail) if limit is not None]
-        wrong = [limit for limit in limits if limit.value <= 0]
+        wrong = [limit for _, limit in kpi.limits if limit.value <= 0]
         if kpi.metric in pack.effects and pack.effects[kpi.metric].log and wrong:
             yield f"effects.{kpi.metric}.log: its limit is {wrong[0]}; allowed: limits above 0"
 

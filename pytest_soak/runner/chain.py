@@ -173,7 +173,7 @@ class GateItem(pytest.Item):
         self,
         *,
         function: pytest.Function,
-        judge: Callable[[GateItem, Chain], str],
+        judge: Callable[[Chain], str],
         **kwargs: Any,  # noqa: ANN401 - handed on to pytest
     ) -> None:
         """Take the place of *function*, with its markers.
@@ -210,7 +210,7 @@ class GateItem(pytest.Item):
         Raises:
             GateFailure: It is FAIL or INCONCLUSIVE.
         """
-        explanation = self._judge(self, self.stash[SLOT].chain)
+        explanation = self._judge(self.stash[SLOT].chain)
         if explanation:
             raise GateFailure(explanation)
 

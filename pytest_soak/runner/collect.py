@@ -38,7 +38,7 @@ class SoakCollection:
         config: pytest.Config,
         request: SoakRequest,
         registry: Registry,
-        judge: Callable[[GateItem, Chain], str],
+        judge: Callable[[Chain], str],
     ) -> None:
         """Take the run's *config* and *request*, what is installed, and who gives verdicts."""
         self._config = config

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 from pytest_soak.config.options import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import chain_name
-from pytest_soak.views.terminal import show_ending
+from pytest_soak.views.views import show_ending
 
 if TYPE_CHECKING:
     from xdist.remote import Producer

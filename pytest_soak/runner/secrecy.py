@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mask_of(chain: Chain) -> Mask:
-    """Return the mask of *chain*; it hides nothing where nothing is known of the chain."""
+    """Return the mask of *chain*; an empty one before the chain is planned."""
     if chain.loop is not None:
         chain.loop.see_secrets()
         return chain.loop.mask
@@ -44,14 +44,14 @@ class Secrecy:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Mask what was added since: subtests have reports of their own."""
+        """Mask what was added since, and the reports of subtests."""
         chain = self._chains.get(chain_name(report.nodeid))
         if chain is not None:
             clean(report, mask_of(chain))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Mask the words that end a session."""
+        """Mask the message that ends a session."""
         error: Any = excinfo.value
         error.args = tuple(map(self._masked, error.args))
         if hasattr(error, "msg"):  # of `pytest.exit`
@@ -71,13 +71,13 @@ class Secrecy:
         if masked != words:
             try:
                 warning_message.message = warning_message.category(masked)
-            except Exception:  # noqa: BLE001 - a stranger's class may take other arguments
+            except Exception:  # noqa: BLE001 - the class may take other arguments
                 warning_message.message = UserWarning(masked)
                 warning_message.category = UserWarning
 
 
 def clean(report: pytest.TestReport, mask: Mask) -> None:
-    """Mask a *report* of pytest's. One that shows a secret is shown as plain text from then on."""
+    """Mask a *report* of pytest; a traceback that shows a secret becomes plain text."""
     if not mask:
         return
     shown: Any = report.longrepr

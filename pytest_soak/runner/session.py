@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,15 +14,15 @@ from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import what_raised
 from pytest_soak.model.verdict import closed_badly, unfit_verdict
-from pytest_soak.runner.chain import GATE, SLOT, Chain, GateItem, Slot, slot_of
+from pytest_soak.runner.chain import GATE, SLOT, Chain, Slot, slot_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.hours import CLOCK, Hours
 from pytest_soak.runner.interruption import Interruption
 from pytest_soak.runner.resume import unfinished_runs
 from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
-from pytest_soak.views import junit, markers, rows
-from pytest_soak.views.terminal import TERMINAL, TerminalView, show_ending
+from pytest_soak.views.rows import explanation
+from pytest_soak.views.views import Views, show_ending
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,7 +59,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     if request.slot is not None:
         config.pluginmanager.register(Hours(), "soak-hours")
     if not request.worker:
-        config.pluginmanager.register(TerminalView(), TERMINAL)
+        session.views.register(config.pluginmanager)
 
 
 class SoakSession:
@@ -70,7 +70,7 @@ class SoakSession:
         self._config = config
         self._request = request
         self._registry = Registry(config.pluginmanager)
-        self._lines: list[str] = []
+        self.views = Views()
         self._observer_fault = ""
         self._running: pytest.Item | None = None
         self._faults: dict[str, None] = {}
@@ -137,8 +137,8 @@ class SoakSession:
             pytest.fail(str(error), pytrace=False)
         # What was recorded before a crash counts as passed, as far as anybody knows.
         chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
-        self._lines += markers.started(chain.plan, chain.loop.store)
-        self._lines += chain.notes
+        loop = chain.loop
+        self.views.tell(lambda view: view.opened(loop, chain.notes))
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
             pytest.fail(self._take_observer_fault(), pytrace=False)
@@ -162,21 +162,20 @@ class SoakSession:
         result = loop.run(number, system)
         if not settled:
             self._tell(chain, result)
-        elif result.applied:
-            self._lines += markers.again(result)
+        else:
+            self.views.tell(lambda view: view.repeated(loop, result))
         if self._observer_fault:
             pytest.fail(self._take_observer_fault(), pytrace=False)
         return result
 
     def _tell(self, chain: Chain, result: IterationResult) -> None:
         loop = opened(chain)
-        self._lines += markers.iteration(loop.plan, result, loop.store.readback)
-        self._lines += markers.progress(loop)
+        self.views.tell(lambda view: view.ran(loop, result))
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
 
-    def judge(self, gate: GateItem, chain: Chain) -> str:
+    def judge(self, chain: Chain) -> str:
         """Give the verdict of *chain* and record it; return why it does not pass, if so.
 
         The system is closed before: what goes wrong then is part of the verdict, and the next
@@ -189,19 +188,18 @@ class SoakSession:
             verdict = closed_badly(verdict, loop.lifecycle.fault)
         if chain.partial:
             verdict = unfit_verdict(verdict, PARTIAL)
-        if not loop.finished:  # a gate that is run again has given its verdict
+        again = loop.finished
+        if not again:
             try:
                 loop.finish(verdict, chain.passed)
             except (StoreError, OSError) as error:
                 verdict = unfit_verdict(verdict, ended_by(error))
-            self._lines += markers.deadline(loop)
-            self._lines += markers.gate(loop.plan, verdict)
+        self.views.tell(lambda view: view.judged(loop, verdict, again=again))
+        if not again:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
-        gate.user_properties[:] = junit.gate_properties(loop.plan, loop.controller.judged, verdict)
-        gate.stash[rows.VERDICT] = rows.verdict_row(chain.name, loop, verdict)
         if verdict.verdict.good:
             return self._take_observer_fault()
-        return rows.explanation(loop, verdict)
+        return explanation(loop, verdict)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -220,14 +218,11 @@ class SoakSession:
             report.longrepr = "KPI gate: skipped, though iterations of its chain ran"
         if number == GATE and (call.when == "call" or not report.passed):
             self._gated.add(chain.name)
-        row: dict[str, Any] = {}
-        if call.when == "call" and number == GATE:
-            row = item.stash.get(rows.VERDICT, {})
-        elif call.when == "call" and chain.loop and chain.loop.done >= number:
-            row = rows.iteration_row(chain.name, chain.loop, number)
-        if row or (self._lines and (call.when == "call" or not report.passed)):
-            vars(report)["soak"] = mask_of(chain).data({"lines": self._lines, **row})
-            self._lines = []
+        loop = chain.loop
+        if call.when == "call" and loop is not None and 0 < number <= loop.done:
+            self.views.tell(lambda view: view.reported(loop, number))
+        if call.when == "call" or not report.passed:
+            self.views.attach(item, report, mask_of(chain))
         clean(report, mask_of(chain))  # again: others may have added to it
         return report
 
@@ -276,12 +271,12 @@ class SoakSession:
                 self._tell_ending(chain)
 
     def _tell_ending(self, chain: Chain) -> None:
-        """Show how *chain* ended, whose gate never spoke, and what no report has brought along."""
+        """Show how *chain* ended without its gate, and what no report has brought along."""
         loop = opened(chain)
-        row = rows.ending_row(chain.name, loop)
-        nodeid = chain.members[loop.done or 1].nodeid
-        ending = mask_of(chain).data({"nodeid": nodeid, "lines": self._lines, **row})
-        self._lines = []
+        self.views.tell(lambda view: view.broken_off(loop))
+        mask = mask_of(chain)
+        nodeid = mask.text(chain.members[loop.done or 1].nodeid)
+        ending = {"nodeid": nodeid, "brought": self.views.take(mask)}
         if self._request.worker:
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 
@@ -290,7 +285,7 @@ class SoakSession:
             show_ending(self._config, ending)
 
     def _note_unfit(self, session: pytest.Session, fault: str) -> None:
-        """See to it that a chain without a verdict, or with a *fault* at its end, cannot pass."""
+        """Fail the run: a chain has no verdict, or a *fault* at its end."""
         if self._request.worker:
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 

@@ -1,4 +1,4 @@
-"""What may happen in one iteration: reports good, bad, missing, stale; what others wish for."""
+"""What may happen in one iteration: good, bad, missing or stale reports, and other tuners."""
 
 from __future__ import annotations
 
@@ -100,16 +100,15 @@ class Start:
 
 
 def strict_guards(pack: Pack) -> dict[str, Any]:
-    """Return guard settings under which a budget and a freeze of every parameter soon matter."""
+    """Return settings under which a budget and a freeze of every parameter act soon."""
     budget = {
         name: one.quantize((one.limits.hi - one.limits.lo) / 4 + one.precision / 2)
         for name, one in pack.parameters.items()
     }
-    kpis = [(kpi.metric, kpi.fail or kpi.warn) for kpi in pack.kpis]
+    worst = [(kpi.metric, limit) for kpi in pack.kpis for _, limit in kpi.limits[-1:]]
     when = [
         {"metric": metric, "op": str(limit.op.negated), "value": limit.value}
-        for metric, limit in kpis
-        if limit is not None
+        for metric, limit in worst
     ]
     freeze = {"when": when[:1], "parameters": tuple(pack.parameters), "iterations": 3}
     return {"budget": {"window": 3, "largest": budget}, "freeze": freeze}
@@ -190,8 +189,8 @@ def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
     """Return values of *metric* near those that something in *pack* looks at, a bad one first."""
     found: list[float] = []
     for kpi in pack.kpis:
-        for limit in (kpi.fail, kpi.warn):
-            if kpi.metric == metric.name and limit is not None:
+        for _, limit in reversed(kpi.limits):
+            if kpi.metric == metric.name:
                 away = max(abs(limit.value) * 0.2, 0.01)
                 bad = away if limit.broken_by(limit.value + away) else -away
                 found += [limit.value + bad, limit.value, limit.value - bad]

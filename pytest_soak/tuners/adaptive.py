@@ -63,7 +63,7 @@ class Adaptive:
         """Take parameters, KPIs, noise, effects and guards from *pack*."""
         self._pack = pack
         self._parameters = pack.parameters
-        self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis]
+        self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis if kpi.limits]
         self._limits = [limit for each in self._outlooks for limit in each.limits]
         bounds = [parameter.limits for parameter in pack.parameters.values()]
         self._low = [each.lo for each in bounds]

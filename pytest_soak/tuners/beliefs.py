@@ -1,4 +1,4 @@
-"""What a pack says of its KPIs, in the terms of the tuner that learns: limits and prior beliefs."""
+"""What a pack says of its KPIs, as the learning tuner needs it: limits and prior beliefs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Effects
+from pytest_soak.model.verdict import Verdict
 from pytest_soak.tuners.response import Belief
 
 if TYPE_CHECKING:
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.pack import Pack
-    from pytest_soak.model.verdict import Kpi, Threshold
+    from pytest_soak.model.verdict import Threshold
 
 UNKNOWN_NOISE = 0.02
-"""Noise where nobody declared any, as a share of the KPI's limit."""
+"""Noise where none is declared, as a share of the KPI's limit."""
 UNKNOWN_EFFECT = 0.5
-"""How uncertain an effect is: where none is declared as a share of the limit, over the whole range
-of a parameter; where one is, without its spread, as a share of the effect."""
+"""The standard deviation of an effect over the whole range of a parameter: as a share of the limit
+where no effect is declared, as a share of the effect where it is declared without a spread."""
 LEAST_NOISE = 1e-5
-"""No KPI is taken to be more exact than this share of its limit: less cannot be told from what a
-float loses in the sums."""
+"""The smallest noise, as a share of the limit: less is lost in the rounding of floats."""
 LEAST = 1e-3
-"""Where a metric is seen on a log scale, anything below this share of its limit counts as this."""
+"""On a log scale a value below this share of the limit counts as this share."""
 
 TAIL = -3.0
-"""Beyond so many standard deviations on the bad side, the log of a chance goes on as a straight
-line: so that what is hopeless still has a way to better, and does not drown all else."""
+"""Beyond so many standard deviations on the bad side the log of a chance is a straight line. So a
+hopeless KPI still has a gradient, and does not outweigh all others."""
 TAIL_CHANCE = math.log(0.5 * math.erfc(-TAIL / math.sqrt(2)))
 TAIL_SLOPE = 2.5
 
@@ -86,15 +87,14 @@ class Outlook:
 
 
 def outlook(pack: Pack, kpi: Kpi) -> Outlook:
-    """Return what *pack* says of *kpi*."""
-    thresholds = [(kpi.warn, False), (kpi.fail, True)]
-    given = [(threshold, fails) for threshold, fails in thresholds if threshold is not None]
-    size = abs(given[0][0].value) or 1.0
+    """Return what *pack* says of *kpi*, which has limits."""
+    size = abs(kpi.limits[0][1].value) or 1.0
     effects = _effects(pack, kpi.metric)
-    if effects.log and any(threshold.value <= 0 for threshold, _ in given):
-        effects = Effects()  # nothing is a ratio of such a limit, which only a gate setting can be
+    if effects.log and any(threshold.value <= 0 for _, threshold in kpi.limits):
+        effects = Effects()  # a gate setting allows such limits; they have no logarithm
     limits = tuple(
-        _limit(kpi.metric, threshold, fails=fails, log=effects.log) for threshold, fails in given
+        _limit(kpi.metric, threshold, fails=verdict is Verdict.FAIL, log=effects.log)
+        for verdict, threshold in kpi.limits
     )
     belief = _belief(pack, kpi.metric, effects, size)
     return Outlook(kpi.metric, limits, belief, size, effects.log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
 
@@ -49,8 +50,8 @@ def as_json(value: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return *text*, cut where it is long."""
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    """Return *text*, safe to show and cut where it is long."""
+    return safe_text(text, SHOWN, 0)
 
 
 def unlike(there: Mapping[str, object], said: Mapping[str, object]) -> str:

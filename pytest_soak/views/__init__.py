@@ -1,1 +1,1 @@
-"""Views: they read what was decided, and never decide."""
+"""Views: they show what was decided, and decide nothing."""

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.model.safe_repr import one_line
+from pytest_soak.views.protocol import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pytest
+
     from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.engine.loop import SoakLoop
     from pytest_soak.model.verdict import ChainVerdict, IterationVerdict
+
+
+class Junit(View):
+    """Properties of the gate item."""
+
+    name = "junit"
+
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[Any]:
+        """Return the properties."""
+        del again
+        return gate_properties(loop.plan, loop.controller.judged, verdict)
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport, parts: Sequence[Any]) -> None:
+        """Give them to *item*, in place of those of an earlier run of it, and to its *report*."""
+        item.user_properties[:] = parts
+        report.user_properties = list(parts)
 
 
 def gate_properties(
@@ -19,9 +41,9 @@ def gate_properties(
         ("soak_chain", plan.name),
         ("soak_run", plan.run_id),
         ("soak_verdict", verdict.verdict.name),
-        ("soak_reasons", ",".join(verdict.reasons)),
+        ("soak_reasons", one_line(",".join(verdict.reasons))),
     ]
     for judgement in judged[-1].judgements if judged else ():
         value = "" if judgement.value is None else str(judgement.value)
-        properties.append((f"soak_kpi_{judgement.metric}", value))
+        properties.append((one_line(f"soak_kpi_{judgement.metric}"), value))
     return properties

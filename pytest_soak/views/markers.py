@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.engine.controller import RECOMMEND_ONLY
 from pytest_soak.model.mode import Mode
+from pytest_soak.model.safe_repr import one_line, printable
 from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.views.protocol import View
+from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import pytest
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.engine.controller import IterationResult
@@ -22,11 +27,58 @@ if TYPE_CHECKING:
     from pytest_soak.store.store import ChainStore
 
 SELF_CHECKED = 2
-"""In how many iterations at the start the overrides file is read back and shown."""
+"""In how many of the first iterations the overrides file is read back and shown."""
+LONGEST = 1000
+"""How many characters of a line are shown."""
+MOST = 200
+"""How many lines one item shows."""
+
+
+class Markers(View):
+    """Marker lines on the terminal, as soon as the report of their item arrives."""
+
+    name = "markers"
+    _screen: Screen | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Find the terminal, where there is one."""
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        self._screen = Screen(reporter) if reporter else None
+
+    def opened(self, loop: SoakLoop, notes: Sequence[str]) -> Sequence[str]:
+        """Return the lines of a chain's start."""
+        return [*started(loop.plan, loop.store), *notes]
+
+    def ran(self, loop: SoakLoop, result: IterationResult) -> Sequence[str]:
+        """Return the lines of one iteration."""
+        return [*iteration(loop.plan, result, loop.store.readback), *progress(loop)]
+
+    def repeated(self, loop: SoakLoop, result: IterationResult) -> Sequence[str]:
+        """Return the line that says that nothing is applied twice."""
+        del loop
+        return again(result) if result.applied else ()
+
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[str]:
+        """Return the lines of a chain's end; they are shown once."""
+        return () if again else [*deadline(loop), *gate(loop.plan, verdict)]
+
+    def show(self, nodeid: str, parts: Sequence[str]) -> None:
+        """Write the lines, each at the beginning of a line, below the name of their item."""
+        screen = self._screen
+        if screen is None:
+            return
+        screen.break_line()
+        if screen.reporter.verbosity <= 0:
+            screen.write(nodeid)
+        for line in parts[:MOST]:
+            screen.write(line if len(line) <= LONGEST else f"{line[:LONGEST]}…")
+        if len(parts) > MOST:
+            screen.write(f"  ... {len(parts) - MOST} more lines")
+        screen.reporter.flush()  # a log in CI must show them now, not an iteration later
 
 
 def started(plan: ChainPlan, store: ChainStore) -> list[str]:
-    """Return the lines of a chain's start: profile, seeded overrides, where they are written."""
+    """Return the lines of a chain's start: profile, given overrides, and their file."""
     lines = [
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
         f"| runtime_overrides | OK | SOURCE={plan.initial.source} |",
@@ -39,9 +91,8 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
             )
         lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
     if plan.safe:
-        runs = (
-            "runs" if plan.system else "may run"
-        )  # nobody knows yet what a fixture's system needs
+        # What a system from a fixture declares is known only once it runs.
+        runs = "runs" if plan.system else "may run"
         lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
         lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
@@ -56,10 +107,11 @@ def iteration(
 
     Args:
         plan: The chain's plan.
-        result: What the iteration came to.
-        readback: Gives the overrides as their file says them now.
+        result: The iteration's result.
+        readback: Reads the overrides from their file.
     """
-    lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in result.summary.problems]
+    problems = map(one_line, result.summary.problems)
+    lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in problems]
     if plan.mode is Mode.OFF:
         return lines
     for proposed in result.proposed:
@@ -88,7 +140,7 @@ def iteration(
     if result.iteration <= SELF_CHECKED and not result.summary.in_window and back is None:
         lines += _self_check(result, readback())
     lines += (_notice(result.iteration, notice) for notice in result.decision.notices)
-    return [" ".join(line.splitlines()) for line in lines]  # a stranger's reason may have several
+    return [printable(line) for line in lines]
 
 
 def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
@@ -98,7 +150,7 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
         lines.append("| iter_watch | SUMMARY | steady apply complete |")
     words = []
     if verdict.reasons:
-        words.append(f"REASONS={','.join(verdict.reasons)}")
+        words.append(f"REASONS={one_line(','.join(verdict.reasons))}")
     if verdict.unverified:
         words.append(f"UNVERIFIED={','.join(map(str, verdict.unverified))}")
     details = f" {' '.join(words)} |" if words else ""
@@ -107,7 +159,7 @@ def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
 
 
 def progress(loop: SoakLoop) -> list[str]:
-    """Return the line of how far an hours run has come; none for a run by count."""
+    """Return the progress line of an hours run; none for a run by count."""
     if loop.pace is None:
         return []
     minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
@@ -124,7 +176,7 @@ def deadline(loop: SoakLoop) -> list[str]:
 
 
 def again(result: IterationResult) -> list[str]:
-    """Return the line of an item that ran again after its iteration was settled."""
+    """Return the line of an item that ran again after its iteration was recorded."""
     return [f"| iter_watch | APPLY | SKIP | iter={result.iteration} already_applied=true |"]
 
 
@@ -136,7 +188,7 @@ def _adjust(name: str, old: float, new: float, reason: str) -> str:
 
 
 def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[str]:
-    """Return what a trigger table did, with the metrics it looked at."""
+    """Return the lines of a trigger table: what it did, and the metrics it used."""
     skipped = result.decision.skip_reason
     if skipped:
         yield f"| soak_iter_tune | SKIP | REASON={skipped} |"
@@ -175,7 +227,7 @@ def _change(change: Change) -> str:
 
 
 def _vetoes(result: IterationResult) -> Iterable[str]:
-    """Return what guards stopped for single parameters; what stopped all is the skip reason."""
+    """Return what guards stopped for single parameters; the skip reason tells what stopped all."""
     for veto in result.decision.vetoes:
         if veto.parameter:
             detail = f" {veto.detail}" if veto.detail else ""
@@ -186,7 +238,7 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
 
 
 def _notice(iteration: int, notice: Notice) -> str:
-    """Return what a guard has to tell where it stopped nothing."""
+    """Return the line of a guard that reports something and stopped nothing."""
     words = [f"iter={iteration}"]
     words += [f"FIELD={notice.parameter}"] if notice.parameter else []
     words += [notice.detail] if notice.detail else []
@@ -196,7 +248,7 @@ def _notice(iteration: int, notice: Notice) -> str:
 def _rolled_back(
     result: IterationResult, back: Rollback, readback: Mapping[str, float]
 ) -> Iterable[str]:
-    """Return what a rollback did, and what the overrides file shows when it is read back."""
+    """Return what a rollback did, and what the overrides file then holds."""
     why = f"{back.guard} to iteration {back.to_iteration}"
     undone = result.decision.undone
     yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
@@ -210,7 +262,7 @@ def _rolled_back(
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:
-    """Return the diff that the file really shows."""
+    """Return the patch, with the values that the overrides file really holds."""
     yield f"| iter_watch | SELF_CHECK | Diff for {OVERRIDES} (iter {result.iteration}) |"
     for operation in result.patch:
         field = operation["path"].removeprefix("/")

@@ -1,11 +1,10 @@
-"""What views on the controller need of one iteration: plain values, small, fit for a wire."""
+"""What the closing table needs of iterations and verdicts: small, plain values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from pytest_soak.model.safe_repr import one_line
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.views.text import number
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.verdict import ChainVerdict
 
 EFFECTS = 12
-"""Of how many applies, the last ones, the closing report shows the effects."""
-VERDICT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+"""For how many of the last applies the closing table shows the effects."""
 
 
 def _header(name: str, loop: SoakLoop) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
 
 
 def _undone(decision: Decision | None) -> list[list[Any]]:
-    """Return the changes of a rollback, as those of tuners are shown."""
+    """Return the changes of a rollback, in the form of a tuner's changes."""
     if decision is None or decision.rollback is None:
         return []
     reason = f"{decision.rollback.guard} to iteration {decision.rollback.to_iteration}"
@@ -88,9 +86,9 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
 
 
 def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
-    """Return the row of a chain whose gate never spoke: where it stands, and its last iteration.
+    """Return the row of a chain that ended without its gate, with its last iteration.
 
-    Its item may not have been reported, so that nobody has seen what was applied after it.
+    The item of that iteration may not have been reported.
     """
     return {
         **_header(name, loop),
@@ -102,7 +100,7 @@ def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
 
 
 def _slots(loop: SoakLoop) -> str:
-    """Return how many slots of an hours run were used, in words; of a run by count, nothing."""
+    """Return in words how many slots of an hours run were used; empty for a run by count."""
     if loop.pace is None:
         return ""
     dropped = f", {loop.pace.dropped} dropped at the deadline" if loop.pace.dropped else ""
@@ -110,7 +108,7 @@ def _slots(loop: SoakLoop) -> str:
 
 
 def _effects(loop: SoakLoop) -> list[list[Any]]:
-    """Return what became of each KPI after the last applies: change, and whether beyond noise."""
+    """Return for each of the last applies how each KPI changed, and whether beyond noise."""
     return [
         [
             row["iteration"],
@@ -123,7 +121,7 @@ def _effects(loop: SoakLoop) -> list[list[Any]]:
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
     lines = [f"KPI gate: {verdict.verdict.name}"]
-    lines += [f"  {problem}" for problem in verdict.problems]
+    lines += [f"  {one_line(problem)}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:
@@ -132,10 +130,10 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                 continue
             table.append(
                 (
-                    judgement.metric,
+                    one_line(judgement.metric),
                     judgement.verdict.name,
                     "none" if judgement.value is None else number(judgement.value),
-                    judgement.rule or judgement.problem,
+                    one_line(judgement.rule or judgement.problem),
                     "" if judgement.n is None else str(judgement.n),
                     str(judged.iteration),
                 )

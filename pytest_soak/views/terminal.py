@@ -1,30 +1,41 @@
-"""The terminal: marker lines as they happen, and the table at the end."""
+"""The table on the terminal at the end of a run."""
 
 from __future__ import annotations
 
 import io
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pytest_soak.views.text import fitting, number
+from pytest_soak.model.safe_repr import one_line, printable, safe_text
+from pytest_soak.views.protocol import View
+from pytest_soak.views.rows import ending_row, iteration_row, verdict_row
+from pytest_soak.views.screen import Screen
+from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+    from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.model.verdict import ChainVerdict
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
-TERMINAL = "soak-terminal"
-"""The view's name among pytest's plugins."""
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
+WHY = 600
+"""How many characters of the beginning of a problem it shows."""
 
 
-class TerminalView:
-    """Collects what items bring along, on the controller, and shows it."""
+class ClosingTable(View):
+    """One table for each chain at the end of the run."""
+
+    name = "terminal"
+    _screen: Screen
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -32,46 +43,32 @@ class TerminalView:
         self._left_out: dict[str, int] = {}
         self._verdicts: dict[str, dict[str, Any]] = {}
         self._endings: dict[str, dict[str, Any]] = {}
-        self._terminal: pytest.TerminalReporter | None = None
 
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Find the terminal."""
-        self._terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    def reported(self, loop: SoakLoop, iteration: int) -> Sequence[Any]:
+        """Return the row of an iteration."""
+        return [iteration_row(loop.plan.name, loop, iteration)]
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Show an item's marker lines and keep its row for the closing table."""
-        brought = vars(report).pop("soak", None)
-        if brought is None:
-            return
-        self._show(report.nodeid, brought.pop("lines"))
-        if "iteration" in brought:
-            self._keep(brought)
-        elif "final" in brought:
-            self._verdicts[brought["chain"]] = brought
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[Any]:
+        """Return the row of a verdict."""
+        del again
+        return [verdict_row(loop.plan.name, loop, verdict)]
 
-    def end(self, ending: dict[str, Any]) -> None:
-        """Take how a chain ended whose gate never spoke, with the marker lines of no report."""
-        self._show(ending["nodeid"], ending["lines"])
-        if ending["last"] is not None:
-            self._keep(ending["last"])
-        self._endings[ending["chain"]] = ending
+    def broken_off(self, loop: SoakLoop) -> Sequence[Any]:
+        """Return the row of a chain without a verdict."""
+        return [ending_row(loop.plan.name, loop)]
 
-    def _show(self, nodeid: str, lines: list[str]) -> None:
-        if lines and self._terminal is not None:
-            self._break_line()
-            if self._terminal.verbosity <= 0:
-                self._write(nodeid)
-            for line in lines:
-                self._write(line)
-            self._terminal.flush()  # a log in CI must not show them a slot later
-
-    def _break_line(self) -> None:
-        """Begin a new line, so that every marker line can be found by its beginning."""
-        assert self._terminal is not None
-        self._terminal.ensure_newline()
-        if self._terminal._tw.width_of_current_line:  # noqa: SLF001 - letters written one by one
-            self._terminal.line("")
+    def show(self, nodeid: str, parts: Sequence[Any]) -> None:
+        """Keep rows for the table."""
+        del nodeid
+        for row in parts:
+            if "iteration" in row:
+                self._keep(row)
+            elif "final" in row:
+                self._verdicts[row["chain"]] = row
+            else:
+                if row["last"] is not None:
+                    self._keep(row["last"])
+                self._endings[row["chain"]] = row
 
     def _keep(self, row: dict[str, Any]) -> None:
         rows = self._rows.setdefault(row["chain"], [])
@@ -81,27 +78,26 @@ class TerminalView:
             del rows[SHOWN // 3]
             self._left_out[row["chain"]] = self._left_out.get(row["chain"], 0) + 1
 
-    def pytest_terminal_summary(self) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show one table for each chain."""
-        assert self._terminal is not None
+        self._screen = Screen(terminalreporter)
         names = dict.fromkeys((*self._rows, *self._verdicts, *self._endings))
         if names:
-            self._terminal.section("soak")
+            terminalreporter.section("soak")
         for name in names:
             rows = self._rows.get(name, [])
             self._chain(name, rows, self._verdicts.get(name))
 
     def _chain(self, name: str, rows: list[dict[str, Any]], final: dict[str, Any] | None) -> None:
         ending = self._endings.get(name)
-        header = rows[0] if rows else final or ending
-        assert header is not None
-        self._write(name, bold=True)
-        self._write(f"  {header['title']}")
+        header = rows[0] if rows else final or self._endings[name]
+        self._screen.write(name, bold=True)
+        self._screen.write(f"  {header['title']}")
         if rows:
             self._print(metrics_table(rows))
             left_out = self._left_out.get(name)
             if left_out:
-                self._write(f"  {left_out} more iterations in TUNING_REPORT.json")
+                self._screen.write(f"  {left_out} more iterations in TUNING_REPORT.json")
             changes = list(change_rows(rows))
             if changes:
                 self._print(changes_table(changes))
@@ -111,39 +107,42 @@ class TerminalView:
         word = final["final"]
         first, last = final["window"][0], final["window"][-1]
         on = f"iteration {first}" if first == last else f"iterations {first} to {last}"
-        reasons = f": {', '.join(final['reasons'])}" if final["reasons"] else ""
+        reasons = f": {one_line(', '.join(final['reasons']))}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
-        self._write(f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color)
+        self._screen.write(
+            f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color
+        )
         if final["slots"]:
-            self._write(f"  slots     {final['slots']}")
+            self._screen.write(f"  slots     {final['slots']}")
         if final["effects"]:
             self._print(effects_table(final["effects"], final["columns"]))
-            self._write("  mean after less mean before each apply; * beyond noise, ? noise unknown")
+            self._screen.write(
+                "  mean after less mean before each apply; * beyond noise, ? noise unknown"
+            )
         if final["objective"] and final["objective"]["change"] is not None:
-            self._write(f"  {objective_line(final['objective'])}")
+            self._screen.write(f"  {objective_line(final['objective'])}")
         for why in final["why"]:
-            self._write(f"    {why}")
+            self._screen.write(f"    {safe_text(why, WHY)}")
         self._places(final)
 
     def _broken_off(self, ending: dict[str, Any] | None) -> None:
-        """Tell that nobody has heard a verdict, and where to go on."""
+        """Say that there is no verdict, and how to resume."""
         if ending is not None and ending["judged"]:
-            self._write("  the run was broken off once its verdict was recorded", red=True)
+            self._screen.write("  the run was broken off once its verdict was recorded", red=True)
         else:
-            self._write("  no verdict: the run was broken off before the gate", red=True)
-            self._write("  --soak-resume goes on with it")
+            self._screen.write("  no verdict: the run was broken off before the gate", red=True)
+            self._screen.write("  --soak-resume goes on with it")
         if ending is not None:  # a worker that crashed tells nothing
             self._places(ending)
 
     def _places(self, row: dict[str, Any]) -> None:
-        self._write(f"  artifacts {row['folder']}")
-        self._write(f"  journal   head {row['head'][:16]}…")
-        self._write("")
+        self._screen.write(f"  artifacts {row['folder']}")
+        self._screen.write(f"  journal   head {row['head'][:16]}…")
+        self._screen.write("")
 
     def _print(self, table: Table) -> None:
         """Let rich lay out *table* and write it through pytest's terminal."""
-        terminal = self._terminal
-        assert terminal is not None
+        terminal = self._screen.reporter
         width = terminal._tw.fullwidth  # noqa: SLF001 - the public width is not typed
         console = Console(
             file=io.StringIO(),
@@ -155,23 +154,11 @@ class TerminalView:
         console.print(table)
         text = console.file.getvalue()  # type: ignore[attr-defined] # the StringIO above
         for line in text.splitlines():
-            self._write(line.rstrip())
-
-    def _write(self, text: str, **markup: bool) -> None:
-        assert self._terminal is not None
-        encoding = getattr(self._terminal._tw._file, "encoding", None)  # noqa: SLF001 - not public
-        self._terminal.write_line(fitting(text, encoding), **markup)
-
-
-def show_ending(config: pytest.Config, ending: dict[str, Any]) -> None:
-    """Hand *ending* to the terminal's view, unless somebody has switched it off."""
-    view = config.pluginmanager.get_plugin(TERMINAL)
-    if view is not None:
-        view.end(ending)
+            self._screen.write_raw(line.rstrip())
 
 
 def objective_line(objective: dict[str, Any]) -> str:
-    """Return how the objective went, in words."""
+    """Return in words how the objective changed."""
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
@@ -182,11 +169,11 @@ def objective_line(objective: dict[str, Any]) -> str:
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of metrics: a line for each iteration, with the words for its KPIs."""
+    """Return the table of metrics: a line for each iteration, with the verdicts on its KPIs."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
-        table.add_column(Text(label.replace("_", "\n")), justify="right", no_wrap=True)
+        table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         cells = [
@@ -203,15 +190,15 @@ def effects_table(
     effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
     columns: list[tuple[str, str, int]],
 ) -> Table:
-    """Return the table of effects: a line for each apply, the change of each KPI since before it.
+    """Return the table of effects: a line for each apply with the change of each KPI.
 
-    Marked is what noise does not explain (``*``) and what nobody can tell from noise (``?``).
+    ``*`` marks a change beyond noise, ``?`` one whose noise is unknown.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("effect", justify="right", no_wrap=True)
     shown = [column for column in columns if column[0] in effects[0][1]]
     for _, label, _ in shown:
-        table.add_column(label.replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
     for iteration, cells in effects:
         words = []
         for metric, _, digits in shown:
@@ -228,7 +215,7 @@ def _cell(value: object, word: str, digits: int) -> Text:
 
 
 def change_rows(rows: list[dict[str, Any]]) -> Iterable[tuple[str, str, str, str, str]]:
-    """Yield what became of each change: iteration, parameter, from and to, how, why."""
+    """Yield each change: iteration, parameter, old and new value, outcome and reason."""
     doubts = {row["iteration"]: row["doubts"] for row in rows}
     for row in rows:
         after = str(row["iteration"])
@@ -258,5 +245,5 @@ def changes_table(changes: list[tuple[str, str, str, str, str]]) -> Table:
     table.add_column("outcome", no_wrap=True)
     table.add_column("why", overflow="fold")
     for row in changes:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(safe_text(cell)) for cell in row))
     return table

@@ -1,4 +1,4 @@
-"""Text for people: numbers as they write them, and characters that their terminal can take."""
+"""Text for people: numbers, columns, and characters that the terminal can take."""
 
 from __future__ import annotations
 

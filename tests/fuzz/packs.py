@@ -180,7 +180,7 @@ class Packs:
 def printed(loop: SoakLoop) -> None:
     """Make sure that the pack is one that can be judged by, and shown."""
     for kpi in loop.plan.pack.kpis:
-        for limit in filter(None, (kpi.warn, kpi.fail)):
+        for _, limit in kpi.limits:
             promised(kept=is_number(limit.value), promise=f"a limit that nothing breaks: {limit}")
     for line in markers.started(loop.plan, loop.store):
         promised(kept="\n" not in line, promise=f"a marker of several lines: {line!r:.200}")

@@ -21,14 +21,14 @@ from tests.fuzz.chains import DEMO, MARKET, asked, core, planned, projections
 from tests.fuzz.harness import Finding, promised, taught
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from random import Random
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.model.kpi import Limit
     from pytest_soak.model.metrics import Metric
-    from pytest_soak.model.verdict import Threshold
 
 BATCH = 8
 WORSE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -55,9 +55,8 @@ def healthy(plan: ChainPlan, parameters: Mapping[str, float], iteration: int) ->
         else:
             totals[metric.name] = ["fees"]
     for kpi in plan.pack.kpis:
-        for limit in (kpi.fail, kpi.warn):
-            if limit is not None:
-                totals[kpi.metric] = limit.value * (1.2 if limit.op.startswith("<") else 0.8)
+        for _, limit in reversed(kpi.limits):
+            totals[kpi.metric] = limit.value * (1.2 if limit.op.startswith("<") else 0.8)
     counts = dict.fromkeys(plan.pack.metrics, 100)
     return {
         "iteration": iteration,
@@ -160,8 +159,7 @@ def check(result: IterationResult, given: object, plan: ChainPlan) -> None:
         empty = type(n) in (int, float) and n == 0
         promised(kept=not empty, promise=f"{name} rests on nothing")
     words = [Verdict.INCONCLUSIVE] if summary.problems else []
-    judged = ((summary.metrics.get(kpi.metric), kpi.warn, kpi.fail) for kpi in plan.pack.kpis)
-    words += [word(*each) for each in judged]
+    words += [word(summary.metrics.get(kpi.metric), kpi.limits) for kpi in plan.pack.kpis]
     if not summary.problems:
         promised(kept=summary.verdict is max(words), promise=f"{summary.verdict} is not {words}")
 
@@ -202,15 +200,13 @@ def finite(value: object) -> float | None:
     return None
 
 
-def word(value: object, warn: Threshold | None, fail: Threshold | None) -> Verdict:
-    """Return the word for one KPI, worked out anew."""
+def word(value: object, limits: Sequence[Limit]) -> Verdict:
+    """Return the verdict on one KPI, computed a second time."""
     number = finite(value)
     if number is None:
         return Verdict.INCONCLUSIVE
-    for verdict, limit in ((Verdict.FAIL, fail), (Verdict.WARN, warn)):
-        if limit is not None and WORSE[limit.op](number, limit.value):
-            return verdict
-    return Verdict.PASS
+    broken = [verdict for verdict, limit in limits if WORSE[limit.op](number, limit.value)]
+    return max(broken, default=Verdict.PASS)
 
 
 def shown(loop: SoakLoop, result: IterationResult) -> None:

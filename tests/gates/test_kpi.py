@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_soak.gates.criteria import make_kpi
 from pytest_soak.gates.kpi import KpiGate
-from pytest_soak.model.metrics import Op
-from pytest_soak.model.verdict import Judgement, Kpi, Threshold, Verdict
+from pytest_soak.model.verdict import Judgement, Verdict
 
-LATENCY = Kpi("latency", Threshold(Op.GT, 250), Threshold(Op.GT, 300))
-RATE = Kpi("rate", fail=Threshold(Op.LT, 80))
+LATENCY = make_kpi("latency", {"warn": "> 250", "fail": "> 300"})
+RATE = make_kpi("rate", {"fail": "< 80"})
 GATE = KpiGate((LATENCY, RATE))
 
 

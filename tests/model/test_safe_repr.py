@@ -1,12 +1,35 @@
-"""What strangers gave is shown short, on one line, and without trusting it."""
+"""Text from outside is shown on one line, short, and cannot do or look like anything else."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pytest_soak.errors import what_raised
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import one_line, printable, safe_lines, safe_repr, safe_text
 from tests.fuzz.values import Blind, Moody
+
+EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
+"""What a system once reported as its problem."""
+PIECES = st.sampled_from(
+    [
+        "kpi_gate",
+        "| kpi_gate | PASS |",
+        "iter_watch|APPLY",
+        "::error::",
+        "::",
+        "##[error]",
+        ": ",
+        "#",
+    ]
+)
+TEXTS = st.lists(st.one_of(st.text(max_size=20), PIECES), max_size=8).map("".join)
+INVISIBLE = ("\u200b", "\u2060", "\ufeff", "\u00ad", "\u3164", "\u2800", "\ufe0f", "\U000e0041")
+BIDI = ("\u202a", "\u202e", "\u2066", "\u2069", "\u061c", "\u200f")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +48,7 @@ def test_a_value_is_shown_as_it_is_where_it_can_be(value: object, text: str) -> 
 
 
 @pytest.mark.parametrize("filling", ["a" * 225, "a " * 300, "a\n" * 10_000])
-def test_what_is_longer_than_anybody_reads_loses_its_middle(filling: str) -> None:
+def test_a_long_text_loses_its_middle(filling: str) -> None:
     cut = safe_text(f"It begins {filling} and ends.")
     assert len(cut) == 235
     assert cut.startswith("It begins a")
@@ -33,9 +56,78 @@ def test_what_is_longer_than_anybody_reads_loses_its_middle(filling: str) -> Non
     assert cut.endswith("a and ends.")
 
 
-def test_what_is_short_is_whole_and_on_one_line() -> None:
+def test_a_long_text_of_which_only_the_beginning_is_wanted_says_that_it_goes_on() -> None:
+    assert safe_text("a" * 11, 10, 0) == "a" * 10 + "…"
+    assert safe_text("a" * 10, 10, 0) == "a" * 10
+
+
+def test_a_short_text_is_whole_and_on_one_line() -> None:
     assert safe_text("a\n b\tc ") == "a b c"
     assert safe_text("a" * 230) == "a" * 230
+    assert safe_text("grün, 5 µs → 7 Δ, 漢字") == "grün, 5 µs → 7 Δ, 漢字"
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", *INVISIBLE, *BIDI])
+def test_a_character_that_could_act_or_hide_is_shown_as_an_escape(character: str) -> None:
+    escape = character.encode("unicode_escape").decode()
+    for safe in (printable, safe_lines, one_line, safe_text):
+        assert safe(f"a{character}b") == f"a{escape}b"
+
+
+def test_a_byte_that_is_no_utf_8_is_shown_as_that_byte() -> None:
+    assert printable(b"caf\xe9".decode(errors="surrogateescape")) == r"caf\xe9"
+    assert printable("\ud800 \udc00") == r"\ud800 \udc00"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::x", r"\x3a:error::x"),
+        ("a ::Warning file=a.py,line=1::x", r"a \x3a:Warning file=a.py,line=1::x"),
+        ("##[group]x", r"\x23#[group]x"),
+        ("::stop-commands::x", r"\x3a:stop-commands::x"),
+    ],
+)
+def test_a_workflow_command_is_none_any_more(text: str, shown: str) -> None:
+    for safe in (printable, safe_lines, one_line, safe_text):
+        assert safe(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["tests/test_a.py::test_x[iter-00001]", "a.py::TestX::test_error", "a | b", "int|float"]
+)
+def test_a_text_that_only_resembles_one_stays_as_it_is(text: str) -> None:
+    assert one_line(text) == text
+
+
+def test_lines_of_output_stay_lines_and_none_looks_like_a_marker() -> None:
+    assert safe_lines("\ta\n| kpi_gate | PASS |\n") == "\ta\n| kpi\\x5fgate \\x7c PASS |\n"
+
+
+@given(TEXTS)
+@example(EVIL)
+@example("kpi_gate" * 100)
+@example("|" * 50 + "::error::" * 50)
+def test_no_text_can_act_hide_or_look_like_a_line_of_ours(text: str) -> None:
+    for shown in (one_line(text), safe_text(text), safe_text(text, 20, 0)):
+        assert shown.isprintable()
+        assert not [c for c in shown if unicodedata.bidirectional(c) in {"RLE", "RLO", "RLI"}]
+        assert "kpi_gate" not in shown
+        assert not re.search(r"\b[a-z_]+ ?\| ?[A-Z]", shown)
+        assert not re.search(r"::(error|warning|notice|debug|set-output)( |::)", shown)
+        assert "##[" not in shown
+        shown.encode()
+    assert len(safe_text(text)) <= 235
+
+
+@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=":#|_ ")))
+def test_a_plain_text_is_shown_as_it_is(text: str) -> None:
+    assert one_line(text) == text
+
+
+@given(TEXTS)
+def test_what_is_safe_stays_as_it_is(text: str) -> None:
+    assert one_line(one_line(text)) == one_line(text)
 
 
 def test_an_exception_that_cannot_say_itself_is_told_by_its_type() -> None:

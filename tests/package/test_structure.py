@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "pytest_soak"
 ALLOWED = {
     "model": set(),
     "schemas": set(),
-    "packs": {"errors", "model"},
+    "packs": {"errors", "model", "gates"},
     "tuners": {"model"},
     "watchers": {"model"},
     "guards": {"model"},

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.gates.criteria import make_kpi
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Effects
 from pytest_soak.model.parameters import Bounds, Corridor
-from pytest_soak.model.verdict import Kpi, Threshold
-from pytest_soak.packs.loader import build_pack, load_pack, parse_threshold
+from pytest_soak.packs.loader import build_pack, load_pack
 from pytest_soak.packs.overlay import lay_over
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def refusal(data: dict[str, Any]) -> str:
 def test_the_good_pack_is_good() -> None:
     pack = build_pack(GOOD, "here/tiny.toml")
     assert (pack.name, pack.source, pack.prefix) == ("tiny", "here/tiny.toml", "TINY_")
-    assert pack.kpis == (Kpi("latency", Threshold(Op.GT, 250), Threshold(Op.GE, 300)),)
+    assert pack.kpis == (make_kpi("latency", {"warn": "> 250", "fail": ">= 300"}),)
     assert pack.parameters["workers"].corridor(Corridor.APPLY) == Bounds(2, 12)
     assert pack.metrics["latency"].label == "latency"
     (rule,) = pack.tables["table"].rules
@@ -271,20 +271,6 @@ def test_a_share_of_a_shares_metric_may_be_judged_and_ruled_on() -> None:
 def test_a_label_may_be_ruled_on_with_has() -> None:
     data = broken("rule/0/when/all/0", {"metric": "drivers", "op": "has", "value": "fees"})
     assert build_pack(data, "tiny").tables["table"].rules[0].all[0].op is Op.HAS
-
-
-@pytest.mark.parametrize(
-    ("text", "threshold"),
-    [
-        ("< 2.5", Threshold(Op.LT, 2.5)),
-        ("<2", Threshold(Op.LT, 2)),
-        ("<= -2.5", Threshold(Op.LE, -2.5)),
-        (">0.05", Threshold(Op.GT, 0.05)),
-        (">=  3", Threshold(Op.GE, 3)),
-    ],
-)
-def test_a_limit_is_read_as_it_is_written(text: str, threshold: Threshold) -> None:
-    assert parse_threshold(text) == threshold
 
 
 @pytest.mark.parametrize(

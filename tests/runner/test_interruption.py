@@ -142,7 +142,7 @@ def test_a_run_without_the_closing_report_is_stopped_all_the_same(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(test_demo="def test_demo(soak):\n    assert soak.iteration < 2\n")
-    for without in ("soak-terminal", "terminal"):
+    for without in ("soak-terminal", "soak-views", "terminal"):
         result = pytester.runpytest("--soak-iterations=3", "-x", "-p", f"no:{without}")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.no_fnmatch_line("*broken off*")

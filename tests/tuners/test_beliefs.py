@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from pytest_soak.gates.criteria import make_kpi
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Effects, MockMetric, Pack
 from pytest_soak.model.parameters import Bounds, Parameter
-from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.tuners.beliefs import TAIL, Limit, outlook
 
 FAN = Parameter("fan", "1", Bounds(0, 10), Bounds(0, 10), "up", 1)
-HEAT = Kpi("heat", warn=Threshold(Op.GT, 20), fail=Threshold(Op.GT, 25))
+HEAT = make_kpi("heat", {"warn": "> 20", "fail": "> 25"})
 
 
 def a_pack(**parts: Any) -> Pack:
@@ -57,7 +57,7 @@ def test_with_nothing_declared_any_parameter_may_move_a_kpi_by_half_its_limit() 
 
 
 def test_a_limit_of_zero_has_a_size_all_the_same() -> None:
-    kpi = Kpi("heat", fail=Threshold(Op.LT, 0))
+    kpi = make_kpi("heat", {"fail": "< 0"})
     told = outlook(a_pack(kpis=(kpi,)), kpi)
     assert told.belief.noise > 0
     assert told.size == 1
@@ -73,7 +73,7 @@ def test_on_a_log_scale_limits_values_and_noise_are_ratios() -> None:
 
 
 def test_a_gate_setting_that_allows_no_log_scale_is_seen_as_it_is() -> None:
-    kpi = Kpi("heat", fail=Threshold(Op.GT, 0))
+    kpi = make_kpi("heat", {"fail": "> 0"})
     told = outlook(a_pack(effects={"heat": Effects({"fan": -0.1}, log=True)}), kpi)
     assert not told.log
     assert told.belief.effects == (0.0,)
@@ -82,7 +82,7 @@ def test_a_gate_setting_that_allows_no_log_scale_is_seen_as_it_is() -> None:
 
 @pytest.mark.parametrize(("op", "bad"), [(Op.GT, 1), (Op.GE, 1), (Op.LT, -1), (Op.LE, -1)])
 def test_a_limit_knows_its_bad_side(op: Op, bad: int) -> None:
-    kpi = Kpi("heat", fail=Threshold(op, 20))
+    kpi = make_kpi("heat", {"fail": f"{op} 20"})
     (limit,) = outlook(a_pack(kpis=(kpi,)), kpi).limits
     assert limit.bad == bad
     assert limit.fails

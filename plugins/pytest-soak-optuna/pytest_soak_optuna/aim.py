@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_soak import Kpi, Pack, Summary, Threshold
+    from pytest_soak import Pack, Summary, Threshold
 
 SHARED = "optuna_shared"
 """The fact that holds the measurements taken over from a storage, one JSON text each."""
@@ -64,9 +64,9 @@ class Aim:
         A KPI that breaks its FAIL limit mostly breaks its WARN limit too, and so counts twice.
         """
         return {
-            f"{kpi.metric} {level}": _excess(limit, metrics[kpi.metric])
+            f"{kpi.metric} {verdict.name}": _excess(limit, metrics[kpi.metric])
             for kpi in self._pack.kpis
-            for level, limit in _limits(kpi)
+            for verdict, limit in reversed(kpi.limits)
         }
 
     def reached(self, metrics: Mapping[str, float]) -> bool:
@@ -74,14 +74,14 @@ class Aim:
         return all(
             not limit.broken_by(metrics[kpi.metric])
             for kpi in self._pack.kpis
-            for _, limit in _limits(kpi)
+            for _, limit in kpi.limits
         )
 
     def measured(self, summary: Summary) -> Measurement | None:
-        """Return what *summary* measured, or None where nobody can tell.
+        """Return what *summary* measured, or None where it says nothing about its parameters.
 
-        An iteration with problems, one of a system that had just lost its state, and one that
-        lacks a metric say nothing about their parameters.
+        These are an iteration with problems, the first one after the system lost its state, and
+        one that lacks a metric.
         """
         if summary.problems or summary.restarted:
             return None
@@ -122,14 +122,6 @@ def _numbers(given: Mapping[str, object], names: Iterable[str]) -> dict[str, flo
             return None
         found[name] = float(value)
     return found
-
-
-def _limits(kpi: Kpi) -> Iterable[tuple[str, Threshold]]:
-    return (
-        (level, limit)
-        for level, limit in (("FAIL", kpi.fail), ("WARN", kpi.warn))
-        if limit is not None
-    )
 
 
 def _excess(limit: Threshold, value: float) -> float:

@@ -126,4 +126,7 @@ class OptunaPlugin:
 
 def _first_line(error: Exception, where: str) -> str:
     """Return what *error* says, without the secrets of the storage at *where*."""
-    return f"{type(error).__name__}: {without(str(error), where).partition(chr(10))[0]}"
+    from pytest_soak import safe_text  # noqa: PLC0415 - nothing heavy without a soak
+
+    first = without(str(error), where).partition("\n")[0]
+    return f"{type(error).__name__}: {safe_text(first)}"

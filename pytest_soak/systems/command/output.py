@@ -8,6 +8,8 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.safe_repr import safe_lines
+
 if TYPE_CHECKING:
     from pytest_soak.model.mask import Mask
 
@@ -55,13 +57,11 @@ class Output:
             data = (self._kept + self._end())[-KEPT - BEFORE :]
             cut = self._cut + os.fstat(self.file.fileno()).st_size > len(data)
         whole = data.decode(errors="surrogateescape").replace("\r\n", "\n")
-        text = mask.text(whole)
+        text = safe_lines(mask.text(whole))
         if cut:
             text = text[-len(mask.text(whole[BEFORE:])) :]
             text = text.partition("\n")[2] or text.partition(" ")[2]
-        return "".join(
-            letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text
-        )
+        return text
 
     def close(self) -> None:
         """Give the file back."""

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
-from pytest_soak.model.mask import Mask
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems.command import processes
 from pytest_soak.systems.command.managed_process import ManagedProcess, called, ended
@@ -128,8 +127,7 @@ class CommandSystem:
     def _see_secrets(self) -> None:
         """Hide the values that secrets have now, too: they are what the program will get."""
         program = self._program
-        mask = program.mask.and_of(Mask.of(program.secrets, os.environ))
-        self._program = replace(program, mask=mask)
+        self._program = replace(program, mask=program.mask.seeing(os.environ))
 
     def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
         """Let the program run for one iteration; return what makes its report unusable, if so."""

@@ -76,7 +76,7 @@ class HttpSystem:
             SystemFailure: The program could not be started, ended, or wrote without end.
         """
         del state
-        self._mask = self._mask.and_of(Mask.of(self.secrets, os.environ))  # also what they are now
+        self._mask = self._mask.seeing(os.environ)
         end = math.inf
         if self._given is not None:
             end = time.monotonic() + self._given * (1 - SPARE)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_soak import Pack
-    from pytest_soak.model.verdict import Kpi, Threshold
+    from pytest_soak import Kpi, Pack, Threshold
 
 WORST = -400.0
 """The distance, in sigmas, of a metric that has no value."""
@@ -18,8 +19,7 @@ FAR = -7.0
 
 def thresholds(kpi: Kpi, level: str) -> list[Threshold]:
     """Return the limits of *kpi* that count at *level*: ``fail``, or ``warn`` with both."""
-    counted = (kpi.fail,) if level == "fail" else (kpi.warn, kpi.fail)
-    return [threshold for threshold in counted if threshold is not None]
+    return [limit for verdict, limit in kpi.limits if level == "warn" or verdict is Verdict.FAIL]
 
 
 def broken(pack: Pack, totals: Mapping[str, Any], level: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ that way, up to a quarter of the range to all sides of it, and a straight line i
 squares to each KPI. The median of its slopes over the regimes is the pack's ``mean``; half the
 distance between the 16th and the 84th percentile, one standard deviation of a normal distribution,
 its ``spread``; and the median of what the lines miss its ``bend``. Runs in which the maker is
-overloaded tell of nothing but lag, and are left out for all else.
+overloaded only inform about lag; they are left out for all other KPIs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POINTS = 48
 AROUND = 0.25
 """How far from the way they lie, as a share of each range."""
 TELLING = 30
-"""Runs of a regime that must tell of a KPI, or the regime is left out for it."""
+"""How many runs of a regime must inform about a KPI, or the regime is left out for it."""
 LAG = "ws_lag_p95_ms"
 OVERLOAD_MS = 1_000.0
 LOG = (LAG, "order_age_p95_ms")
@@ -92,7 +92,7 @@ def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
     """Sample *regimes* and yield the lines of the pack's ``[effects]``."""
     samples = [sample(pack, regime) for regime in regimes]
     for kpi in pack.kpis:
-        limit = (kpi.warn or kpi.fail).value  # type: ignore[union-attr] # the schema asks for one
+        limit = kpi.limits[0][1].value
         log = kpi.metric in LOG
         lines = []
         for rows in samples:

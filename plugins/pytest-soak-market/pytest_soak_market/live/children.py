@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pytest_soak import SystemFailure
+from pytest_soak import SystemFailure, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,4 +114,4 @@ class Child:
 
     def _last_words(self) -> str:
         words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
-        return "".join(f"\n  {line}" for line in words)
+        return "".join(f"\n  {safe_text(line)}" for line in words)

@@ -1,0 +1,86 @@
+"""The kinds of criteria that the core brings, and how tables and gate settings become KPIs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field, fields, make_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
+
+import msgspec
+
+from pytest_soak.gates.limits import Limits
+from pytest_soak.model.kpi import Criterion, Kpi
+from pytest_soak.model.metrics import Op
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kinds: TypeAlias = "tuple[type[Criterion], ...]"
+
+CRITERIA: Kinds = (Limits,)
+"""The core's own. A kind is a file beside this one, a line here and a test."""
+
+SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")
+"""A gate setting, ``word:metric<=rest``. The kinds decide about the word and the rest."""
+
+
+def keys(kind: type[Criterion]) -> tuple[str, ...]:
+    """Return the keys of ``[kpis.<metric>]`` that *kind* reads."""
+    return tuple(each.name for each in fields(kind.Settings))
+
+
+def clash(kinds: Mapping[str, type[Criterion]]) -> str:
+    """Return why *kinds*, by their owners, exclude each other: they read the same key or word."""
+    for what, read in (("key", keys), ("word", lambda kind: kind.words)):
+        readers: dict[str, str] = {}
+        for owner, kind in kinds.items():
+            for name in read(kind):
+                if name in readers:
+                    return f"{readers[name]} and {owner} both read the {what} {name!r}"
+                readers[name] = owner
+    return ""
+
+
+@cache
+def kpi_table(kinds: Kinds = CRITERIA) -> type:
+    """Return ``[kpis.<metric>]`` as a dataclass: the settings of all *kinds* in one.
+
+    It is what `pytest_soak.packs.check` checks a table by, and makes its JSON schema from.
+    """
+    columns: list[tuple[str, Any, Any]] = []
+    for kind in kinds:
+        hints = get_type_hints(kind.Settings, include_extras=True)
+        columns += (
+            (each.name, hints[each.name], field(default=each.default))
+            for each in fields(kind.Settings)
+        )
+    return make_dataclass("KpiTable", columns, frozen=True, kw_only=True)
+
+
+def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> Kpi:
+    """Return the KPI that a checked *table* ``[kpis.<metric>]`` describes.
+
+    A kind none of whose keys is set asks nothing of the metric.
+    """
+    criteria = []
+    for kind in kinds:
+        own = {key: table[key] for key in keys(kind) if key in table}
+        if own:
+            criteria.append(kind(msgspec.convert(own, kind.Settings)))
+    return Kpi(metric, tuple(criteria))
+
+
+def read_gate(text: str, kinds: Kinds = CRITERIA) -> tuple[str, Mapping[str, object]]:
+    """Read a gate setting; return its metric and the keys of ``[kpis.<metric>]`` that it sets.
+
+    Raises:
+        ValueError: It cannot be read; the text says what is allowed.
+    """
+    match = SETTING.fullmatch(text.strip())
+    word, metric, op, rest = match.groups() if match else ("", "", "", "")
+    kind = next((each for each in kinds if match and (word or "") in each.words), None)
+    table = kind.read_gate(word or "", Op(op), rest) if kind else None
+    if table is None:
+        raise ValueError("; or ".join(each.grammar for each in kinds if each.words))
+    return metric, table

@@ -1,0 +1,124 @@
+"""KPIs: a metric, and the criteria by which it is judged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from pytest_soak.model.metrics import is_number
+from pytest_soak.model.verdict import Judgement, Threshold, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_soak.model.metrics import Op, Value
+    from pytest_soak.model.summary import Summary
+
+Limit: TypeAlias = tuple[Verdict, Threshold]
+"""A threshold, and the verdict for a value beyond it."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that a verdict asks of a KPI, such as a limit. Pure.
+
+    A kind of criterion is a subclass: it sets the class variables and overrides what it needs. It
+    judges single iterations, whole runs, or both.
+
+    Args:
+        settings: What one KPI sets, an object of the kind's `Settings`.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[Any]]
+    """A frozen dataclass: its fields are the keys of ``[kpis.<metric>]`` that this kind reads. A
+    field that may be left out has the default None."""
+    words: ClassVar[tuple[str, ...]] = ()
+    """The words before the colon of a gate setting that this kind reads; '' for none."""
+    grammar: ClassVar[str] = ""
+    """How people write its gate settings, for errors."""
+
+    settings: Any
+
+    @classmethod
+    def read_gate(cls, word: str, op: Op, rest: str) -> Mapping[str, object] | None:
+        """Return the keys of ``[kpis.<metric>]`` that a gate setting sets, None if it is unclear.
+
+        Args:
+            word: What stands before its colon, one of `words`.
+            op: The comparison, which states what is good.
+            rest: What stands after it.
+
+        Raises:
+            ValueError: It sets something that is not allowed; the text says what is allowed.
+        """
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """The thresholds of single values, for strategies that look ahead."""
+        return ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is set as plain JSON, under the keys of the pack, for the journal."""
+        return asdict(self.settings)
+
+    def judge(self, metric: str, value: float, n: int | None) -> Judgement | None:
+        """Judge one iteration by the *value* of its metric, or return None for no objection.
+
+        Args:
+            metric: The KPI's metric.
+            value: A finite number, in the metric's unit.
+            n: On how many observations it rests, None where nothing tells.
+        """
+
+    def judge_run(self, metric: str, stretch: Sequence[Summary]) -> Judgement | None:
+        """Judge a run, or return None where this kind judges single iterations alone.
+
+        Args:
+            metric: The KPI's metric.
+            stretch: The iterations that the verdict is taken on, in order.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A metric with the criteria by which it is judged; the worst of them wins.
+
+    Args:
+        metric: The metric's name.
+        criteria: What is asked of it.
+    """
+
+    metric: str
+    criteria: tuple[Criterion, ...] = ()
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Every threshold of single values, the mildest verdict first; none without limits."""
+        given = (limit for criterion in self.criteria for limit in criterion.limits)
+        return tuple(sorted(given, key=lambda limit: limit[0]))
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What is set, as the table ``[kpis.<metric>]`` of a pack that sets just this."""
+        tables = (asdict(criterion.settings) for criterion in self.criteria)
+        return {key: value for each in tables for key, value in each.items() if value is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is set as plain JSON, for the journal."""
+        return {key: value for each in self.criteria for key, value in each.describe().items()}
+
+    def judge(self, value: Value, n: int | None) -> Judgement:
+        """Judge one iteration; without a finite *value* it is INCONCLUSIVE."""
+        if not is_number(value):
+            return Judgement(self.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
+        judged = [Judgement(self.metric, Verdict.PASS, value, n)]
+        for criterion in self.criteria:
+            judgement = criterion.judge(self.metric, value, n)
+            judged += [judgement] if judgement else []
+        return max(judged, key=lambda judgement: judgement.verdict)
+
+    def judge_run(self, stretch: Sequence[Summary]) -> tuple[Judgement, ...]:
+        """Return the judgements of those criteria that judge a run as a whole."""
+        judged = (criterion.judge_run(self.metric, stretch) for criterion in self.criteria)
+        return tuple(filter(None, judged))

@@ -1,0 +1,64 @@
+"""What a view is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.model.verdict import ChainVerdict
+
+
+class View:
+    """One way to show soaks; it overrides what it needs.
+
+    The methods up to `broken_off` are called in the process that runs a chain. Each returns parts
+    of what the view shows: plain JSON, as a worker has to send it. With secrets masked, they
+    travel with the report of an item to `show` on the controller. There the view is a plugin of
+    pytest as well, with any of pytest's hooks.
+    """
+
+    name: ClassVar[str]
+
+    def opened(self, loop: SoakLoop, notes: Sequence[str]) -> Sequence[Any]:
+        """Return what to show when a chain starts; *notes* are the lines of a resumed one."""
+        del loop, notes
+        return ()
+
+    def ran(self, loop: SoakLoop, result: IterationResult) -> Sequence[Any]:
+        """Return what to show of an iteration that has just run."""
+        del loop, result
+        return ()
+
+    def repeated(self, loop: SoakLoop, result: IterationResult) -> Sequence[Any]:
+        """Return what to show when the item of a recorded iteration runs again."""
+        del loop, result
+        return ()
+
+    def reported(self, loop: SoakLoop, iteration: int) -> Sequence[Any]:
+        """Return what to show when the item of *iteration* is reported, resumed ones included."""
+        del loop, iteration
+        return ()
+
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[Any]:
+        """Return what to show of a chain's *verdict*; *again* if its gate has run before."""
+        del loop, verdict, again
+        return ()
+
+    def broken_off(self, loop: SoakLoop) -> Sequence[Any]:
+        """Return what to show of a chain that ended without its gate."""
+        del loop
+        return ()
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport, parts: Sequence[Any]) -> None:
+        """Put *parts* where they travel on: to the *report*, from which `show` gets them."""
+        del item
+        vars(report).setdefault("soak", {})[self.name] = list(parts)
+
+    def show(self, nodeid: str, parts: Sequence[Any]) -> None:
+        """Show *parts* that the item *nodeid* brought, on the controller."""

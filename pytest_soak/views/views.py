@@ -1,0 +1,74 @@
+"""The views there are, and how what they show gets to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_soak.views.junit import Junit
+from pytest_soak.views.markers import Markers
+from pytest_soak.views.terminal import ClosingTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_soak.model.mask import Mask
+    from pytest_soak.views.protocol import View
+
+VIEWS: tuple[type[View], ...] = (Markers, ClosingTable, Junit)
+"""A view is a file beside this one, a line here and a test."""
+PLUGIN = "soak-views"
+
+
+class Views:
+    """The views of one run: collects their parts where chains run, shows them on the controller."""
+
+    def __init__(self) -> None:
+        """Make every view; nothing waits to be shown."""
+        self._views = {view.name: view() for view in VIEWS}
+        self._waiting: dict[str, list[Any]] = {}
+        self._shown: dict[str, View] = {}
+
+    def register(self, manager: pytest.PytestPluginManager) -> None:
+        """Show what arrives, on the controller; ``-p no:soak-NAME`` switches a view off."""
+        manager.register(self, PLUGIN)
+        for name, view in self._views.items():
+            if manager.register(view, f"soak-{name}"):
+                self._shown[name] = view
+
+    def tell(self, ask: Callable[[View], Sequence[Any]]) -> None:
+        """Collect the parts that each view gives when it is asked."""
+        for name, view in self._views.items():
+            parts = ask(view)
+            if parts:
+                self._waiting.setdefault(name, []).extend(parts)
+
+    def take(self, mask: Mask) -> dict[str, list[Any]]:
+        """Return what waits, masked, and forget it."""
+        taken: dict[str, list[Any]] = mask.data(self._waiting)
+        self._waiting = {}
+        return taken
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport, mask: Mask) -> None:
+        """Let what waits travel with *item* and its *report*."""
+        for name, parts in self.take(mask).items():
+            self._views[name].attach(item, report, parts)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Show what a report brings along."""
+        self.show(report.nodeid, vars(report).pop("soak", {}))
+
+    def show(self, nodeid: str, brought: Mapping[str, Sequence[Any]]) -> None:
+        """Hand what the item *nodeid* brought to those views that are not switched off."""
+        for name, parts in brought.items():
+            if name in self._shown:
+                self._shown[name].show(nodeid, parts)
+
+
+def show_ending(config: pytest.Config, ending: Mapping[str, Any]) -> None:
+    """Show how a chain ended without its gate: what waited, under the node id of its last item."""
+    views = config.pluginmanager.get_plugin(PLUGIN)
+    if views is not None:
+        views.show(**ending)

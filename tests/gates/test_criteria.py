@@ -1,0 +1,225 @@
+"""A KPI is a list of criteria; a new kind is one class, used and shown like the core's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import pytest
+
+from pytest_soak.gates.criteria import Kinds, clash, kpi_table, make_kpi, read_gate
+from pytest_soak.gates.limits import WRITTEN, Limits
+from pytest_soak.model.kpi import Criterion, Kpi
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.settings import Number, Setting
+from pytest_soak.model.summary import Summary
+from pytest_soak.model.verdict import Judgement, Verdict
+from pytest_soak.packs.check import check, schema_of
+from pytest_soak.verify.load import load_validated
+from tests.support import DEMO, chain_folder, read_json, records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONFTEST = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pytest_soak import Criterion, Judgement, Verdict
+
+
+@dataclass(frozen=True)
+class StepsSettings:
+    multiple: int | None = None
+
+
+class Steps(Criterion):
+    """Warns where a value is no multiple of a number."""
+
+    name: ClassVar = "steps"
+    Settings: ClassVar = StepsSettings
+    words: ClassVar = ("steps",)
+    grammar: ClassVar = "steps:METRIC>=N, a whole number"
+
+    @classmethod
+    def read_gate(cls, word, op, rest):
+        return {"multiple": int(rest)} if rest.isdigit() else None
+
+    def judge(self, metric, value, n):
+        if value % self.settings.multiple:
+            return Judgement(metric, Verdict.WARN, value, n, f"steps of {self.settings.multiple}")
+
+
+def pytest_soak_criteria():
+    return {"steps": Steps}
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthSettings:
+    """The key of a criterion that judges runs."""
+
+    growth: Annotated[Number | None, Setting("how much more the last may be", least=0)] = None
+
+
+class Growth(Criterion):
+    """Fails a run whose last value is too far above its first one."""
+
+    name: ClassVar = "growth"
+    Settings: ClassVar = GrowthSettings
+
+    settings: GrowthSettings
+
+    def judge_run(self, metric: str, stretch: Sequence[Summary]) -> Judgement | None:
+        grown = stretch[-1].number(metric) - stretch[0].number(metric)
+        allowed = self.settings.growth or 0
+        verdict = Verdict.FAIL if grown > allowed else Verdict.PASS
+        return Judgement(metric, verdict, grown, len(stretch), f"> {allowed:g}")
+
+
+KINDS: Kinds = (Limits, Growth)
+
+
+def summaries(*values: float) -> list[Summary]:
+    return [Summary(number, {}, {"rss": value}) for number, value in enumerate(values, 1)]
+
+
+def test_a_kpi_has_the_criteria_whose_keys_are_set() -> None:
+    kpi = make_kpi("rss", {"growth": 5, "fail": "> 900"}, KINDS)
+    assert [criterion.name for criterion in kpi.criteria] == ["limits", "growth"]
+    assert make_kpi("rss", {"growth": 5}, KINDS).limits == ()
+    assert make_kpi("rss", {}, KINDS) == Kpi("rss")
+
+
+def test_a_kpi_that_only_a_run_can_break_passes_single_iterations_that_have_a_value() -> None:
+    kpi = make_kpi("rss", {"growth": 5}, KINDS)
+    assert kpi.judge(10**6, None).verdict is Verdict.PASS
+    assert kpi.judge(None, None).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_run_is_judged_by_the_criteria_that_judge_runs() -> None:
+    kpi = make_kpi("rss", {"growth": 5, "fail": "> 900"}, KINDS)
+    assert kpi.judge_run(summaries(1, 9, 6)) == (Judgement("rss", Verdict.PASS, 5, 3, "> 5"),)
+    assert kpi.judge_run(summaries(1, 7)) == (Judgement("rss", Verdict.FAIL, 6, 2, "> 5"),)
+
+
+def test_the_table_of_a_kpi_makes_the_same_kpi_again() -> None:
+    kpi = make_kpi("rss", {"growth": 5, "fail": ">900.1234567"}, KINDS)
+    assert kpi.table == {"growth": 5, "fail": ">900.1234567"}
+    assert make_kpi("rss", kpi.table, KINDS) == kpi
+
+
+def test_the_journal_is_told_what_all_criteria_are_set_to() -> None:
+    kpi = make_kpi("rss", {"growth": 5, "fail": ">900"}, KINDS)
+    assert kpi.describe() == {"warn": None, "fail": "> 900", "growth": 5}
+
+
+def test_the_table_in_a_pack_is_checked_by_the_settings_of_all_kinds() -> None:
+    given = {"fail": "900", "growth": -1, "grwth": 2}
+    table, mistakes = check(given, kpi_table(KINDS), "kpis.rss")
+    assert table is None
+    assert [str(mistake) for mistake in mistakes] == [
+        "kpis.rss: unknown key 'grwth', did you mean 'growth'?; allowed: warn, fail, growth",
+        f"kpis.rss.fail: '900' given; allowed: {WRITTEN}",
+        "kpis.rss.growth: -1 given; allowed: 0 or more",
+    ]
+    assert check({"fail": ">900", "growth": 2}, kpi_table(KINDS))[1] == ()
+
+
+def test_a_key_that_may_be_left_out_is_told_what_it_may_hold() -> None:
+    @dataclass(frozen=True)
+    class Either:
+        limit: int | str | None = None
+
+    told = check({"limit": 1.5}, Either, "kpis.rss")[1]
+    assert [str(mistake) for mistake in told] == [
+        "kpis.rss.limit: 1.5 given; allowed: a whole number or text"
+    ]
+
+
+def test_the_schema_of_a_kpi_says_what_each_key_does() -> None:
+    schema = schema_of(kpi_table(KINDS))
+    (table,) = [part for part in schema["$defs"].values() if "properties" in part]
+    assert list(table["properties"]) == ["warn", "fail", "growth"]
+    assert table["properties"]["growth"]["description"] == "how much more the last may be"
+
+
+def test_two_kinds_must_not_read_the_same_key_or_word() -> None:
+    class Again(Limits):
+        name = "again"
+
+    class Words(Growth):
+        name = "more"
+        words = ("warn",)
+
+    assert clash({"ours": Limits, "theirs": Growth}) == ""
+    found = clash({"ours": Limits, "theirs": Again})
+    assert found == "ours and theirs both read the key 'warn'"
+    found = clash({"ours": Limits, "theirs": Words})
+    assert found == "ours and theirs both read the word 'warn'"
+
+
+def test_a_kind_without_words_cannot_be_set_by_a_gate_setting() -> None:
+    with pytest.raises(ValueError, match=r"^METRIC"):
+        read_gate("growth:rss<=3", KINDS)
+    assert Growth.read_gate("growth", Op.LE, "3") is None
+
+
+def test_a_plugins_criterion_is_set_judged_and_shown_like_the_cores(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--soak-scenario=calm", "--soak-gate=steps:throughput>=999")
+    result = pytester.runpytest(*args)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["| kpi_gate | WARN | REASONS=*throughput* |"])
+    folder = chain_folder(pytester)
+    config = records(folder)[0]["config"]
+    assert config["kpis"]["throughput"] == {"fail": "< 80", "warn": None, "multiple": 999}
+    (entry,) = read_json(folder / "KPI_GATE.json")["kpis"]["throughput"]
+    assert (entry["verdict"], entry["rule"]) == ("WARN", "steps of 999")
+    assert load_validated(folder / "journal.jsonl")
+
+
+def test_a_plugins_criterion_teaches_its_grammar(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-gate=steps:throughput>=many")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    allowed = "METRIC>=X, <=, > or <, before it warn: or fail:*; or steps:METRIC>=N, a whole number"
+    result.stderr.fnmatch_lines([f"*'steps:throughput>=many' given; allowed: {allowed}"])
+
+
+def test_a_criterion_that_raises_at_a_gate_setting_is_a_usage_error(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(CONFTEST.replace("int(rest)} if rest.isdigit() else None", "{}[rest]}"))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-gate=steps:throughput>=3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --soak-gate: 'steps:throughput>=3' given: its criterion raised KeyError: '3' (*)"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("offer", "told"),
+    [
+        ("print", "*hook pytest_soak_criteria, 'mine': *print* is no Criterion: *"),
+        (
+            "type('Mine', (Steps,), {})",
+            "*, 'mine' and plugin *, 'steps' both read the key 'multiple'",
+        ),
+    ],
+    ids=["no criterion", "the same key"],
+)
+def test_a_criterion_that_cannot_be_used_is_a_usage_error(
+    pytester: pytest.Pytester, offer: str, told: str
+) -> None:
+    text = CONFTEST.replace('{"steps": Steps}', f'{{"steps": Steps, "mine": {offer}}}')
+    pytester.makeconftest(text)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])

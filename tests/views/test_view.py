@@ -1,0 +1,169 @@
+"""A view is one class: it says what to show where chains run, and shows it on the controller."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from pytest_soak.model.mask import Mask
+from pytest_soak.views import views
+from pytest_soak.views.markers import LONGEST, MOST
+from pytest_soak.views.protocol import View
+from tests.support import DEMO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.model.verdict import ChainVerdict
+
+EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
+
+EVIL_SYSTEM = f"""
+    import pytest
+
+    EVIL = {EVIL!r}
+
+    class Evil:
+        def run(self, parameters, iteration, seed, state):
+            totals = {{"latency_p95_ms": 100, "error_rate": 0.01, "throughput": 100}}
+            report = {{"iteration": iteration, "parameters": dict(parameters), "totals": totals}}
+            return report | ({{"problem": EVIL}} if iteration == 2 else {{}}), None
+
+    @pytest.fixture
+    def soak_system():
+        return Evil()
+"""
+
+STRANGERS = """
+    from pytest_soak import Judgement, Proposal, Verdict
+
+    class Gate:
+        requires = ()
+
+        def judge(self, metrics, n):
+            return (Judgement(EVIL, Verdict.FAIL, 1.0, 1, EVIL, EVIL),)
+
+    class Tuner:
+        requires = ()
+
+        def propose(self, history, parameters):
+            return Proposal({"workers": 1}, (EVIL,), withheld=(EVIL,))
+
+    class Guard:
+        def review(self, history, decision, settings):
+            return decision.notice(EVIL, EVIL, "workers", EVIL)
+
+    def pytest_soak_gates():
+        return {"evil": lambda pack: Gate()}
+
+    def pytest_soak_tuners():
+        return {"evil": lambda pack: Tuner()}
+
+    def pytest_soak_guards():
+        return {"evil": lambda pack: Guard()}
+"""
+
+
+class Tally(View):
+    """Counts what it is asked, and prints what it was shown."""
+
+    name = "tally"
+    shown: ClassVar[list[str]] = []
+
+    def reported(self, loop: SoakLoop, iteration: int) -> Sequence[Any]:
+        return [f"{loop.plan.name} {iteration}"]
+
+    def judged(self, loop: SoakLoop, verdict: ChainVerdict, *, again: bool) -> Sequence[Any]:
+        return [f"{verdict.verdict.name} again={again}"]
+
+    def show(self, nodeid: str, parts: Sequence[Any]) -> None:
+        self.shown.extend(parts)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(f"tally of {len(self.shown)}: {self.shown[-1]}")
+
+
+@pytest.fixture
+def tally(monkeypatch: pytest.MonkeyPatch) -> type[Tally]:
+    monkeypatch.setattr(views, "VIEWS", (*views.VIEWS, Tally))
+    monkeypatch.setattr(Tally, "shown", [])
+    return Tally
+
+
+@pytest.mark.usefixtures("tally")
+def test_a_view_is_driven_and_shown_by_its_line_in_the_table(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=3", "--soak-scenario=calm")
+    result.stdout.fnmatch_lines(["tally of 4: PASS again=False"])
+    assert Tally.shown[:3] == [f"test_demo.py::test_demo {number}" for number in (1, 2, 3)]
+
+
+@pytest.mark.usefixtures("tally")
+def test_a_view_can_be_switched_off_as_a_plugin(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    off = ("-p", "no:soak-tally", "-p", "no:soak-markers")
+    result = pytester.runpytest("--soak-iterations=2", *off)
+    assert Tally.shown == []
+    result.stdout.no_fnmatch_line("| *")
+    result.stdout.fnmatch_lines(["*= soak =*"])
+
+
+def test_secrets_are_masked_before_a_view_shows_anything() -> None:
+    class Told(View):
+        name = "told"
+
+    collected = views.Views()
+    collected._views = {"told": Told()}
+    collected.tell(lambda view: [{"key": "hunter2"}, view.name])
+    mask = Mask({"KEY": "hunter2"})
+    assert collected.take(mask) == {"told": [{"key": "[secret KEY]"}, "told"]}
+    assert collected.take(mask) == {}, "what was taken is not taken twice"
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n1",)], ids=["one-process", "xdist"])
+def test_nothing_that_strangers_say_can_act_hide_or_look_like_a_marker(
+    pytester: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    pytester.makeconftest(EVIL_SYSTEM + STRANGERS)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=4", "--auto-tune", "--soak-tuner=evil", "--junitxml=out.xml", "-v")
+    result = pytester.runpytest_subprocess(*args, *distributed)
+    log = result.stdout.str()
+    found = [line for line in log.splitlines() if "kpi_gate" in line]
+    assert len(found) == 1
+    assert found[0].startswith("| kpi_gate | FAIL | REASONS=")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", log)
+    assert not re.search(r"^\s*::error", log, re.MULTILINE)
+    assert "| kpi\\x5fgate \\x7c PASS |" in log
+    xml = (pytester.path / "out.xml").read_text(encoding="utf-8")
+    assert "kpi_gate" not in xml
+    assert "\u202e" not in xml
+
+
+def test_an_item_shows_a_bounded_number_of_lines_each_of_bounded_length(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_soak import Proposal
+
+        class Tuner:
+            requires = ()
+            announce = True
+
+            def propose(self, history, parameters):
+                return Proposal({"workers": 1}, tuple(f"{n} {'x' * 5000}" for n in range(5000)))
+
+        def pytest_soak_tuners():
+            return {"chatty": lambda pack: Tuner()}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--auto-tune", "--soak-tuner=chatty")
+    reasons = [line for line in result.outlines if line.startswith("  - ")]
+    assert 0 < len(reasons) < MOST
+    assert {len(line) for line in reasons} == {LONGEST + 1}
+    result.stdout.fnmatch_lines(["  ... [0-9]* more lines"])
