@@ -249,9 +249,11 @@ def _pack(
 ) -> Pack:
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     if given.value.endswith(".toml"):
-        return load_pack(Path(given.value), overlays)
-    registered = registry.find("packs", given.value, given.source)
-    return load_pack(registered.make(needs=("read_text",)), overlays)
+        pack = load_pack(Path(given.value), overlays)
+    else:
+        registered = registry.find("packs", given.value, given.source)
+        pack = load_pack(registered.make(needs=("read_text",)), overlays)
+    return replace(pack, overlay=overlays.get(pack.name, {}))
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:

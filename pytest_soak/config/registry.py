@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.errors import SoakUsageError, unknown, what_raised
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import safe_repr
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_soak.gates.protocol import Gate
-    from pytest_soak.guards.protocol import Guard
     from pytest_soak.tuners.protocol import Tuner
 
 NOT_SEEN = (
@@ -31,6 +31,8 @@ class Registered:
     hook: str
     plugin: str
     factory: Callable[..., Any]
+    core: bool = False
+    """Whether the core itself offers it."""
 
     def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
         """Call the factory and check that the result has the methods it *needs*.
@@ -82,16 +84,21 @@ class Registry:
                 if not isinstance(name, str) or not callable(factory):
                     msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
                     raise SoakUsageError(msg)
-                found.setdefault(name, []).append(Registered(name, hook, plugin, factory))
-        return dict(sorted(found.items()))
+                core = isinstance(impl.plugin, CorePlugin)
+                found.setdefault(name, []).append(Registered(name, hook, plugin, factory, core))
+        return found
 
     def all(self, kind: str) -> dict[str, Registered]:
-        """Return everything of one *kind* that is used without being asked for, by name.
+        """Return everything of one *kind* that is used without being asked for.
+
+        The core's come first, in its own order, then those of plugins by name.
 
         Raises:
             SoakUsageError: As for `offers`, or two plugins offer one name.
         """
-        return {name: the_one(offered) for name, offered in self.offers(kind).items()}
+        found = [the_one(offered) for offered in self.offers(kind).values()]
+        found.sort(key=lambda one: "" if one.core else one.name)
+        return {one.name: one for one in found}
 
     def find(self, kind: str, name: str, source: str) -> Registered:
         """Return the one called *name*; *source* tells where the name was given.
@@ -135,23 +142,6 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
         msg = f"{owner}: requires: {problem}; allowed: a tuple of metrics by name"
         raise SoakUsageError(msg)
     return names
-
-
-def default_settings(owner: str, guard: Guard) -> dict[str, Any]:
-    """Return the settings that *guard* has unless the pack sets them, none unless it says so.
-
-    Raises:
-        SoakUsageError: They are no settings; the line says who it is (*owner*).
-    """
-    try:
-        given: object = getattr(guard, "defaults", {})
-        if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
-            return dict(given)
-        problem = safe_repr(given)
-    except Exception as error:  # noqa: BLE001 - as above
-        problem = what_raised(error)
-    msg = f"{owner}: defaults: {problem}; allowed: {{setting: value}}"
-    raise SoakUsageError(msg)
 
 
 def declared_corridor(owner: str, tuner: Tuner) -> Corridor:

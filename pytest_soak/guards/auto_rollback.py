@@ -1,69 +1,49 @@
 """The rule that takes changes back which cost more of the objective than noise explains."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
-
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import Loss, find_loss, points, run_noise
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.pack import Objective
+from pytest_soak.model.summary import Summary
+from pytest_soak.model.verdict import Kpi
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.pack import Objective
-    from pytest_soak.model.summary import Summary
-    from pytest_soak.model.verdict import Kpi
-
-REASON = "auto_rollback"
 ARMED, NOT_ARMED = "armed", "not_armed"
 IN_WINDOW = "rollback_in_window"
 PRICE = "rollback_price"
 
 
-class AutoRollback:
-    """Goes back to the last good parameters where the objective fell, twice in a row, below them.
+class AutoRollback(CoreGuard):
+    """Goes back to the last good parameters after a loss of the objective beyond noise.
 
-    What "below" means is told in `find_loss`. The noise is the pack's; without it, that of at
-    least five iterations of the run with unchanged parameters; until then it is not armed, and
-    says so in the first iteration. In the observation window it reports, and rolls nothing back.
-    So it does where a KPI was at FAIL with the last good parameters that no longer is, and no more
-    are at FAIL now than were then: such a loss may be the price of a cure.
+    `find_loss` says what a loss is. The noise is the pack's; without it, that of at least five
+    iterations of the run with unchanged parameters. Until then the rule is not armed, which the
+    first iteration tells. In the observation window it tells what it would do, and rolls nothing
+    back. So it does where a KPI that was at FAIL with the last good parameters no longer is, and no
+    more KPIs are at FAIL now than were then: such a loss may be the price of a cure.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {}
+    name = "auto_rollback"
+    rolls_back = True
 
-    def __init__(
-        self, objective: Objective | None, noise: Mapping[str, float], kpis: Sequence[Kpi] = ()
-    ) -> None:
-        """Take the pack's *objective*, its *noise* by metric, and its *kpis*."""
-        self._objective = objective
-        self._noise = noise
-        self._kpis = kpis
-
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Roll back where a loss is complete."""
-        objective = self._objective
+        objective = self._pack.objective
         if objective is None:
-            return _not_armed(history, decision, "the pack names no objective")
+            return self._not_armed(history, decision, "the pack names no objective")
         told = points(history, objective)
-        sigma = self._noise.get(objective.metric)
+        sigma = self._pack.noise.get(objective.metric)
         if sigma is None:
             noise = run_noise(told)
             if noise is None:
                 why = f"the noise of {objective.metric} is not known"
-                return _not_armed(history, decision, why)
+                return self._not_armed(history, decision, why)
             sigma = noise.safe
             if run_noise(told[:-1]) is None:
                 detail = f"{objective.metric} sigma={noise.sigma:.4g} n={noise.n}"
-                decision = decision.notice(REASON, ARMED, detail=detail)
+                decision = decision.notice(self.name, ARMED, detail=detail)
         fresh = bool(told) and told[-1].iteration == decision.iteration
         loss = find_loss(told, sigma) if fresh else None
         if loss is None or len(history.rollbacks) >= MOST_ROLLBACKS:
@@ -74,24 +54,26 @@ class AutoRollback:
         """Roll back, or tell why not."""
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
-            return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {loss.good}: {detail}")
+            told = f"to iteration {loss.good}: {detail}"
+            return decision.notice(self.name, IN_WINDOW, detail=told)
         then, now = (
-            [kpi.metric for kpi in self._kpis if _fails(kpi, ran)] for ran in (good, latest)
+            [kpi.metric for kpi in self._pack.kpis if _fails(kpi, ran)] for ran in (good, latest)
         )
         cured = [metric for metric in then if metric not in now]
         if cured and len(now) <= len(then):
             price = f"{detail}; at FAIL in iteration {loss.good} and not now: {', '.join(cured)}"
-            return decision.notice(REASON, PRICE, detail=price)
-        return decision.roll_back(REASON, good, detail)
+            return decision.notice(self.name, PRICE, detail=price)
+        return decision.roll_back(self.name, good, detail)
+
+    def _not_armed(self, history: History, decision: Decision, why: str) -> Decision:
+        if len(history) > 1:
+            return decision
+        return decision.notice(self.name, NOT_ARMED, detail=why)
 
 
 def _fails(kpi: Kpi, summary: Summary) -> bool:
     value = summary.metrics.get(kpi.metric)
     return kpi.fail is not None and is_number(value) and kpi.fail.broken_by(value)
-
-
-def _not_armed(history: History, decision: Decision, why: str) -> Decision:
-    return decision.notice(REASON, NOT_ARMED, detail=why) if len(history) == 1 else decision
 
 
 def _words(loss: Loss, objective: Objective, sigma: float) -> str:

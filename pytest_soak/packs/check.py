@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,6 +12,7 @@ import msgspec
 
 from pytest_soak.model.metrics import NUMBER, sensible
 from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.settings import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Iterator
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Names = Mapping[str, "Collection[str]"]
 """``{kind: the names there are}``, such as ``{"parameter": ..., "metric": ...}``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing that is wrong in what a user wrote.
-
-    Args:
-        where: The key, such as ``guards.cooldown.iterations``.
-        what: What stands there.
-        allowed: What may stand there.
-    """
-
-    where: str
-    what: str
-    allowed: str = ""
-
-    def __str__(self) -> str:
-        """Return it as one line."""
-        line = f"{safe_text(self.where)}: {self.what}"
-        return f"{line}; allowed: {self.allowed}" if self.allowed else line
 
 
 def check(
@@ -59,7 +39,10 @@ def check(
     mistakes = tuple(_mistakes(data, schema_of(cast("Hashable", kind)), where, names or {}))
     if mistakes:
         return None, mistakes
-    return msgspec.convert(data, kind), ()
+    try:
+        return msgspec.convert(data, kind), ()
+    except msgspec.ValidationError as error:  # what its __post_init__ refuses
+        return None, (Mistake(where, safe_text(str(error))),)
 
 
 @cache
@@ -67,6 +50,14 @@ def schema_of(kind: Hashable) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of the dataclass *kind*; it refuses unknown keys."""
     (schema,), parts = msgspec.json.schema_components([kind])
     closed: dict[str, Any] = _closed({**schema, "$defs": parts})
+    return closed
+
+
+def schema_of_tables(kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Return the JSON schema of a table that has a table for each of *kinds*, by name."""
+    schemas, parts = msgspec.json.schema_components(kinds.values())
+    properties = dict(zip(kinds, schemas, strict=True))
+    closed: dict[str, Any] = _closed({"type": "object", "properties": properties, "$defs": parts})
     return closed
 
 
@@ -80,7 +71,8 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
         rest = schema["anyOf"][2:]
         schema = {key: part for key, part in schema.items() if key != "anyOf"}
         schema |= {"anyOf": [{"type": "number"}, *rest]} if rest else {"type": "number"}
-    shut = {"additionalProperties": False} if "properties" in schema else {}
+    table = schema.get("type") == "object" and "properties" in schema
+    shut = {"additionalProperties": False} if table else {}
     return {**shut, **{key: _closed(part) for key, part in schema.items()}}
 
 
@@ -126,14 +118,13 @@ def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: A
         known = error.schema["properties"]
         for name in given:
             if name not in known:
-                yield Mistake(place, _unknown("key", name, known), ", ".join(known) or "nothing")
+                yield unknown(place, "key", name, known)
     elif error.validator == "required":
         lacking = [name for name in limit if name not in given]
         if error.message.startswith(repr(lacking[0])):  # there is an error for each of them
             yield from (Mistake(place, f"{name} is missing") for name in lacking)
     elif error.validator == "names":
-        known = names[limit]
-        yield Mistake(place, _unknown(limit, given, known), ", ".join(known) or "none")
+        yield unknown(place, limit, given, names[limit])
     elif error.validator in ALLOWED:
         yield Mistake(place, f"{safe_repr(given)} given", ALLOWED[error.validator](error))
     else:
@@ -148,14 +139,24 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "exclusiveMinimum": lambda error: f"above {error.validator_value:g}",
     "enum": lambda error: ", ".join(map(str, error.validator_value)),
     "pattern": lambda error: str(error.schema.get("allowed", error.validator_value)),
+    "uniqueItems": lambda _: "each entry once",
 }
 """What is allowed instead, by the keyword of the schema that refused it."""
 
 
-def _unknown(kind: str, given: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(given), list(known), n=1)
+def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mistake:
+    """Return the mistake that nothing of this *kind* is called *given*, with the nearest name.
+
+    Args:
+        where: The key under which it stands.
+        kind: What was looked for, such as ``parameter``.
+        given: The name that was given.
+        known: The names there are.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(given), names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {safe_repr(given)}{hint}"
+    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", ", ".join(names) or "nothing")
 
 
 def _types(kinds: Iterable[object]) -> str:

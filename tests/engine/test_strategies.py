@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registered, Registry
@@ -106,6 +107,7 @@ WISHED = Decision(3, {"batch": 40, "workers": 4}, (WISH,))
 def a_registry(*plugins: object) -> Registry:
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
+    manager.register(CorePlugin(), "soak-core")
     for number, plugin in enumerate(plugins):
         manager.register(plugin, f"stranger-{number}")
     return Registry(manager)

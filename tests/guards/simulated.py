@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registry
@@ -47,6 +48,7 @@ def guarded(pack: Pack) -> Strategies:
     """Return the shipped guards with the settings of *pack*."""
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
+    manager.register(CorePlugin())
     plan = ChainPlan(
         "test_x", "test_x", "run", 6, 2, Mode.APPLY, 0, pack, pack.profiles[pack.profile],
         InitialOverrides("profile", {}), "calm", "mock", None,

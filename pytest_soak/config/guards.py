@@ -1,0 +1,158 @@
+"""The guards that are installed, with their settings: everything that a guard says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.registry import NOT_SEEN
+from pytest_soak.errors import SoakUsageError, what_raised
+from pytest_soak.guards.protocol import Enabled, NoSettings
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.packs.check import check, schema_of, unknown
+from pytest_soak.packs.overlay import TABLE
+
+if TYPE_CHECKING:
+    from pytest_soak.config.registry import Registered, Registry
+    from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.settings import Mistake
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledGuard:
+    """A guard of one chain.
+
+    Args:
+        name: Its name.
+        owner: The words that name its owner in errors.
+        guard: The guard itself.
+        settings: Its settings, as the pack sets them.
+        core: Whether it is the core's own.
+        merges: Whether it makes the changes out of the requests. Only the core's may.
+        rolls_back: Whether it may go back to earlier parameters. Only the core's may.
+    """
+
+    name: str
+    owner: str
+    guard: Guard
+    settings: Any
+    core: bool
+    merges: bool
+    rolls_back: bool
+
+
+def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]:
+    """Make the guards that are switched on, in the order in which they act.
+
+    Args:
+        registry: What is installed. The core's guards act first, in their order, then those of
+            plugins by name, and last the core's last one, the clamp.
+        pack: The domain, with the guards' tables.
+
+    Raises:
+        SoakUsageError: A guard cannot be made or described, which names its owner; or the tables
+            say something that is not allowed, which names all mistakes.
+    """
+    found = list(registry.all("guards").values())
+    core = [one for one in found if one.core]
+    others = [one for one in found if not one.core]
+    guards, mistakes = [], []
+    for registered in (*core[:-1], *others, *core[-1:]):
+        guard = registered.make(pack, needs=("review",))
+        settings, wrong = _read(registered, guard, pack)
+        mistakes += wrong
+        if not wrong and getattr(settings, "enabled", True):
+            rights = [
+                registered.core and getattr(guard, right) for right in ("merges", "rolls_back")
+            ]
+            owner = str(registered)
+            guards.append(
+                InstalledGuard(registered.name, owner, guard, settings, registered.core, *rights)
+            )
+    names = [one.name for one in found]
+    mistakes += [
+        unknown(f"guards.{name}", "guard", name, names) for name in pack.guards if name not in names
+    ]
+    if mistakes:
+        lines = [f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes]
+        if pack.guards.keys() - set(names):
+            lines.append(NOT_SEEN)
+        raise SoakUsageError("\n".join(lines))
+    return tuple(guards)
+
+
+def settings_of(owner: str, guard: Guard | type[Guard]) -> type:
+    """Return the dataclass of a guard's table: its ``Settings``, with ``enabled``.
+
+    Args:
+        owner: The words that name its owner in errors.
+        guard: The guard, or its class.
+
+    Raises:
+        SoakUsageError: Its ``Settings`` is no frozen dataclass, or of types that cannot be checked.
+    """
+    try:
+        if hasattr(guard, "defaults"):
+            problem = "has `defaults`, which ended with version 0.1.0"
+        else:
+            given: object = getattr(guard, "Settings", NoSettings)
+            if isinstance(given, type) and is_dataclass(given) and _is_frozen(given):
+                table = given if getattr(guard, "required", False) else _switchable(given)
+                schema_of(table)
+                return table
+            problem = f"Settings: {safe_repr(given)}"
+    except Exception as error:  # noqa: BLE001 - a stranger's class may raise anything
+        problem = f"Settings: {what_raised(error)}"
+    msg = (
+        f"{owner}: {problem}; allowed: `Settings`, a frozen dataclass of numbers, text, true or "
+        "false, lists, tables, and such dataclasses (docs/guards.md)"
+    )
+    raise SoakUsageError(msg)
+
+
+def _is_frozen(kind: Any) -> bool:  # noqa: ANN401 - a dataclass, which has no type
+    return bool(kind.__dataclass_params__.frozen)
+
+
+@cache
+def _switchable(kind: type) -> type:
+    """Return *kind* with the setting that every guard has; *kind* itself if it has it already."""
+    if any(field.name == "enabled" for field in fields(kind)):
+        return kind
+    name = kind.__qualname__.replace(".", "")
+    return make_dataclass(
+        name,
+        [("enabled", Enabled, True)],
+        bases=(kind,),
+        namespace={"__module__": kind.__module__},
+        frozen=True,
+    )
+
+
+def _read(registered: Registered, guard: Guard, pack: Pack) -> tuple[Any, list[Mistake]]:
+    """Return the settings of *guard*, and what is wrong in its table."""
+    where = f"guards.{registered.name}"
+    table = settings_of(str(registered), guard)
+    try:
+        data = pack.guards.get(registered.name, {})
+        settings, wrong = check(data, table, where, pack.names)
+        faults = getattr(guard, "faults", None)
+        if wrong or faults is None:
+            return settings, list(wrong)
+        return settings, [replace(one, where=f"{where}.{one.where}") for one in faults(settings)]
+    except Exception as error:
+        msg = f"{registered}: its settings: {what_raised(error)}"
+        raise SoakUsageError(msg) from error
+
+
+def _source(pack: Pack, where: str) -> str:
+    """Return where the key *where* is set: in pyproject.toml, or in the pack's file."""
+    data: Any = pack.overlay
+    for key in where.split("."):
+        if not isinstance(data, Mapping) or key not in data:
+            return f"pack {pack.source}"
+        data = data[key]
+    return f"pyproject.toml, [{TABLE}.{pack.name}]"
