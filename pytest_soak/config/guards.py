@@ -73,18 +73,17 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
                 InstalledGuard(registered.name, owner, guard, settings, registered.core, *rights)
             )
     names = [one.name for one in found]
-    mistakes += [
-        unknown(f"guards.{name}", "guard", name, names) for name in pack.guards if name not in names
-    ]
+    for name in pack.guards:
+        if name not in names:
+            nearest = unknown(f"guards.{name}", "guard", name, names)
+            mistakes.append(replace(nearest, allowed=f"{nearest.allowed} ({NOT_SEEN})"))
     if mistakes:
-        lines = [f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes]
-        if pack.guards.keys() - set(names):
-            lines.append(NOT_SEEN)
+        lines = (f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes)
         raise SoakUsageError("\n".join(lines))
     return tuple(guards)
 
 
-def settings_of(owner: str, guard: Guard | type[Guard]) -> type:
+def settings_of(owner: str, guard: object) -> type:
     """Return the dataclass of a guard's table: its ``Settings``, with ``enabled``.
 
     Args:

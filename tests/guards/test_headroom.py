@@ -75,9 +75,7 @@ def test_what_it_leaves_passes_and_one_step_more_does_not(
 @pytest.mark.parametrize(
     ("guard", "steps", "left"), [("budget", [4, 0], 2), ("alarm", [4, 0, 0, 3, 0], 0)]
 )
-def test_a_guard_that_is_switched_off_leaves_all(
-    guard: str, steps: list[int], left: float
-) -> None:
+def test_a_guard_that_is_switched_off_leaves_all(guard: str, steps: list[int], left: float) -> None:
     def wishes(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": steps[number - 1]}}
 

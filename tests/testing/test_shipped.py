@@ -77,11 +77,11 @@ class TestMock(SystemConformance):
 UP, DOWN = Turn({"workers": 2}), Turn({"workers": -2})
 SLOW = Condition("latency_p95_ms", Op.GT, 900)
 GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Turn]]] = {
-    "cooldown": (lambda _: Cooldown(), {"iterations": 2}, [UP, UP]),
-    "binding": (lambda _: Binding({"workers": SLOW}), {}, [UP]),
-    "alarm": (lambda _: Alarm(), {"levels": {"workers": {"warn": 2, "pause": 3}}}, [UP, UP]),
+    "cooldown": (Cooldown, {"iterations": 2}, [UP, UP]),
+    "binding": (lambda pack: Binding(replace(pack, binding={"workers": SLOW})), {}, [UP]),
+    "alarm": (Alarm, {"levels": {"workers": {"warn": 2, "pause": 3}}}, [UP, UP]),
     "freeze": (
-        lambda pack: Freeze(pack.parameters),
+        Freeze,
         {
             "when": [{"metric": "throughput", "op": ">", "value": 1}],
             "streak": 1,
@@ -89,11 +89,11 @@ GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Tur
         },
         [UP],
     ),
-    "caps": (lambda pack: Caps(pack.parameters), {"requests": 1}, [Turn({"workers": 99})] * 2),
-    "oscillation": (lambda _: Oscillation(), {}, [UP, DOWN, UP, DOWN]),
-    "confirmation": (lambda _: Confirmation(), {"iterations": 2}, [UP]),
-    "smoothing": (lambda pack: Smoothing(pack.parameters), {"alpha": 0.5}, [UP]),
-    "budget": (lambda pack: Budget(pack.parameters), {"largest": {"workers": 3}}, [UP, UP]),
+    "caps": (Caps, {"requests": 1}, [Turn({"workers": 99})] * 2),
+    "oscillation": (Oscillation, {}, [UP, DOWN, UP, DOWN]),
+    "confirmation": (Confirmation, {"iterations": 2}, [UP]),
+    "smoothing": (Smoothing, {"alpha": 0.5}, [UP]),
+    "budget": (Budget, {"largest": {"workers": 3}}, [UP, UP]),
 }
 
 
@@ -107,7 +107,7 @@ def test_a_shipped_guard_keeps_its_promises_and_acts(name: str) -> None:
 
 def test_a_guard_that_only_warns_tells() -> None:
     check_guard(
-        lambda pack: Drift(pack.parameters),
+        Drift,
         tells=[Turn({"workers": 9}), Turn()],
         settings={"share": 0.25},
         examples=5,
@@ -122,7 +122,7 @@ def test_a_table_that_the_pack_does_not_have_is_told() -> None:
 
 def test_a_factory_may_be_written_in_any_way_and_must_be_there() -> None:
     class Bare(GuardConformance):
-        strategy = lambda pack: Cooldown()  # noqa: E731 - as somebody will write it
+        strategy = lambda _: Cooldown(demo_pack())  # noqa: E731 - as somebody will write it
         settings: ClassVar[Mapping[str, Any]] = {"iterations": 2}
         acts = (UP, UP)
         examples = 1
