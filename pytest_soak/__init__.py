@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
+    from pytest_soak.model.settings import (
+        MetricName,
+        Mistake,
+        Number,
+        ParameterName,
+        Setting,
+    )
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
     from pytest_soak.runner.session import Soak
@@ -44,11 +51,16 @@ __all__ = [
     "IterationResult",
     "Judgement",
     "Kpi",
+    "MetricName",
+    "Mistake",
+    "Number",
     "Pack",
     "Parameter",
+    "ParameterName",
     "ProcessReaper",
     "Proposal",
     "Report",
+    "Setting",
     "Soak",
     "SoakUsageError",
     "Summary",
@@ -75,10 +87,15 @@ _HOME = {
     "Judgement": "model.verdict",
     "ProcessReaper": "systems.command.process_reaper",
     "Kpi": "model.verdict",
+    "MetricName": "model.settings",
+    "Mistake": "model.settings",
+    "Number": "model.settings",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
+    "ParameterName": "model.settings",
     "Proposal": "model.proposal",
     "Report": "model.report",
+    "Setting": "model.settings",
     "Soak": "runner.session",
     "SoakUsageError": "errors",
     "Summary": "model.summary",

@@ -95,7 +95,7 @@ def settings_of(owner: str, guard: object) -> type:
     """
     try:
         if hasattr(guard, "defaults"):
-            problem = "has `defaults`, which ended with version 0.1.0"
+            problem = "has `defaults`, which version 0.1.0 read"
         else:
             given: object = getattr(guard, "Settings", NoSettings)
             if isinstance(given, type) and is_dataclass(given) and _is_frozen(given):

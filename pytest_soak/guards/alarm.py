@@ -46,7 +46,8 @@ class Alarm(CoreGuard):
         """What can be set."""
 
         levels: Annotated[
-            Mapping[ParameterName, Level], Setting("`{ warn, pause }` for each parameter")
+            Mapping[ParameterName, Level],
+            Setting("beyond `warn` a value is told, beyond `pause` it goes no further"),
         ] = field(default_factory=dict)
 
     def faults(self, settings: Settings) -> Iterator[Mistake]:

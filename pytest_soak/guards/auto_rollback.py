@@ -18,11 +18,11 @@ PRICE = "rollback_price"
 class AutoRollback(CoreGuard):
     """Goes back to the last good parameters after a loss of the objective beyond noise.
 
-    `find_loss` says what a loss is. The noise is the pack's; without it, that of at least five
-    iterations of the run with unchanged parameters. Until then the rule is not armed, which the
-    first iteration tells. In the observation window it tells what it would do, and rolls nothing
-    back. So it does where a KPI that was at FAIL with the last good parameters no longer is, and no
-    more KPIs are at FAIL now than were then: such a loss may be the price of a cure.
+    The noise is the pack's; without it, that of at least five iterations of the run with unchanged
+    parameters. Until then the rule is not armed, which the first iteration tells. In the
+    observation window it tells what it would do, and rolls nothing back. So it does where a KPI
+    that was at FAIL with the last good parameters no longer is, and no more KPIs are at FAIL now
+    than were then: such a loss may be the price of a cure.
     """
 
     name = "auto_rollback"

@@ -38,7 +38,7 @@ class Freeze(CoreGuard):
         """What can be set."""
 
         when: Annotated[
-            tuple[When, ...], Setting("the conditions `{ metric, op, value }` that must all hold")
+            tuple[When, ...], Setting("the comparisons of metrics that must all hold")
         ] = ()
         streak: Annotated[
             int,

@@ -177,7 +177,7 @@ def test_a_strangers_guard_is_given_its_settings_in_the_pack() -> None:
 
 
 def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
-    def shave(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def shave(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, effective=1.7),))
 
@@ -186,14 +186,14 @@ def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
 
 
 def forging(**forged: Any) -> Callable[..., Decision]:
-    def review(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def review(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, **forged),))
 
     return review
 
 
-def adding(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+def adding(history: History, decision: Decision, settings: Any) -> Decision:
     (change,) = decision.changes
     extra = replace(change, parameter="batch", old=40, new=42)
     return replace(decision, changes=(change, extra))
@@ -230,7 +230,7 @@ def test_a_guard_that_gives_more_than_it_was_given_is_a_fault_that_names_it(
 def test_guards_of_strangers_look_after_the_vetoes_of_the_core() -> None:
     seen: list[tuple[object, ...]] = []
 
-    def watch(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def watch(history: History, decision: Decision, settings: Any) -> Decision:
         seen.append(decision.moves)
         return decision
 
@@ -440,7 +440,7 @@ def test_a_name_nobody_has_is_a_usage_error_that_lists_those_there_are() -> None
 def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
     forged: Mapping[str, object], told: str
 ) -> None:
-    def forge(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def forge(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         for name, value in forged.items():
             object.__setattr__(change, name, value)  # frozen, but not against this

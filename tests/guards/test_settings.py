@@ -223,7 +223,7 @@ class Unsaid(Base):
         (Loose, "Settings: <class "),
         (Plain, "Settings: <class "),
         (Strange, "Settings: raised "),
-        (Old, "has `defaults`, which ended with version 0.1.0"),
+        (Old, "has `defaults`, which version 0.1.0 read"),
         (Raising, "Settings: raised RuntimeError: not today"),
         (Unsaid, "Settings: a TouchyObject that cannot be shown"),
     ],

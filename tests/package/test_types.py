@@ -47,7 +47,7 @@ class Mine:
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
         return Proposal({"workers": parameters["workers"]})
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def review(self, history: History, decision: Decision, settings: Any) -> Decision:
         return decision
 
     def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
