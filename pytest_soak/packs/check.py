@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -80,20 +81,35 @@ def _mistakes(
     data: object, schema: Mapping[str, Any], where: str, names: Names
 ) -> Iterator[Mistake]:
     """Yield what is wrong with *data*, in the order of its keys."""
+    token = KNOWN.set(names)
+    try:
+        found: list[Any] = list(_validator_class()(schema).iter_errors(data))
+    finally:
+        KNOWN.reset(token)
+    for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
+        yield from _told(error, where, names)
+
+
+KNOWN: ContextVar[Names] = ContextVar("KNOWN")
+"""The names that texts are compared with, for the validator's keyword ``names``."""
+
+
+@cache
+def _validator_class() -> Any:  # noqa: ANN401 - jsonschema's validators share no public base class
+    """Return JSON schema's validator with our keyword and our types; it takes long to make."""
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
     types = types.redefine("number", lambda _, value: _is_number(value))
     types = types.redefine("array", lambda _, value: isinstance(value, list | tuple))
-
-    def named(_: Any, kind: str, given: object, __: object) -> Iterator[Any]:  # noqa: ANN401
-        if kind in names and isinstance(given, str) and given not in names[kind]:
-            yield jsonschema.ValidationError(kind)
-
     extend: Any = jsonschema.validators.extend  # it has no types
-    validator = extend(base, {"names": named}, type_checker=types)(schema)
-    found: Iterable[Any] = validator.iter_errors(data)
-    for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
-        yield from _told(error, where, names)
+    return extend(base, {"names": _named}, type_checker=types)
+
+
+def _named(_: object, kind: str, given: object, __: object) -> Iterator[Any]:
+    """Yield an error where *given* is no name of its *kind*."""
+    names = KNOWN.get()
+    if kind in names and isinstance(given, str) and given not in names[kind]:
+        yield jsonschema.ValidationError(kind)
 
 
 def _is_number(value: object) -> bool:
