@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class InstalledGuard:
         core: Whether it is the core's own.
         merges: Whether it makes the changes out of the requests. Only the core's may.
         rolls_back: Whether it may go back to earlier parameters. Only the core's may.
+        headroom: Its method of that name, if it has one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class InstalledGuard:
     core: bool
     merges: bool
     rolls_back: bool
+    headroom: Callable[..., object] | None
 
 
 def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]:
@@ -61,17 +63,9 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
     others = [one for one in found if not one.core]
     guards, mistakes = [], []
     for registered in (*core[:-1], *others, *core[-1:]):
-        guard = registered.make(pack, needs=("review",))
-        settings, wrong = _read(registered, guard, pack)
+        guard, wrong = _install(registered, pack)
+        guards.append(guard)
         mistakes += wrong
-        if not wrong and getattr(settings, "enabled", True):
-            rights = [
-                registered.core and getattr(guard, right) for right in ("merges", "rolls_back")
-            ]
-            owner = str(registered)
-            guards.append(
-                InstalledGuard(registered.name, owner, guard, settings, registered.core, *rights)
-            )
     names = [one.name for one in found]
     for name in pack.guards:
         if name not in names:
@@ -80,7 +74,7 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
     if mistakes:
         lines = (f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes)
         raise SoakUsageError("\n".join(lines))
-    return tuple(guards)
+    return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
 
 
 def settings_of(owner: str, guard: object) -> type:
@@ -131,20 +125,25 @@ def _switchable(kind: type) -> type:
     )
 
 
-def _read(registered: Registered, guard: Guard, pack: Pack) -> tuple[Any, list[Mistake]]:
-    """Return the settings of *guard*, and what is wrong in its table."""
-    where = f"guards.{registered.name}"
-    table = settings_of(str(registered), guard)
+def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[Mistake]]:
+    """Make one guard, and return it with what is wrong in its table."""
+    name, owner, core = registered.name, str(registered), registered.core
+    guard = registered.make(pack, needs=("review",))
+    table = settings_of(owner, guard)
+    where = f"guards.{name}"
     try:
-        data = pack.guards.get(registered.name, {})
-        settings, wrong = check(data, table, where, pack.names)
-        faults = getattr(guard, "faults", None)
-        if wrong or faults is None:
-            return settings, list(wrong)
-        return settings, [replace(one, where=f"{where}.{one.where}") for one in faults(settings)]
+        settings, found = check(pack.guards.get(name, {}), table, where, pack.names)
+        wrong = list(found)
+        if not wrong and hasattr(guard, "faults"):
+            faults = guard.faults(settings)
+            wrong = [replace(one, where=f"{where}.{one.where}") for one in faults]
+        merges, rolls_back = core and guard.merges, core and guard.rolls_back
+        headroom = getattr(guard, "headroom", None)
     except Exception as error:
-        msg = f"{registered}: its settings: {what_raised(error)}"
+        msg = f"{owner}: its settings: {what_raised(error)}"
         raise SoakUsageError(msg) from error
+    made = InstalledGuard(name, owner, guard, settings, core, merges, rolls_back, headroom)
+    return made, wrong
 
 
 def _source(pack: Pack, where: str) -> str:

@@ -38,8 +38,8 @@ class Registered:
         """Call the factory and check that the result has the methods it *needs*.
 
         Raises:
-            SoakUsageError: The factory raised, or what it made is no such strategy; the line
-                names plugin, hook and value.
+            SoakUsageError: The factory raised, or made something else; the error names plugin,
+                hook and value.
         """
         try:
             made = self.factory(*args)
@@ -55,7 +55,7 @@ class Registered:
         return made
 
     def __str__(self) -> str:
-        """Return who this is, for errors."""
+        """Return the words that name it in errors."""
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
@@ -104,7 +104,7 @@ class Registry:
         """Return the one called *name*; *source* tells where the name was given.
 
         Raises:
-            SoakUsageError: Nobody has that name, or two have; the line lists the installed ones.
+            SoakUsageError: No plugin offers that name, or two do; the error lists the names.
         """
         found = self.offers(kind)
         if name not in found:
@@ -129,7 +129,7 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
     """Return the metrics that *strategy* requires.
 
     Raises:
-        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
+        SoakUsageError: It does not give names; the error names the *owner*.
     """
     try:
         given: object = strategy.requires
@@ -148,7 +148,7 @@ def declared_corridor(owner: str, tuner: Tuner) -> Corridor:
     """Return the corridor that *tuner* works in: the one it declares, or the apply bounds.
 
     Raises:
-        SoakUsageError: It declares one that nobody knows; the line says who it is (*owner*).
+        SoakUsageError: It declares an unknown one; the error names the *owner*.
     """
     try:
         declared = getattr(tuner, "corridor", Corridor.APPLY)

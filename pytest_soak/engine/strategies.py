@@ -146,9 +146,9 @@ class Strategies:
         """
         read = partial(_headroom, self._pack)
         return least(
-            _ask(one.owner, read, method, history, dict(parameters), one.settings)
+            _ask(one.owner, read, one.headroom, history, dict(parameters), one.settings)
             for one in self._guards
-            if (method := getattr(one.guard, "headroom", None)) is not None
+            if one.headroom is not None
         )
 
     def review(self, history: History, decision: Decision) -> Decision:
@@ -318,6 +318,6 @@ def _ask(
     except Exception as error:
         msg = f"{owner}: {name}() {what_raised(error)}"
         raise StrategyFault(msg) from error
-    except BaseException as ended:  # a timeout, Ctrl-C: whoever ends a hang is told where it was
+    except BaseException as ended:  # a timeout, Ctrl-C: the note says where it hung
         ended.add_note(f"while asking {owner}: {name}()")
         raise
