@@ -12,7 +12,6 @@ from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.guards.protocol import Enabled, NoSettings
 from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.packs.check import check, schema_of, unknown
-from pytest_soak.packs.overlay import TABLE
 
 if TYPE_CHECKING:
     from pytest_soak.config.registry import Registered, Registry
@@ -147,10 +146,11 @@ def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[M
 
 
 def _source(pack: Pack, where: str) -> str:
-    """Return where the key *where* is set: in pyproject.toml, or in the pack's file."""
-    data: Any = pack.overlay
-    for key in where.split("."):
-        if not isinstance(data, Mapping) or key not in data:
-            return f"pack {pack.source}"
-        data = data[key]
-    return f"pyproject.toml, [{TABLE}.{pack.name}]"
+    """Return where the key *where* is set: in a layer over the pack's file, or in the file."""
+    for source, layer in reversed(list(pack.layers.items())):
+        data: Any = layer
+        for key in where.split("."):
+            data = data.get(key) if isinstance(data, Mapping) else None
+        if data is not None:
+            return source
+    return f"pack {pack.source}"

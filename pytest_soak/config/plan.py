@@ -29,6 +29,7 @@ from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import Kpi, Threshold
 from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.packs.overlay import TABLE
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -253,7 +254,8 @@ def _pack(
     else:
         registered = registry.find("packs", given.value, given.source)
         pack = load_pack(registered.make(needs=("read_text",)), overlays)
-    return replace(pack, overlay=overlays.get(pack.name, {}))
+    source = f"pyproject.toml, [{TABLE}.{pack.name}]"
+    return replace(pack, layers={source: overlays.get(pack.name, {})})
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:

@@ -163,7 +163,8 @@ class Pack:
         scenarios: ``{name: {system: settings}}``.
         mock: ``{metric: how it answers}`` for the mock system.
         guards: ``{guard: its table}``, checked when the guards are made.
-        overlay: What was laid over the pack's file, for errors: tables as in the file.
+        layers: ``{source: tables that it lays over the pack's file}``, the last one on top; for
+            errors.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
@@ -192,7 +193,7 @@ class Pack:
     scenarios: Mapping[str, Mapping[str, Mapping[str, Any]]]
     mock: Mapping[str, MockMetric] = field(default_factory=dict)
     guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    overlay: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     marker: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0

@@ -146,10 +146,18 @@ def test_all_mistakes_are_told_at_once_each_with_its_source() -> None:
         "guards.rest = { iteration = 3, iterations = 0 }\n"
         "guards.alarm.levels.workers = { warn = 3, pause = 3 }"
     )
-    overlay = {"guards": {"cooldwn": {"iterations": 3}, "rest": {"iterations": 0}}}
-    told = refused(replace(pack, overlay=overlay), rest=lambda _: Rest())
-    file, table = "pack demo.toml, changed", "pyproject.toml, [tool.pytest-soak.packs.demo]"
-    assert [line.partition(": ")[0] for line in told] == [file, file, table, table, table]
+    layers: dict[str, Any] = {
+        "pyproject.toml": {"guards": {"cooldwn": {"iterations": 3}, "rest": {"iterations": 0}}},
+        "--set": {"guards": {"cooldwn": {"iterations": 3}, "budget": 3}},
+    }
+    told = refused(replace(pack, layers=layers), rest=lambda _: Rest())
+    assert [line.partition(": ")[0] for line in told] == [
+        "pack demo.toml, changed",
+        "--set",
+        "pyproject.toml",
+        "pyproject.toml",
+        "--set",
+    ]
     assert [line.split(": ")[1] for line in told] == [
         "guards.alarm.levels.workers",
         "guards.budget",

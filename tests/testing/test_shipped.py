@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from pytest_soak import SoakUsageError
+from pytest_soak import Proposal, SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.alarm import Alarm
 from pytest_soak.guards.binding import Binding
@@ -112,6 +112,60 @@ def test_a_guard_that_only_warns_tells() -> None:
         settings={"share": 0.25},
         examples=5,
     )
+
+
+@pytest.mark.parametrize(
+    "given", [{"iterations": 2}, Cooldown.Settings(iterations=2)], ids=["table", "object"]
+)
+def test_settings_are_given_as_a_table_or_as_an_object(given: object) -> None:
+    check_guard(Cooldown, acts=[UP, UP], settings=given, name="mine", examples=2)
+    with pytest.raises(BrokenPromise, match="ACTS"):
+        check_guard(Cooldown, acts=[UP, UP], name="mine", examples=2)
+
+
+def test_settings_that_the_guard_does_not_have_are_told() -> None:
+    with pytest.raises(BrokenPromise, match="READY") as caught:
+        check_guard(Cooldown, acts=[UP], settings={"iteration": 2}, name="mine")
+    assert "guards.mine: unknown key 'iteration', did you mean 'iterations'?" in str(caught.value)
+
+
+def test_a_guard_cannot_take_the_name_of_one_of_the_core() -> None:
+    with pytest.raises(BrokenPromise, match="the name 'cooldown' is taken"):
+        check_guard(Cooldown, acts=[UP], name="cooldown")
+
+
+def test_tables_of_guards_that_are_not_here_do_not_matter() -> None:
+    pack = replace(demo_pack(), guards={"rest": {"iterations": 3}})
+    check_tuner("demo-table", pack=pack, examples=2)
+
+
+class LooksAhead:
+    """A tuner that asks for what the guards leave."""
+
+    requires = ()
+
+    def propose(
+        self,
+        history: object,
+        parameters: Mapping[str, float],
+        headroom: Mapping[str, tuple[float, float]],
+    ) -> Proposal:
+        _, up = headroom.get("workers", (0, 2))
+        return Proposal({"workers": min(up, 2)}, ("more",))
+
+
+class TestLooksAhead(TunerConformance):
+    strategy = staticmethod(lambda pack: LooksAhead())
+    examples = 10
+
+
+def test_a_guard_that_says_nonsense_of_its_headroom_is_found() -> None:
+    class Boasts(Cooldown):
+        def headroom(self, history: object, parameters: object, settings: object) -> object:
+            return {"workers": -1}
+
+    with pytest.raises(BrokenPromise, match=r"ANSWERS.*\n.*\n.*headroom\(\) gave -1 for 'workers'"):
+        check_guard(Boasts, acts=[UP, UP], settings={"iterations": 2}, name="mine", examples=5)
 
 
 def test_a_table_that_the_pack_does_not_have_is_told() -> None:
