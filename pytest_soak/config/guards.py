@@ -147,8 +147,8 @@ def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[M
 
 def _source(pack: Pack, where: str) -> str:
     """Return where the key *where* is set: in a layer over the pack's file, or in the file."""
-    for source, layer in reversed(list(pack.layers.items())):
-        data: Any = layer
+    for source in reversed(list(pack.layers)):
+        data: Any = pack.layers[source]
         for key in where.split("."):
             data = data.get(key) if isinstance(data, Mapping) else None
         if data is not None:
