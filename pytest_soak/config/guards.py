@@ -54,12 +54,15 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
         pack: The domain, with the guards' tables.
 
     Raises:
-        SoakUsageError: A guard cannot be made or described, which names its owner; or the tables
-            say something that is not allowed, which names all mistakes.
+        SoakUsageError: A guard cannot be made or does not describe itself; the error names its
+            owner. Or the tables say something that is not allowed; the error names all mistakes.
     """
     found = list(registry.all("guards").values())
     core = [one for one in found if one.core]
     others = [one for one in found if not one.core]
+    if not core:  # without them no tuner could change anything, without a word
+        msg = "hook pytest_soak_guards: the core's guards are missing; remove -p no:soak-core"
+        raise SoakUsageError(msg)
     guards, mistakes = [], []
     for registered in (*core[:-1], *others, *core[-1:]):
         guard, wrong = _install(registered, pack)

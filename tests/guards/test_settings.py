@@ -313,6 +313,13 @@ def test_a_guard_of_a_plugin_has_no_rights_of_the_core_and_not_its_names() -> No
     assert line.endswith("the name 'clamp' is taken by plugin soak-core and plugin mine")
 
 
+def test_a_run_without_the_cores_guards_is_refused() -> None:
+    manager = pytest.PytestPluginManager()
+    manager.add_hookspecs(hookspecs)
+    with pytest.raises(SoakUsageError, match="guards are missing; remove -p no:soak-core"):
+        install_guards(Registry(manager), demo())
+
+
 # ---- the schema
 
 
