@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
     from pytest_soak.model.safe_repr import safe_text
+    from pytest_soak.model.settings import (
+        MetricName,
+        Mistake,
+        Number,
+        ParameterName,
+        Setting,
+    )
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
@@ -47,11 +54,16 @@ __all__ = [
     "IterationResult",
     "Judgement",
     "Kpi",
+    "MetricName",
+    "Mistake",
+    "Number",
     "Pack",
     "Parameter",
+    "ParameterName",
     "ProcessReaper",
     "Proposal",
     "Report",
+    "Setting",
     "Soak",
     "SoakUsageError",
     "Summary",
@@ -80,10 +92,15 @@ _HOME = {
     "Judgement": "model.verdict",
     "ProcessReaper": "systems.command.process_reaper",
     "Kpi": "model.kpi",
+    "MetricName": "model.settings",
+    "Mistake": "model.settings",
+    "Number": "model.settings",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
+    "ParameterName": "model.settings",
     "Proposal": "model.proposal",
     "Report": "model.report",
+    "Setting": "model.settings",
     "Soak": "runner.session",
     "SoakUsageError": "errors",
     "Summary": "model.summary",

@@ -76,7 +76,8 @@ def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:
 def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:
     """Return guards: ``{name: factory}``; ``factory(pack)`` gives a `Guard`. All are used.
 
-    They look after the core's own vetoes and before the clamp, in the order of their names.
+    They act after the core's guards and before its last one, the clamp, in the order of their
+    names. What ``[guards.<name>]`` of a pack may say comes from the guard's ``Settings``.
 
     Example::
 

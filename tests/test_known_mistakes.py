@@ -431,10 +431,12 @@ OWN_RUN = {"restarted", "auto_rollback", "plain_rollback", "undone"}
 """Those with runs of their own: below, and in tests/guards/test_rollback.py."""
 
 
-def test_mistake_14_every_guard_has_a_run_here() -> None:
+def test_mistake_14_every_guard_has_a_run() -> None:
+    """It is listed here, or has a file of its own in tests/guards."""
     folder = Path(next(iter(guards.__path__)))
     there = {path.stem for path in folder.glob("*.py")} - {"__init__", "protocol"}
-    assert {*GUARDS, *OWN_RUN} == there
+    own = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("guards/*.py")}
+    assert {*GUARDS, *OWN_RUN} <= there <= {*GUARDS, *OWN_RUN, *own}
 
 
 @pytest.mark.parametrize("guard", GUARDS)

@@ -99,6 +99,8 @@ def _variants(
     for tuner in arguments.tuner or [",".join(config["tuners"]) or UNTUNED]:
         asked = Settings(path, tuner, tuple(arguments.gate), arguments.pack)
         plan = replan(records, asked, overlay, registry)
+        layers = {**plan.pack.layers, "--set": changed}
+        plan = replace(plan, pack=replace(plan.pack, layers=layers))
         yield decide_again(plan, Strategies(plan, registry), records, tuner)
 
 

@@ -1,4 +1,4 @@
-"""What the core itself registers: its pack and systems, through the hooks of everybody."""
+"""What the core itself offers, through the same hooks as a plugin: pack, systems, strategies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
 from pytest_soak.gates.criteria import CRITERIA
+from pytest_soak.guards.alarm import Alarm
+from pytest_soak.guards.auto_rollback import AutoRollback
+from pytest_soak.guards.binding import Binding
+from pytest_soak.guards.budget import Budget
+from pytest_soak.guards.caps import Caps
+from pytest_soak.guards.clamp import Clamp
+from pytest_soak.guards.confirmation import Confirmation
+from pytest_soak.guards.conflict import Conflict
+from pytest_soak.guards.cooldown import Cooldown
+from pytest_soak.guards.drift import Drift
+from pytest_soak.guards.freeze import Freeze
+from pytest_soak.guards.metrics_usable import MetricsUsable
+from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.oscillation import Oscillation
+from pytest_soak.guards.plain_rollback import PlainRollback
+from pytest_soak.guards.restarted import Restarted
+from pytest_soak.guards.smoothing import Smoothing
+from pytest_soak.guards.undone import Undone
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import JournalError, digest
@@ -20,6 +38,7 @@ from pytest_soak.verify.load import load_validated
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_soak.guards.protocol import CoreGuard
     from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.pack import Pack
     from pytest_soak.systems.protocol import System
@@ -33,13 +52,41 @@ def make_adaptive(pack: Pack) -> Adaptive:
     return Adaptive(pack)
 
 
+GUARDS: tuple[type[CoreGuard], ...] = (
+    Conflict,
+    MetricsUsable,
+    ObservationWindow,
+    Restarted,
+    AutoRollback,
+    PlainRollback,
+    Undone,
+    Drift,
+    Cooldown,
+    Binding,
+    Alarm,
+    Freeze,
+    Caps,
+    Oscillation,
+    Confirmation,
+    Smoothing,
+    Budget,
+    Clamp,
+)
+"""The core's guards, in the order in which they act; those of plugins act before the last one.
+
+Conflict comes first: it makes the changes, and every later guard can only take away. Then those
+that stop everything, those that stop single parameters, and those that make steps smaller: a guard
+after a cut sees the step that is left.
+"""
+
+
 class CorePlugin:
-    """Offers the core's own packs and systems."""
+    """Offers the core's own packs, systems, tuners and guards."""
 
     def __init__(
         self, replay: Path | None = None, program: Sequence[str] = (), root: Path | None = None
     ) -> None:
-        """Take what systems of the core are made from.
+        """Take what the core's systems are made from.
 
         Args:
             replay: The recorded run that was given to be replayed, if one was.
@@ -61,6 +108,10 @@ class CorePlugin:
     def pytest_soak_tuners(self) -> Mapping[str, Callable[[Pack], Any]]:
         """Offer the tuner that learns; it works with every pack."""
         return {"adaptive": make_adaptive}
+
+    def pytest_soak_guards(self) -> Mapping[str, Callable[[Pack], CoreGuard]]:
+        """Offer the core's guards, in the order in which they act."""
+        return {guard.name: guard for guard in GUARDS}
 
     def pytest_soak_systems(self) -> Mapping[str, Callable[..., Any]]:
         """Offer the closed-loop mock, the replay of a recorded run, and any program, twice."""

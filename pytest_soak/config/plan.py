@@ -30,6 +30,7 @@ from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.packs.overlay import TABLE
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -246,9 +247,12 @@ def _pack(
 ) -> Pack:
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     if given.value.endswith(".toml"):
-        return load_pack(Path(given.value), overlays)
-    registered = registry.find("packs", given.value, given.source)
-    return load_pack(registered.make(needs=("read_text",)), overlays)
+        pack = load_pack(Path(given.value), overlays)
+    else:
+        registered = registry.find("packs", given.value, given.source)
+        pack = load_pack(registered.make(needs=("read_text",)), overlays)
+    source = f"pyproject.toml, [{TABLE}.{pack.name}]"
+    return replace(pack, layers={source: overlays.get(pack.name, {})})
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.errors import SoakUsageError, unknown, what_raised
 from pytest_soak.gates.criteria import clash
 from pytest_soak.model.parameters import Corridor
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.gates.protocol import Gate
-    from pytest_soak.guards.protocol import Guard
     from pytest_soak.tuners.protocol import Tuner
 
 NOT_SEEN = (
@@ -33,13 +33,15 @@ class Registered:
     hook: str
     plugin: str
     factory: Callable[..., Any]
+    core: bool = False
+    """Whether the core itself offers it."""
 
     def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
         """Call the factory and check that the result has the methods it *needs*.
 
         Raises:
-            SoakUsageError: The factory raised, or what it made is no such strategy; the line
-                names plugin, hook and value.
+            SoakUsageError: The factory raised, or made something else; the error names plugin,
+                hook and value.
         """
         try:
             made = self.factory(*args)
@@ -55,7 +57,7 @@ class Registered:
         return made
 
     def __str__(self) -> str:
-        """Return who this is, for errors."""
+        """Return the words that name it in errors."""
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
@@ -84,22 +86,27 @@ class Registry:
                 if not isinstance(name, str) or not callable(factory):
                     msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
                     raise SoakUsageError(msg)
-                found.setdefault(name, []).append(Registered(name, hook, plugin, factory))
-        return dict(sorted(found.items()))
+                core = isinstance(impl.plugin, CorePlugin)
+                found.setdefault(name, []).append(Registered(name, hook, plugin, factory, core))
+        return found
 
     def all(self, kind: str) -> dict[str, Registered]:
-        """Return everything of one *kind* that is used without being asked for, by name.
+        """Return everything of one *kind* that is used without being asked for.
+
+        The core's come first, in its own order, then those of plugins by name.
 
         Raises:
             SoakUsageError: As for `offers`, or two plugins offer one name.
         """
-        return {name: the_one(offered) for name, offered in self.offers(kind).items()}
+        found = [the_one(offered) for offered in self.offers(kind).values()]
+        found.sort(key=lambda one: "" if one.core else one.name)
+        return {one.name: one for one in found}
 
     def find(self, kind: str, name: str, source: str) -> Registered:
         """Return the one called *name*; *source* tells where the name was given.
 
         Raises:
-            SoakUsageError: Nobody has that name, or two have; the line lists the installed ones.
+            SoakUsageError: No plugin offers that name, or two do; the error lists the names.
         """
         found = self.offers(kind)
         if name not in found:
@@ -144,7 +151,7 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
     """Return the metrics that *strategy* requires.
 
     Raises:
-        SoakUsageError: It does not say so by names; the line says who it is (*owner*).
+        SoakUsageError: It does not give names; the error names the *owner*.
     """
     try:
         given: object = strategy.requires
@@ -159,28 +166,11 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
     return names
 
 
-def default_settings(owner: str, guard: Guard) -> dict[str, Any]:
-    """Return the settings that *guard* has unless the pack sets them, none unless it says so.
-
-    Raises:
-        SoakUsageError: They are no settings; the line says who it is (*owner*).
-    """
-    try:
-        given: object = getattr(guard, "defaults", {})
-        if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
-            return dict(given)
-        problem = safe_repr(given)
-    except Exception as error:  # noqa: BLE001 - as above
-        problem = what_raised(error)
-    msg = f"{owner}: defaults: {problem}; allowed: {{setting: value}}"
-    raise SoakUsageError(msg)
-
-
 def declared_corridor(owner: str, tuner: Tuner) -> Corridor:
     """Return the corridor that *tuner* works in: the one it declares, or the apply bounds.
 
     Raises:
-        SoakUsageError: It declares one that nobody knows; the line says who it is (*owner*).
+        SoakUsageError: It declares an unknown one; the error names the *owner*.
     """
     try:
         declared = getattr(tuner, "corridor", Corridor.APPLY)

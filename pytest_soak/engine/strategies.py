@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_soak.config.registry import declared_corridor, default_settings, required_metrics
+from pytest_soak.config.guards import install_guards
+from pytest_soak.config.registry import declared_corridor, required_metrics
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
-from pytest_soak.guards.alarm import Alarm
-from pytest_soak.guards.auto_rollback import AutoRollback
-from pytest_soak.guards.binding import Binding
-from pytest_soak.guards.budget import Budget
-from pytest_soak.guards.caps import Caps
-from pytest_soak.guards.clamp import Clamp
-from pytest_soak.guards.confirmation import Confirmation
-from pytest_soak.guards.conflict import Conflict
-from pytest_soak.guards.cooldown import Cooldown
-from pytest_soak.guards.drift import Drift
-from pytest_soak.guards.freeze import Freeze
-from pytest_soak.guards.metrics_usable import MetricsUsable
-from pytest_soak.guards.observation_window import ObservationWindow
-from pytest_soak.guards.oscillation import Oscillation
-from pytest_soak.guards.plain_rollback import PlainRollback
-from pytest_soak.guards.restarted import Restarted
-from pytest_soak.guards.smoothing import Smoothing
-from pytest_soak.guards.undone import Undone
 from pytest_soak.model.decision import Decision, Notice, Veto, request
+from pytest_soak.model.headroom import UNBOUNDED, least
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
@@ -39,11 +24,12 @@ from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
 if TYPE_CHECKING:
+    from pytest_soak.config.guards import InstalledGuard
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.config.registry import Registered, Registry
     from pytest_soak.gates.protocol import Gate
-    from pytest_soak.guards.protocol import Guard
     from pytest_soak.model.decision import Request
+    from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
     from pytest_soak.model.metrics import Value
     from pytest_soak.model.pack import Pack
@@ -69,7 +55,6 @@ class Named(Generic[T]):
     name: str
     owner: str
     strategy: T
-    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +68,7 @@ class Proposed:
 
 
 class Strategies:
-    """Everything that has a say in one chain, in the fixed order in which it is asked.
-
-    The order of the guards goes from the cheapest veto to the clamp. Conflicts come first: they
-    make one change out of several requests, and every later guard can but take away. Then those
-    that stop everything, those that stop single parameters, those that make steps smaller, what
-    plugins bring (by name), and last the clamp. A guard after a cut sees the step that is left.
-    """
+    """All strategies of one chain, in the order in which they are asked."""
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
         """Make the strategies that *plan* names and *registry* offers."""
@@ -99,6 +78,7 @@ class Strategies:
             Named(tuner.name, str(tuner), tuner.make(pack)) for tuner in plan.tuners
         ]
         self._corridors = [declared_corridor(t.owner, t.strategy) for t in self._tuners]
+        self._look_ahead = [_looks_ahead(tuner.strategy) for tuner in self._tuners]
         self._summary = IterWatcher()
         self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
         self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
@@ -107,34 +87,7 @@ class Strategies:
         asked += [required_metrics(tuner.owner, tuner.strategy) for tuner in self._tuners]
         self.required = tuple(dict.fromkeys(metric for metrics in asked for metric in metrics))
         """Every metric that a gate or a tuner of this chain needs."""
-        self._conflict = Conflict(pack.parameters)
-        self._policy = {**Conflict.defaults, **pack.guards.get("conflict", {})}
-        guards: list[Named[Guard]] = [
-            _core("metrics_usable", MetricsUsable()),
-            _core("observation_window", ObservationWindow()),
-            _core("restarted", Restarted()),
-            _core("auto_rollback", AutoRollback(pack.objective, pack.noise, pack.kpis)),
-            _core("plain_rollback", PlainRollback(pack.objective)),
-            _core("undone", Undone()),
-            _core("drift", Drift(pack.parameters)),
-            _core("cooldown", Cooldown()),
-            _core("binding", Binding(pack.binding)),
-            _core("alarm", Alarm()),
-            _core("freeze", Freeze(pack.parameters)),
-            _core("caps", Caps(pack.parameters)),
-            _core("oscillation", Oscillation()),
-            _core("confirmation", Confirmation()),
-            _core("smoothing", Smoothing(pack.parameters)),
-            _core("budget", Budget(pack.parameters)),
-            *_installed(registry.all("guards"), pack, "review"),
-            _core("clamp", Clamp(pack.parameters)),
-        ]
-        self._guards: list[tuple[Named[Guard], Mapping[str, Any]]] = []
-        for guard in guards:
-            given = default_settings(guard.owner, guard.strategy)
-            settings = {**given, **pack.guards.get(guard.name, {})}
-            if settings.get("enabled", True):
-                self._guards.append((guard, settings))
+        self._guards = install_guards(registry, pack)
 
     def observe(self, report: Report, history: History) -> dict[str, Value]:
         """Return the metrics of *report* with the facts of all watchers.
@@ -170,13 +123,33 @@ class Strategies:
         """
         answers = []
         read = partial(_proposal, self._pack)
-        for tuner, corridor in zip(self._tuners, self._corridors, strict=True):
+        left = self.headroom(history, parameters) if any(self._look_ahead) else {}
+        told = zip(self._tuners, self._corridors, self._look_ahead, strict=True)
+        for tuner, corridor, ahead in told:
             strategy = tuner.strategy
-            proposal = _ask(tuner.owner, read, strategy.propose, history, dict(parameters))
+            args = (history, dict(parameters), *([dict(left)] if ahead else []))
+            proposal = _ask(tuner.owner, read, strategy.propose, *args)
             requests = request(tuner.name, proposal, corridor)
             announce = bool(getattr(strategy, "announce", False))
             answers.append(Proposed(tuner.name, proposal, announce, requests))
         return tuple(answers)
+
+    def headroom(self, history: History, parameters: Mapping[str, float]) -> Headroom:
+        """Return how far all guards together let each parameter go in the next step.
+
+        Args:
+            history: Every iteration so far.
+            parameters: The effective parameters.
+
+        Raises:
+            StrategyFault: A guard raised, or returned something else than a headroom.
+        """
+        read = partial(_headroom, self._pack)
+        return least(
+            _ask(one.owner, read, one.headroom, history, dict(parameters), one.settings)
+            for one in self._guards
+            if one.headroom is not None
+        )
 
     def review(self, history: History, decision: Decision) -> Decision:
         """Pass *decision* through every guard, and make sure that none of them added to it.
@@ -186,12 +159,10 @@ class Strategies:
                 more than it was given.
         """
         effective = decision.parameters
-        decision = self._conflict.review(history, decision, self._policy)
-        for guard, settings in self._guards:
-            rolls_back = isinstance(guard.strategy, AutoRollback | PlainRollback)
-            read = partial(_reviewed, decision, rolls_back=rolls_back)
-            given = decision if guard.ours else replace(decision)  # frozen is not out of reach
-            decision = _ask(guard.owner, read, guard.strategy.review, history, given, settings)
+        for one in self._guards:
+            read = partial(_reviewed, decision, one)
+            given = decision if one.core else replace(decision)  # frozen can be got around
+            decision = _ask(one.owner, read, one.guard.review, history, given, one.settings)
         fault = rollback_fault(decision, history)
         if fault:
             raise StrategyFault(fault)
@@ -204,7 +175,7 @@ class Strategies:
 
 
 def _core(name: str, strategy: T) -> Named[T]:
-    return Named(name, f"pytest-soak, {name!r}", strategy, ours=True)
+    return Named(name, f"pytest-soak, {name!r}", strategy)
 
 
 def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:
@@ -277,22 +248,61 @@ def _proposal(pack: Pack, answer: object) -> Proposal:
     )
 
 
-def _reviewed(before: Decision, said: object, *, rolls_back: bool) -> Decision:
-    """Return what a guard left of the decision *before*."""
+def _reviewed(before: Decision, guard: InstalledGuard, said: object) -> Decision:
+    """Return what *guard* left of the decision *before*."""
     if said is before:  # most guards have nothing to say about most iterations
         return before
     if not isinstance(said, Decision):
         msg = f"returned {safe_repr(said)}, not a Decision"
         raise Nonsense(msg)
-    fault = malformed(said) or loosened(before, said, rolls_back=rolls_back)
+    fault = malformed(said)
+    if not fault and not guard.merges:  # which makes the changes: before it there are none
+        fault = loosened(before, said, rolls_back=guard.rolls_back)
     if fault:
         raise Nonsense(fault)
     return replace(
         said,
         vetoes=tuple(Veto(*map(one_line, astuple(veto))) for veto in said.vetoes),
-        notices=tuple(Notice(*map(one_line, astuple(notice))) for notice in said.notices),
+        notices=tuple(map(_notice, said.notices)),
         skip_reason=one_line(said.skip_reason),
     )
+
+
+def _notice(told: Notice) -> Notice:
+    guard, reason, parameter, detail = map(
+        one_line, (told.guard, told.reason, told.parameter, told.detail)
+    )
+    return Notice(guard, reason, parameter, detail, told.cut)
+
+
+def _headroom(pack: Pack, said: object) -> Headroom:
+    """Return how far a guard lets parameters go, in types of Python's own."""
+    if not isinstance(said, Mapping):
+        msg = f"returned {safe_repr(said)}, not {{parameter: (down, up)}}"
+        raise Nonsense(msg)
+    left = {}
+    for name, ways in said.items():
+        lawful = isinstance(ways, tuple) and len(ways) == len(UNBOUNDED)
+        if not lawful or name not in pack.parameters or not all(map(_is_room, ways)):
+            msg = (
+                f"gave {safe_repr(ways)} for {safe_repr(name)}; allowed: for a parameter two "
+                "numbers, 0 or more, or infinite"
+            )
+            raise Nonsense(msg)
+        left[str.__str__(name)] = (float(ways[0]), float(ways[1]))
+    return left
+
+
+def _is_room(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0  # false also for NaN
+
+
+def _looks_ahead(tuner: Tuner) -> bool:
+    """Tell whether the third argument of its ``propose`` is called ``headroom``."""
+    try:
+        return list(inspect.signature(tuner.propose).parameters)[2:3] == ["headroom"]
+    except Exception:  # noqa: BLE001 - a stranger's: a callable that cannot be looked at
+        return False
 
 
 def _ask(
@@ -308,6 +318,6 @@ def _ask(
     except Exception as error:
         msg = f"{owner}: {name}() {what_raised(error)}"
         raise StrategyFault(msg) from error
-    except BaseException as ended:  # a timeout, Ctrl-C: whoever ends a hang is told where it was
+    except BaseException as ended:  # a timeout, Ctrl-C: the note says where it hung
         ended.add_note(f"while asking {owner}: {name}()")
         raise

@@ -1,49 +1,84 @@
-"""The guard that bounds how far a parameter is moved in a while."""
-
-from __future__ import annotations
+"""The guard that bounds how far a parameter moves in a while."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from pytest_soak.model.headroom import BUDGET_WINDOW, used
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.parameters import Parameter
-
-
-REASON = "budget"
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.headroom import Headroom
+from pytest_soak.model.history import History
+from pytest_soak.model.lookback import LOOKBACK, applied
+from pytest_soak.model.parameters import Parameter
+from pytest_soak.model.settings import Number, ParameterName, Setting
 
 
-class Budget:
-    """Bounds the sum of the absolute applied steps of a parameter in a sliding window.
+class Budget(CoreGuard):
+    """Bounds the sum of a parameter's absolute applied steps in the last iterations.
 
-    The window is the iteration decided on and the ``window - 1`` before it. Steps to and fro both
-    count; steps back by a rollback do not. A step larger than what is left is cut to it.
+    A step larger than what is left is cut to it. Steps to and fro both count; steps back by a
+    rollback do not.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"window": BUDGET_WINDOW, "largest": {}}
+    name = "budget"
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters* with their grids."""
-        self._parameters = parameters
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+        window: Annotated[
+            int,
+            Setting(
+                "how many iterations are added up, the one decided on included",
+                unit="iterations",
+                least=1,
+                most=LOOKBACK,
+            ),
+        ] = 5
+        largest: Annotated[
+            Mapping[ParameterName, Annotated[Number, Setting(above=0)]],
+            Setting("the largest sum for each parameter", unit="the parameter's"),
+        ] = field(default_factory=dict)
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Cut every step to what is left of the parameter's budget."""
-        window = settings["window"]
+        window = settings.window
         for change in decision.moves:
-            largest = settings["largest"].get(change.parameter)
+            largest = settings.largest.get(change.parameter)
             if largest is None:
                 continue
-            parameter = self._parameters[change.parameter]
-            spent = used(history, parameter, window)
-            left = max(0, parameter.quantize(largest - spent))
+            parameter = self._pack.parameters[change.parameter]
+            spent, left = _used(history, parameter, window, largest)
             if abs(change.effective) > left:
                 told = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
-                decision = decision.cut(
-                    REASON, parameter, math.copysign(left, change.effective), told
-                )
+                delta = math.copysign(left, change.effective)
+                decision = decision.cut(self.name, parameter, delta, told)
         return decision
+
+    def headroom(
+        self, history: History, parameters: Mapping[str, float], settings: Settings
+    ) -> Headroom:
+        """Leave what is left of each budget."""
+        headroom = {}
+        for name, largest in settings.largest.items():
+            _, left = _used(history, self._pack.parameters[name], settings.window, largest)
+            headroom[name] = (left, left)
+        return headroom
+
+
+def _used(
+    history: History, parameter: Parameter, window: int, largest: float
+) -> tuple[float, float]:
+    """Return how much of a budget was spent, and how much is left.
+
+    Args:
+        history: Every iteration so far.
+        parameter: Whose budget it is.
+        window: How many iterations are added up, the one decided on included.
+        largest: The budget, in the parameter's unit.
+    """
+    past = applied(history, window - 1)
+    steps = [abs(step.effective) for step in past if step.parameter == parameter.name]
+    spent = parameter.quantize(math.fsum(steps))
+    return spent, max(0.0, parameter.quantize(largest - spent))

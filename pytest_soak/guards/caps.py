@@ -1,50 +1,48 @@
-"""The guard that lets a parameter rest which only ever meets a bound."""
+"""The guard that lets a parameter rest whose steps are only ever cut by a bound."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pytest_soak.model.lookback import change_of, decisions
-from pytest_soak.model.parameters import Note, Parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Change, Decision
-    from pytest_soak.model.history import History
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Change, Decision
+from pytest_soak.model.history import History
+from pytest_soak.model.lookback import LOOKBACK, change_of, decisions
+from pytest_soak.model.parameters import Note
+from pytest_soak.model.settings import Setting
 
 
-REASON = "caps"
+class Caps(CoreGuard):
+    """Lets a parameter rest after several requests in a row that were cut by the same bound.
 
-
-class Caps:
-    """Stops a parameter after *requests* in a row that were cut by the same bound.
-
-    It rests until a request turns. Requests that another guard stopped tell nothing of the bound
-    and neither count nor break the row.
+    It rests until a request has the other direction. Requests that another guard stopped neither
+    count nor break the row.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"requests": 3}
+    name = "caps"
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters*, whose bounds tell a cut step from one too small."""
-        self._parameters = parameters
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
-        """Stop the steps, held ones too, of parameters that rest."""
+        requests: Annotated[
+            int, Setting("how many requests in a row are let through", least=1, most=LOOKBACK)
+        ] = 3
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
+        """Stop the steps of parameters that rest, also those that the clamp held."""
         for change in decision.changes:
-            if self._rests(history, change, settings["requests"]):
-                detail = f"cut {settings['requests']} times in a row"
-                decision = decision.veto(REASON, change.parameter, REASON, detail)
+            if self._rests(history, change, settings.requests):
+                detail = f"cut {settings.requests} times in a row"
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision
 
     def _rests(self, history: History, change: Change, most: int) -> bool:
         count = 0
         for before in decisions(history):
-            wish = before.asked.get(change.parameter, 0)
-            if wish * change.requested < 0:
+            asked = before.asked.get(change.parameter, 0)
+            if asked * change.requested < 0:
                 return False
-            if any((v.guard, v.parameter) == (REASON, change.parameter) for v in before.vetoes):
+            if any((v.guard, v.parameter) == (self.name, change.parameter) for v in before.vetoes):
                 return True
             was = change_of(before, change.parameter)
             if was is None:
@@ -60,5 +58,5 @@ class Caps:
         """Tell whether a bound cut *change*: in part, or all of it where it stands at the bound."""
         if change.note is not Note.HOLD:
             return change.note is not Note.NONE
-        bounds = self._parameters[change.parameter].corridor(change.corridor)
+        bounds = self._pack.parameters[change.parameter].corridor(change.corridor)
         return change.old >= bounds.hi if change.requested > 0 else change.old <= bounds.lo

@@ -1,39 +1,27 @@
-"""The last guard: the one clamp, whatever the guards before it made of a delta."""
-
-from __future__ import annotations
+"""The last guard: the one clamp, which every delta passes after all other guards."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.parameters import Note, Parameter, step
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Change, Decision
-    from pytest_soak.model.history import History
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Change, Decision
+from pytest_soak.model.history import History
+from pytest_soak.model.parameters import Note, step
 
 
-class Clamp:
-    """Passes every delta that is left through its tuner's corridor and the parameter's grid."""
+class Clamp(CoreGuard):
+    """Keeps every delta that is left in its tuner's corridor and on the parameter's grid."""
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters*."""
-        self._parameters = parameters
+    name = "clamp"
+    required = True
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Clamp every change; one cut to nothing stays listed, marked as held."""
         if not decision.changes:
             return decision
         return replace(decision, changes=tuple(map(self._clamped, decision.changes)))
 
     def _clamped(self, change: Change) -> Change:
-        parameter = self._parameters[change.parameter]
+        parameter = self._pack.parameters[change.parameter]
         stepped = step(parameter, parameter.corridor(change.corridor), change.old, change.effective)
         note = stepped.note if stepped.note is not Note.NONE else change.note
         if not stepped.delta:

@@ -1,34 +1,42 @@
 """The guard that applies only what was asked for several times in a row."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Annotated
 
-from pytest_soak.model.lookback import asked
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
+from pytest_soak.model.lookback import LOOKBACK, asked
+from pytest_soak.model.settings import Setting
 
 
-REASON = "confirmation"
+class Confirmation(CoreGuard):
+    """Stops a step that was not asked for, in its direction, in several iterations in a row.
 
-
-class Confirmation:
-    """Stops a step that was not asked for, in its direction, in *iterations* in a row.
-
-    Counts requests, whether they were applied or not; an iteration in which nothing was asked of
+    Counts requests, whether they were applied or not. An iteration in which nothing was asked of
     the parameter, or in which no tuner was asked at all, breaks the row.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"iterations": 1}
+    name = "confirmation"
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
+
+        iterations: Annotated[
+            int,
+            Setting(
+                "how often in a row a step must be asked for",
+                unit="iterations",
+                least=1,
+                most=LOOKBACK,
+            ),
+        ] = 1
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Stop the steps that were not asked for often enough."""
-        wanted = settings["iterations"]
+        wanted = settings.iterations
         for change in decision.moves:
             count = 1
             for delta in islice(asked(history, change.parameter, wanted), wanted - 1):
@@ -37,5 +45,5 @@ class Confirmation:
                 count += 1
             if count < wanted:
                 detail = f"asked for {count} of {wanted} times in a row"
-                decision = decision.veto(REASON, change.parameter, REASON, detail)
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision

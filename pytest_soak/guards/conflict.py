@@ -1,94 +1,97 @@
-"""The guard that makes one change a parameter out of what several tuners ask for."""
-
-from __future__ import annotations
+"""The guard that makes one change for each parameter out of what several tuners ask for."""
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
+from pytest_soak.guards.protocol import CoreGuard
 from pytest_soak.model.decision import Decision, Request, take
+from pytest_soak.model.history import History
 from pytest_soak.model.parameters import Corridor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pytest_soak.model.history import History
-    from pytest_soak.model.parameters import Parameter
-
-REASON = "conflict"
+from pytest_soak.model.settings import Mistake, Setting
 
 
-class Conflict:
-    """With one sign on a parameter, the larger step; with opposite signs, as the *policy* says.
+class Conflict(CoreGuard):
+    """Makes one change for each parameter out of the requests of several tuners.
 
-    Never the sum: two tuners that see the same trouble would repair it twice. The policies are
-    ``veto`` (nothing is applied), ``priority`` (the tuner that *priority* names first; those it
-    does not name come last, in the order in which they are asked), ``mean`` of all requests, and
-    ``smaller``. Mean and smaller of two that cancel out are nothing, and a veto.
+    Requests of the same sign: the larger step, never the sum, because two tuners that see the same
+    trouble would repair it twice. Opposite signs: what the policy says. `veto` applies nothing;
+    `priority` takes the tuner that is first in the list, and those that are not in it last, in the
+    order in which they are asked; `mean` takes the mean of all requests; `smaller` the smallest.
+    Where mean or smallest cancel out nothing is applied.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"policy": "veto", "priority": ()}
+    name = "conflict"
+    required = True
+    merges = True
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters*, whose corridors each request passes on its own."""
-        self._parameters = parameters
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+        policy: Annotated[
+            Literal["veto", "priority", "mean", "smaller"],
+            Setting("what happens to requests of opposite signs"),
+        ] = "veto"
+        priority: Annotated[
+            tuple[str, ...],
+            Setting("the tuners, the most important first, for the policy `priority`", unique=True),
+        ] = ()
+
+    def faults(self, settings: Settings) -> Iterator[Mistake]:
+        """Yield a list of tuners without its policy, and the policy without its list."""
+        if (settings.policy == "priority") != bool(settings.priority):
+            told = "policy 'priority' needs a list priority, and no other takes one"
+            yield Mistake("priority", told)
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Turn the requests into changes."""
-        wishes: dict[str, list[Request]] = {}
-        for wish in decision.requests:
-            wishes.setdefault(wish.parameter, []).append(wish)
+        requests: dict[str, list[Request]] = {}
+        for request in decision.requests:
+            requests.setdefault(request.parameter, []).append(request)
         changes = []
-        for name, group in wishes.items():
-            old = decision.parameters[name]
-            takes = [take(wish, self._parameters[name], old) for wish in group]
+        for name, group in requests.items():
+            old, parameter = decision.parameters[name], self._pack.parameters[name]
+            takes = [take(request, parameter, old) for request in group]
             chosen = max(takes, key=lambda change: abs(change.effective))
-            if len({wish.delta > 0 for wish in group}) > 1:
-                detail = " ".join(f"{wish.tuner}={wish.delta:+g}" for wish in group)
-                one = POLICIES[settings["policy"]](group, settings["priority"])
+            if len({request.delta > 0 for request in group}) > 1:
+                detail = " ".join(f"{request.tuner}={request.delta:+g}" for request in group)
+                one = _settle(group, settings)
                 if one is None:
-                    decision = decision.veto(REASON, name, REASON, detail)
+                    decision = decision.veto(self.name, name, self.name, detail)
                     continue
-                detail = f"{detail} {settings['policy']} {one.delta:+g}"
-                decision = decision.notice(REASON, REASON, name, detail)
-                chosen = take(one, self._parameters[name], old)
+                detail = f"{detail} {settings.policy} {one.delta:+g}"
+                decision = decision.notice(self.name, self.name, name, detail)
+                chosen = take(one, parameter, old)
             changes.append(chosen)
         asked = {change.parameter: change.requested for change in changes}
         return replace(decision, changes=tuple(changes), asked=asked)
 
 
-def _veto(group: Sequence[Request], priority: Sequence[str]) -> Request | None:  # noqa: ARG001 - one signature
+def _settle(group: Sequence[Request], settings: Conflict.Settings) -> Request | None:
+    """Return what the policy makes of requests of opposite signs, or None."""
+    if settings.policy == "priority":
+        ranks = {name: rank for rank, name in enumerate(settings.priority)}
+        return min(group, key=lambda request: ranks.get(request.tuner, len(ranks)))
+    if settings.policy == "mean":
+        return _mean(group)
+    if settings.policy == "smaller":
+        least = min(abs(request.delta) for request in group)
+        smallest = [request for request in group if abs(request.delta) == least]
+        return smallest[0] if len({request.delta > 0 for request in smallest}) == 1 else None
     return None
 
 
-def _priority(group: Sequence[Request], priority: Sequence[str]) -> Request | None:
-    ranks = {name: rank for rank, name in enumerate(priority)}
-    return min(group, key=lambda wish: ranks.get(wish.tuner, len(ranks)))
-
-
-def _mean(group: Sequence[Request], priority: Sequence[str]) -> Request | None:  # noqa: ARG001 - one signature
-    delta = math.fsum(wish.delta for wish in group) / len(group)
+def _mean(group: Sequence[Request]) -> Request | None:
+    delta = math.fsum(request.delta for request in group) / len(group)
     if not delta:
         return None
-    narrow = any(wish.corridor is Corridor.APPLY for wish in group)
+    narrow = any(request.corridor is Corridor.APPLY for request in group)
     return Request(
-        tuner="+".join(wish.tuner for wish in group),
+        tuner="+".join(request.tuner for request in group),
         parameter=group[0].parameter,
         delta=delta,
         corridor=Corridor.APPLY if narrow else Corridor.LIMITS,
-        reason="+".join(wish.reason for wish in group),
+        reason="+".join(request.reason for request in group),
     )
-
-
-def _smaller(group: Sequence[Request], priority: Sequence[str]) -> Request | None:  # noqa: ARG001 - one signature
-    least = min(abs(wish.delta) for wish in group)
-    smallest = [wish for wish in group if abs(wish.delta) == least]
-    return smallest[0] if len({wish.delta > 0 for wish in smallest}) == 1 else None
-
-
-POLICIES = {"veto": _veto, "priority": _priority, "mean": _mean, "smaller": _smaller}

@@ -1,30 +1,32 @@
-"""The guard that lets a system settle after an apply."""
+"""The guard that lets a system settle after a change."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pytest_soak.model.lookback import earlier
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
+from pytest_soak.model.lookback import LOOKBACK, earlier
+from pytest_soak.model.settings import Setting
 
 
-REASON = "cooldown"
+class Cooldown(CoreGuard):
+    """Skips everything in the first iterations after an apply or a rollback."""
 
+    name = "cooldown"
 
-class Cooldown:
-    """Stops every change in the first *iterations* after an apply, a rollback included."""
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    defaults: ClassVar[Mapping[str, Any]] = {"iterations": 0}
+        iterations: Annotated[
+            int, Setting("how long nothing is changed", unit="iterations", least=0, most=LOOKBACK)
+        ] = 0
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
-        """Skip the decision if something was applied too short a while ago."""
-        pause = settings["iterations"]
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
+        """Skip the decision if the last apply is too recent."""
+        pause = settings.iterations
         last = next((e.summary.iteration for e in earlier(history, pause) if e.applied), None)
         if last is None or not decision.moves:
             return decision
-        return decision.skip(REASON, REASON, f"applied after iteration {last}, pause {pause}")
+        return decision.skip(self.name, self.name, f"applied after iteration {last}, pause {pause}")

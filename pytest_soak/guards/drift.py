@@ -1,42 +1,37 @@
-"""The guard that warns when a parameter is far from where the run started."""
+"""The guard that warns where a parameter has gone far from its start."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import applied
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.parameters import Parameter
+from pytest_soak.model.settings import Number, Setting
 
 
-REASON = "drift"
+class Drift(CoreGuard):
+    """Warns when a step took a parameter far from where the run started. It stops nothing."""
 
+    name = "drift"
 
-class Drift:
-    """Warns when a step took a parameter more than *share* of its corridor from the start.
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    The corridor is that of the tuner that moved it. It stops nothing.
-    """
+        share: Annotated[
+            Number,
+            Setting("how far, as a share of the corridor of the tuner that moved it", above=0),
+        ] = 0.25
 
-    defaults: ClassVar[Mapping[str, Any]] = {"share": 0.25}
-
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters* with their bounds."""
-        self._parameters = parameters
-
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Warn of each parameter that the step before this iteration took too far."""
         for change in applied(history, 1):
-            parameter = self._parameters[change.parameter]
+            parameter = self._pack.parameters[change.parameter]
             bounds = parameter.corridor(change.corridor)
             start = history[0].summary.parameters[change.parameter]
-            most = settings["share"] * (bounds.hi - bounds.lo) + parameter.precision * 1e-6
+            most = settings.share * (bounds.hi - bounds.lo) + parameter.precision * 1e-6
             if abs(change.new - start) > most >= abs(change.old - start):
                 told = f"{change.new:.10g}, started at {start:.10g}"
-                decision = decision.notice(REASON, REASON, change.parameter, told)
+                decision = decision.notice(self.name, self.name, change.parameter, told)
         return decision

@@ -1,47 +1,69 @@
-"""The guard that leaves well alone: while things go well it lets nothing be tightened."""
+"""The guard that lets nothing be tightened while things go well."""
 
-from __future__ import annotations
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pytest_soak.model.lookback import decisions
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
+from pytest_soak.model.lookback import LOOKBACK, decisions
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Condition
+from pytest_soak.model.settings import MetricName, Mistake, Number, ParameterName, Setting
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.parameters import Parameter
-
-
-REASON = "freeze"
 STARTED = "freeze_started"
 
 
-class Freeze:
-    """Stops the tightening of some parameters for a while once *when* held *streak* times in a row.
+@dataclass(frozen=True, slots=True)
+class When:
+    """A comparison of a metric with a value."""
 
-    Tightening is a step in the parameter's calm direction; relaxing stays free. It starts in the
-    iteration that completes the row, which counts as the first of its *iterations*; after the last
-    it arms again.
+    metric: Annotated[MetricName, Setting("what is compared")]
+    op: Annotated[Op, Setting("how")]
+    value: Annotated[Number | str, Setting("with what; `has` takes a word")]
+
+
+class Freeze(CoreGuard):
+    """Once `when` held several times in a row (`freeze_started`), stops tightening for a while.
+
+    Tightening is a step in the parameter's calm direction; relaxing stays free. The iteration that
+    completes the row is the first of the frozen ones. After the last it arms again.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "when": (),
-        "streak": 2,
-        "parameters": (),
-        "iterations": 4,
-    }
+    name = "freeze"
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters*, which know what their calm direction is."""
-        self._parameters = parameters
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+        when: Annotated[
+            tuple[When, ...], Setting("the comparisons of metrics that must all hold")
+        ] = ()
+        streak: Annotated[
+            int,
+            Setting("how often in a row they must hold", unit="iterations", least=1, most=LOOKBACK),
+        ] = 2
+        parameters: Annotated[
+            tuple[ParameterName, ...], Setting("what is frozen", unique=True)
+        ] = ()
+        iterations: Annotated[
+            int, Setting("for how long", unit="iterations", least=1, most=LOOKBACK)
+        ] = 4
+
+    def faults(self, settings: Settings) -> Iterator[Mistake]:
+        """Yield conditions without parameters, parameters without conditions, and misfits."""
+        if bool(settings.when) != bool(settings.parameters):
+            given, lacking = ("when", "parameters") if settings.when else ("parameters", "when")
+            yield Mistake(given, f"without {lacking}", "both, or none of them")
+        for place, condition in enumerate(_conditions(settings)):
+            fault = self._pack.comparison_fault(condition)
+            if fault is not None:
+                yield replace(fault, where=f"when.{place}")
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Start where it is time to, and stop tightening while it lasts."""
-        streak, length = settings["streak"], settings["iterations"]
+        length = settings.iterations
         started = next(
             (
                 before.iteration
@@ -51,20 +73,21 @@ class Freeze:
             None,
         )
         if started is None:
-            when = [
-                Condition(raw["metric"], Op(raw["op"]), raw["value"], streak)
-                for raw in settings["when"]
-            ]
+            when = _conditions(settings)
             if not when or not all(condition.holds(history) for condition in when):
                 return decision
             started = decision.iteration
             told = f"iterations {started} to {started + length - 1}"
-            decision = decision.notice(REASON, STARTED, detail=told)
+            decision = decision.notice(self.name, STARTED, detail=told)
         for change in decision.changes:
-            if change.parameter not in settings["parameters"]:
+            if change.parameter not in settings.parameters:
                 continue
-            calm = 1 if self._parameters[change.parameter].calm == "up" else -1
+            calm = 1 if self._pack.parameters[change.parameter].calm == "up" else -1
             if change.requested * calm > 0:
                 told = f"until iteration {started + length - 1}"
-                decision = decision.veto(REASON, change.parameter, REASON, told)
+                decision = decision.veto(self.name, change.parameter, self.name, told)
         return decision
+
+
+def _conditions(settings: Freeze.Settings) -> list[Condition]:
+    return [Condition(one.metric, one.op, one.value, settings.streak) for one in settings.when]

@@ -1,28 +1,18 @@
 """The guard that keeps the last iterations free of changes."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-
-REASON = "observation_window"
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 
 
-class ObservationWindow:
-    """Stops every change in the observation window, on which the verdict is taken."""
+class ObservationWindow(CoreGuard):
+    """Skips everything in the observation window, on which the verdict is taken."""
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    name = "observation_window"
+    required = True
+
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Skip the decision if its iteration belongs to the window."""
         if history.latest.in_window:
-            return decision.skip(REASON, REASON)
+            return decision.skip(self.name, self.name)
         return decision

@@ -1,38 +1,24 @@
 """The guard that holds a parameter which is being moved to and fro."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
-
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import applied, asked, sign
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-
-
-REASON = "oscillation"
 ALTERNATION = 3
 """How many applied steps of alternating direction make an oscillation."""
 
 
-class Oscillation:
-    """Holds a parameter whose last three applied steps alternated, + - + or - + -.
+class Oscillation(CoreGuard):
+    """Holds a parameter whose last three applied steps were + - + or - + -.
 
-    It is let go when two requests in a row, applied or not, have the same direction. Steps back by
-    a rollback do not count: nobody asked for them.
+    It is held until two requests in a row, applied or not, have the same direction. Steps back by
+    a rollback do not count, because no tuner asked for them.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {}
+    name = "oscillation"
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Stop the steps of parameters that oscillate."""
         if not decision.moves:
             return decision
@@ -45,5 +31,5 @@ class Oscillation:
             before = next((delta for delta in asked(history, change.parameter) if delta), 0)
             if alternated and before * change.requested <= 0:
                 told = " ".join("+" if one > 0 else "-" for one in reversed(signs))
-                decision = decision.veto(REASON, change.parameter, REASON, f"applied {told}")
+                decision = decision.veto(self.name, change.parameter, self.name, f"applied {told}")
         return decision

@@ -1,47 +1,39 @@
 """The rule that takes a change back after two drops in a row, noise or not."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
+from pytest_soak.guards.protocol import CoreGuard, Enabled
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import MOST_ROLLBACKS
 from pytest_soak.model.loss import points
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.pack import Objective
-
-REASON = "plain_rollback"
 IN_WINDOW = "rollback_in_window"
 DROPS = 2
 
 
-class PlainRollback:
+class PlainRollback(CoreGuard):
     """Goes back to the parameters before an apply that two drops of the objective followed.
 
-    It knows nothing of noise and is off: on noise alone it fires in most runs (docs/guards.md has
-    the figures).
+    It knows nothing of noise and is off unless it is switched on: on noise alone it fires in most
+    runs.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"enabled": False}
+    name = "plain_rollback"
+    rolls_back = True
 
-    def __init__(self, objective: Objective | None) -> None:
-        """Take the pack's *objective*; without one it does nothing."""
-        self._objective = objective
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+        enabled: Enabled = False
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Roll back where the second drop is complete."""
-        if self._objective is None or decision.rollback is not None:
+        objective = self._pack.objective
+        if objective is None or decision.rollback is not None:
             return decision
-        told = points(history, self._objective)[-DROPS - 1 :]
+        told = points(history, objective)[-DROPS - 1 :]
         numbers = [one.iteration for one in told]
         first = decision.iteration - DROPS
         if numbers != [first, first + 1, first + 2] or told[0].key == told[-1].key:
@@ -51,9 +43,9 @@ class PlainRollback:
         falls = values[0] > values[1] > values[2]
         if not (applied and falls) or len(history.rollbacks) >= MOST_ROLLBACKS:
             return decision
-        way = 1 if self._objective.better == "up" else -1
+        way = 1 if objective.better == "up" else -1
         shown = " -> ".join(f"{way * value:.4g}" for value in values)
-        detail = f"{self._objective.metric} {shown}"
+        detail = f"{objective.metric} {shown}"
         if history.latest.in_window:
-            return decision.notice(REASON, IN_WINDOW, detail=f"to iteration {first}: {detail}")
-        return decision.roll_back(REASON, history[first - 1].summary, detail)
+            return decision.notice(self.name, IN_WINDOW, detail=f"to iteration {first}: {detail}")
+        return decision.roll_back(self.name, history[first - 1].summary, detail)

@@ -1,28 +1,18 @@
 """The guard that does not tune on a system that has just lost its state."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-
-REASON = "restarted"
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 
 
-class Restarted:
-    """Stops every change in the first iteration after a resume, of a system that keeps no state."""
+class Restarted(CoreGuard):
+    """Skips everything in the first iteration after a resume of a system that keeps no state."""
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    name = "restarted"
+    required = True
+
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Skip the decision if the system was restarted before the latest iteration."""
         if history.latest.restarted:
-            return decision.skip(REASON, REASON)
+            return decision.skip(self.name, self.name)
         return decision

@@ -1,42 +1,39 @@
 """The guard that smooths what is asked for."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
+from pytest_soak.guards.protocol import CoreGuard
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import asked
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-    from pytest_soak.model.parameters import Parameter
+from pytest_soak.model.settings import Number, Setting
 
 
-REASON = "smoothing"
+class Smoothing(CoreGuard):
+    """Cuts a step to the exponential moving average of the requests.
 
-
-class Smoothing:
-    """Lets through the exponential moving average of the requests, never more than was asked for.
-
-    ``average = alpha * requested + (1 - alpha) * average before``, from 0 at the start of the run,
-    over the last 50 iterations; an iteration without a request counts as 0. It is rounded to the
-    nearest point of the parameter's grid, so that a constant request is met in the end. An alpha
-    of 1 switches it off.
+    The average is `alpha` of the new request and the rest of the old average, from 0 at the start
+    of the run, over the last 50 iterations; an iteration without a request counts as 0. It is
+    rounded to the nearest point of the parameter's grid, so that a constant request is met in the
+    end.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"alpha": 1.0}
+    name = "smoothing"
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        """Take the pack's *parameters* with their grids."""
-        self._parameters = parameters
+    @dataclass(frozen=True, slots=True)
+    class Settings:
+        """What can be set."""
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+        alpha: Annotated[
+            Number, Setting("the share of the new request; 1 is off", least=0.1, most=1)
+        ] = 1.0
+
+    def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Cut every step to the average."""
-        alpha = settings["alpha"]
+        alpha = settings.alpha
         for change in decision.moves if alpha < 1 else ():
-            parameter = self._parameters[change.parameter]
+            parameter = self._pack.parameters[change.parameter]
             average = 0.0
             for delta in reversed((change.requested, *asked(history, change.parameter))):
                 average = alpha * delta + (1 - alpha) * average
@@ -45,5 +42,5 @@ class Smoothing:
                 smooth = 0
             if abs(smooth) < abs(change.effective):
                 told = f"average {average:.4g}"
-                decision = decision.cut(REASON, parameter, smooth, told)
+                decision = decision.cut(self.name, parameter, smooth, told)
         return decision

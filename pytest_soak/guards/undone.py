@@ -1,44 +1,57 @@
 """The guard that does not try again in a run what was rolled back in it."""
 
-from __future__ import annotations
+import math
+from collections.abc import Iterator, Mapping
 
-from typing import TYPE_CHECKING, Any
-
-from pytest_soak.model.headroom import undone
+from pytest_soak.guards.protocol import CoreGuard, NoSettings
+from pytest_soak.model.decision import Decision
+from pytest_soak.model.headroom import Headroom, least
+from pytest_soak.model.history import History
 from pytest_soak.model.lookback import MOST_ROLLBACKS, sign
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_soak.model.decision import Decision
-    from pytest_soak.model.history import History
-
-REASON = "undone"
 FROZEN = "rollback_freeze"
 
 
-class Undone:
-    """Stops steps that go where a rollback came back from; after the second one, everything.
+class Undone(CoreGuard):
+    """Stops steps beyond the value that a rollback restored, in the direction that was undone.
 
-    A parameter that was rolled back does not go beyond the value that was restored, in the
-    direction that was undone. It may go the other way, and come back to that value.
+    The other direction is free, and so is the way back to that value. After the second rollback
+    of a run it skips everything (`rollback_freeze`).
     """
 
-    def review(
-        self,
-        history: History,
-        decision: Decision,
-        settings: Mapping[str, Any],
-    ) -> Decision:
+    name = "undone"
+    required = True
+
+    def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
         """Stop what was tried before."""
         rollbacks = len(history.rollbacks)
         if rollbacks >= MOST_ROLLBACKS and decision.moves:
-            return decision.skip(REASON, FROZEN, f"rolled back {rollbacks} times")
-        for name, bad, good in undone(history):
+            return decision.skip(self.name, FROZEN, f"rolled back {rollbacks} times")
+        for name, bad, good in _undone(history):
             way = sign(bad - good)
             for change in decision.moves:
                 onwards = way * change.effective > 0 and way * (change.new - good) > 0
                 if change.parameter == name and onwards:
                     detail = f"{bad:.10g} rolled back to {good:.10g}"
-                    decision = decision.veto(REASON, name, REASON, detail)
+                    decision = decision.veto(self.name, name, self.name, detail)
         return decision
+
+    def headroom(
+        self, history: History, parameters: Mapping[str, float], settings: NoSettings
+    ) -> Headroom:
+        """Leave the way back to the values that were restored."""
+        return least(_left(parameters, *undone) for undone in _undone(history))
+
+
+def _left(parameters: Mapping[str, float], name: str, bad: float, good: float) -> Headroom:
+    way = sign(bad - good)
+    left = max(0.0, way * (good - parameters[name]))
+    return {name: (math.inf, left) if way > 0 else (left, math.inf)}
+
+
+def _undone(history: History) -> Iterator[tuple[str, float, float]]:
+    """Yield what rollbacks took back: ``(parameter, the value it had, the one restored)``."""
+    for entry in history.rollbacks:
+        if entry.decision is not None:
+            for name, (bad, good) in entry.decision.undone.items():
+                yield name, bad, good

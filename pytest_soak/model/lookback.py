@@ -1,4 +1,4 @@
-"""What happened before: the parts of the history that guards ask for."""
+"""The parts of the history that guards look back at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOKBACK = 50
 
 
 MOST_ROLLBACKS = 2
-"""How often a run is rolled back; after that everything is left as it is."""
+"""How often a run is rolled back at most; after that nothing is changed any more."""
 
 
 def sign(number: float) -> int:
@@ -24,7 +24,7 @@ def sign(number: float) -> int:
 
 
 def earlier(history: History, most: int = LOOKBACK) -> Sequence[Entry]:
-    """Return the iterations before the one decided on, newest first, *most* of them at most."""
+    """Return at most *most* iterations before the one decided on, newest first."""
     return history[-1 - most : -1][::-1]
 
 

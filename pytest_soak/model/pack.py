@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.metrics import Metric
+from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.parameters import Corridor, Parameter
+from pytest_soak.model.settings import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_soak.model.history import History
     from pytest_soak.model.kpi import Kpi
-    from pytest_soak.model.metrics import Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,9 @@ class Pack:
         scenario: The scenario used unless another is asked for.
         scenarios: ``{name: {system: settings}}``.
         mock: ``{metric: how it answers}`` for the mock system.
-        guards: ``{guard: settings}``.
+        guards: ``{guard: its table}``, checked when the guards are made.
+        layers: ``{source: tables that it lays over the pack's file}``, the last one on top; for
+            errors.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
@@ -190,6 +193,7 @@ class Pack:
     scenarios: Mapping[str, Mapping[str, Mapping[str, Any]]]
     mock: Mapping[str, MockMetric] = field(default_factory=dict)
     guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     marker: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0
@@ -224,3 +228,40 @@ class Pack:
         if dot:
             return "number" if kind == "shares" else ""
         return kind
+
+    @property
+    def names(self) -> dict[str, Collection[str]]:
+        """The names that settings may refer to: ``{"parameter": ..., "metric": ...}``."""
+        return {"parameter": self.parameters, "metric": MetricNames(self)}
+
+    def comparison_fault(self, condition: Condition) -> Mistake | None:
+        """Return why *condition* can never hold, whatever is measured, or None."""
+        kind = self.kind(condition.metric)
+        text = isinstance(condition.value, str)
+        given = f"{condition.metric} {condition.op} {condition.value!r}"
+        if kind == "labels" and not (condition.op is Op.HAS and text):
+            return Mistake("", f"{given}: a metric of kind labels", "has and a word")
+        if kind == "shares":
+            return Mistake("", f"{given}: a metric of kind shares", f"{condition.metric}.REASON")
+        if kind == "number" and (condition.op is Op.HAS or text):
+            return Mistake("", f"{given}: a number", ">, >=, <, <= and a number")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricNames(Collection[str]):
+    """The names of a pack's metrics; those of single shares, ``blocked.quota``, are not listed."""
+
+    pack: Pack
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a metric, or share."""
+        return isinstance(name, str) and self.pack.knows(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the metrics."""
+        return iter(self.pack.metrics)
+
+    def __len__(self) -> int:
+        """Return how many metrics there are."""
+        return len(self.pack.metrics)

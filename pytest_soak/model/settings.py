@@ -11,11 +11,14 @@ the words of the errors::
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-__all__ = ["MetricName", "Number", "ParameterName", "Setting"]
+from pytest_soak.model.safe_repr import safe_text
+
+__all__ = ["MetricName", "Mistake", "Number", "ParameterName", "Setting"]
 
 
 def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
@@ -28,6 +31,7 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
     pattern: str | None = None,
     allowed: str = "",
     names: str = "",
+    unique: bool = False,
 ) -> Meta:
     """Describe one setting, as metadata of ``Annotated``: what the JSON schema says of it.
 
@@ -41,6 +45,7 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         allowed: That pattern in words, for errors.
         names: What its text must be the name of: ``parameter``, ``metric``, or another kind that
             the check is told the names of.
+        unique: Whether each entry of a list may stand there once only.
     """
     told = {
         "description": text,
@@ -51,6 +56,7 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         "pattern": pattern,
         "allowed": allowed,
         "names": names,
+        "uniqueItems": unique or None,
     }
     return Meta(
         extra_json_schema={key: value for key, value in told.items() if value not in ("", None)}
@@ -63,3 +69,23 @@ ParameterName: TypeAlias = Annotated[str, Setting(names="parameter")]
 """The name of a parameter of the pack."""
 MetricName: TypeAlias = Annotated[str, Setting(names="metric")]
 """The name of a metric of the pack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in what a user wrote.
+
+    Args:
+        where: The key, such as ``guards.cooldown.iterations``.
+        what: What stands there.
+        allowed: What may stand there.
+    """
+
+    where: str
+    what: str
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        line = f"{safe_text(self.where)}: {self.what}"
+        return f"{line}; allowed: {self.allowed}" if self.allowed else line

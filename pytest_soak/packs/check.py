@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -13,6 +13,7 @@ import msgspec
 
 from pytest_soak.model.metrics import NUMBER, sensible
 from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.settings import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Iterator
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Names = Mapping[str, "Collection[str]"]
 """``{kind: the names there are}``, such as ``{"parameter": ..., "metric": ...}``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing that is wrong in what a user wrote.
-
-    Args:
-        where: The key, such as ``guards.cooldown.iterations``.
-        what: What stands there.
-        allowed: What may stand there.
-    """
-
-    where: str
-    what: str
-    allowed: str = ""
-
-    def __str__(self) -> str:
-        """Return it as one line."""
-        line = f"{safe_text(self.where)}: {self.what}"
-        return f"{line}; allowed: {self.allowed}" if self.allowed else line
 
 
 def check(
@@ -59,7 +40,10 @@ def check(
     mistakes = tuple(_mistakes(data, schema_of(cast("Hashable", kind)), where, names or {}))
     if mistakes:
         return None, mistakes
-    return msgspec.convert(data, kind), ()
+    try:
+        return msgspec.convert(data, kind), ()
+    except msgspec.ValidationError as error:  # what its __post_init__ refuses
+        return None, (Mistake(where, safe_text(str(error))),)
 
 
 @cache
@@ -67,6 +51,14 @@ def schema_of(kind: Hashable) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of the dataclass *kind*; it refuses unknown keys."""
     (schema,), parts = msgspec.json.schema_components([kind])
     closed: dict[str, Any] = _closed({**schema, "$defs": parts})
+    return closed
+
+
+def schema_of_tables(kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Return the JSON schema of a table that has a table for each of *kinds*, by name."""
+    schemas, parts = msgspec.json.schema_components(kinds.values())
+    properties = dict(zip(kinds, schemas, strict=True))
+    closed: dict[str, Any] = _closed({"type": "object", "properties": properties, "$defs": parts})
     return closed
 
 
@@ -80,7 +72,8 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
         rest = schema["anyOf"][2:]
         schema = {key: part for key, part in schema.items() if key != "anyOf"}
         schema |= {"anyOf": [{"type": "number"}, *rest]} if rest else {"type": "number"}
-    shut = {"additionalProperties": False} if "properties" in schema else {}
+    table = schema.get("type") == "object" and "properties" in schema
+    shut = {"additionalProperties": False} if table else {}
     return {**shut, **{key: _closed(part) for key, part in schema.items()}}
 
 
@@ -88,18 +81,11 @@ def _mistakes(
     data: object, schema: Mapping[str, Any], where: str, names: Names
 ) -> Iterator[Mistake]:
     """Yield what is wrong with *data*, in the order of its keys."""
-    base = jsonschema.Draft202012Validator
-    types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
-    types = types.redefine("number", lambda _, value: _is_number(value))
-    types = types.redefine("array", lambda _, value: isinstance(value, list | tuple))
-
-    def named(_: Any, kind: str, given: object, __: object) -> Iterator[Any]:  # noqa: ANN401
-        if kind in names and isinstance(given, str) and given not in names[kind]:
-            yield jsonschema.ValidationError(kind)
-
-    extend: Any = jsonschema.validators.extend  # it has no types
-    validator = extend(base, {"names": named}, type_checker=types)(schema)
-    found: Iterable[Any] = validator.iter_errors(data)
+    token = KNOWN.set(names)
+    try:
+        found: list[Any] = list(_validator_class()(schema).iter_errors(data))
+    finally:
+        KNOWN.reset(token)
     for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
         for part in _parts(error):
             yield from _told(part, where, names)
@@ -112,6 +98,28 @@ def _parts(error: Any) -> list[Any]:  # noqa: ANN401 - jsonschema's
         if len(written) == 1:
             return [part for part in error.context if part.schema_path[0] == written[0]]
     return [error]
+
+
+KNOWN: ContextVar[Names] = ContextVar("KNOWN")
+"""The names that texts are compared with, for the validator's keyword ``names``."""
+
+
+@cache
+def _validator_class() -> Any:  # noqa: ANN401 - jsonschema's validators share no public base class
+    """Return JSON schema's validator with our keyword and our types; it takes long to make."""
+    base = jsonschema.Draft202012Validator
+    types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
+    types = types.redefine("number", lambda _, value: _is_number(value))
+    types = types.redefine("array", lambda _, value: isinstance(value, list | tuple))
+    extend: Any = jsonschema.validators.extend  # it has no types
+    return extend(base, {"names": _named}, type_checker=types)
+
+
+def _named(_: object, kind: str, given: object, __: object) -> Iterator[Any]:
+    """Yield an error where *given* is no name of its *kind*."""
+    names = KNOWN.get()
+    if kind in names and isinstance(given, str) and given not in names[kind]:
+        yield jsonschema.ValidationError(kind)
 
 
 def _is_number(value: object) -> bool:
@@ -136,14 +144,13 @@ def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: A
         known = error.schema["properties"]
         for name in given:
             if name not in known:
-                yield Mistake(place, _unknown("key", name, known), ", ".join(known) or "nothing")
+                yield unknown(place, "key", name, known)
     elif error.validator == "required":
         lacking = [name for name in limit if name not in given]
         if error.message.startswith(repr(lacking[0])):  # there is an error for each of them
             yield from (Mistake(place, f"{name} is missing") for name in lacking)
     elif error.validator == "names":
-        known = names[limit]
-        yield Mistake(place, _unknown(limit, given, known), ", ".join(known) or "none")
+        yield unknown(place, limit, given, names[limit])
     elif error.validator in ALLOWED:
         yield Mistake(place, f"{safe_repr(given)} given", ALLOWED[error.validator](error))
     else:
@@ -158,14 +165,24 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "exclusiveMinimum": lambda error: f"above {error.validator_value:g}",
     "enum": lambda error: ", ".join(map(str, error.validator_value)),
     "pattern": lambda error: str(error.schema.get("allowed", error.validator_value)),
+    "uniqueItems": lambda _: "each entry once",
 }
 """What is allowed instead, by the keyword of the schema that refused it."""
 
 
-def _unknown(kind: str, given: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(given), list(known), n=1)
+def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mistake:
+    """Return the mistake that nothing of this *kind* is called *given*, with the nearest name.
+
+    Args:
+        where: The key under which it stands.
+        kind: What was looked for, such as ``parameter``.
+        given: The name that was given.
+        known: The names there are.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(given), names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {safe_repr(given)}{hint}"
+    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", ", ".join(names) or "nothing")
 
 
 def _types(kinds: Iterable[object]) -> str:

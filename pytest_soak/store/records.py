@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
@@ -71,8 +71,15 @@ def decision_from_json(
 
 
 def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of *data* a *kind* of ours has room for; a later version may have said more."""
-    return {field.name: data[field.name] for field in fields(kind)}
+    """Return what of *data* a *kind* of ours has room for.
+
+    A later version may have said more, and an earlier one less: then the default holds.
+    """
+    return {
+        field.name: data[field.name]
+        for field in fields(kind)
+        if field.name in data or field.default is MISSING
+    }
 
 
 def proposals_to_json(answers: Iterable[tuple[str, Proposal]]) -> list[dict[str, Any]]:

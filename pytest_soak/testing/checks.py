@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -10,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
@@ -31,7 +33,7 @@ from pytest_soak.testing.world import Subject, World
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_soak.engine.controller import IterationResult
 
@@ -116,7 +118,7 @@ def check_guard(
     acts: Sequence[Turn] = (),
     tells: Sequence[Turn] = (),
     start: Mapping[str, float] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Any = None,  # noqa: ANN401 - a table, or the guard's own Settings
     holds: str = "",
     name: str = "",
     pack: Pack | Path | str | None = None,
@@ -131,7 +133,7 @@ def check_guard(
         tells: One after whose last turn it must tell something, for a guard that only warns. One
             of the two is needed.
         start: The overrides at the start of that situation.
-        settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+        settings: What ``[guards.<name>]`` says: a table, or an object of the guard's `Settings`.
         holds: Why it may hold everything for as long as the report is bad, in words for who reads
             the test; without them that is a broken promise.
         name: Its name, where it goes by one of the pack's tables of settings.
@@ -144,7 +146,8 @@ def check_guard(
     """
     __tracebackhide__ = True
     subject = _subject("guard", factory, pack, seconds, name)
-    subject = replace(subject, settings=settings or {})
+    table = settings if isinstance(settings, Mapping) else msgspec.to_builtins(settings)
+    subject = replace(subject, settings=table or {})
     if not (acts or tells):
         what = "nobody says when: give `acts`, the turns after whose last it must stop a step"
         raise BrokenPromise(Promise.ACTS, subject.who, what)

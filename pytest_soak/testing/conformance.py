@@ -90,14 +90,14 @@ class GuardConformance(_Conformance):
         acts: A situation after whose last turn it must stop a step or make it smaller.
         tells: One after whose last turn it must tell something, for a guard that only warns.
         start: The overrides at the start of that situation.
-        settings: What ``[guards.<name>]`` says, laid over the guard's defaults.
+        settings: What ``[guards.<name>]`` says: a table, or an object of the guard's `Settings`.
         holds: Why it may hold everything for as long as the report is bad.
     """
 
     acts: ClassVar[Sequence[Turn]] = ()
     tells: ClassVar[Sequence[Turn]] = ()
     start: ClassVar[Mapping[str, float]] = {}
-    settings: ClassVar[Mapping[str, Any]] = {}
+    settings: ClassVar[Any] = None
     holds: ClassVar[str] = ""
 
     def test_it_keeps_every_promise_of_a_guard(self) -> None:

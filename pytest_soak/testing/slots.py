@@ -110,7 +110,8 @@ def strict_guards(pack: Pack) -> dict[str, Any]:
         {"metric": metric, "op": str(limit.op.negated), "value": limit.value}
         for metric, limit in worst
     ]
-    freeze = {"when": when[:1], "parameters": tuple(pack.parameters), "iterations": 3}
+    frozen = tuple(pack.parameters) if when else ()
+    freeze = {"when": when[:1], "parameters": frozen, "iterations": 3}
     return {"budget": {"window": 3, "largest": budget}, "freeze": freeze}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -183,6 +184,7 @@ class Watched:
         if name != self._method:
             return found
 
+        @functools.wraps(found)  # its signature says whether it takes a headroom
         def asked(*args: Any) -> object:  # noqa: ANN401 - as the controller calls it
             return self._ask(args)
 

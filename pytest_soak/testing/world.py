@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.builtin import GUARDS
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registered, Registry, declared_corridor
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
     from pytest_soak.model.pack import Pack
 
@@ -76,14 +79,23 @@ class Subject:
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
-class _Offers(Registry):
-    """A registry of one strategy."""
+CORE_GUARDS = {
+    guard.name: Registered(guard.name, "pytest_soak_guards", "pytest-soak", guard, core=True)
+    for guard in GUARDS
+}
 
-    def __init__(self, offered: Mapping[str, Registered]) -> None:
+
+class _Offers(Registry):
+    """A registry of one strategy, beside the core's guards."""
+
+    def __init__(self, offered: Registered) -> None:
         self._offered = offered
 
-    def all(self, kind: str) -> dict[str, Registered]:
-        return {one.name: one for one in self._offered.values() if one.hook.endswith(f"_{kind}")}
+    def offers(self, kind: str) -> dict[str, list[Registered]]:
+        found = {name: [one] for name, one in CORE_GUARDS.items() if kind == "guards"}
+        if self._offered.hook == f"pytest_soak_{kind}":
+            found.setdefault(self._offered.name, []).append(self._offered)
+        return found
 
 
 class _Other:
@@ -94,7 +106,12 @@ class _Other:
     def __init__(self, world: World, name: str, corridor: Corridor) -> None:
         self._world, self._name, self.corridor = world, name, corridor
 
-    def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:  # noqa: ARG002 - the protocol's
+    def propose(
+        self,
+        history: History,  # noqa: ARG002 - the protocol's
+        parameters: Mapping[str, float],  # noqa: ARG002 - as above
+        headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - so that guards are asked for it
+    ) -> Proposal:
         """Ask for what the slot says."""
         return Proposal(dict(self._world.slot.wishes.get(self._name, {})), ("asked",))
 
@@ -115,8 +132,11 @@ class World:
         self.subject, self.slot = subject, Slot()
         pack = subject.pack
         laid = {**pack.guards, **(strict_guards(pack) if start.strict else {}), **(guards or {})}
+        here = set(CORE_GUARDS)
         if subject.kind == "guard":
+            here.add(subject.name)
             laid[subject.name] = {**laid.get(subject.name, {}), **subject.settings}
+        laid = {name: table for name, table in laid.items() if name in here}
         self.pack = replace(pack, guards=laid)
         """What the oracle knows; strategies get copies of it."""
         self._start = start
@@ -162,9 +182,8 @@ class World:
             system=None,
             tuners=tuple(tuners) if self._start.mode is not Mode.OFF else (),
         )
-        offered = {} if subject.kind == "tuner" else {subject.name: mine}
         try:
-            strategies = Strategies(plan, _Offers(offered))
+            strategies = Strategies(plan, _Offers(mine))
             self._check_required(strategies.required)
         except (SoakUsageError, StrategyFault) as error:
             raise self.broken(Promise.READY, str(error)) from None

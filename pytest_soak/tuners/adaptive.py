@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.headroom import room
+from pytest_soak.model.headroom import UNBOUNDED
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
@@ -16,6 +17,7 @@ from pytest_soak.tuners.response import Response
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
     from pytest_soak.model.pack import Pack
     from pytest_soak.tuners.beliefs import Limit, Outlook
@@ -60,8 +62,7 @@ class Adaptive:
     corridor = Corridor.LIMITS
 
     def __init__(self, pack: Pack) -> None:
-        """Take parameters, KPIs, noise, effects and guards from *pack*."""
-        self._pack = pack
+        """Take parameters, KPIs, noise and effects from *pack*."""
         self._parameters = pack.parameters
         self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis if kpi.limits]
         self._limits = [limit for each in self._outlooks for limit in each.limits]
@@ -78,7 +79,12 @@ class Adaptive:
         """Every KPI's metric."""
         return tuple(each.metric for each in self._outlooks)
 
-    def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
+    def propose(
+        self,
+        history: History,
+        parameters: Mapping[str, float],
+        headroom: Headroom = MappingProxyType({}),
+    ) -> Proposal:
         """Propose the best step, or nothing where none is needed or none is worth taking."""
         usable = [e.summary for e in history[-MEMORY:] if not e.summary.problems]
         usable = [s for s in usable if all(is_number(s.metrics.get(m)) for m in self.requires)]
@@ -94,7 +100,7 @@ class Adaptive:
         now = self._look(responses, here)
         if self._all_hold(now) >= ENOUGH:
             return Proposal()
-        low, high = self._reach(history, parameters, origin)
+        low, high = self._reach(headroom, parameters, origin)
         best, then = self._search(responses, here, now, (low, high))
         if then.merit - now.merit < LEAST_GAIN:
             return Proposal()
@@ -139,17 +145,16 @@ class Adaptive:
                 yield max(0.0, 1 - math.exp(chance) - allowed)
 
     def _reach(
-        self, history: History, parameters: Mapping[str, float], origin: Point
+        self, headroom: Headroom, parameters: Mapping[str, float], origin: Point
     ) -> tuple[Point, Point]:
-        """Return the corners of the box that one step can reach: what lies beyond is a mere wish.
+        """Return the corners of the box that one step can reach.
 
-        Bounded by the largest steps, the limits, and the room that the pack's guards leave.
+        It is bounded by the largest steps, the limits, and the headroom that the guards leave.
         """
-        free = room(self._pack, history, parameters)
         low, high = [], []
         for i, (name, parameter) in enumerate(self._parameters.items()):
             at, most = parameters[name], parameter.largest_step
-            down, up = free[name]
+            down, up = headroom.get(name, UNBOUNDED)
             ends = (
                 max(at - min(most, down), min(at, parameter.limits.lo)),
                 min(at + min(most, up), max(at, parameter.limits.hi)),

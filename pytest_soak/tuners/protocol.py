@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Tuner(Protocol):
     """A strategy that proposes deltas. Pure: the history is complete, so it needs no memory.
 
-    A class may also carry ``corridor``, a `Corridor` (or its name): the bounds it works in;
-    ``apply`` unless declared.
+    A class may also have ``corridor``, a `Corridor` (or its name): the bounds it works in;
+    ``apply`` unless declared. Where the third argument of ``propose`` is called ``headroom`` it
+    gets what the guards leave, as `Headroom`.
     """
 
     @property

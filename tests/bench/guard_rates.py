@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import argparse
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.guards.auto_rollback import AutoRollback
-from pytest_soak.guards.freeze import Freeze
+from pytest_soak.guards.freeze import Freeze, When
 from pytest_soak.guards.plain_rollback import PlainRollback
+from pytest_soak.guards.protocol import NoSettings
 from pytest_soak.model.decision import Change, Decision
 from pytest_soak.model.effect import effect
 from pytest_soak.model.history import Entry, History
+from pytest_soak.model.metrics import Op
 from pytest_soak.model.pack import Objective
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
+from pytest_soak.testing import demo_pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_soak.guards.protocol import Guard
 
 WINDOW = 2
-OBJECTIVE = Objective("score", "up")
+PACK = replace(demo_pack(), objective=Objective("score", "up"), kpis=())
 KNOWN = {"score": 1.0}
 
 
@@ -62,7 +65,7 @@ def simulate(
             number, {"x": value}, {"score": score}, verdict=Verdict.PASS, in_window=in_window
         )
         entries.append(Entry(summary))
-        said = guard.review(History(entries, ()), Decision(number, {"x": value}), {})
+        said = guard.review(History(entries, ()), Decision(number, {"x": value}), NoSettings())
         if said.rollback is not None:
             return Outcome(number, said.rollback.to_iteration)
         if any(notice.reason == "rollback_in_window" for notice in said.notices):
@@ -79,7 +82,12 @@ def simulate(
 
 def auto(noise: dict[str, float] | None = None) -> AutoRollback:
     """Return the shipped default with a known noise, or with none."""
-    return AutoRollback(OBJECTIVE, KNOWN if noise is None else noise)
+    return AutoRollback(replace(PACK, noise=KNOWN if noise is None else noise))
+
+
+def plain() -> PlainRollback:
+    """Return the rule that knows nothing of noise."""
+    return PlainRollback(PACK)
 
 
 def noise_runs(length: int, runs: int, seed: int, **loss: float) -> Iterator[list[float]]:
@@ -125,14 +133,13 @@ def unknown_noise(runs: int, seed: int) -> tuple[float, float]:
 
 def freezes(distance: float, runs: int, seed: int) -> float:
     """Return the share of 12-iteration runs that freeze, *distance* sigma above the limit."""
-    when = [{"metric": "score", "op": ">=", "value": 0}]
-    settings = {**Freeze.defaults, "when": when, "parameters": ["x"]}
+    settings = Freeze.Settings(when=(When("score", Op.GE, 0),), parameters=("x",))
     count = 0
     for scores in noise_runs(12, runs, seed):
         entries: list[Entry] = []
         for number, score in enumerate(scores, 1):
             entries.append(Entry(Summary(number, {}, {"score": score + distance})))
-            said = Freeze({}).review(History(entries), Decision(number), settings)
+            said = Freeze(PACK).review(History(entries), Decision(number), settings)
             if said.notices:
                 count += 1
                 break
@@ -160,12 +167,12 @@ def main() -> None:
     runs, seed = args.runs, args.seed
     print(f"{runs} runs for each figure, seed {seed}\n")
     print("pure noise             iterations   rolled back   reported in the window")
-    for name, guard in (("auto_rollback", auto()), ("plain_rollback", PlainRollback(OBJECTIVE))):
+    for name, guard in (("auto_rollback", auto()), ("plain_rollback", plain())):
         for length in (6, 12, 24):
             acted, reported = false_alarms(guard, length, runs, seed)
             print(f"{name:22} {length:10} {acted:13.1%} {reported:24.1%}", flush=True)
     print("\na loss in 12 iterations          size  after   rolled back   reported   undone")
-    for name, guard in (("auto_rollback", auto()), ("plain_rollback", PlainRollback(OBJECTIVE))):
+    for name, guard in (("auto_rollback", auto()), ("plain_rollback", plain())):
         for size in (1, 2, 3):
             for after in (1, 2, 3, 4, 5, 6) if size == 2 else (4,):
                 acted, reported, right = detections(guard, size, after, runs, seed)

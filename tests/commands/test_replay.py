@@ -162,6 +162,7 @@ def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
         (("ended", "--tuner=nobody"), "--tuner: unknown tuner 'nobody'"),
         (("ended", "--gate=speed>=1"), "--gate: unknown metric 'speed'"),
         (("ended", "--set=guards"), "--set: guards: "),
+        (("ended", "--set=guards.cooldwn.iterations=1"), "--set: guards.cooldwn: unknown guard"),
         (("ended", "--set=parameters.workers.limits=1"), "parameters.workers.limits"),
         (("ended", "--pack=nobody"), "--pack: unknown pack 'nobody'"),
         (("ended", "--pack=other.toml"), "--pack: other given; "),

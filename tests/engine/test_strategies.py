@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, replace
-from typing import Any
+from dataclasses import astuple, dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registered, Registry
@@ -34,6 +36,9 @@ from tests.fuzz.values import (
     TouchyDict,
     TouchyFloat,
 )
+
+if TYPE_CHECKING:
+    from pytest_soak.model.headroom import Headroom
 
 Factories = Mapping[str, Callable[[Pack], Any]]
 
@@ -61,7 +66,7 @@ class Says:
     def propose(self, history: History, parameters: Mapping[str, float]) -> Any:
         return self._say(history, parameters)
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Any:
+    def review(self, history: History, decision: Decision, settings: Any) -> Any:
         return self._say(history, decision, settings)
 
     def observe(self, *args: object) -> Any:
@@ -95,7 +100,6 @@ PACK = build_pack(
         "metrics": {"latency": {}, "rate": {}},
         "kpis": {"latency": {"fail": "> 300"}},
         "scenarios": {"calm": {}},
-        "guards": {"mine": {"most": 1}},
     },
     "tiny.toml",
 )
@@ -106,6 +110,7 @@ WISHED = Decision(3, {"batch": 40, "workers": 4}, (WISH,))
 def a_registry(*plugins: object) -> Registry:
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
+    manager.register(CorePlugin(), "soak-core")
     for number, plugin in enumerate(plugins):
         manager.register(plugin, f"stranger-{number}")
     return Registry(manager)
@@ -145,8 +150,8 @@ def test_after_an_inconclusive_iteration_a_wish_becomes_no_change() -> None:
     assert (decision.moves, decision.skip_reason) == ((), "inconclusive")
 
 
-def guarded(answer: object, name: str = "mine", wished: Decision = WISHED) -> Decision:
-    return strategies("guards", answer, name).review(after(), wished)
+def guarded(answer: object, wished: Decision = WISHED) -> Decision:
+    return strategies("guards", answer).review(after(), wished)
 
 
 def test_a_strangers_guard_may_stop_a_change() -> None:
@@ -156,16 +161,23 @@ def test_a_strangers_guard_may_stop_a_change() -> None:
 
 
 def test_a_strangers_guard_is_given_its_settings_in_the_pack() -> None:
-    def halve(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
-        (change,) = decision.changes
-        return replace(decision, changes=(replace(change, effective=settings["most"]),))
+    class Halves(Says):
+        @dataclass(frozen=True)
+        class Settings:
+            most: int = 5
 
-    (change,) = guarded(halve).moves
+        def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
+            (change,) = decision.changes
+            return replace(decision, changes=(replace(change, effective=settings.most),))
+
+    registry = a_registry(Stranger("guards", {"mine": lambda pack: Halves(None)}))
+    plan = replace(strategies_plan(), pack=replace(PACK, guards={"mine": {"most": 1}}))
+    (change,) = Strategies(plan, registry).review(after(), WISHED).moves
     assert (change.new, change.effective, change.requested) == (5, 1, 2)
 
 
 def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
-    def shave(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def shave(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, effective=1.7),))
 
@@ -174,20 +186,19 @@ def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
 
 
 def forging(**forged: Any) -> Callable[..., Decision]:
-    def review(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def review(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, **forged),))
 
     return review
 
 
-def adding(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+def adding(history: History, decision: Decision, settings: Any) -> Decision:
     (change,) = decision.changes
     extra = replace(change, parameter="batch", old=40, new=42)
     return replace(decision, changes=(change, extra))
 
 
-@pytest.mark.parametrize("name", ["mine", "conflict", "clamp"])
 @pytest.mark.parametrize(
     ("answer", "phrase"),
     [
@@ -207,19 +218,19 @@ def adding(history: History, decision: Decision, settings: Mapping[str, Any]) ->
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_guard_that_gives_more_than_it_was_given_is_a_fault_that_names_it(
-    answer: object, phrase: str, name: str
+    answer: object, phrase: str
 ) -> None:
     with pytest.raises(StrategyFault) as caught:
-        guarded(answer, name)
+        guarded(answer)
     line = str(caught.value)
-    assert f"plugin stranger-0, hook pytest_soak_guards, '{name}': review() " in line
+    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': review() " in line
     assert phrase in line
 
 
 def test_guards_of_strangers_look_after_the_vetoes_of_the_core() -> None:
     seen: list[tuple[object, ...]] = []
 
-    def watch(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def watch(history: History, decision: Decision, settings: Any) -> Decision:
         seen.append(decision.moves)
         return decision
 
@@ -429,7 +440,7 @@ def test_a_name_nobody_has_is_a_usage_error_that_lists_those_there_are() -> None
 def test_a_guard_that_forges_a_change_in_its_place_is_a_fault(
     forged: Mapping[str, object], told: str
 ) -> None:
-    def forge(history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def forge(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         for name, value in forged.items():
             object.__setattr__(change, name, value)  # frozen, but not against this
@@ -467,6 +478,7 @@ def saying(**parts: Any) -> Callable[..., Decision]:
         (saying(notices=(Veto("mine", "no"),)), "as a Notice"),
         (saying(notices=(Notice("mine", "told", detail=3),)), "as a Notice"),  # type: ignore[arg-type] # the fault
         (saying(notices=(Notice("", "told"),)), ", without guard or reason"),
+        (saying(notices=(Notice("mine", "told", cut=1),)), "as a Notice"),  # type: ignore[arg-type] # the fault
         (saying(rollback=7), "gave 7 as its rollback, not a Rollback or None"),
         (saying(rollback=Rollback("mine", 1, {})), "made, changed or dropped a rollback"),
         (saying(asked=3), "raised TypeError"),
@@ -498,7 +510,7 @@ def test_a_decision_of_wrong_parts_is_a_fault_that_names_the_guard(
 
 def test_what_a_guard_says_is_kept_as_plain_text() -> None:
     veto = Veto("mine", TextLike("because"), "workers", TextLike("so"))
-    notice = Notice("mine", TextLike("by the way"))
+    notice = Notice("mine", TextLike("by the way"), cut=True)
     later = TextLike("later")
 
     def said(history: History, decision: Decision, settings: object) -> Decision:
@@ -506,7 +518,8 @@ def test_what_a_guard_says_is_kept_as_plain_text() -> None:
         return replace(told, changes=(), vetoes=(veto,), skip_reason=later)
 
     left = guarded(said)
-    assert {type(word) for word in astuple(left.notices[-1])} == {str}
+    assert [type(word) for word in astuple(left.notices[-1])] == [str, str, str, str, bool]
+    assert left.notices[-1].cut
     assert left.vetoes[0] == veto
     assert {type(word) for word in astuple(left.vetoes[0])} == {str}
     assert type(left.skip_reason) is str
@@ -603,23 +616,96 @@ def test_a_corridor_that_cannot_be_looked_at_is_refused_by_the_tuners_name() -> 
         Strategies(plan, registry)
 
 
-def test_a_guard_that_does_not_say_its_settings_is_named() -> None:
-    class Moody(Says):
-        @property
-        def defaults(self) -> dict[str, float]:
-            msg = "not today"
-            raise RuntimeError(msg)
-
-    registry = a_registry(Stranger("guards", {"mine": lambda pack: Moody(Decision(3))}))
-    with pytest.raises(SoakUsageError, match="'mine': defaults: raised RuntimeError: not today"):
-        Strategies(strategies_plan(), registry)
+# ---- headroom
 
 
-@pytest.mark.parametrize("defaults", [3, {3: "x"}, Blind()], ids=["number", "no name", "blind"])
-def test_what_a_guard_declares_as_its_settings_is_settings(defaults: object) -> None:
-    guard = Says(Decision(3))
-    guard.defaults = defaults  # type: ignore[attr-defined] # the mistake
-    registry = a_registry(Stranger("guards", {"mine": lambda pack: guard}))
-    told = r"'mine': defaults: .*; allowed: \{setting: value\}"
-    with pytest.raises(SoakUsageError, match=told):
-        Strategies(strategies_plan(), registry)
+class Leaves(Says):
+    """A guard that leaves everything as it is, and answers what it was told to as its headroom."""
+
+    def review(self, history: History, decision: Decision, settings: Any) -> Decision:
+        return decision
+
+    def headroom(self, history: History, parameters: Mapping[str, float], settings: Any) -> Any:
+        return self._say(history, parameters, settings)
+
+
+class Ahead(Says):
+    """A tuner that looks ahead."""
+
+    def propose(
+        self,
+        history: History,
+        parameters: Mapping[str, float],
+        headroom: Headroom = MappingProxyType({}),
+    ) -> Any:
+        return self._say(headroom)
+
+
+def asked_ahead(seen: Callable[[Headroom], object], **answers: object) -> None:
+    """Ask a tuner that looks ahead, where guards leave *answers*."""
+    guards = {name: lambda pack, answer=answer: Leaves(answer) for name, answer in answers.items()}
+    tuner = Stranger("tuners", {"mine": lambda pack: Ahead(seen)})
+    registry = a_registry(Stranger("guards", guards), tuner)
+    plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
+    Strategies(plan, registry).propose(after(), {"batch": 40, "workers": 4})
+
+
+def test_a_tuner_that_looks_ahead_gets_the_least_that_all_guards_leave() -> None:
+    seen: list[Headroom] = []
+
+    def propose(headroom: Headroom) -> Proposal:
+        seen.append(headroom)
+        return Proposal()
+
+    asked_ahead(propose, a={"workers": (3, math.inf)}, b={"workers": (5, 2), "batch": (0, 0)})
+    assert seen == [{"workers": (3, 2), "batch": (0, 0)}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "phrase"),
+    [
+        (None, "returned None, not {parameter: (down, up)}"),
+        ({"wokers": (1, 2)}, "gave (1, 2) for 'wokers'; allowed: for a parameter two numbers"),
+        ({"workers": 3}, "gave 3 for 'workers'"),
+        ({"workers": (1,)}, "gave (1,) for 'workers'"),
+        ({"workers": (-1, 2)}, "gave (-1, 2) for 'workers'"),
+        ({"workers": (math.nan, 2)}, "gave (nan, 2) for 'workers'"),
+        ({"workers": ("1", 2)}, "gave ('1', 2) for 'workers'"),
+        (ZeroDivisionError("by zero"), "raised ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_headroom_that_is_none_is_a_fault_that_names_the_guard(
+    answer: object, phrase: str
+) -> None:
+    with pytest.raises(StrategyFault) as caught:
+        asked_ahead(lambda _: Proposal(), mine=answer)
+    line = str(caught.value)
+    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': headroom() " in line
+    assert phrase in line
+
+
+def test_a_guard_is_asked_for_headroom_only_where_a_tuner_looks_ahead() -> None:
+    registry = a_registry(
+        Stranger("guards", {"mine": lambda pack: Leaves(ZeroDivisionError())}),
+        Stranger("tuners", {"mine": lambda pack: Says(Proposal())}),
+    )
+    plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
+    (answer,) = Strategies(plan, registry).propose(after(), {"batch": 40, "workers": 4})
+    assert answer.requests == ()
+
+
+def test_a_tuner_whose_signature_cannot_be_looked_at_gets_no_headroom() -> None:
+    class Blank:
+        """A callable without a signature."""
+
+        __signature__ = "none"
+
+        def __call__(self, history: History, parameters: Mapping[str, float]) -> Proposal:
+            return Proposal({"workers": 1}, ("more",))
+
+    tuner = Says(None)
+    tuner.propose = Blank()  # type: ignore[method-assign] # as somebody may
+    registry = a_registry(Stranger("tuners", {"mine": lambda pack: tuner}))
+    plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
+    (answer,) = Strategies(plan, registry).propose(after(), {"batch": 40, "workers": 4})
+    assert answer.proposal.deltas == {"workers": 1}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registry
@@ -40,13 +41,16 @@ BAD: Mapping[str, Value] = {"latency_p95_ms": 400.0, "error_rate": 0.1, "through
 def demo(changed: str = "") -> Pack:
     """Return the demo pack with *changed*, TOML, laid over it."""
     text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
-    return build_pack(lay_over(tomllib.loads(text), tomllib.loads(changed)), "demo.toml, changed")
+    data = lay_over(tomllib.loads(text), tomllib.loads(changed))
+    tables = data.pop("guards", {})  # checked where the guards are made
+    return replace(build_pack(data, "demo.toml, changed"), guards=tables)
 
 
 def guarded(pack: Pack) -> Strategies:
     """Return the shipped guards with the settings of *pack*."""
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
+    manager.register(CorePlugin())
     plan = ChainPlan(
         "test_x", "test_x", "run", 6, 2, Mode.APPLY, 0, pack, pack.profiles[pack.profile],
         InitialOverrides("profile", {}), "calm", "mock", None,

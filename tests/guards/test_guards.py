@@ -12,16 +12,19 @@ from pytest_soak.guards.clamp import Clamp
 from pytest_soak.guards.conflict import Conflict
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
+from pytest_soak.guards.protocol import NoSettings
 from pytest_soak.model.decision import Decision, Request, take
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
 from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
+from tests.guards.simulated import demo
 
 PARAMETERS = {
     "batch": Parameter("batch", "1", Bounds(1, 100), Bounds(5, 50), "down", 1),
     "workers": Parameter("workers", "1", Bounds(1, 16), Bounds(2, 12), "up", 1),
 }
+PACK = replace(demo(), parameters=PARAMETERS)
 
 
 def wish(tuner: str, parameter: str, delta: float, corridor: Corridor = Corridor.APPLY) -> Request:
@@ -45,12 +48,12 @@ def decided() -> Decision:
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.FAIL])
 def test_an_iteration_that_told_something_is_tuned_on(verdict: Verdict) -> None:
-    assert MetricsUsable().review(after(verdict), decided(), {}) == decided()
+    assert MetricsUsable(PACK).review(after(verdict), decided(), NoSettings()) == decided()
 
 
 def test_an_inconclusive_iteration_is_not_tuned_on() -> None:
     history = after(Verdict.INCONCLUSIVE, "latency is missing", "rate is null")
-    decision = MetricsUsable().review(history, decided(), {})
+    decision = MetricsUsable(PACK).review(history, decided(), NoSettings())
     assert decision.moves == ()
     assert decision.skip_reason == "inconclusive"
     assert decision.vetoes[-1].guard == "metrics_usable"
@@ -58,23 +61,26 @@ def test_an_inconclusive_iteration_is_not_tuned_on() -> None:
 
 
 def test_an_iteration_with_a_problem_is_not_tuned_on_whatever_its_verdict() -> None:
-    decision = MetricsUsable().review(after(Verdict.PASS, "stale report"), decided(), {})
+    history = after(Verdict.PASS, "stale report")
+    decision = MetricsUsable(PACK).review(history, decided(), NoSettings())
     assert decision.moves == ()
 
 
 def test_in_the_window_nothing_is_changed() -> None:
-    decision = ObservationWindow().review(after(Verdict.FAIL, in_window=True), decided(), {})
+    history = after(Verdict.FAIL, in_window=True)
+    decision = ObservationWindow(PACK).review(history, decided(), NoSettings())
     assert decision.moves == ()
     assert decision.skip_reason == "observation_window"
     assert decision.vetoes[-1].reason == "observation_window"
 
 
 def test_before_the_window_changes_pass_as_they_came() -> None:
-    assert ObservationWindow().review(after(Verdict.FAIL), decided(), {}) == decided()
+    history = after(Verdict.FAIL)
+    assert ObservationWindow(PACK).review(history, decided(), NoSettings()) == decided()
 
 
 def resolved(decision: Decision) -> Decision:
-    return Conflict(PARAMETERS).review(after(Verdict.FAIL), decision, Conflict.defaults)
+    return Conflict(PACK).review(after(Verdict.FAIL), decision, Conflict.Settings())
 
 
 def test_one_wish_becomes_one_change() -> None:
@@ -141,7 +147,7 @@ def test_whatever_tuners_want_no_change_is_larger_than_the_largest_wish(
 
 
 def clamped(decision: Decision) -> Decision:
-    return Clamp(PARAMETERS).review(after(Verdict.FAIL), decision, {})
+    return Clamp(PACK).review(after(Verdict.FAIL), decision, NoSettings())
 
 
 def test_the_clamp_leaves_alone_what_was_already_clamped() -> None:

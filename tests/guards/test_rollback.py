@@ -12,12 +12,10 @@ import pytest
 
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.guards.auto_rollback import AutoRollback
-from pytest_soak.guards.plain_rollback import PlainRollback
 from pytest_soak.model.decision import Decision, Rollback
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.lookback import asked, decisions
 from pytest_soak.model.loss import Point, find_loss
-from pytest_soak.model.pack import Objective
 from pytest_soak.model.promises import loosened, rollback_fault
 from pytest_soak.model.summary import Summary
 from pytest_soak.store.records import decision_from_json, decision_to_json
@@ -323,7 +321,7 @@ def test_of_losses_of_two_sigma_the_default_takes_back_four_of_five() -> None:
 
 
 def test_on_noise_the_plain_rule_fires_in_most_runs() -> None:
-    plain = PlainRollback(Objective("score", "up"))
+    plain = guard_rates.plain()
     acted, reported = guard_rates.false_alarms(plain, 6, RUNS, 2)
     assert least(0.5) <= acted + reported <= most(0.6)
     assert guard_rates.false_alarms(plain, 24, RUNS, 2)[0] >= least(0.97)

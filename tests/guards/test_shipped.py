@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import Corridor
-from tests.guards.simulated import BAD, demo, guarded, soak, stopped, told, values
+from tests.guards.simulated import BAD, demo, soak, stopped, told, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -436,54 +433,3 @@ def test_same_requests_same_answers_and_never_more_than_was_asked_for(
         for change in decision.moves:
             sizes = [r.delta for r in decision.requests if r.parameter == change.parameter]
             assert min(0, *sizes) <= change.effective <= max(0, *sizes)
-
-
-# ---- settings that say nothing
-
-
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
-        ("guards.budget.large = 1", "('large' was unexpected); allowed: enabled, window, largest"),
-        ("guards.budget.largest.wokers = 1", "guards.budget.largest: unknown parameter 'wokers'"),
-        ("guards.budget.largest.workers = 0", "guards.budget.largest.workers: 0 is less than or"),
-        ("guards.cooldown.iterations = -1", "guards.cooldown.iterations: -1 is less than"),
-        ("guards.cooldown.iterations = 51", "51 is greater than the maximum of 50"),
-        ("guards.confirmation.iterations = 0", "guards.confirmation.iterations: 0 is less"),
-        ("guards.smoothing.alpha = 0", "guards.smoothing.alpha: 0 is less than"),
-        ("guards.oscillation.enabled = 1", "guards.oscillation.enabled: 1 is not of type"),
-        ("guards.clamp.enabled = false", "guards.clamp:"),
-        ("guards.observation_window.enabled = false", "allowed: nothing"),
-        ("guards.alarm.levels.workers = { warn = 3 }", "'pause' is a required property"),
-        ("guards.alarm.levels.workers = { warn = 3, pause = 3 }", "warn and pause are both 3"),
-        ("guards.alarm.levels.x = { warn = 3, pause = 4 }", "unknown parameter 'x'"),
-        ('guards.freeze.parameters = ["x"]', "guards.freeze.parameters: unknown parameter 'x'"),
-        (
-            'guards.freeze.when = [{ metric = "throughput", op = ">", value = 1 }]',
-            "guards.freeze: when without parameters",
-        ),
-        (FREEZE.replace("throughput", "speed"), "guards.freeze.when: unknown metric 'speed'"),
-        (
-            'parameters.workers.binding = { metric = "throughput", op = "has", value = "x" }',
-            "parameters.workers.binding: throughput has 'x': a number",
-        ),
-        ('guards.conflict.policy = "vote"', "guards.conflict.policy: 'vote' is not one of"),
-        ('guards.conflict.policy = "priority"', "needs a list priority"),
-        ('guards.conflict.priority = ["a"]', "no other takes one"),
-    ],
-)
-def test_a_setting_that_says_nothing_is_told_in_one_line(changed: str, line: str) -> None:
-    with pytest.raises(SoakUsageError) as caught:
-        demo(changed)
-    assert line in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_every_guard_has_its_line_on_the_page_in_the_order_in_which_they_look() -> None:
-    root = Path(__file__).parents[2]
-    page = (root / "docs" / "guards.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE)
-    there = {path.stem for path in (root / "pytest_soak" / "guards").glob("*.py")}
-    assert set(rows) == there - {"__init__", "protocol"}
-    shipped = [guard.name for guard, _ in guarded(demo())._guards]
-    assert [name for name in rows if name in shipped] == shipped

@@ -56,6 +56,22 @@ def test_requests_are_sorted_by_name_and_a_delta_of_zero_is_none() -> None:
     assert {wish.corridor for wish in made} == {Corridor.LIMITS}
 
 
+def test_a_cut_is_told_apart_from_other_notices() -> None:
+    told = a_decision(3).notice("drift", "drift", "workers").cut("mine", WORKERS, 1, "enough")
+    assert [(notice.reason, notice.cut) for notice in told.notices] == [
+        ("drift", False),
+        ("mine", True),
+    ]
+    (change,) = told.moves
+    assert (change.effective, change.new) == (1, 5)
+
+
+def test_a_cut_that_leaves_nothing_is_a_veto() -> None:
+    told = a_decision(3).cut("mine", WORKERS, 0.4, "enough")
+    assert (told.moves, told.notices) == ((), ())
+    assert told.vetoes[-1] == Veto("mine", "mine", "workers", "enough")
+
+
 def test_a_held_change_stays_listed_but_moves_nothing() -> None:
     decision = a_decision(2, old=12)
     assert [change.note for change in decision.changes] == [Note.HOLD]

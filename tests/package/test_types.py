@@ -47,7 +47,7 @@ class Mine:
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
         return Proposal({"workers": parameters["workers"]})
 
-    def review(self, history: History, decision: Decision, settings: Mapping[str, Any]) -> Decision:
+    def review(self, history: History, decision: Decision, settings: Any) -> Decision:
         return decision
 
     def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
@@ -78,7 +78,9 @@ def uses(soak: Soak) -> None:
 
 def test_every_public_name_is_there_and_no_other() -> None:
     for name in pytest_soak.__all__:
-        assert getattr(pytest_soak, name).__name__ == name
+        home = importlib.import_module(f"pytest_soak.{pytest_soak._HOME[name]}")
+        assert getattr(pytest_soak, name) is getattr(home, name)
+    assert pytest_soak._HOME.keys() == set(pytest_soak.__all__)
     assert sorted(pytest_soak.__all__) == list(pytest_soak.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
         getattr(importlib.import_module("pytest_soak"), "Nope")  # noqa: B009 - mypy knows better

@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.decision import Change, Decision, Request, Veto
+from pytest_soak.model.decision import Change, Decision, Notice, Request, Veto
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict
@@ -45,6 +45,7 @@ CHANGES = some(
     )
 )
 VETOES = some(st.builds(Veto, WORDS, WORDS, WORDS, WORDS))
+NOTICES = some(st.builds(Notice, WORDS, WORDS, FIELDS, WORDS, st.booleans()))
 COUNTS = st.none() | st.integers()
 JUDGEMENTS = some(
     st.builds(Judgement, WORDS, st.sampled_from(Verdict), st.none() | NUMBERS, COUNTS, WORDS, WORDS)
@@ -52,16 +53,24 @@ JUDGEMENTS = some(
 VALUES = st.none() | NUMBERS | some(WORDS)
 
 
-@given(REQUESTS, CHANGES, VETOES, WORDS)
+@given(REQUESTS, CHANGES, VETOES, NOTICES, WORDS)
 def test_a_decision_comes_back_the_same(
     requests: tuple[Request, ...],
     changes: tuple[Change, ...],
     vetoes: tuple[Veto, ...],
+    notices: tuple[Notice, ...],
     skip_reason: str,
 ) -> None:
-    decision = Decision(3, {"workers": 2}, requests, changes, vetoes, skip_reason)
+    decision = Decision(3, {"workers": 2}, requests, changes, vetoes, skip_reason, notices=notices)
     written = json.loads(line(decision_to_json(decision)))
     assert decision_from_json(written, 3, {"workers": 2}) == decision
+
+
+def test_a_notice_of_version_0_1_0_which_does_not_say_whether_it_cut_is_read() -> None:
+    decision = Decision(3, notices=(Notice("budget", "budget", "workers", "+2 cut to +1"),))
+    written = json.loads(line(decision_to_json(decision)))
+    del written["notices"][0]["cut"]
+    assert decision_from_json(written, 3, {}) == decision
 
 
 @given(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -368,8 +368,12 @@ class ReadsAWrongKey(Guard):
 
 
 class ReadsASettingThatNobodyWrites(Guard):
+    @dataclass(frozen=True)
+    class Settings:
+        stop: bool = False
+
     def review(self, history: Any, decision: Decision, settings: Any) -> Any:
-        return decision if not settings.get("stop") else super().review(history, decision, settings)
+        return super().review(history, decision, settings) if settings.stop else decision
 
 
 class TrustsItsReport(Guard):
@@ -910,7 +914,7 @@ budget_review = Budget.review
 
 
 def of_one_iteration(self: Any, history: Any, decision: Any, settings: Any) -> Any:
-    return budget_review(self, history, decision, {**settings, "window": 1})
+    return budget_review(self, history, decision, replace(settings, window=1))
 
 
 def quiet(*args: Any, **more: Any) -> str:

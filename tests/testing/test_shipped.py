@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from pytest_soak import SoakUsageError
+from pytest_soak import Proposal, SoakUsageError
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.alarm import Alarm
 from pytest_soak.guards.binding import Binding
@@ -77,11 +77,11 @@ class TestMock(SystemConformance):
 UP, DOWN = Turn({"workers": 2}), Turn({"workers": -2})
 SLOW = Condition("latency_p95_ms", Op.GT, 900)
 GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Turn]]] = {
-    "cooldown": (lambda _: Cooldown(), {"iterations": 2}, [UP, UP]),
-    "binding": (lambda _: Binding({"workers": SLOW}), {}, [UP]),
-    "alarm": (lambda _: Alarm(), {"levels": {"workers": {"warn": 2, "pause": 3}}}, [UP, UP]),
+    "cooldown": (Cooldown, {"iterations": 2}, [UP, UP]),
+    "binding": (lambda pack: Binding(replace(pack, binding={"workers": SLOW})), {}, [UP]),
+    "alarm": (Alarm, {"levels": {"workers": {"warn": 2, "pause": 3}}}, [UP, UP]),
     "freeze": (
-        lambda pack: Freeze(pack.parameters),
+        Freeze,
         {
             "when": [{"metric": "throughput", "op": ">", "value": 1}],
             "streak": 1,
@@ -89,11 +89,11 @@ GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Tur
         },
         [UP],
     ),
-    "caps": (lambda pack: Caps(pack.parameters), {"requests": 1}, [Turn({"workers": 99})] * 2),
-    "oscillation": (lambda _: Oscillation(), {}, [UP, DOWN, UP, DOWN]),
-    "confirmation": (lambda _: Confirmation(), {"iterations": 2}, [UP]),
-    "smoothing": (lambda pack: Smoothing(pack.parameters), {"alpha": 0.5}, [UP]),
-    "budget": (lambda pack: Budget(pack.parameters), {"largest": {"workers": 3}}, [UP, UP]),
+    "caps": (Caps, {"requests": 1}, [Turn({"workers": 99})] * 2),
+    "oscillation": (Oscillation, {}, [UP, DOWN, UP, DOWN]),
+    "confirmation": (Confirmation, {"iterations": 2}, [UP]),
+    "smoothing": (Smoothing, {"alpha": 0.5}, [UP]),
+    "budget": (Budget, {"largest": {"workers": 3}}, [UP, UP]),
 }
 
 
@@ -107,11 +107,65 @@ def test_a_shipped_guard_keeps_its_promises_and_acts(name: str) -> None:
 
 def test_a_guard_that_only_warns_tells() -> None:
     check_guard(
-        lambda pack: Drift(pack.parameters),
+        Drift,
         tells=[Turn({"workers": 9}), Turn()],
         settings={"share": 0.25},
         examples=5,
     )
+
+
+@pytest.mark.parametrize(
+    "given", [{"iterations": 2}, Cooldown.Settings(iterations=2)], ids=["table", "object"]
+)
+def test_settings_are_given_as_a_table_or_as_an_object(given: object) -> None:
+    check_guard(Cooldown, acts=[UP, UP], settings=given, name="mine", examples=2)
+    with pytest.raises(BrokenPromise, match="ACTS"):
+        check_guard(Cooldown, acts=[UP, UP], name="mine", examples=2)
+
+
+def test_settings_that_the_guard_does_not_have_are_told() -> None:
+    with pytest.raises(BrokenPromise, match="READY") as caught:
+        check_guard(Cooldown, acts=[UP], settings={"iteration": 2}, name="mine")
+    assert "guards.mine: unknown key 'iteration', did you mean 'iterations'?" in str(caught.value)
+
+
+def test_a_guard_cannot_take_the_name_of_one_of_the_core() -> None:
+    with pytest.raises(BrokenPromise, match="the name 'cooldown' is taken"):
+        check_guard(Cooldown, acts=[UP], name="cooldown")
+
+
+def test_tables_of_guards_that_are_not_here_do_not_matter() -> None:
+    pack = replace(demo_pack(), guards={"rest": {"iterations": 3}})
+    check_tuner("demo-table", pack=pack, examples=2)
+
+
+class LooksAhead:
+    """A tuner that asks for what the guards leave."""
+
+    requires = ()
+
+    def propose(
+        self,
+        history: object,
+        parameters: Mapping[str, float],
+        headroom: Mapping[str, tuple[float, float]],
+    ) -> Proposal:
+        _, up = headroom.get("workers", (0, 2))
+        return Proposal({"workers": min(up, 2)}, ("more",))
+
+
+class TestLooksAhead(TunerConformance):
+    strategy = staticmethod(lambda pack: LooksAhead())
+    examples = 10
+
+
+def test_a_guard_that_says_nonsense_of_its_headroom_is_found() -> None:
+    class Boasts(Cooldown):
+        def headroom(self, history: object, parameters: object, settings: object) -> object:
+            return {"workers": -1}
+
+    with pytest.raises(BrokenPromise, match=r"ANSWERS.*\n.*\n.*headroom\(\) gave -1 for 'workers'"):
+        check_guard(Boasts, acts=[UP, UP], settings={"iterations": 2}, name="mine", examples=5)
 
 
 def test_a_table_that_the_pack_does_not_have_is_told() -> None:
@@ -122,7 +176,7 @@ def test_a_table_that_the_pack_does_not_have_is_told() -> None:
 
 def test_a_factory_may_be_written_in_any_way_and_must_be_there() -> None:
     class Bare(GuardConformance):
-        strategy = lambda pack: Cooldown()  # noqa: E731 - as somebody will write it
+        strategy = lambda _: Cooldown(demo_pack())  # noqa: E731 - as somebody will write it
         settings: ClassVar[Mapping[str, Any]] = {"iterations": 2}
         acts = (UP, UP)
         examples = 1

@@ -70,7 +70,8 @@ def applied(
     parameters = {**start, **moved}
     proposal = proposed(table, metrics, start, **moved)
     wishes = request(table, proposal, TableTuner(PACK, PACK.tables[table]).corridor)
-    return Conflict(PACK.parameters).review(History(), Decision(1, parameters, wishes), {})
+    settings = Conflict.Settings()
+    return Conflict(PACK).review(History(), Decision(1, parameters, wishes), settings)
 
 
 def effective(decision: Decision) -> dict[str, float]:

@@ -1,18 +1,16 @@
-"""What room() promises the guards keep: what it leaves passes them, and one step more does not."""
+"""Headroom is what the guards keep: what it leaves passes them, and one step more does not."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_soak.model.headroom import room
 from pytest_soak.model.history import History
 from pytest_soak.model.parameters import Corridor
-from tests.guards.simulated import BAD, demo, soak
+from tests.guards.simulated import BAD, demo, guarded, soak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +57,7 @@ def test_what_it_leaves_passes_and_one_step_more_does_not(
     last: float = 0
     entries = soak(PACK, len(steps) + 1, wishes, cliff, corridor=Corridor.LIMITS)
     now = entries[-1].summary.parameters
-    down, up = room(PACK, History(entries), now)[name]
+    down, up = guarded(PACK).headroom(History(entries), now)[name]
     left = up if way > 0 else down
     bounds = PACK.parameters[name].limits
     in_limits = bounds.hi - now[name] if way > 0 else now[name] - bounds.lo
@@ -77,9 +75,7 @@ def test_what_it_leaves_passes_and_one_step_more_does_not(
 @pytest.mark.parametrize(
     ("guard", "steps", "left"), [("budget", [4, 0], 2), ("alarm", [4, 0, 0, 3, 0], 0)]
 )
-def test_a_guard_that_is_switched_off_takes_no_room(
-    guard: str, steps: list[int], left: float
-) -> None:
+def test_a_guard_that_is_switched_off_leaves_all(guard: str, steps: list[int], left: float) -> None:
     def wishes(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": steps[number - 1]}}
 
@@ -87,6 +83,6 @@ def test_a_guard_that_is_switched_off_takes_no_room(
     history, now = History(entries), entries[-1].summary.parameters
     other = {"budget": "alarm", "alarm": "budget"}[guard]
     alone = f"{RULES}\nguards.{other}.enabled = false"
-    assert room(demo(alone), history, now)["workers"][1] == left
+    assert guarded(demo(alone)).headroom(history, now)["workers"][1] == left
     off = demo(f"{alone}\nguards.{guard}.enabled = false")
-    assert room(off, history, now)["workers"] == (math.inf, math.inf)
+    assert "workers" not in guarded(off).headroom(history, now)

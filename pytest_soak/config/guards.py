@@ -1,0 +1,159 @@
+"""The guards that are installed, with their settings: everything that a guard says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.registry import NOT_SEEN
+from pytest_soak.errors import SoakUsageError, what_raised
+from pytest_soak.guards.protocol import Enabled, NoSettings
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.packs.check import check, schema_of, unknown
+
+if TYPE_CHECKING:
+    from pytest_soak.config.registry import Registered, Registry
+    from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.settings import Mistake
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledGuard:
+    """A guard of one chain.
+
+    Args:
+        name: Its name.
+        owner: The words that name its owner in errors.
+        guard: The guard itself.
+        settings: Its settings, as the pack sets them.
+        core: Whether it is the core's own.
+        merges: Whether it makes the changes out of the requests. Only the core's may.
+        rolls_back: Whether it may go back to earlier parameters. Only the core's may.
+        headroom: Its method of that name, if it has one.
+    """
+
+    name: str
+    owner: str
+    guard: Guard
+    settings: Any
+    core: bool
+    merges: bool
+    rolls_back: bool
+    headroom: Callable[..., object] | None
+
+
+def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]:
+    """Make the guards that are switched on, in the order in which they act.
+
+    Args:
+        registry: What is installed. The core's guards act first, in their order, then those of
+            plugins by name, and last the core's last one, the clamp.
+        pack: The domain, with the guards' tables.
+
+    Raises:
+        SoakUsageError: A guard cannot be made or does not describe itself; the error names its
+            owner. Or the tables say something that is not allowed; the error names all mistakes.
+    """
+    found = list(registry.all("guards").values())
+    core = [one for one in found if one.core]
+    others = [one for one in found if not one.core]
+    if not core:  # without them no tuner could change anything, without a word
+        msg = "hook pytest_soak_guards: the core's guards are missing; remove -p no:soak-core"
+        raise SoakUsageError(msg)
+    guards, mistakes = [], []
+    for registered in (*core[:-1], *others, *core[-1:]):
+        guard, wrong = _install(registered, pack)
+        guards.append(guard)
+        mistakes += wrong
+    names = [one.name for one in found]
+    for name in pack.guards:
+        if name not in names:
+            nearest = unknown(f"guards.{name}", "guard", name, names)
+            mistakes.append(replace(nearest, allowed=f"{nearest.allowed} ({NOT_SEEN})"))
+    if mistakes:
+        lines = (f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes)
+        raise SoakUsageError("\n".join(lines))
+    return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
+
+
+def settings_of(owner: str, guard: object) -> type:
+    """Return the dataclass of a guard's table: its ``Settings``, with ``enabled``.
+
+    Args:
+        owner: The words that name its owner in errors.
+        guard: The guard, or its class.
+
+    Raises:
+        SoakUsageError: Its ``Settings`` is no frozen dataclass, or of types that cannot be checked.
+    """
+    try:
+        if hasattr(guard, "defaults"):
+            problem = "has `defaults`, which version 0.1.0 read"
+        else:
+            given: object = getattr(guard, "Settings", NoSettings)
+            if isinstance(given, type) and is_dataclass(given) and _is_frozen(given):
+                table = given if getattr(guard, "required", False) else _switchable(given)
+                schema_of(table)
+                return table
+            problem = f"Settings: {safe_repr(given)}"
+    except Exception as error:  # noqa: BLE001 - a stranger's class may raise anything
+        problem = f"Settings: {what_raised(error)}"
+    msg = (
+        f"{owner}: {problem}; allowed: `Settings`, a frozen dataclass of numbers, text, true or "
+        "false, lists, tables, and such dataclasses (docs/guards.md)"
+    )
+    raise SoakUsageError(msg)
+
+
+def _is_frozen(kind: Any) -> bool:  # noqa: ANN401 - a dataclass, which has no type
+    return bool(kind.__dataclass_params__.frozen)
+
+
+@cache
+def _switchable(kind: type) -> type:
+    """Return *kind* with the setting that every guard has; *kind* itself if it has it already."""
+    if any(field.name == "enabled" for field in fields(kind)):
+        return kind
+    name = kind.__qualname__.replace(".", "")
+    return make_dataclass(
+        name,
+        [("enabled", Enabled, True)],
+        bases=(kind,),
+        namespace={"__module__": kind.__module__},
+        frozen=True,
+    )
+
+
+def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[Mistake]]:
+    """Make one guard, and return it with what is wrong in its table."""
+    name, owner, core = registered.name, str(registered), registered.core
+    guard = registered.make(pack, needs=("review",))
+    table = settings_of(owner, guard)
+    where = f"guards.{name}"
+    try:
+        settings, found = check(pack.guards.get(name, {}), table, where, pack.names)
+        wrong = list(found)
+        if not wrong and hasattr(guard, "faults"):
+            faults = guard.faults(settings)
+            wrong = [replace(one, where=f"{where}.{one.where}") for one in faults]
+        merges, rolls_back = core and guard.merges, core and guard.rolls_back
+        headroom = getattr(guard, "headroom", None)
+    except Exception as error:
+        msg = f"{owner}: its settings: {what_raised(error)}"
+        raise SoakUsageError(msg) from error
+    made = InstalledGuard(name, owner, guard, settings, core, merges, rolls_back, headroom)
+    return made, wrong
+
+
+def _source(pack: Pack, where: str) -> str:
+    """Return where the key *where* is set: in a layer over the pack's file, or in the file."""
+    for source in reversed(list(pack.layers)):
+        data: Any = pack.layers[source]
+        for key in where.split("."):
+            data = data.get(key) if isinstance(data, Mapping) else None
+        if data is not None:
+            return source
+    return f"pack {pack.source}"
