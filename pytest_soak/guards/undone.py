@@ -51,7 +51,6 @@ def _left(parameters: Mapping[str, float], name: str, bad: float, good: float) -
 
 def _undone(history: History) -> Iterator[tuple[str, float, float]]:
     """Yield what rollbacks took back: ``(parameter, the value it had, the one restored)``."""
-    for entry in history.rollbacks:
-        if entry.decision is not None:
-            for name, (bad, good) in entry.decision.undone.items():
-                yield name, bad, good
+    for decision in filter(None, (entry.decision for entry in history.rollbacks)):
+        for name, (bad, good) in decision.undone.items():
+            yield name, bad, good

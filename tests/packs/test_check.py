@@ -137,6 +137,18 @@ def test_a_table_that_is_none_and_one_that_lacks_something_are_told() -> None:
     assert line == "table.names: ['batch', 'batch'] given; allowed: each entry once"
 
 
+def test_everything_that_is_missing_is_told_once() -> None:
+    @dataclass(frozen=True)
+    class Pair:
+        first: int
+        second: int
+        ends: tuple[Number, Number] = (0, 1)
+
+    assert mistakes({}, Pair) == ["table: first is missing", "table: second is missing"]
+    (line,) = mistakes({"first": 1, "second": 2, "ends": [1]}, Pair)
+    assert line == "table.ends: [1] is too short"
+
+
 def test_names_that_are_not_known_yet_are_not_checked() -> None:
     made, found = check({"count": 1, "names": ["x"]}, Table, "table")
     assert (found, made and made.names) == ((), ("x",))
