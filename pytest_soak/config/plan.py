@@ -22,19 +22,21 @@ from pytest_soak.config.registry import (
 )
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.mask import SHORTEST, Mask
-from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
+from pytest_soak.model.metrics import NUMBER, Op, sensible
 from pytest_soak.model.mode import Mode
-from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.model.verdict import Kpi, Threshold
-from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.packs.check import Mistake, refuse
+from pytest_soak.packs.loader import load_pack, profile_of
+from pytest_soak.packs.rules import profile_mistakes
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.config.registry import Registry
+    from pytest_soak.model.pack import Pack, Profile
     from pytest_soak.systems.protocol import System
 
 DEFAULT_WINDOW = 2
@@ -247,11 +249,17 @@ def plan_chain(
 def _pack(
     chosen: LayeredSettings, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]
 ) -> Pack:
+    def find(name: str, source: str) -> Any:  # noqa: ANN401 - what a plugin's factory gives
+        return registry.find("packs", name, source).make(needs=("read_text",))
+
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
-    if given.value.endswith(".toml"):
-        return load_pack(Path(given.value), overlays)
-    registered = registry.find("packs", given.value, given.source)
-    return load_pack(registered.make(needs=("read_text",)), overlays)
+    by_path = given.value.endswith(".toml")
+    path = Path(given.value) if by_path else find(given.value, given.source)
+    systems = {
+        name: getattr(offered[0].factory, "Settings", None)
+        for name, offered in registry.offers("systems").items()
+    }
+    return load_pack(path, overlays, find, systems)
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:
@@ -269,16 +277,14 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
     except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
-    for name, value in fields.items():
-        if not is_number(value):
-            told = f"{safe_text(name)} is {safe_repr(value)}"
-            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
-            raise SoakUsageError(msg)
-    profile = Profile(path.stem, fields)
-    fault = next(iter(profile_faults(pack, profile)), "")
-    if fault:
-        msg = f"{given.source}: profile {path}: {fault}"
-        raise SoakUsageError(msg)
+    mistakes = [
+        Mistake(name, f"{safe_repr(value)} given", NUMBER)
+        for name, value in fields.items()
+        if not sensible(value)
+    ]
+    profile = profile_of(pack.parameters, path.stem, fields)
+    mistakes = mistakes or list(profile_mistakes(pack, profile))
+    refuse(f"{given.source}: profile {path}", mistakes)
     return profile
 
 

@@ -68,6 +68,7 @@ class Parameter:
         precision: The grid on which values lie, in the parameter's unit.
         step: How far a tuner that chooses its own steps may move it in one iteration; 0 where
             the pack does not say.
+        base: Its value in profiles that do not name it, if it has one.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Parameter:
     calm: str
     precision: float
     step: float = 0.0
+    base: float | None = None
 
     @property
     def largest_step(self) -> float:

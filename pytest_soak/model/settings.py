@@ -25,6 +25,9 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
+    below: float | None = None,
+    unique: bool = False,
+    filled: bool = False,
     pattern: str | None = None,
     allowed: str = "",
     names: str = "",
@@ -37,6 +40,9 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         least: The smallest number allowed.
         most: The largest number allowed.
         above: A number that it must exceed.
+        below: A number that it must stay below.
+        unique: Whether a list must not hold anything twice.
+        filled: Whether a list or a table must hold something.
         pattern: The regular expression that a text must match.
         allowed: That pattern in words, for errors.
         names: What its text must be the name of: ``parameter``, ``metric``, or another kind that
@@ -48,6 +54,10 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         "minimum": least,
         "maximum": most,
         "exclusiveMinimum": above,
+        "exclusiveMaximum": below,
+        "uniqueItems": unique or None,
+        "minItems": 1 if filled else None,
+        "minProperties": 1 if filled else None,
         "pattern": pattern,
         "allowed": allowed,
         "names": names,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonschema
 import msgspec
 
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import NUMBER, sensible
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
@@ -56,10 +58,75 @@ def check(
     Returns:
         The object, None where there is a mistake; and all mistakes, in the order of their keys.
     """
-    mistakes = tuple(_mistakes(data, schema_of(cast("Hashable", kind)), where, names or {}))
+    mistakes = tuple(_mistakes(data, kind, where, names or {}))
     if mistakes:
         return None, mistakes
     return msgspec.convert(data, kind), ()
+
+
+def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) -> T:
+    """Return *data* as a dataclass without what `check` finds wrong, so that more can be checked.
+
+    Args:
+        data: A table, as for `check`.
+        kind: A dataclass of which each field has a default.
+        names: As for `check`.
+    """
+    data = copy.deepcopy(data)
+    validator = _validator(kind, names or {})
+    while errors := list(validator.iter_errors(data)):  # what is left out may be required
+        for error in errors:
+            _mark(data, error)
+        data = _without_marked(data)
+    return msgspec.convert(data, kind)
+
+
+GONE = object()
+"""Marks what is left out."""
+
+
+def _mark(data: Any, error: Any) -> None:  # noqa: ANN401 - any JSON, and jsonschema's error
+    """Mark in *data* what the *error* of the validator is about."""
+    if error.validator == "additionalProperties":
+        for name in error.instance.keys() - error.schema["properties"].keys():
+            error.instance[name] = GONE
+        return
+    keys = list(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        keys.append(error.instance)
+    *way, last = keys
+    for key in way:
+        data = data[key] if data is not GONE else GONE
+    if data is not GONE:
+        data[last] = GONE
+
+
+def _without_marked(data: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(data, dict):
+        return {key: _without_marked(part) for key, part in data.items() if part is not GONE}
+    if isinstance(data, list):
+        return [_without_marked(part) for part in data if part is not GONE]
+    return data
+
+
+MOST_LINES = 20
+"""How many mistakes an error tells."""
+
+
+def refuse(source: str, mistakes: Sequence[Mistake]) -> None:
+    """Refuse what a user wrote in *source* if there are *mistakes* in it.
+
+    Raises:
+        SoakUsageError: There are; it has one line for each, up to a limit.
+    """
+    if len(mistakes) == 1:
+        msg = f"{source}: {mistakes[0]}"
+        raise SoakUsageError(msg)
+    if mistakes:
+        lines = [f"  {mistake}" for mistake in mistakes[:MOST_LINES]]
+        if len(mistakes) > MOST_LINES:
+            lines.append(f"  and {len(mistakes) - MOST_LINES} more")
+        raise SoakUsageError("\n".join((f"{source}: {len(mistakes)} mistakes", *lines)))
 
 
 @cache
@@ -84,10 +151,14 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
     return {**shut, **{key: _closed(part) for key, part in schema.items()}}
 
 
-def _mistakes(
-    data: object, schema: Mapping[str, Any], where: str, names: Names
-) -> Iterator[Mistake]:
+def _mistakes(data: object, kind: type, where: str, names: Names) -> Iterator[Mistake]:
     """Yield what is wrong with *data*, in the order of its keys."""
+    found: Iterable[Any] = _validator(kind, names).iter_errors(data)
+    for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
+        yield from _told(error, where, names)
+
+
+def _validator(kind: type, names: Names) -> Any:  # noqa: ANN401 - jsonschema's share no public class
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
     types = types.redefine("number", lambda _, value: _is_number(value))
@@ -98,10 +169,7 @@ def _mistakes(
             yield jsonschema.ValidationError(kind)
 
     extend: Any = jsonschema.validators.extend  # it has no types
-    validator = extend(base, {"names": named}, type_checker=types)(schema)
-    found: Iterable[Any] = validator.iter_errors(data)
-    for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
-        yield from _told(error, where, names)
+    return extend(base, {"names": named}, type_checker=types)(schema_of(cast("Hashable", kind)))
 
 
 def _is_number(value: object) -> bool:
@@ -126,18 +194,23 @@ def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: A
         known = error.schema["properties"]
         for name in given:
             if name not in known:
-                yield Mistake(place, _unknown("key", name, known), ", ".join(known) or "nothing")
+                yield unknown(place, "key", name, known)
     elif error.validator == "required":
         lacking = [name for name in limit if name not in given]
         if error.message.startswith(repr(lacking[0])):  # there is an error for each of them
             yield from (Mistake(place, f"{name} is missing") for name in lacking)
     elif error.validator == "names":
-        known = names[limit]
-        yield Mistake(place, _unknown(limit, given, known), ", ".join(known) or "none")
-    elif error.validator in ALLOWED:
+        yield unknown(place, limit, given, names[limit])
+    elif inner := [part for part in error.context if part.validator != "type" or part.path]:
+        for part in inner:  # its type is one of those allowed
+            yield from _told(part, where, names)
+    elif error.validator != "items":  # a list that is too long is told by maxItems
         yield Mistake(place, f"{safe_repr(given)} given", ALLOWED[error.validator](error))
-    else:
-        yield Mistake(place, safe_text(error.message))
+
+
+def _length(error: Any) -> str:  # noqa: ANN401 - jsonschema's
+    fixed = error.schema.get("prefixItems")
+    return f"a list of {len(fixed)}" if fixed else "one entry or more"
 
 
 ALLOWED: Mapping[str, Callable[[Any], str]] = {
@@ -145,6 +218,11 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "anyOf": lambda error: _types(part.get("type") for part in error.validator_value),
     "minimum": lambda error: f"{error.validator_value:g} or more",
     "maximum": lambda error: f"{error.validator_value:g} or less",
+    "exclusiveMaximum": lambda error: f"below {error.validator_value:g}",
+    "minItems": _length,
+    "maxItems": _length,
+    "minProperties": lambda _: "one entry or more",
+    "uniqueItems": lambda _: "each entry once",
     "exclusiveMinimum": lambda error: f"above {error.validator_value:g}",
     "enum": lambda error: ", ".join(map(str, error.validator_value)),
     "pattern": lambda error: str(error.schema.get("allowed", error.validator_value)),
@@ -152,10 +230,20 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
 """What is allowed instead, by the keyword of the schema that refused it."""
 
 
-def _unknown(kind: str, given: object, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(given), list(known), n=1)
+def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mistake:
+    """Return the mistake that nothing of this *kind* is called *given*, with the nearest name.
+
+    Args:
+        where: The key under which it stands.
+        kind: What was looked for, such as ``parameter``.
+        given: The name that was given.
+        known: The names there are.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(given), names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {safe_repr(given)}{hint}"
+    allowed = safe_text(", ".join(names), 600, 80) or "nothing"
+    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", allowed)
 
 
 def _types(kinds: Iterable[object]) -> str:
