@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
+    from pytest_soak.model.settings import Number, Setting
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
     from pytest_soak.runner.session import Soak
     from pytest_soak.systems.command.process_reaper import ProcessReaper
-    from pytest_soak.systems.protocol import System
+    from pytest_soak.systems.protocol import System, SystemFactory, scenario_settings
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher
 
@@ -44,20 +45,24 @@ __all__ = [
     "IterationResult",
     "Judgement",
     "Kpi",
+    "Number",
     "Pack",
     "Parameter",
     "ProcessReaper",
     "Proposal",
     "Report",
+    "Setting",
     "Soak",
     "SoakUsageError",
     "Summary",
     "System",
+    "SystemFactory",
     "SystemFailure",
     "Threshold",
     "Tuner",
     "Verdict",
     "Watcher",
+    "scenario_settings",
 ]
 
 _HOME = {
@@ -75,19 +80,23 @@ _HOME = {
     "Judgement": "model.verdict",
     "ProcessReaper": "systems.command.process_reaper",
     "Kpi": "model.verdict",
+    "Number": "model.settings",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
     "Proposal": "model.proposal",
     "Report": "model.report",
+    "Setting": "model.settings",
     "Soak": "runner.session",
     "SoakUsageError": "errors",
     "Summary": "model.summary",
     "System": "systems.protocol",
+    "SystemFactory": "systems.protocol",
     "SystemFailure": "errors",
     "Threshold": "model.verdict",
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
     "Watcher": "watchers.protocol",
+    "scenario_settings": "systems.protocol",
 }
 
 

@@ -22,7 +22,7 @@ from pytest_soak.config.registry import (
 )
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.mask import SHORTEST, Mask
-from pytest_soak.model.metrics import NUMBER, Op, sensible
+from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr
@@ -277,13 +277,13 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
     except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
+    wrong = {name: value for name, value in fields.items() if not is_number(value)}
     mistakes = [
-        Mistake(name, f"{safe_repr(value)} given", NUMBER)
-        for name, value in fields.items()
-        if not sensible(value)
+        Mistake(name, f"{safe_repr(value)} given", "a finite number")
+        for name, value in wrong.items()
     ]
     profile = profile_of(pack.parameters, path.stem, fields)
-    mistakes = mistakes or list(profile_mistakes(pack, profile))
+    mistakes += profile_mistakes(pack, profile, set(wrong))
     refuse(f"{given.source}: profile {path}", mistakes)
     return profile
 

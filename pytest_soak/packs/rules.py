@@ -13,7 +13,7 @@ from pytest_soak.packs.check import Mistake, check, unknown
 from pytest_soak.packs.document import SYSTEMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_soak.model.pack import Condition, Pack, Profile
     from pytest_soak.model.parameters import Parameter
@@ -44,9 +44,17 @@ def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
         yield from _not_finite(data.get(table), table)
 
 
-def profile_mistakes(pack: Pack, profile: Profile) -> Iterator[Mistake]:
-    """Yield what is wrong with *profile*: every parameter needs a value inside its limits."""
+def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -> Iterator[Mistake]:
+    """Yield what is wrong with *profile*: every parameter needs a value inside its limits.
+
+    Args:
+        pack: The pack.
+        profile: A profile of it.
+        told: Parameters whose value is known to be wrong.
+    """
     for name, parameter in pack.parameters.items():
+        if name in told:
+            continue
         value = profile.fields.get(name)
         if value is None:
             yield Mistake(
