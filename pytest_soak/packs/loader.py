@@ -7,8 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -18,7 +17,7 @@ from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
 from pytest_soak.model.parameters import Bounds, Parameter
 from pytest_soak.model.verdict import Kpi, Threshold
-from pytest_soak.packs.check import Mistake, check, refuse, sound_part
+from pytest_soak.packs.check import check, refuse, sound_part
 from pytest_soak.packs.document import (
     SYSTEMS,
     Document,
@@ -27,6 +26,7 @@ from pytest_soak.packs.document import (
     ParameterTable,
     TunerTable,
 )
+from pytest_soak.packs.order import called, in_order, within
 from pytest_soak.packs.overlay import TABLE, lay_over
 from pytest_soak.packs.rules import broken_rules, system_mistakes
 
@@ -139,25 +139,22 @@ def build_pack(data: Mapping[str, Any], source: str, systems: Systems | None = N
     document, found = check(whole, Document, names=names)
     mistakes = [*found, *system_mistakes(whole, {**(systems or {}), **SYSTEMS}, names)]
     pack = _pack(document or sound_part(whole, Document, names), data, source)
-    told = [_called(mistake.where, whole) for mistake in mistakes]
+    told = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [
         mistake
         for mistake in broken_rules(pack, whole)
-        if not any(_within(mistake.where, where) or _within(where, mistake.where) for where in told)
+        if not any(within(where, mistake.where) for where in told)  # it follows from that
     ]
-    refuse(f"pack {source}", _in_order(mistakes, whole))
+    refuse(f"pack {source}", in_order(mistakes, whole))
     return pack
 
 
 def _with_tables(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return *data* with the tables that it may leave out."""
     kpis = data.get("kpis")
-    return {
-        "profiles": {DEFAULT: {}},
-        "metrics": {name: {} for name in kpis} if isinstance(kpis, dict) else {},
-        "scenarios": {DEFAULT: {}},
-        **data,
-    }
+    metrics: dict[str, Any] = {name: {} for name in kpis} if isinstance(kpis, dict) else {}
+    usual = {"profiles": {DEFAULT: {}}, "metrics": metrics, "scenarios": {DEFAULT: {}}}
+    return {**data, **{key: usual[key] for key in usual if usual[key] and key not in data}}
 
 
 class Metrics(dict[str, Any]):
@@ -182,42 +179,6 @@ def _names(data: Mapping[str, Any]) -> Names:
     if "metric" in names:
         names["metric"] = Metrics(data["metrics"])
     return {**names, "table": list(Document.__dataclass_fields__)}
-
-
-def _within(where: str, other: str) -> bool:
-    return where == other or where.startswith(f"{other}.")
-
-
-def _in_order(mistakes: list[Mistake], data: Mapping[str, Any]) -> list[Mistake]:
-    """Return *mistakes* in the order of the file, each once; rules are called by their ids."""
-    called = [replace(mistake, where=_called(mistake.where, data)) for mistake in mistakes]
-    return sorted(dict.fromkeys(called), key=lambda mistake: _place(mistake.where, data))
-
-
-def _place(where: str, data: object) -> list[int]:
-    """Return where in *data* the key *where* is: its index in each table on the way."""
-    entries: Iterable[tuple[str, object]] = data.items() if isinstance(data, Mapping) else ()
-    if isinstance(data, list):
-        entries = [(_id_of(entry, index), entry) for index, entry in enumerate(data)]
-    for index, (key, entry) in enumerate(entries):
-        if _within(where, str(key)):
-            return [index, *_place(where[len(str(key)) + 1 :], entry)]
-    return []
-
-
-def _called(where: str, data: Mapping[str, Any]) -> str:
-    """Return *where* for people: a rule by its id instead of its number."""
-    parts = where.split(".")
-    rules = data.get("rule")
-    if parts[0] == "rule" and len(parts) > 1 and parts[1].isdigit() and isinstance(rules, list):
-        parts[1] = _id_of(rules[int(parts[1])], int(parts[1]))
-    return ".".join(parts) or "the top level"
-
-
-def _id_of(entry: object, index: int) -> str:
-    """Return the id of a rule; its *index* where it has none."""
-    name = entry.get("id") if isinstance(entry, dict) else None
-    return name if isinstance(name, str) else str(index)
 
 
 def _pack(document: Document, data: Mapping[str, Any], source: str) -> Pack:
@@ -302,7 +263,7 @@ def _precision(table: ParameterTable) -> float:
     given = [*table.limits, *(table.apply or ()), *(() if table.base is None else (table.base,))]
     if all(isinstance(number, int) for number in given):
         return 1
-    exponents = [Decimal(str(number)).as_tuple().exponent for number in given]
+    exponents = [Decimal(str(number)).normalize().as_tuple().exponent for number in given]
     low, high = map(Decimal, map(str, table.limits))
     share = (abs(high - low) / 100 or Decimal(1)).adjusted()
     return float(Decimal(1).scaleb(max(-FINEST, min(0, share, *map(int, exponents)))))

@@ -81,7 +81,7 @@ def _off_grid(where: str, value: float, parameter: Parameter) -> Mistake:
 
 def _bounds_mistakes(parameter: Parameter) -> Iterator[Mistake]:
     where = f"parameters.{parameter.name}"
-    for kind, bounds in (("limits", parameter.limits), ("apply", parameter.apply)):
+    for bounds, kind in {parameter.apply: "apply", parameter.limits: "limits"}.items():
         if bounds.lo > bounds.hi:
             yield Mistake(f"{where}.{kind}", f"{bounds.lo:g} is above {bounds.hi:g}", "[lo, hi]")
         for end in (bounds.lo, bounds.hi):
@@ -105,7 +105,7 @@ def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
     judged = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
     judged += [("objective", pack.objective.metric)] if pack.objective else []
     for where, metric in judged:
-        if (kind := pack.kind(metric)) != "number":
+        if (kind := pack.kind(metric)) not in {"number", ""}:  # '' is unknown, as told already
             yield Mistake(where, f"{metric} is of kind {kind}", "a number")
     for kpi in pack.kpis:
         for limit in filter(None, (kpi.warn, kpi.fail)):
