@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.parameters import Bounds, Corridor, Parameter
     from pytest_soak.model.proposal import Proposal
     from pytest_soak.model.report import Report
-    from pytest_soak.model.settings import Number, Setting
+    from pytest_soak.model.settings import Setting
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Kpi, Threshold, Verdict
     from pytest_soak.runner.session import Soak
@@ -45,7 +45,6 @@ __all__ = [
     "IterationResult",
     "Judgement",
     "Kpi",
-    "Number",
     "Pack",
     "Parameter",
     "ProcessReaper",
@@ -80,7 +79,6 @@ _HOME = {
     "Judgement": "model.verdict",
     "ProcessReaper": "systems.command.process_reaper",
     "Kpi": "model.verdict",
-    "Number": "model.settings",
     "Pack": "model.pack",
     "Parameter": "model.parameters",
     "Proposal": "model.proposal",

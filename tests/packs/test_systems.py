@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from pytest_soak import Number, Setting, SoakUsageError, SystemFactory, scenario_settings
+from pytest_soak import Setting, SoakUsageError, SystemFactory, scenario_settings
 from pytest_soak.packs.loader import build_pack
 from tests.support import DEMO
 
@@ -19,12 +19,12 @@ TUNED = ("--soak-iterations=3", "--auto-tune")
 STAGING = """
 from dataclasses import dataclass
 from typing import Annotated
-from pytest_soak import Number, Setting
+from pytest_soak import Setting
 
 @dataclass(frozen=True)
 class Settings:
     region: str
-    users: Annotated[Number, Setting(unit="1", least=1)] = 10
+    users: Annotated[float, Setting(unit="1", least=1)] = 10
 
 class Staging:
     Settings = Settings
@@ -38,7 +38,7 @@ def pytest_soak_systems():
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    users: Annotated[Number, Setting(unit="1", least=1)] = 10
+    users: Annotated[float, Setting(unit="1", least=1)] = 10
 
 
 def pack(scenarios: dict[str, Any], **systems: type | None) -> Pack:

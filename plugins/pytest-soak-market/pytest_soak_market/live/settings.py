@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pytest_soak import Number
 from pytest_soak_market.market.settings import MarketSettings, within
 
 
@@ -23,13 +22,13 @@ class Faults:
         exit_after_s: when its process ends, with exit code 3.
     """
 
-    drop_after_s: Annotated[Number, within("s", 0.0, 86_400.0)] = 0.0
-    drop_for_s: Annotated[Number, within("s", 0.0, 86_400.0)] = 0.0
-    mute_after_s: Annotated[Number, within("s", 0.0, 86_400.0)] = 0.0
-    mute_for_s: Annotated[Number, within("s", 0.0, 86_400.0)] = 0.0
-    ack_delay_ms: Annotated[Number, within("ms", 0.0, 60_000.0)] = 0.0
-    reject_share: Annotated[Number, within("1", 0.0, 1.0)] = 0.0
-    exit_after_s: Annotated[Number, within("s", 0.0, 86_400.0)] = 0.0
+    drop_after_s: Annotated[float, within("s", 0.0, 86_400.0)] = 0.0
+    drop_for_s: Annotated[float, within("s", 0.0, 86_400.0)] = 0.0
+    mute_after_s: Annotated[float, within("s", 0.0, 86_400.0)] = 0.0
+    mute_for_s: Annotated[float, within("s", 0.0, 86_400.0)] = 0.0
+    ack_delay_ms: Annotated[float, within("ms", 0.0, 60_000.0)] = 0.0
+    reject_share: Annotated[float, within("1", 0.0, 1.0)] = 0.0
+    exit_after_s: Annotated[float, within("s", 0.0, 86_400.0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class FastmmSettings(MarketSettings):
     what the network and Python really cost; they are 0 unless set, and the first is not used.
     """
 
-    feed_cost_ms: Annotated[Number, within("ms", 0.0, 100.0)] = 0.0
-    request_cost_ms: Annotated[Number, within("ms", 0.0, 10_000.0)] = 0.0
+    feed_cost_ms: Annotated[float, within("ms", 0.0, 100.0)] = 0.0
+    request_cost_ms: Annotated[float, within("ms", 0.0, 10_000.0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

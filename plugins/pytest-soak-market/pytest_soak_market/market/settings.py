@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from pytest_soak import Number, Setting
+from pytest_soak import Setting
 
 
 def within(unit: str, least: float, most: float) -> Meta:
@@ -59,34 +59,34 @@ class MarketSettings:
     """
 
     symbol: Annotated[str, Setting(pattern=".", allowed="a text that is not empty")] = "BTC-USD"
-    slot_s: Annotated[Number, within("s", 2.0, 86_400.0)] = 240.0
-    price: Annotated[Number, within("USD", 1_000.0, 1_000_000.0)] = 50_000.0
-    capital: Annotated[Number, within("USD", 1_000.0, 1e9)] = 100_000.0
-    volatility_bps: Annotated[Number, within("bps/sqrt(s)", 0.0, 50.0)] = 1.8
-    taker_rate: Annotated[Number, within("1/s", 0.0, 10_000.0)] = 100.0
-    taker_size: Annotated[Number, within("USD", 10.0, 1e8)] = 3_000.0
-    taker_reach_bps: Annotated[Number, within("bps", -10.0, 100.0)] = 0.4
-    taker_patience_bps: Annotated[Number, within("bps", 0.01, 100.0)] = 0.85
-    flow_persistence: Annotated[Number, within("1", 0.0, 1.0)] = 0.8
-    toxicity: Annotated[Number, within("1", 0.0, 1.0)] = 0.1
-    informed_edge_bps: Annotated[Number, within("bps", 0.0, 100.0)] = 0.1
-    informed_size: Annotated[Number, within("USD", 10.0, 1e8)] = 5_000.0
+    slot_s: Annotated[float, within("s", 2.0, 86_400.0)] = 240.0
+    price: Annotated[float, within("USD", 1_000.0, 1_000_000.0)] = 50_000.0
+    capital: Annotated[float, within("USD", 1_000.0, 1e9)] = 100_000.0
+    volatility_bps: Annotated[float, within("bps/sqrt(s)", 0.0, 50.0)] = 1.8
+    taker_rate: Annotated[float, within("1/s", 0.0, 10_000.0)] = 100.0
+    taker_size: Annotated[float, within("USD", 10.0, 1e8)] = 3_000.0
+    taker_reach_bps: Annotated[float, within("bps", -10.0, 100.0)] = 0.4
+    taker_patience_bps: Annotated[float, within("bps", 0.01, 100.0)] = 0.85
+    flow_persistence: Annotated[float, within("1", 0.0, 1.0)] = 0.8
+    toxicity: Annotated[float, within("1", 0.0, 1.0)] = 0.1
+    informed_edge_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.1
+    informed_size: Annotated[float, within("USD", 10.0, 1e8)] = 5_000.0
     makers: Annotated[int, within("1", 1, 200)] = 8
-    maker_rate: Annotated[Number, within("1/s", 0.1, 1_000.0)] = 5.0
-    maker_distance_bps: Annotated[Number, within("bps", 0.1, 100.0)] = 1.6
-    maker_spread_bps: Annotated[Number, within("bps", 0.01, 100.0)] = 1.5
-    queue_depth: Annotated[Number, within("USD", 10.0, 1e9)] = 8_000.0
-    maker_rebate_bps: Annotated[Number, within("bps", -10.0, 10.0)] = 1.8
-    taker_fee_bps: Annotated[Number, within("bps", -10.0, 100.0)] = 2.0
-    latency_ms: Annotated[Number, within("ms", 0.0, 1_000.0)] = 0.4
-    feed_cost_ms: Annotated[Number, within("ms", 0.0, 100.0)] = 0.02
-    decision_cost_ms: Annotated[Number, within("ms", 0.0, 10_000.0)] = 1.5
-    request_cost_ms: Annotated[Number, within("ms", 0.0, 10_000.0)] = 0.2
-    requote_bps: Annotated[Number, within("bps", 0.0, 100.0)] = 0.3
-    danger_bps: Annotated[Number, within("bps", 0.0, 100.0)] = 0.6
-    vip_trade: Annotated[Number, within("USD", 0.0, 1e9)] = 10_000.0
-    size_variation: Annotated[Number, within("1", 0.0, 0.9)] = 0.2
-    risk_room: Annotated[Number, within("1", 0.0, 1.0)] = 0.5
-    hedge_trigger: Annotated[Number, within("1", 0.1, 10.0)] = 1.2
-    hedge_target: Annotated[Number, within("1", 0.0, 1.0)] = 0.7
-    hedge_reach_bps: Annotated[Number, within("bps", 0.1, 1_000.0)] = 8.0
+    maker_rate: Annotated[float, within("1/s", 0.1, 1_000.0)] = 5.0
+    maker_distance_bps: Annotated[float, within("bps", 0.1, 100.0)] = 1.6
+    maker_spread_bps: Annotated[float, within("bps", 0.01, 100.0)] = 1.5
+    queue_depth: Annotated[float, within("USD", 10.0, 1e9)] = 8_000.0
+    maker_rebate_bps: Annotated[float, within("bps", -10.0, 10.0)] = 1.8
+    taker_fee_bps: Annotated[float, within("bps", -10.0, 100.0)] = 2.0
+    latency_ms: Annotated[float, within("ms", 0.0, 1_000.0)] = 0.4
+    feed_cost_ms: Annotated[float, within("ms", 0.0, 100.0)] = 0.02
+    decision_cost_ms: Annotated[float, within("ms", 0.0, 10_000.0)] = 1.5
+    request_cost_ms: Annotated[float, within("ms", 0.0, 10_000.0)] = 0.2
+    requote_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.3
+    danger_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.6
+    vip_trade: Annotated[float, within("USD", 0.0, 1e9)] = 10_000.0
+    size_variation: Annotated[float, within("1", 0.0, 0.9)] = 0.2
+    risk_room: Annotated[float, within("1", 0.0, 1.0)] = 0.5
+    hedge_trigger: Annotated[float, within("1", 0.1, 10.0)] = 1.2
+    hedge_target: Annotated[float, within("1", 0.0, 1.0)] = 0.7
+    hedge_reach_bps: Annotated[float, within("bps", 0.1, 1_000.0)] = 8.0
