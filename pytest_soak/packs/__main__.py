@@ -8,5 +8,4 @@ import sys
 from pytest_soak.packs.check import schema_of
 from pytest_soak.packs.document import Document
 
-if __name__ == "__main__":
-    sys.stdout.write(f"{json.dumps(schema_of(Document), indent=2)}\n")
+sys.stdout.write(f"{json.dumps(schema_of(Document), indent=2)}\n")

@@ -232,6 +232,11 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("kpis/latency.p95", {"fail": "> 1"}, ["kpis: ", "'latency.p95'"]),
         ("kpis/drivers", {"fail": "> 1"}, ["kpis.drivers", "labels"]),
         ("kpis/blocked", {"fail": "> 1"}, ["kpis.blocked", "shares"]),
+        (
+            "parameters/workers/binding",
+            {"metric": "drivers", "op": ">", "value": 1},
+            ["parameters.workers.binding: drivers > 1, but drivers is of kind labels"],
+        ),
         ("objective", {"metric": "drivers", "better": "up"}, ["objective", "drivers", "labels"]),
         ("rule/0/when/all/0/op", "has", ["rule.slow", "latency"]),
         ("rule/0/when/all/0/value", "240", ["rule.slow", "latency", "'240'"]),

@@ -125,9 +125,15 @@ def test_a_mistake_has_no_others_in_its_train(text: str) -> None:
 
 
 def test_what_stands_in_a_table_that_is_left_out_is_left_out_with_it() -> None:
-    text = "[effects.x]\nmean = { pool = 'a', b = 'c' }\nspread = 3\nlog = 4\n[metrics]\nx = 3\n"
-    lines = told(f"{text}[parameters.pool]\nlimits = [1, 2]\nbase = 1\n[kpis.x]\nwarn = '> 1'")
+    text = "pack.marker = ['y', 'y']\n[effects.x]\nmean = { pool = 'a', b = 'c' }\nspread = 3\n"
+    rest = "log = 4\n[metrics]\nx = 3\n"
+    lines = told(
+        f"{text}{rest}[parameters.pool]\nlimits = [1, 2]\nbase = 1\n[kpis.x]\nwarn = '> 1'"
+    )
     assert [line.partition(":")[0].strip() for line in lines[1:]] == [
+        "pack.marker",
+        "pack.marker.0",
+        "pack.marker.1",
         "effects.x.mean",
         "effects.x.mean.pool",
         "effects.x.mean.b",

@@ -391,6 +391,12 @@ MISTAKES = {
         METRICS + 'speed = { gauge = "x" }',
         "http.metrics: unknown metric 'speed'; allowed: latency_p95_ms, error_rate, throughput",
     ),
+    "a metric that is no number": (
+        SCRAPE,
+        METRICS
+        + 'full = { gauge = "x" }\n[tool.pytest-soak.packs.demo.metrics.full]\nkind = "shares"',
+        "http.metrics.full: full is of kind shares; allowed: a number",
+    ),
     "unknown parameter": (
         SCRAPE,
         METRICS + WORKERS + 'size = { gauge = "x" }',
