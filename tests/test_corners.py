@@ -174,7 +174,7 @@ def test_a_pyproject_that_is_no_toml_is_named(pytester: pytest.Pytester) -> None
 
 
 def test_a_profile_file_has_numbers_only(pytester: pytest.Pytester) -> None:
-    (pytester.path / "mine.toml").write_text("workers = true\n")
+    (pytester.path / "mine.toml").write_text("workers = true\nbatch_size = 40\nbackoff_s = 0.2\n")
     refused(
         pytester,
         "*mine.toml: workers: True given; allowed: a finite number",
