@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.verdict import ChainVerdict, Judgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
     from pytest_soak.systems.command.process_reaper import ProcessReaper
-    from pytest_soak.systems.protocol import System
+    from pytest_soak.systems.protocol import System, SystemFactory, scenario_settings
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher
 
@@ -68,12 +68,14 @@ __all__ = [
     "SoakUsageError",
     "Summary",
     "System",
+    "SystemFactory",
     "SystemFailure",
     "Threshold",
     "Tuner",
     "Verdict",
     "Watcher",
     "safe_text",
+    "scenario_settings",
 ]
 
 _HOME = {
@@ -105,12 +107,14 @@ _HOME = {
     "SoakUsageError": "errors",
     "Summary": "model.summary",
     "System": "systems.protocol",
+    "SystemFactory": "systems.protocol",
     "SystemFailure": "errors",
     "Threshold": "model.verdict",
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",
     "Watcher": "watchers.protocol",
     "safe_text": "model.safe_repr",
+    "scenario_settings": "systems.protocol",
 }
 
 

@@ -174,8 +174,12 @@ def test_a_pyproject_that_is_no_toml_is_named(pytester: pytest.Pytester) -> None
 
 
 def test_a_profile_file_has_numbers_only(pytester: pytest.Pytester) -> None:
-    (pytester.path / "mine.toml").write_text("workers = true\n")
-    refused(pytester, "*mine.toml: workers is True; allowed: a number", "--soak-profile=mine.toml")
+    (pytester.path / "mine.toml").write_text("workers = true\nbatch_size = 40\nbackoff_s = 0.2\n")
+    refused(
+        pytester,
+        "*mine.toml: workers: True given; allowed: a finite number",
+        "--soak-profile=mine.toml",
+    )
 
 
 def test_a_tuner_with_a_corridor_of_its_own_making_is_refused(pytester: pytest.Pytester) -> None:
@@ -232,8 +236,11 @@ def test_a_rule_that_pyproject_adds_is_one_more_rule(pytester: pytest.Pytester) 
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ("", "*demo.toml: scenarios.busy.market: missing; scenarios for the market: none"),
-        ("nope = 1", "*demo.toml *: scenarios.busy.market: market setting 'nope' is unknown*"),
+        ("", "*demo.toml: scenario 'busy' has no *; scenarios for the system market: none"),
+        (
+            "nope = 1",
+            "*demo.toml *: scenarios.busy.market: unknown key 'nope'; allowed: *",
+        ),
     ],
 )
 def test_the_market_refuses_a_scenario_that_is_not_its_own(

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pytest_soak.commands import calibrate, explain, replay, rollback, summary, verify
+from pytest_soak.commands import calibrate, explain, replay, rollback, schema, summary, verify
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import printable
@@ -31,6 +31,7 @@ COMMANDS = {
     "replay": replay,
     "calibrate": calibrate,
     "summary": summary,
+    "schema": schema,
 }
 
 

@@ -31,12 +31,19 @@ class Plugins:
         )
         """``{pack: what pyproject.toml changes in it}``."""
 
+    @property
+    def registry(self) -> Registry:
+        """Everything on offer."""
+        if not self._manager.has_plugin(CORE):
+            self._manager.register(CorePlugin(), CORE)
+        return Registry(self._manager)
+
     def replaying(self, journal: Path) -> Registry:
         """Return everything on offer, with the system ``replay`` for *journal*."""
         if self._manager.has_plugin(CORE):
             self._manager.unregister(name=CORE)
         self._manager.register(CorePlugin(journal), CORE)
-        return Registry(self._manager)
+        return self.registry
 
 
 class _Asker(Generic[T]):
@@ -64,7 +71,10 @@ def with_plugins(work: Callable[[Plugins], T]) -> T:
         SoakUsageError: pytest cannot start here; it has told why.
     """
     asker = _Asker(work)
-    code = pytest.main(["-p", "no:cacheprovider"], plugins=[asker])
+    # The command imports pytest_soak before pytest. With `filterwarnings = error` in a project
+    # the warning that pytest has for this would be a traceback.
+    known = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+    code = pytest.main(["-p", "no:cacheprovider", *known], plugins=[asker])
     if asker.error is not None:
         raise asker.error
     if not asker.answers:

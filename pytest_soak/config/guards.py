@@ -79,6 +79,18 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
     return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
 
 
+def guard_tables(registry: Registry) -> dict[str, type]:
+    """Return ``{guard: the dataclass of its table}`` of every guard that describes itself.
+
+    A guard whose factory is no class is left out: it can only be asked once there is a pack.
+    """
+    return {
+        one.name: settings_of(str(one), one.factory)
+        for one in registry.all("guards").values()
+        if isinstance(one.factory, type)
+    }
+
+
 def settings_of(owner: str, guard: object) -> type:
     """Return the dataclass of a guard's table: its ``Settings``, with ``enabled``.
 

@@ -26,11 +26,13 @@ from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
-from pytest_soak.model.pack import Pack, Profile
 from pytest_soak.model.parameters import overlay
-from pytest_soak.model.safe_repr import safe_repr, safe_text
-from pytest_soak.packs.loader import load_pack, profile_faults
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.settings import Mistake
+from pytest_soak.packs.check import refuse
+from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.overlay import TABLE
+from pytest_soak.packs.rules import profile_mistakes
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_soak.config.registry import Registry
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.model.kpi import Kpi
+    from pytest_soak.model.pack import Pack, Profile
     from pytest_soak.systems.protocol import System
 
 DEFAULT_WINDOW = 2
@@ -245,12 +248,17 @@ def plan_chain(
 def _pack(
     chosen: LayeredSettings, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]
 ) -> Pack:
+    def find(name: str, source: str) -> Any:  # noqa: ANN401 - what a plugin's factory gives
+        return registry.find("packs", name, source).make(needs=("read_text",))
+
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
-    if given.value.endswith(".toml"):
-        pack = load_pack(Path(given.value), overlays)
-    else:
-        registered = registry.find("packs", given.value, given.source)
-        pack = load_pack(registered.make(needs=("read_text",)), overlays)
+    by_path = given.value.endswith(".toml")
+    path = Path(given.value) if by_path else find(given.value, given.source)
+    systems = {
+        name: getattr(offered[0].factory, "Settings", None)
+        for name, offered in registry.offers("systems").items()
+    }
+    pack = load_pack(path, overlays, find, systems, criteria(registry))
     source = f"pyproject.toml, [{TABLE}.{pack.name}]"
     return replace(pack, layers={source: overlays.get(pack.name, {})})
 
@@ -270,16 +278,14 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
     except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
-    for name, value in fields.items():
-        if not is_number(value):
-            told = f"{safe_text(name)} is {safe_repr(value)}"
-            msg = f"{given.source}: profile {path}: {told}; allowed: a number"
-            raise SoakUsageError(msg)
-    profile = Profile(path.stem, fields)
-    fault = next(iter(profile_faults(pack, profile)), "")
-    if fault:
-        msg = f"{given.source}: profile {path}: {fault}"
-        raise SoakUsageError(msg)
+    wrong = {name: value for name, value in fields.items() if not is_number(value)}
+    mistakes = [
+        Mistake(name, f"{safe_repr(value)} given", "a finite number")
+        for name, value in wrong.items()
+    ]
+    profile = profile_of(pack.parameters, path.stem, fields)
+    mistakes += profile_mistakes(pack, profile, set(wrong))
+    refuse(f"{given.source}: profile {path}", mistakes)
     return profile
 
 

@@ -1,32 +1,32 @@
-"""The pack: a domain as data. Parameters, profiles, scenarios, rules, KPIs, effects."""
+"""The pack: a domain as data. Parameters, profiles, scenarios, rules, KPIs, effects.
 
-from __future__ import annotations
+Some of these dataclasses are also the shape of a table in a pack's TOML (`packs/document.py`), so
+their annotations are read when the program runs.
+"""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pytest_soak.model.kpi import Kpi
 from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.parameters import Corridor, Parameter
-from pytest_soak.model.settings import Mistake
+from pytest_soak.model.settings import MetricName, Mistake, Number, ParameterName, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_soak.model.history import History
-    from pytest_soak.model.kpi import Kpi
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """``metric op value`` in each of the last *streak* iterations."""
 
-    metric: str
+    metric: MetricName
     op: Op
-    value: float | str
-    streak: int = 1
+    value: Number | str
+    streak: Annotated[int, Setting("in how many iterations in a row it must hold", least=1)] = 1
 
-    def holds(self, history: History) -> bool:
+    def holds(self, history: "History") -> bool:
         """Tell whether it holds after the latest iteration; where undefined, it does not."""
         if len(history) < self.streak:
             return False
@@ -70,8 +70,8 @@ class Rule:
 class MultiFail:
     """With *triggers* rules or more at once, *step* replaces them all."""
 
-    triggers: int
-    step: Mapping[str, float]
+    triggers: Annotated[int, Setting(least=1)]
+    step: Mapping[ParameterName, Number]
     reason: str
 
 
@@ -105,9 +105,9 @@ class MockMetric:
     ``value = start + sum(effect * (parameter - base)) + noise * N(0, 1)``
     """
 
-    effects: Mapping[str, float] = field(default_factory=dict)
-    noise: float = 0.0
-    n: int = 0
+    effects: Mapping[ParameterName, Number] = field(default_factory=dict)
+    noise: Annotated[Number, Setting(least=0)] = 0.0
+    n: Annotated[int, Setting(least=0)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,11 @@ class Effects:
         log: Whether all this is said of the metric's natural logarithm: where answers are ratios.
     """
 
-    mean: Mapping[str, float] = field(default_factory=dict)
-    spread: Mapping[str, float] = field(default_factory=dict)
-    bend: float | None = None
+    mean: Mapping[ParameterName, Number] = field(default_factory=dict)
+    spread: Mapping[ParameterName, Annotated[Number, Setting(least=0)]] = field(
+        default_factory=dict
+    )
+    bend: Annotated[Number, Setting(least=0)] | None = None
     log: bool = False
 
 
@@ -139,8 +141,8 @@ class Profile:
 class Objective:
     """The metric that sums up how well the system does, and the direction that is better."""
 
-    metric: str
-    better: str
+    metric: MetricName
+    better: Literal["up", "down"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Parameter:
         precision: The grid on which values lie, in the parameter's unit.
         step: The largest step in one iteration of a tuner that chooses its own steps; 0 if the
             pack does not set one.
+        base: Its value in profiles that do not name it, if it has one.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Parameter:
     calm: str
     precision: float
     step: float = 0.0
+    base: float | None = None
 
     @property
     def largest_step(self) -> float:

@@ -28,10 +28,12 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
+    below: float | None = None,
+    unique: bool = False,
+    filled: bool = False,
     pattern: str | None = None,
     allowed: str = "",
     names: str = "",
-    unique: bool = False,
 ) -> Meta:
     """Describe one setting, as metadata of ``Annotated``: what the JSON schema says of it.
 
@@ -41,11 +43,13 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         least: The smallest number allowed.
         most: The largest number allowed.
         above: A number that it must exceed.
+        below: A number that it must stay below.
+        unique: Whether a list must not hold anything twice.
+        filled: Whether a list or a table must hold something.
         pattern: The regular expression that a text must match.
         allowed: That pattern in words, for errors.
         names: What its text must be the name of: ``parameter``, ``metric``, or another kind that
             the check is told the names of.
-        unique: Whether each entry of a list may stand there once only.
     """
     told = {
         "description": text,
@@ -53,10 +57,13 @@ def Setting(  # noqa: N802 - it stands where msgspec's own class would stand
         "minimum": least,
         "maximum": most,
         "exclusiveMinimum": above,
+        "exclusiveMaximum": below,
+        "uniqueItems": unique or None,
+        "minItems": 1 if filled else None,
+        "minProperties": 1 if filled else None,
         "pattern": pattern,
         "allowed": allowed,
         "names": names,
-        "uniqueItems": unique or None,
     }
     return Meta(
         extra_json_schema={key: value for key, value in told.items() if value not in ("", None)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonschema
 import msgspec
 
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import NUMBER, sensible
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
@@ -37,7 +39,7 @@ def check(
     Returns:
         The object, None where there is a mistake; and all mistakes, in the order of their keys.
     """
-    mistakes = tuple(_mistakes(data, schema_of(cast("Hashable", kind)), where, names or {}))
+    mistakes = tuple(_mistakes(data, kind, where, names or {}))
     if mistakes:
         return None, mistakes
     try:
@@ -46,26 +48,90 @@ def check(
         return None, (Mistake(where, safe_text(str(error))),)
 
 
+def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) -> T:
+    """Return *data* as a dataclass without what `check` finds wrong, so that more can be checked.
+
+    Args:
+        data: A table, as for `check`.
+        kind: A dataclass of which each field has a default.
+        names: As for `check`.
+    """
+    data = copy.deepcopy(data)
+    while errors := _errors(data, kind, names or {}):  # what is left out may be required
+        for error in errors:
+            _mark(data, error)
+        data = _without_marked(data)
+    return msgspec.convert(data, kind)
+
+
+GONE = object()
+"""Marks what is left out."""
+
+
+def _mark(data: Any, error: Any) -> None:  # noqa: ANN401 - any JSON, and jsonschema's error
+    """Mark in *data* what the *error* of the validator is about."""
+    if error.validator == "additionalProperties":
+        for name in error.instance.keys() - error.schema["properties"].keys():
+            error.instance[name] = GONE
+        return
+    keys = list(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        keys.append(error.instance)
+    *way, last = keys
+    for key in way:
+        data = data[key] if data is not GONE else GONE
+    if data is not GONE:
+        data[last] = GONE
+
+
+def _without_marked(data: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(data, dict):
+        return {key: _without_marked(part) for key, part in data.items() if part is not GONE}
+    if isinstance(data, list):
+        return [_without_marked(part) for part in data if part is not GONE]
+    return data
+
+
+MOST_LINES = 20
+"""How many mistakes an error tells."""
+
+
+def refuse(source: str, mistakes: Sequence[Mistake]) -> None:
+    """Refuse what a user wrote in *source* if there are *mistakes* in it.
+
+    Raises:
+        SoakUsageError: There are; it has one line for each, up to a limit.
+    """
+    if len(mistakes) == 1:
+        msg = f"{source}: {mistakes[0]}"
+        raise SoakUsageError(msg)
+    if mistakes:
+        lines = [f"  {mistake}" for mistake in mistakes[:MOST_LINES]]
+        if len(mistakes) > MOST_LINES:
+            lines.append(f"  and {len(mistakes) - MOST_LINES} more")
+        raise SoakUsageError("\n".join((f"{source}: {len(mistakes)} mistakes", *lines)))
+
+
 @cache
 def schema_of(kind: Hashable) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of the dataclass *kind*; it refuses unknown keys."""
-    (schema,), parts = msgspec.json.schema_components([kind])
-    closed: dict[str, Any] = _closed({**schema, "$defs": parts})
-    return closed
+    (root,), parts = msgspec.json.schema_components([kind])
+    schema: dict[str, Any] = closed({**root, "$defs": parts})
+    return schema
 
 
 def schema_of_tables(kinds: Mapping[str, type]) -> dict[str, Any]:
     """Return the JSON schema of a table that has a table for each of *kinds*, by name."""
     schemas, parts = msgspec.json.schema_components(kinds.values())
     properties = dict(zip(kinds, schemas, strict=True))
-    closed: dict[str, Any] = _closed({"type": "object", "properties": properties, "$defs": parts})
-    return closed
+    schema: dict[str, Any] = closed({"type": "object", "properties": properties, "$defs": parts})
+    return schema
 
 
-def _closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
+def closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return *schema* without room for unknown keys, and with one word for a number."""
     if isinstance(schema, list):
-        return [_closed(part) for part in schema]
+        return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("anyOf", [])[:2] == [{"type": "integer"}, {"type": "number"}]:
@@ -74,34 +140,28 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
         schema |= {"anyOf": [{"type": "number"}, *rest]} if rest else {"type": "number"}
     table = schema.get("type") == "object" and "properties" in schema
     shut = {"additionalProperties": False} if table else {}
-    return {**shut, **{key: _closed(part) for key, part in schema.items()}}
+    return {**shut, **{key: closed(part) for key, part in schema.items()}}
 
 
-def _mistakes(
-    data: object, schema: Mapping[str, Any], where: str, names: Names
-) -> Iterator[Mistake]:
+def _mistakes(data: object, kind: type, where: str, names: Names) -> Iterator[Mistake]:
     """Yield what is wrong with *data*, in the order of its keys."""
-    token = KNOWN.set(names)
-    try:
-        found: list[Any] = list(_validator_class()(schema).iter_errors(data))
-    finally:
-        KNOWN.reset(token)
-    for error in sorted(found, key=lambda error: [str(part) for part in error.absolute_path]):
-        for part in _parts(error):
-            yield from _told(part, where, names)
-
-
-def _parts(error: Any) -> list[Any]:  # noqa: ANN401 - jsonschema's
-    """Return what is wrong with the one alternative that a user can write: TOML has no null."""
-    if error.validator == "anyOf":
-        written = [at for at, part in enumerate(error.validator_value) if part != {"type": "null"}]
-        if len(written) == 1:
-            return [part for part in error.context if part.schema_path[0] == written[0]]
-    return [error]
+    for error in sorted(
+        _errors(data, kind, names), key=lambda error: [str(part) for part in error.absolute_path]
+    ):
+        yield from _told(error, where, names)
 
 
 KNOWN: ContextVar[Names] = ContextVar("KNOWN")
 """The names that texts are compared with, for the validator's keyword ``names``."""
+
+
+def _errors(data: object, kind: type, names: Names) -> list[Any]:
+    """Return the validator's errors."""
+    token = KNOWN.set(names)
+    try:
+        return list(_validator_class()(schema_of(cast("Hashable", kind))).iter_errors(data))
+    finally:
+        KNOWN.reset(token)
 
 
 @cache
@@ -151,10 +211,16 @@ def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: A
             yield from (Mistake(place, f"{name} is missing") for name in lacking)
     elif error.validator == "names":
         yield unknown(place, limit, given, names[limit])
-    elif error.validator in ALLOWED:
+    elif inner := [part for part in error.context if part.validator != "type" or part.path]:
+        for part in inner:  # its type is one of those allowed
+            yield from _told(part, where, names)
+    elif error.validator != "items":  # a list that is too long is told by maxItems
         yield Mistake(place, f"{safe_repr(given)} given", ALLOWED[error.validator](error))
-    else:
-        yield Mistake(place, safe_text(error.message))
+
+
+def _length(error: Any) -> str:  # noqa: ANN401 - jsonschema's
+    fixed = error.schema.get("prefixItems")
+    return f"a list of {len(fixed)}" if fixed else "one entry or more"
 
 
 ALLOWED: Mapping[str, Callable[[Any], str]] = {
@@ -162,10 +228,14 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "anyOf": lambda error: _types(part.get("type") for part in error.validator_value),
     "minimum": lambda error: f"{error.validator_value:g} or more",
     "maximum": lambda error: f"{error.validator_value:g} or less",
+    "exclusiveMaximum": lambda error: f"below {error.validator_value:g}",
+    "minItems": _length,
+    "maxItems": _length,
+    "minProperties": lambda _: "one entry or more",
+    "uniqueItems": lambda _: "each entry once",
     "exclusiveMinimum": lambda error: f"above {error.validator_value:g}",
     "enum": lambda error: ", ".join(map(str, error.validator_value)),
     "pattern": lambda error: str(error.schema.get("allowed", error.validator_value)),
-    "uniqueItems": lambda _: "each entry once",
 }
 """What is allowed instead, by the keyword of the schema that refused it."""
 
@@ -182,7 +252,8 @@ def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mista
     names = list(known)
     close = difflib.get_close_matches(str(given), names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
-    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", ", ".join(names) or "nothing")
+    allowed = safe_text(", ".join(names), 600, 80) or "nothing"
+    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", allowed)
 
 
 def _types(kinds: Iterable[object]) -> str:

@@ -1,4 +1,4 @@
-"""Single numbers of a pack, changed from pyproject.toml: laid over before the pack is checked."""
+"""Laying tables over a pack: what pyproject.toml changes in it, or a pack that extends it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ if TYPE_CHECKING:
 TABLE = "tool.pytest-soak.packs"
 
 
-def lay_over(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+def lay_over(
+    base: Mapping[str, Any],
+    overlay: Mapping[str, Any],
+    source: str = f"pyproject.toml, {TABLE}",
+) -> dict[str, Any]:
     """Return *base* with *overlay* laid over it.
 
     Tables are merged key by key, anything else is replaced; a ``[[rule]]`` is merged with the one
     of the same tuner and id, or added.
+
+    Args:
+        base: A pack's tables.
+        overlay: The tables that change it.
+        source: Where *overlay* comes from, for errors.
 
     Raises:
         SoakUsageError: A rule to be changed does not say which one it is.
     """
     merged = _merge(base, {key: value for key, value in overlay.items() if key != "rule"})
     if "rule" in overlay:
-        merged["rule"] = _rules(base.get("rule", []), overlay["rule"])
+        merged["rule"] = _rules(base.get("rule", []), overlay["rule"], source)
     return merged
 
 
@@ -37,15 +46,13 @@ def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _rules(base: object, changed: object) -> object:
+def _rules(base: object, changed: object, source: str) -> object:
     if not isinstance(base, list) or not all(isinstance(row, dict) for row in base):
-        return base  # the pack itself is wrong, which its check will tell
+        return base  # the pack itself is wrong, which its check tells
     rows: list[dict[str, Any]] = [dict(row) for row in base]
     for change in changed if isinstance(changed, list) else [changed]:
         if not isinstance(change, dict) or not {"tuner", "id"} <= change.keys():
-            msg = (
-                f"pyproject.toml, {TABLE}: rule {safe_repr(change)}: say which one by tuner and id"
-            )
+            msg = f"{source}: rule {safe_repr(change)}: say which one by tuner and id"
             raise SoakUsageError(msg)
         same = [row for row in rows if all(row.get(key) == change[key] for key in ("tuner", "id"))]
         if same:

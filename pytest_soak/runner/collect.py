@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ from pytest_soak.config.options import SoakRequest, read_marker
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.packs.check import unknown
+from pytest_soak.packs.overlay import TABLE
 from pytest_soak.runner.chain import (
     GATE,
     SLOT,
@@ -25,7 +28,7 @@ from pytest_soak.runner.resume import resume_chains
 from pytest_soak.store.folder import refuse_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Collection, Generator, Iterable
 
     from pytest_soak.config.registry import Registry
 
@@ -124,6 +127,8 @@ class SoakCollection:
                 slot = item.stash[SLOT]
                 if slot.chain.plan is None:
                     self._plan(slot.chain, item)
+            used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
+            warn_of_unused(self._request.packs, used | self._registry.offers("packs").keys())
             chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
             resume_chains(chosen.values(), self._request)
         except SoakUsageError as error:
@@ -152,6 +157,23 @@ class SoakCollection:
         if not self._request.late:  # another worker of this run may hold it, and no one else
             refuse_busy(self._request.folder / plan.slug)
         chain.plan = plan
+
+
+def warn_of_unused(overlays: Iterable[str], known: Collection[str]) -> None:
+    """Warn of tables in pyproject.toml that change a pack of a name that is not *known*.
+
+    It is no error: a test that is not part of this run may bring that pack as a file.
+
+    Raises:
+        SoakUsageError: There is one, and warnings are errors.
+    """
+    for name in overlays:
+        if name not in known:
+            told = unknown(f"{TABLE}.{name}", "pack", name, sorted(known))
+            try:
+                warnings.warn(f"pyproject.toml: {told}", pytest.PytestConfigWarning, stacklevel=1)
+            except pytest.PytestConfigWarning as error:
+                raise SoakUsageError(str(error)) from None
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.systems.protocol import scenario_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,16 +30,8 @@ class MockSystem:
         Raises:
             SoakUsageError: The scenario has no starting values for the mock.
         """
-        start = pack.scenarios[scenario].get("mock")
-        if start is None:
-            able = [name for name, systems in pack.scenarios.items() if "mock" in systems]
-            msg = (
-                f"pack {pack.source}: scenario {scenario!r} has no [scenarios.{scenario}.mock]; "
-                f"scenarios for the mock: {', '.join(able) or 'none'}"
-            )
-            raise SoakUsageError(msg)
         self._pack = pack
-        self._start = start
+        self._start = scenario_table(pack, scenario, "mock")
         self._base = pack.profiles[pack.profile].fields
 
     def run(

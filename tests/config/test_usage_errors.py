@@ -285,7 +285,7 @@ def test_a_profile_file_is_checked_like_a_pack(pytester: pytest.Pytester) -> Non
     profile.write_text("workers = 99\nbatch_size = 40\nbackoff_s = 0.2\n")
     result = pytester.runpytest(*TUNED, "--soak-profile=mine.toml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*mine.toml*workers: 99 is outside 1 to 16"])
+    result.stderr.fnmatch_lines(["*mine.toml*workers: 99 is outside its limits; allowed: 1 to 16"])
     profile.write_text("workers = 4\nbatch_size = 40\nbackoff_s = 0.2\n")
     result = pytester.runpytest("--soak-iterations=1", "--soak-profile=mine.toml")
     result.stdout.fnmatch_lines(["| profile_apply | OK | PROFILE=mine |"])

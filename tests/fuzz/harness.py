@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_soak.packs.check import MOST_LINES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -99,19 +101,23 @@ def attack(
 
 
 def taught(message: str, *names: str) -> None:
-    """Make sure that *message* teaches: one line, readable, with every one of *names* in it.
+    """Make sure that *message* teaches: readable, with every one of *names* in it.
+
+    It is one line, or says how many mistakes there are, and has a line for each.
 
     Raises:
         Finding: It does not.
     """
     problem = ""
     raw = RAW.search(message)
+    head, *lines = message.split("\n")
+    counted = re.search(r": \d+ mistakes$", head) and all(line.startswith("  ") for line in lines)
     missing = [name for name in names if name not in message]
     if not message.strip():
         problem = "it is empty"
-    elif len(message) > LONGEST:
+    elif max(map(len, (head, *lines))) > LONGEST:
         problem = f"it is {len(message)} letters long"
-    elif "\n" in message:
+    elif len(lines) > MOST_LINES + 1 or (lines and not counted):
         problem = "it has several lines"
     elif raw:
         problem = f"it says {raw.group()!r}"

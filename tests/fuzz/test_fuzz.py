@@ -101,8 +101,8 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     "packs that say what they like": (
         Packs,
         "pytest_soak.packs.loader",
-        "_faults",
-        lambda pack: iter(()),
+        "broken_rules",
+        lambda pack, data: iter(()),
         TRACEBACK,
     ),
     "an error of several lines": (
@@ -154,6 +154,8 @@ def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -
         ("", "it is empty"),
         ("x" * 2001, "it is 2001 letters long"),
         ("a\nb", "it has several lines"),
+        ("a: 2 mistakes\nb", "it has several lines"),
+        ("a: 30 mistakes" + "\n  b" * 30, "it has several lines"),
         ("KeyError: 'x'", "it says 'KeyError'"),
         ("'NoneType' object is not iterable", "it says"),
         ("workers is 3", "it does not name the file"),

@@ -18,7 +18,7 @@ ALLOWED = {
     "guards": {"model"},
     "gates": {"model"},
     "store": {"errors", "model"},
-    "systems": {"errors", "model", "store"},
+    "systems": {"errors", "model", "packs", "store"},
     "verify": {"errors", "model", "schemas", "store"},
     "config": {
         *("errors", "model", "packs", "tuners", "watchers", "guards", "gates"),

@@ -146,7 +146,7 @@ def test_everything_that_is_missing_is_told_once() -> None:
 
     assert mistakes({}, Pair) == ["table: first is missing", "table: second is missing"]
     (line,) = mistakes({"first": 1, "second": 2, "ends": [1]}, Pair)
-    assert line == "table.ends: [1] is too short"
+    assert line == "table.ends: [1] given; allowed: a list of 2"
 
 
 def test_names_that_are_not_known_yet_are_not_checked() -> None:

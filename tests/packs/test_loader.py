@@ -88,12 +88,18 @@ def broken(path: str, value: object) -> dict[str, Any]:
     return data
 
 
-def refusal(data: dict[str, Any]) -> str:
+def refusals(data: dict[str, Any]) -> list[str]:
+    """Return the mistakes that are told of *data*, one a line."""
     with pytest.raises(SoakUsageError) as caught:
         build_pack(data, "here/tiny.toml")
-    line = str(caught.value)
-    assert line.startswith("pack here/tiny.toml: ")
-    assert "\n" not in line
+    head, *rest = str(caught.value).split("\n")
+    assert head.startswith("pack here/tiny.toml: ")
+    assert not rest or head == f"pack here/tiny.toml: {len(rest)} mistakes"
+    return rest or [head]
+
+
+def refusal(data: dict[str, Any]) -> str:
+    (line,) = refusals(data)
     return line
 
 
@@ -119,25 +125,19 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
     ("path", "value", "named"),
     [
         # what every pack needs
-        ("pack", MISSING, ["top level", "'pack'"]),
-        ("parameters", MISSING, ["top level", "'parameters'"]),
-        ("profiles", MISSING, ["top level", "'profiles'"]),
-        ("metrics", MISSING, ["top level", "'metrics'"]),
-        ("kpis", MISSING, ["top level", "'kpis'"]),
-        ("scenarios", MISSING, ["top level", "'scenarios'"]),
-        ("pack/name", MISSING, ["pack:", "'name'"]),
-        ("pack/prefix", MISSING, ["pack:", "'prefix'"]),
-        ("parameters/workers/limits", MISSING, ["parameters.workers", "'limits'"]),
-        ("parameters/workers/precision", MISSING, ["parameters.workers", "'precision'"]),
-        ("rule/0/reason", MISSING, ["rule.0", "'reason'"]),
-        ("rule/0/when", MISSING, ["rule.0", "'when'"]),
+        ("parameters", MISSING, ["parameters: there are none", "[parameters]"]),
+        ("kpis", MISSING, ["kpis: there are none", "[kpis]"]),
+        ("scenarios", MISSING, ["pack.scenario", "unknown scenario 'calm'", "default"]),
+        ("parameters/workers/limits", MISSING, ["parameters.workers", "limits is missing"]),
+        ("rule/0/reason", MISSING, ["rule.slow", "reason is missing"]),
+        ("rule/0/when", MISSING, ["rule.slow", "when is missing"]),
         # what is no key, with the keys there are
         ("paramters", {}, ["top level", "'paramters'", "parameters"]),
         ("pack/nmae", "x", ["pack:", "'nmae'", "name"]),
         ("parameters/workers/limit", [1, 2], ["parameters.workers", "'limit'", "limits"]),
         ("metrics/latency/lable", "x", ["metrics.latency", "'lable'", "label"]),
         ("kpis/latency/fails", "> 1", ["kpis.latency", "'fails'", "fail"]),
-        ("rule/0/steps", {}, ["rule.0", "'steps'", "step"]),
+        ("rule/0/steps", {}, ["rule.slow", "'steps'", "step"]),
         ("tuners/table/corrider", "apply", ["tuners.table", "'corrider'", "corridor"]),
         # values of the wrong type or range
         ("pack/name", "Tiny Pack", ["pack.name", "'Tiny Pack'"]),
@@ -149,21 +149,21 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("parameters/workers/limits", [1, 2, 3], ["parameters.workers.limits"]),
         ("parameters/workers/limits", ["1", 16], ["parameters.workers.limits.0", "'1'", "number"]),
         ("parameters/workers/limits", [True, 16], ["parameters.workers.limits.0", "number"]),
-        ("parameters/workers/calm", "left", ["parameters.workers.calm", "'left'", "'up', 'down'"]),
+        ("parameters/workers/calm", "left", ["parameters.workers.calm", "'left'", "down, up"]),
         ("parameters/workers/precision", 0, ["parameters.workers.precision", "0"]),
         ("profiles/base/workers", "2", ["profiles.base.workers", "'2'", "number"]),
         ("profiles/base/workers", True, ["profiles.base.workers", "True", "number"]),
-        ("metrics/latency/kind", "text", ["metrics.latency.kind", "'text'", "'shares'"]),
+        ("metrics/latency/kind", "text", ["metrics.latency.kind", "'text'", "shares"]),
         ("kpis", {}, ["kpis"]),
         ("kpis/latency", {}, ["kpis.latency"]),
         ("kpis/latency/fail", "== 3", ["kpis.latency.fail", "'== 3'"]),
         ("kpis/latency/fail", "300", ["kpis.latency.fail", "'300'"]),
-        ("rule/0/when/all/0/op", "==", ["rule.0.when.all.0.op", "'=='", "'>='"]),
-        ("rule/0/when/all/0/streak", 0, ["rule.0.when.all.0.streak", "0"]),
-        ("rule/0/when", {}, ["rule.0.when"]),
-        ("rule/0/when", {"all": []}, ["rule.0.when.all"]),
-        ("rule/0/step/workers", "2", ["rule.0.step.workers", "'2'", "number"]),
-        ("tuners/table/corridor", "wide", ["tuners.table.corridor", "'wide'", "'limits'"]),
+        ("rule/0/when/all/0/op", "==", ["rule.slow.when.all.0.op", "'=='", ">="]),
+        ("rule/0/when/all/0/streak", 0, ["rule.slow.when.all.0.streak", "0"]),
+        ("rule/0/when", {}, ["rule.slow.when"]),
+        ("rule/0/when", {"all": []}, ["rule.slow.when.all"]),
+        ("rule/0/step/workers", "2", ["rule.slow.step.workers", "'2'", "number"]),
+        ("tuners/table/corridor", "wide", ["tuners.table.corridor", "'wide'", "limits"]),
         ("tuners/table/max_changes_per_field", 0, ["max_changes_per_field", "0"]),
         ("mock/latency/noise", -1, ["mock.latency.noise", "-1"]),
         ("parameters/workers/step", 0, ["parameters.workers.step", "0"]),
@@ -174,22 +174,22 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("parameters/workers/limits", [1, math.inf], ["parameters.workers.limits.1", "inf"]),
         ("parameters/workers/precision", math.nan, ["parameters.workers.precision", "nan"]),
         ("profiles/base/tilt", math.nan, ["profiles.base.tilt", "nan"]),
-        ("rule/0/when/all/0/value", math.nan, ["rule.0.when.all.0.value", "nan"]),
-        ("rule/0/step/workers", math.inf, ["rule.0.step.workers", "inf"]),
+        ("rule/0/when/all/0/value", math.nan, ["rule.slow.when.all.0.value", "nan"]),
+        ("rule/0/step/workers", math.inf, ["rule.slow.step.workers", "inf"]),
         # names that point nowhere, with the names there are
         ("pack/profile", "prod", ["pack.profile", "'prod'", "base"]),
         ("pack/scenario", "storm", ["pack.scenario", "'storm'", "calm"]),
         ("pack/marker", ["lag"], ["pack.marker", "'lag'", "latency"]),
         ("pack/columns", ["lag"], ["pack.columns", "'lag'", "latency"]),
-        ("kpis/lag", {"fail": "> 1"}, ["kpis.lag", "'lag'", "latency"]),
+        ("kpis/lag", {"fail": "> 1"}, ["kpis: ", "'lag'", "latency"]),
         ("mock/lag", {}, ["mock", "'lag'", "latency"]),
-        ("rule/0/when/all/0/metric", "lag", ["rule slow", "'lag'", "latency"]),
-        ("rule/0/when/any", [{"metric": "lag", "op": ">", "value": 1}], ["rule slow", "'lag'"]),
-        ("rule/0/step", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
-        ("rule/0/not_above", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
-        ("rule/0/not_below", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
-        ("rule/0/at_least", {"wokers": 1}, ["rule slow", "'wokers'", "workers"]),
-        ("rule/0/step", {"tilt": 1}, ["rule slow", "'tilt'", "workers"]),
+        ("rule/0/when/all/0/metric", "lag", ["rule.slow", "'lag'", "latency"]),
+        ("rule/0/when/any", [{"metric": "lag", "op": ">", "value": 1}], ["rule.slow", "'lag'"]),
+        ("rule/0/step", {"wokers": 1}, ["rule.slow", "'wokers'", "workers"]),
+        ("rule/0/not_above", {"wokers": 1}, ["rule.slow", "'wokers'", "workers"]),
+        ("rule/0/not_below", {"wokers": 1}, ["rule.slow", "'wokers'", "workers"]),
+        ("rule/0/at_least", {"wokers": 1}, ["rule.slow", "'wokers'", "workers"]),
+        ("rule/0/step", {"tilt": 1}, ["rule.slow", "'tilt'", "workers"]),
         ("tuners/table/step_cap", {"wokers": 1}, ["tuners.table.step_cap", "'wokers'", "workers"]),
         (
             "tuners/table/multi_fail/step",
@@ -211,33 +211,37 @@ def test_without_apply_bounds_the_limits_are_the_corridor() -> None:
         ("metrics/latency/most", -1, ["metrics.latency", "least 0", "most -1"]),
         ("kpis/latency/warn", "> 0", ["effects.latency.log", "> 0", "above 0"]),
         # rows that can do nothing, or that cannot be told apart
-        ("rule/0/step", MISSING, ["rule slow", "changes nothing", "step or at_least"]),
-        ("rule", GOOD["rule"] * 2, ["rule slow", "tuner table", "twice"]),
+        ("rule/0/step", MISSING, ["rule.slow", "changes nothing", "step or at_least"]),
+        ("rule", GOOD["rule"] * 2, ["rule.slow", "tuner table", "twice"]),
         ("tuners/table/step_cap", {"workers": 0}, ["tuners.table.step_cap.workers", "above 0"]),
         ("tuners/table/step_cap", {"workers": -1}, ["tuners.table.step_cap.workers", "-1"]),
         ("scenarios/calm/mock", {"lag": 1}, ["scenarios.calm.mock", "'lag'", "latency"]),
         ("scenarios/calm/mock", {"latency": True}, ["scenarios.calm.mock.latency", "True"]),
         ("scenarios/calm/mock", {"latency": "9"}, ["scenarios.calm.mock.latency", "'9'"]),
         # what only looks like what is allowed
-        ("metrics/latency/digits", 2.0, ["metrics.latency.digits", "2.0", "integer"]),
-        ("rule/0/when/all/0/streak", 2.0, ["rule.0.when.all.0.streak", "2.0", "integer"]),
+        ("metrics/latency/digits", 2.0, ["metrics.latency.digits", "2.0", "a whole number"]),
+        ("rule/0/when/all/0/streak", 2.0, ["rule.slow.when.all.0.streak", "2.0", "a whole number"]),
         ("pack/name", "tiny\n", ["pack.name", "'tiny\\n'"]),
         ("kpis/latency/fail", "> 300\n", ["kpis.latency.fail", "'> 300\\n'"]),
         ("kpis/latency/fail", "> " + "9" * 400, ["kpis.latency: > inf", "finite number"]),
         ("profiles/base/tilt", 10**400, ["profiles.base.tilt", "100000", "finite number"]),
         ("profiles/base/tilt", 2e30, ["profiles.base.tilt", "2e+30", "of 1e+30 at most"]),
         ("kpis/latency/fail", "> " + "9" * 40, ["kpis.latency: > 1e+40", "of 1e+30 at most"]),
-        ("rule/0/step/" + "x" * 5000, 10**400, ["rule.0.step.xxx", "finite number"]),
         # conditions that can never hold, thresholds that nothing can ever break
-        ("rule/0/when/all/0/metric", "latency.p95", ["rule slow", "'latency.p95'"]),
-        ("kpis/latency.p95", {"fail": "> 1"}, ["kpis.latency.p95", "'latency.p95'"]),
+        ("rule/0/when/all/0/metric", "latency.p95", ["rule.slow", "'latency.p95'"]),
+        ("kpis/latency.p95", {"fail": "> 1"}, ["kpis: ", "'latency.p95'"]),
         ("kpis/drivers", {"fail": "> 1"}, ["kpis.drivers", "labels"]),
         ("kpis/blocked", {"fail": "> 1"}, ["kpis.blocked", "shares"]),
+        (
+            "parameters/workers/binding",
+            {"metric": "drivers", "op": ">", "value": 1},
+            ["parameters.workers.binding: drivers > 1, but drivers is of kind labels"],
+        ),
         ("objective", {"metric": "drivers", "better": "up"}, ["objective", "drivers", "labels"]),
-        ("rule/0/when/all/0/op", "has", ["rule slow", "latency"]),
-        ("rule/0/when/all/0/value", "240", ["rule slow", "latency", "'240'"]),
-        ("rule/0/when/all/0/metric", "drivers", ["rule slow", "drivers"]),
-        ("rule/0/when/all/0/metric", "blocked", ["rule slow", "blocked"]),
+        ("rule/0/when/all/0/op", "has", ["rule.slow", "latency"]),
+        ("rule/0/when/all/0/value", "240", ["rule.slow", "latency", "'240'"]),
+        ("rule/0/when/all/0/metric", "drivers", ["rule.slow", "drivers"]),
+        ("rule/0/when/all/0/metric", "blocked", ["rule.slow", "blocked"]),
     ],
 )
 def test_a_fault_is_told_in_one_line_with_file_key_and_what_is_allowed(
@@ -257,9 +261,9 @@ def test_limits_that_no_point_of_the_grid_can_reach_are_refused(
     data = broken("parameters/workers/limits", limits)
     data["parameters"]["workers"] |= {"apply": limits, "precision": precision}
     data["profiles"]["base"]["workers"] = limits[0]
-    line = refusal(data)
-    assert "parameters.workers.limits" in line
-    assert "precision" in line
+    assert any(
+        "parameters.workers.limits" in line and "precision" in line for line in refusals(data)
+    )
 
 
 def test_a_share_of_a_shares_metric_may_be_judged_and_ruled_on() -> None:
@@ -304,9 +308,21 @@ def test_a_pack_may_hold_dates_where_it_may_hold_anything() -> None:
 @pytest.mark.parametrize(
     ("data", "overlay", "told"),
     [
-        ({"rule": 3}, {"rule": [{"tuner": "table", "id": "slow"}]}, "rule: 3 is not of type"),
-        ({"rule": [3]}, {"rule": [{"tuner": "table", "id": "slow"}]}, "rule.0: 3 is not of type"),
-        ({"rule": [{}]}, {"rule": [{"tuner": "table", "id": "slow"}]}, "is a required property"),
+        (
+            {"rule": 3},
+            {"rule": [{"tuner": "table", "id": "slow"}]},
+            "rule: 3 given; allowed: a list",
+        ),
+        (
+            {"rule": [3]},
+            {"rule": [{"tuner": "table", "id": "slow"}]},
+            "rule.0: 3 given; allowed: a table",
+        ),
+        (
+            {"rule": [{}]},
+            {"rule": [{"tuner": "table", "id": "slow"}]},
+            "rule.slow: reason is missing",
+        ),
         ({}, {"rule": 3}, "pyproject.toml, tool.pytest-soak.packs: rule 3: say which one"),
     ],
 )
@@ -356,4 +372,4 @@ def test_a_stop_for_what_a_rule_does_not_change_is_refused(stop: str) -> None:
     data = broken(f"rule/0/{stop}", {"batch": 5})
     data["parameters"]["batch"] = {"unit": "1", "limits": [1, 9], "calm": "up", "precision": 1}
     data["profiles"]["base"]["batch"] = 5
-    assert "rule slow: a stop for batch, which it does not change" in refusal(data)
+    assert "rule.slow: a stop for batch, which it does not change" in refusal(data)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from .packs import PACK, LivePack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
     from pytest_soak_market.live.system import LiveSystem
     from pytest_soak_market.market import MarketSystem
 
-T = TypeVar("T")
-
 __all__ = [
+    "LIVE_PACK",
     "PACK",
     "make_fastmm",
     "make_live",
@@ -27,17 +25,28 @@ __all__ = [
     "pytest_soak_systems",
 ]
 
+PACK = Path(__file__).with_name("market_maker.toml")
+LIVE_PACK = Path(__file__).with_name("market_live.toml")
+
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_soak_packs() -> Mapping[str, Callable[[], Any]]:
+def pytest_soak_packs() -> Mapping[str, Callable[[], Path]]:
     """Offer the market-maker packs: of the market in virtual time, and in wall-clock time."""
-    return {"market-maker": lambda: PACK, "market-maker-live": LivePack}
+    return {"market-maker": lambda: PACK, "market-maker-live": lambda: LIVE_PACK}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_soak_systems() -> Mapping[str, Callable[[Pack, str], Any]]:
     """Offer the market in virtual time, and the one of processes in wall-clock time."""
-    return {"market": make_market, "market-live": make_live, "market-fastmm": make_fastmm}
+    from pytest_soak import SystemFactory  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak_market.live.settings import FastmmSettings, LiveSettings  # noqa: PLC0415 - as above
+    from pytest_soak_market.market.settings import MarketSettings  # noqa: PLC0415 - as above
+
+    return {
+        "market": SystemFactory(make_market, MarketSettings),
+        "market-live": SystemFactory(make_live, LiveSettings),
+        "market-fastmm": SystemFactory(make_fastmm, FastmmSettings),
+    }
 
 
 def make_market(pack: Pack, scenario: str) -> MarketSystem:
@@ -47,9 +56,10 @@ def make_market(pack: Pack, scenario: str) -> MarketSystem:
         SoakUsageError: A setting that the market does not know or cannot take, or a pack that
             does not say what the market is like in that scenario.
     """
-    from pytest_soak_market.market import MarketSettings, MarketSystem  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak import scenario_settings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak_market.market import MarketSettings, MarketSystem  # noqa: PLC0415 - as above
 
-    return MarketSystem(_settings(pack, scenario, "market", MarketSettings.from_mapping))
+    return MarketSystem(scenario_settings(pack, scenario, "market", MarketSettings))
 
 
 def make_live(pack: Pack, scenario: str) -> LiveSystem:
@@ -59,10 +69,11 @@ def make_live(pack: Pack, scenario: str) -> LiveSystem:
         SoakUsageError: As for `make_market`, or what it needs is not installed.
     """
     _need("market-live", "live", "websockets", "psutil")
-    from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak import scenario_settings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - as above
     from pytest_soak_market.live.system import LiveSystem  # noqa: PLC0415 - as above
 
-    return LiveSystem(_settings(pack, scenario, "market-live", LiveSettings.from_mapping))
+    return LiveSystem(scenario_settings(pack, scenario, "market-live", LiveSettings))
 
 
 def make_fastmm(pack: Pack, scenario: str) -> LiveSystem:
@@ -72,10 +83,11 @@ def make_fastmm(pack: Pack, scenario: str) -> LiveSystem:
         SoakUsageError: As for `make_live`.
     """
     _need("market-fastmm", "fastmm", "websockets", "psutil", "fastmm_live")
-    from pytest_soak_market.live.settings import LiveSettings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak import scenario_settings  # noqa: PLC0415 - nothing heavy without a soak
+    from pytest_soak_market.live.settings import FastmmSettings  # noqa: PLC0415 - as above
     from pytest_soak_market.live.system import FastmmSystem  # noqa: PLC0415 - as above
 
-    return FastmmSystem(_settings(pack, scenario, "market-fastmm", LiveSettings.without_faults))
+    return FastmmSystem(scenario_settings(pack, scenario, "market-fastmm", FastmmSettings))
 
 
 def _need(system: str, extra: str, *modules: str) -> None:
@@ -87,20 +99,3 @@ def _need(system: str, extra: str, *modules: str) -> None:
             install = f"pip install 'pytest-soak-market[{extra}]'"
             msg = f"--soak-system={system}: needs {module}, which is not installed: {install}"
             raise SoakUsageError(msg)
-
-
-def _settings(pack: Pack, scenario: str, system: str, read: Callable[[Mapping[str, Any]], T]) -> T:
-    """Return what a scenario says of a system, as *read* makes it of a table."""
-    from pytest_soak import SoakUsageError  # noqa: PLC0415 - nothing heavy without a soak
-
-    where = f"pack {pack.source}: scenarios.{scenario}.{system}"
-    settings = pack.scenarios[scenario].get(system)
-    if settings is None:
-        able = [name for name, systems in pack.scenarios.items() if system in systems]
-        msg = f"{where}: missing; scenarios for the {system}: {', '.join(able) or 'none'}"
-        raise SoakUsageError(msg)
-    try:
-        return read(settings)
-    except ValueError as error:
-        msg = f"{where}: {error}"
-        raise SoakUsageError(msg) from None

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import convert
 from pytest_soak_market.bench import measure, oracle, regimes
 from pytest_soak_market.bench.__main__ import main
 from pytest_soak_market.bench.arena import Chain, bench_pack, registry, soak
@@ -58,7 +59,7 @@ def test_the_two_sets_of_regimes_have_no_seed_in_common() -> None:
 def test_every_kept_regime_is_what_its_seed_draws_and_its_oracle_passes() -> None:
     for regime in (*load(DEVELOPMENT), *load(HELD_OUT)):
         assert regime.settings == draw(regime.seed)
-        assert MarketSettings.from_mapping(regime.settings).slot_s == regimes.SLOT_S
+        assert convert(regime.settings, MarketSettings).slot_s == regimes.SLOT_S
         assert regime.oracle["fail"].passes >= oracle.ENOUGH
         for best in regime.oracle.values():
             for name, parameter in PACK.parameters.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import convert
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 pytest.importorskip("fastmm_live", reason="needs the extra fastmm; Linux on x86-64")
@@ -15,9 +16,9 @@ pytest.importorskip("fastmm_live", reason="needs the extra fastmm; Linux on x86-
 psutil = pytest.importorskip("psutil", reason="looks for processes that were left behind")
 
 from pytest_soak_market.live import children  # noqa: E402 - after the skips
-from pytest_soak_market.live.settings import LiveSettings  # noqa: E402 - as above
+from pytest_soak_market.live.settings import FastmmSettings  # noqa: E402 - as above
 from pytest_soak_market.live.system import FastmmSystem  # noqa: E402 - as above
-from pytest_soak_market.packs import LivePack  # noqa: E402 - as above
+from pytest_soak_market.plugin import LIVE_PACK  # noqa: E402 - as above
 
 from pytest_soak import SystemFailure  # noqa: E402 - as above
 from pytest_soak.packs.loader import load_pack  # noqa: E402 - as above
@@ -60,9 +61,9 @@ def test_nothing_of_fastmms_exchange_is_left_whatever_becomes_of_who_started_it(
     monkeypatch.setattr(children, "GRACE_S", 0.3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # of this process
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # of those that it starts
-    pack = load_pack(cast("Path", LivePack()))
+    pack = load_pack(LIVE_PACK)
     settings = pack.scenarios["calm"]["market-fastmm"]
-    market = FastmmSystem(LiveSettings.without_faults({**settings, "slot_s": 2}))
+    market = FastmmSystem(convert({**settings, "slot_s": 2}, FastmmSettings))
     try:
         exchange, maker, _ = market._start()
         (theirs,) = psutil.Process(exchange.process.pid).children()

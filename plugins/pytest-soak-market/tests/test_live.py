@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import convert
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 psutil = pytest.importorskip("psutil", reason="looks for processes that were left behind")
@@ -26,8 +27,8 @@ psutil = pytest.importorskip("psutil", reason="looks for processes that were lef
 from pytest_soak_market.live import children, system  # noqa: E402 - after the skip
 from pytest_soak_market.live.settings import LiveSettings  # noqa: E402 - as above
 from pytest_soak_market.live.system import LiveSystem  # noqa: E402 - as above
-from pytest_soak_market.packs import PACK as BASE  # noqa: E402 - as above
-from pytest_soak_market.packs import LivePack  # noqa: E402 - as above
+from pytest_soak_market.plugin import LIVE_PACK  # noqa: E402 - as above
+from pytest_soak_market.plugin import PACK as BASE  # noqa: E402 - as above
 
 from pytest_soak import SystemFailure  # noqa: E402 - as above
 from pytest_soak.packs.loader import load_pack  # noqa: E402 - as above
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 SCHEMA = json.loads(BASE.with_name("edge_report.schema.json").read_text(encoding="utf-8"))
-PACK = load_pack(cast("Path", LivePack()))
+PACK = load_pack(LIVE_PACK)
 S1 = dict(PACK.profiles["S1"].fields)
 TAG = "SOAK_MARKET_TEST"
 BUSY = 1.15
@@ -216,7 +217,7 @@ def logs_in(folder: Path) -> list[Path]:
 
 def short(**changes: object) -> LiveSystem:
     return LiveSystem(
-        LiveSettings.from_mapping({**PACK.scenarios["calm"]["market-live"], "slot_s": 2, **changes})
+        convert({**PACK.scenarios["calm"]["market-live"], "slot_s": 2, **changes}, LiveSettings)
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
+from dataclasses import fields, replace
 from itertools import pairwise
 from math import inf
 from random import Random
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec import convert
 from pytest_soak_market.market.bot import MarketMaker
 from pytest_soak_market.market.clock import VirtualClock, WallClock
 from pytest_soak_market.market.memory import Memory, Quote
@@ -21,15 +24,13 @@ from pytest_soak_market.market.settings import MarketSettings
 from pytest_soak_market.market.system import WARM_UP_S
 from pytest_soak_market.market.units import LOT
 from pytest_soak_market.market.venue import Venue
-from pytest_soak_market.packs import LIVE, PACK, LivePack
-from pytest_soak_market.plugin import make_fastmm, make_live
+from pytest_soak_market.plugin import LIVE_PACK, PACK, make_fastmm, make_live
 
 from pytest_soak import SoakUsageError
 from pytest_soak.packs.loader import load_pack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 pytest.importorskip("websockets", reason="needs the extra live of pytest-soak-market")
 
@@ -44,17 +45,17 @@ from pytest_soak_market.live.fastmm_gateway import (
     OthersBook,
 )
 from pytest_soak_market.live.gateway import GatewayLost, OurGateway
-from pytest_soak_market.live.settings import LiveSettings
+from pytest_soak_market.live.settings import FastmmSettings, LiveSettings
 from pytest_soak_market.live.trader import Slot, Trader
 from pytest_soak_market.live.wire import messages_of, requests_of, to_frame
 from websockets.exceptions import ConnectionClosedError
 
 BASE = load_pack(PACK)
-OWN = load_pack(cast("Path", LivePack()))
+OWN = load_pack(LIVE_PACK)
 
 
 def test_the_live_pack_is_the_other_one_but_for_what_it_says() -> None:
-    assert (OWN.name, OWN.source) == ("market-maker-live", str(LIVE))
+    assert (OWN.name, OWN.source) == ("market-maker-live", f"{LIVE_PACK} over {PACK}")
     assert OWN.tables == BASE.tables
     assert OWN.parameters == BASE.parameters
     assert OWN.profiles == BASE.profiles
@@ -71,21 +72,25 @@ def test_shipped_scenarios_are_valid_settings(scenario: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"faults": {"drop": 1.0}}, "market setting 'drop' is unknown; known are ack_delay_ms"),
-        ({"faults": 1}, "market setting faults must be a table, got 1"),
-        ({"faults": {"reject_share": 2.0}}, "reject_share must be from 0 to 1 1, got 2.0"),
-        ({"volatility": 1.0}, "'volatility' is unknown"),
+        (
+            {"faults": {"drop": 1.0}},
+            ".faults: unknown key 'drop'; allowed: drop_after_s, drop_for_s, ",
+        ),
+        ({"faults": 1}, ".faults: 1 given; allowed: a table"),
+        ({"faults": {"reject_share": 2.0}}, ".faults.reject_share: 2.0 given; allowed: 1 or less"),
+        ({"volatility": 1.0}, ": unknown key 'volatility', did you mean 'volatility_bps'?"),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(settings: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        LiveSettings.from_mapping(settings)
+    pack = replace(OWN, scenarios={"odd": {"market-live": settings}})
+    with pytest.raises(SoakUsageError, match=re.escape(f"scenarios.odd.market-live{complaint}")):
+        make_live(pack, "odd")
 
 
 def test_an_exchange_of_others_takes_no_faults() -> None:
-    with pytest.raises(ValueError, match="faults is for market-live alone"):
-        LiveSettings.without_faults({"faults": {}})
-    assert LiveSettings.without_faults({"capital": 5_000.0}).market.capital == 5_000.0
+    names = [entry.name for entry in fields(LiveSettings)]
+    assert [entry.name for entry in fields(FastmmSettings)] == names[:-1]
+    assert names[-1] == "faults"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_what_is_not_installed_is_told_with_how_to_install_it(
 
 
 def test_a_pack_without_a_live_market_says_which_scenarios_there_are() -> None:
-    with pytest.raises(SoakUsageError, match="scenarios for the market-live: none"):
+    with pytest.raises(SoakUsageError, match="scenarios for the system market-live: none"):
         make_live(BASE, "calm")
 
 
@@ -204,7 +209,7 @@ def test_a_connection_that_broke_is_noticed_when_it_is_written_to() -> None:
 
 def test_a_maker_that_does_not_read_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_soak_market.live.exchange._MOST_UNREAD", 2)
-    ours = Exchange(LiveSettings.from_mapping({}), 0)
+    ours = Exchange(convert({}, LiveSettings), 0)
     aborted: list[int] = []
     transport = SimpleNamespace(abort=lambda: aborted.append(len(ours._unread)))
     ours._hang_up()  # with nobody there, nothing happens
@@ -234,7 +239,7 @@ class Connection:
 
 def test_orders_of_a_connection_that_ended_are_cancelled_and_the_next_one_is_told() -> None:
     async def connect_twice() -> list[Message]:
-        ours = Exchange(LiveSettings.from_mapping({}), 0)
+        ours = Exchange(convert({}, LiveSettings), 0)
         quote = Request(RequestKind.NEW, 0.0, 1, 1, 4_990_000, 10)
         first, second = Connection(0, quote), Connection(1)  # it heard that its order was taken
         for connection in (first, second):

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from dataclasses import fields
+from dataclasses import replace
 from functools import cache
 from random import Random
 from statistics import fmean, stdev
 from typing import Any, cast
 
 import pytest
+from msgspec import convert
+from pytest_soak_market.live.settings import FastmmSettings, LiveSettings
 from pytest_soak_market.market import MarketSettings, MarketSystem
 from pytest_soak_market.market.parameters import MakerParameters
 from pytest_soak_market.market.session import Session
-from pytest_soak_market.plugin import PACK
+from pytest_soak_market.plugin import PACK as PATH
+from pytest_soak_market.plugin import make_market
+
+from pytest_soak import SoakUsageError
+from pytest_soak.packs.check import schema_of
+from pytest_soak.packs.loader import load_pack
 
 SCENARIOS = {
     name: systems["market"]
-    for name, systems in tomllib.loads(PACK.read_text(encoding="utf-8"))["scenarios"].items()
+    for name, systems in tomllib.loads(PATH.read_text(encoding="utf-8"))["scenarios"].items()
 }
 S1 = {
     "min_interval_ms": 60.0,
@@ -62,7 +70,7 @@ def run(
     """Run one iteration; changes are parameters of S1 or, by their names, settings."""
     parameters = {**S1, **{key: value for key, value in changes.items() if key in S1}}
     settings = {key: value for key, value in changes.items() if key not in S1}
-    system = MarketSystem(MarketSettings.from_mapping({"slot_s": slot_s, **settings}))
+    system = MarketSystem(convert({"slot_s": slot_s, **settings}, MarketSettings))
     return system.run(cast("dict[str, float]", parameters), 1, seed, state)
 
 
@@ -102,7 +110,7 @@ def test_another_seed_gives_another_market() -> None:
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_state_survives_json(scenario: str) -> None:
     settings = {**SCENARIOS[scenario], "slot_s": 5.0}
-    system = MarketSystem(MarketSettings.from_mapping(settings))
+    system = MarketSystem(convert(settings, MarketSettings))
     _, state = system.run(S1, 1, 11, None)
     stored = json.loads(json.dumps(state, allow_nan=False))
     assert stored == state
@@ -269,7 +277,7 @@ def test_a_thin_maker_meets_its_risk_rule_and_pays_for_hedges() -> None:
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_the_books_balance(scenario: str) -> None:
     settings = {**SCENARIOS[scenario], "slot_s": 5.0}
-    report, state = MarketSystem(MarketSettings.from_mapping(settings)).run(S1, 1, 5, None)
+    report, state = MarketSystem(convert(settings, MarketSettings)).run(S1, 1, 5, None)
     totals = cast("dict[str, Any]", report["totals"])
     assert totals["inventory_bps"] == pytest.approx(
         totals["net_bps"] - (totals["markout_bps"] - totals["fees_bps"])
@@ -283,31 +291,33 @@ def test_the_books_balance(scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_shipped_scenarios_are_valid_settings(scenario: str) -> None:
-    assert MarketSettings.from_mapping(SCENARIOS[scenario]) is not None
+    assert convert(SCENARIOS[scenario], MarketSettings) is not None
 
 
 @pytest.mark.parametrize(
     ("mapping", "complaint"),
     [
-        ({"volatility": 1.0}, "'volatility' is unknown; known are capital"),
-        ({"capital": "much"}, "capital must be a number, got 'much'"),
-        ({"capital": True}, "capital must be a number, got True"),
-        ({"capital": 1.0}, "capital must be from 1000 to 1e\\+09 USD, got 1.0"),
-        ({"capital": float("nan")}, "capital must be from"),
-        ({"makers": 2.5}, "makers must be a whole number, got 2.5"),
-        ({"symbol": ""}, "symbol must be a text that is not empty"),
+        ({"volatility": 1.0}, "market: unknown key 'volatility', did you mean 'volatility_bps'"),
+        ({"capital": "much"}, "market.capital: 'much' given; allowed: a finite number"),
+        ({"capital": True}, "market.capital: True given; allowed: a finite number"),
+        ({"capital": 1.0}, "market.capital: 1.0 given; allowed: 1000 or more"),
+        ({"capital": float("nan")}, "market.capital: nan given; allowed: a finite number"),
+        ({"makers": 2.5}, "market.makers: 2.5 given; allowed: a whole number"),
+        ({"symbol": ""}, "market.symbol: '' given; allowed: a text that is not empty"),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(mapping: dict[str, object], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        MarketSettings.from_mapping(mapping)
+    pack = replace(load_pack(PATH), scenarios={"odd": {"market": mapping}})
+    with pytest.raises(SoakUsageError, match=re.escape(f"scenarios.odd.{complaint}")):
+        make_market(pack, "odd")
 
 
-def test_every_number_among_the_settings_has_a_unit_and_a_range() -> None:
-    for entry in fields(MarketSettings):
-        if entry.name != "symbol":
-            assert entry.metadata["unit"]
-            assert entry.metadata["low"] <= entry.default <= entry.metadata["high"]
+@pytest.mark.parametrize("kind", [MarketSettings, LiveSettings, FastmmSettings])
+def test_every_number_among_the_settings_has_a_unit_and_a_range(kind: type) -> None:
+    for name, setting in schema_of(kind)["$defs"][kind.__name__]["properties"].items():
+        if name not in {"symbol", "faults"}:
+            assert setting["unit"]
+            assert setting["minimum"] <= setting["default"] <= setting["maximum"]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +344,7 @@ def test_a_missing_parameter_is_named() -> None:
 def test_requests_on_their_way_arrive_in_the_next_iteration() -> None:
     _, state = run(1, slot_s=5.0, latency_ms=400.0)
     assert state["requests"]
-    settings = MarketSettings.from_mapping({"latency_ms": 400.0})
+    settings = convert({"latency_ms": 400.0}, MarketSettings)
     parameters = MakerParameters.from_mapping(S1)
     taken_up = Session(settings, parameters, Random(2), 0.5, state)
     assert taken_up.dump() == state

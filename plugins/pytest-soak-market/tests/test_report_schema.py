@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import convert
 from pytest_soak_market.market import MarketSettings, MarketSystem
 from pytest_soak_market.plugin import PACK as PATH
 from pytest_soak_market.plugin import make_market
@@ -43,7 +44,7 @@ def report(
     parameters = {**S1, **{key: value for key, value in changed.items() if key in S1}}
     settings = {key: value for key, value in changed.items() if key not in S1}
     scene = {**PACK.scenarios[scenario]["market"], "slot_s": 3.0, **settings}
-    made, _ = MarketSystem(MarketSettings.from_mapping(scene)).run(parameters, 1, seed, None)
+    made, _ = MarketSystem(convert(scene, MarketSettings)).run(parameters, 1, seed, None)
     return made
 
 

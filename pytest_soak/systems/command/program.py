@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from msgspec import convert
 
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mask import Mask
+from pytest_soak.packs.document import CommandTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pytest_soak.model.pack import Pack
+    from pytest_soak.packs.document import ProgramTable
 
 PYTHON = "{python}"
 """Stands for the interpreter that runs pytest, in a program's arguments."""
@@ -33,7 +37,7 @@ class Program:
         grace: Seconds that a process has to end by itself once it was asked to.
         output: Bytes that it may write to its output in one iteration.
         keeps_state: Whether the state file is all it needs to go on in another process.
-        secrets: The environment variables that it needs and that nobody may see.
+        secrets: The environment variables that it needs and whose values are never shown.
         safe: Whether it runs in its dry form, without them.
         mask: Hides their values.
         metrics: The names that the pack's metrics have.
@@ -59,15 +63,16 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
     Args:
         given: The program and its arguments from the ini file; empty where it gives none.
         root: The folder that the working folder is named from.
-        pack: The pack; its schema was checked.
+        pack: The pack; its tables were checked.
         scenario: The name of one of its scenarios.
 
     Raises:
-        SoakUsageError: Nobody gives one, or the pack gives a secret.
+        SoakUsageError: There is no program, or the pack gives a secret.
     """
     own = pack.scenarios[scenario].get("command", {})
-    table = {**pack.command, **own, "env": {**pack.command.get("env", {}), **own.get("env", {})}}
-    arguments = given or tuple(table.get("program", ()))
+    env = {**pack.command.get("env", {}), **own.get("env", {})}
+    table = convert({**pack.command, **own, "env": env}, CommandTable)
+    arguments = given or table.program
     if not arguments:
         msg = (
             f"system command: no program; allowed: program = [...] in [command] of pack "
@@ -75,16 +80,47 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
             "soak_command in the ini file"
         )
         raise SoakUsageError(msg)
-    secrets = secrets_of(pack, table, "command")
+    return replace(
+        program_of(table, arguments, root, pack, "command"),
+        for_chain=table.life == "chain",
+        limit=table.limit_s,
+        keeps_state=table.keeps_state,
+    )
+
+
+def program_of(
+    table: ProgramTable, arguments: tuple[str, ...], root: Path, pack: Pack, system: str
+) -> Program:
+    """Return the program that a *table* of the *pack* describes, run once for each iteration.
+
+    Args:
+        table: The settings of the *system*.
+        arguments: The program and its arguments.
+        root: The folder that the working folder is named from.
+        pack: The pack.
+        system: The system that runs it, for errors.
+
+    Raises:
+        SoakUsageError: Its ``env`` gives a secret, which everybody who reads the pack would read.
+    """
+    secrets = secrets_of(pack, table)
+    for name in secrets:
+        if name in table.env:
+            msg = (
+                f"system {system}: env gives {name}, which is a secret (in [{system}] of pack "
+                f"{pack.source}, in a scenario of it, or in pyproject.toml); allowed: to set it in "
+                "the environment of pytest"
+            )
+            raise SoakUsageError(msg)
     return Program(
         arguments=with_python(arguments),
-        cwd=root / table.get("cwd", ""),
-        env=table["env"],
-        for_chain=table.get("life") == "chain",
-        limit=table.get("limit_s"),
-        grace=table.get("grace_s", 5.0),
-        output=table.get("output_mb", 100) * 1e6,
-        keeps_state=table.get("keeps_state", False),
+        cwd=root / table.cwd,
+        env=table.env,
+        for_chain=False,
+        limit=None,
+        grace=table.grace_s,
+        output=table.output_mb * 1e6,
+        keeps_state=False,
         secrets=secrets,
         safe=bool(secrets) and os.environ.get(pack.safe_switch) == "1",
         mask=Mask.of(secrets, os.environ),
@@ -92,22 +128,9 @@ def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) 
     )
 
 
-def secrets_of(pack: Pack, table: Mapping[str, Any], system: str) -> tuple[str, ...]:
-    """Return the names of the secrets of a *system*, of the *pack* and of its own *table*.
-
-    Raises:
-        SoakUsageError: The table's ``env`` gives one: whoever reads the pack would read it.
-    """
-    names = tuple(dict.fromkeys((*pack.secrets, *table.get("secrets", ()))))
-    for name in names:
-        if name in table["env"]:
-            msg = (
-                f"system {system}: env gives {name}, which is a secret (in [{system}] of pack "
-                f"{pack.source}, in a scenario of it, or in pyproject.toml); allowed: to set it in "
-                "the environment of pytest"
-            )
-            raise SoakUsageError(msg)
-    return names
+def secrets_of(pack: Pack, table: ProgramTable) -> tuple[str, ...]:
+    """Return the names of the secrets of the *pack* and of its *table* for a system."""
+    return tuple(dict.fromkeys((*pack.secrets, *table.secrets)))
 
 
 def with_python(arguments: Iterable[str]) -> tuple[str, ...]:

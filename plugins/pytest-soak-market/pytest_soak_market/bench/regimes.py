@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
 from pytest_soak_market.market import MarketSettings, MarketSystem
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def simulate(
     settings: Mapping[str, float], parameters: Mapping[str, float], seed: int
 ) -> dict[str, Any]:
     """Run one iteration from a fresh start and return its metrics."""
-    system = MarketSystem(MarketSettings.from_mapping(settings))
+    system = MarketSystem(convert(settings, MarketSettings))
     report: dict[str, Any] = system.run(parameters, 1, seed, None)[0]
     totals: dict[str, Any] = report["totals"]
     return totals

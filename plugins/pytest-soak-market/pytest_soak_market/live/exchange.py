@@ -14,6 +14,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec import convert
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -46,7 +47,7 @@ class Exchange:
         """Open the market; faults are counted from the first connection."""
         self._faults = settings.faults
         self._rng = Random(seed)  # noqa: S311 - which orders a fault refuses
-        self._venue = Venue(settings.market, Random(seed), time.monotonic(), self._publish)  # noqa: S311 - a game
+        self._venue = Venue(settings, Random(seed), time.monotonic(), self._publish)  # noqa: S311 - a game
         self._unread: deque[Message] = deque()
         self._private: deque[Message] = deque(maxlen=_MOST_KEPT)
         self._told = 0
@@ -167,7 +168,7 @@ async def main() -> None:
     """Serve until the standard input ends."""
     lines = await Lines.open()
     order = await lines.read()
-    exchange = Exchange(LiveSettings.from_mapping(order["settings"]), order["seed"])
+    exchange = Exchange(convert(order["settings"], LiveSettings), order["seed"])
     async with serve(
         exchange.handle,
         HOST,

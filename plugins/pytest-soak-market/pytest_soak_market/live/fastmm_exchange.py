@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
 from pytest_soak_market.market.units import BPS, LOT, TICK, to_lots
 
 from .lines import Lines
@@ -86,9 +88,9 @@ async def main() -> None:
 
     lines = await Lines.open()
     order = await lines.read()
-    settings = LiveSettings.from_mapping(order["settings"])
+    settings = convert(order["settings"], LiveSettings)
     config = Path(order["folder"]) / "sim.toml"
-    config.write_text(to_toml(configuration(settings.market)), encoding="utf-8")
+    config.write_text(to_toml(configuration(settings)), encoding="utf-8")
     exchange = await asyncio.create_subprocess_exec(
         str(fastmm_live.sim_exchange_path()),
         *("--config", str(config), "--port", "0", "--no-tls"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pytest_soak import ProcessReaper, SystemFailure
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .settings import LiveSettings
+    from .settings import FastmmSettings
 
 START_S = 30.0
 """The longest that a program may take to start, on a machine that is busy."""
@@ -39,10 +40,10 @@ class LiveSystem:
     virtual_time = False
     keeps_state = False  # it ends with its processes
 
-    def __init__(self, settings: LiveSettings) -> None:
+    def __init__(self, settings: FastmmSettings) -> None:
         """Soak under these settings; nothing is started before `open`."""
         self._settings = settings
-        self._slot_s = settings.market.slot_s
+        self._slot_s = settings.slot_s
         self._overrides: Path | None = None
         self._resources = ExitStack()
         self._folder: Path | None = None
@@ -125,7 +126,7 @@ class LiveSystem:
             self._folder = kept.folder
             self._exchange = Child.of_module("the exchange", self.exchange, kept)
             self._resources.callback(self._exchange.end)
-            settings = self._settings.as_dict()
+            settings = asdict(self._settings)
             self._exchange.tell({"settings": settings, "seed": 0, "folder": str(self._folder)})
             where = self._exchange.answer(START_S)
             self._maker = Child.of_module("the market maker", "trader", kept)

@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
 from pytest_soak_market.market.bot import MarketMaker
 from pytest_soak_market.market.clock import WallClock
 from pytest_soak_market.market.messages import RequestKind, Topic
@@ -277,9 +279,9 @@ def read_parameters(order: Mapping[str, Any]) -> dict[str, float]:
 async def trade_slots(lines: Lines) -> None:
     """Trade a slot for each order, until there are no more."""
     first = await lines.read()
-    settings = LiveSettings.from_mapping(first["settings"])
+    settings = convert(first["settings"], LiveSettings)
     gateway = GATEWAYS[first["system"]](first["port"])
-    trader = Trader(settings.market, gateway, first["system"])
+    trader = Trader(settings, gateway, first["system"])
     while order := await lines.read():
         report = await trader.trade(
             order["iteration"], order["seed"], read_parameters(order), order["slot_s"]

@@ -1,18 +1,16 @@
 """The conditions a market runs under: what a scenario sets and no tuner touches."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated
 
-import math
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from msgspec import Meta
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pytest_soak import Setting
 
 
-def setting(default: float, unit: str, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a number with its unit and its allowed range, both ends included."""
-    return field(default=default, metadata={"unit": unit, "low": low, "high": high})
+def within(unit: str, least: float, most: float) -> Meta:
+    """Describe a number with its unit and its allowed range, both ends included."""
+    return Setting(unit=unit, least=least, most=most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,86 +58,35 @@ class MarketSettings:
         hedge_reach_bps: how far from the mid a hedge may trade.
     """
 
-    symbol: str = "BTC-USD"
-    slot_s: float = setting(240.0, "s", 2.0, 86_400.0)
-    price: float = setting(50_000.0, "USD", 1_000.0, 1_000_000.0)
-    capital: float = setting(100_000.0, "USD", 1_000.0, 1e9)
-    volatility_bps: float = setting(1.8, "bps/sqrt(s)", 0.0, 50.0)
-    taker_rate: float = setting(100.0, "1/s", 0.0, 10_000.0)
-    taker_size: float = setting(3_000.0, "USD", 10.0, 1e8)
-    taker_reach_bps: float = setting(0.4, "bps", -10.0, 100.0)
-    taker_patience_bps: float = setting(0.85, "bps", 0.01, 100.0)
-    flow_persistence: float = setting(0.8, "1", 0.0, 1.0)
-    toxicity: float = setting(0.1, "1", 0.0, 1.0)
-    informed_edge_bps: float = setting(0.1, "bps", 0.0, 100.0)
-    informed_size: float = setting(5_000.0, "USD", 10.0, 1e8)
-    makers: int = setting(8, "1", 1, 200)
-    maker_rate: float = setting(5.0, "1/s", 0.1, 1_000.0)
-    maker_distance_bps: float = setting(1.6, "bps", 0.1, 100.0)
-    maker_spread_bps: float = setting(1.5, "bps", 0.01, 100.0)
-    queue_depth: float = setting(8_000.0, "USD", 10.0, 1e9)
-    maker_rebate_bps: float = setting(1.8, "bps", -10.0, 10.0)
-    taker_fee_bps: float = setting(2.0, "bps", -10.0, 100.0)
-    latency_ms: float = setting(0.4, "ms", 0.0, 1_000.0)
-    feed_cost_ms: float = setting(0.02, "ms", 0.0, 100.0)
-    decision_cost_ms: float = setting(1.5, "ms", 0.0, 10_000.0)
-    request_cost_ms: float = setting(0.2, "ms", 0.0, 10_000.0)
-    requote_bps: float = setting(0.3, "bps", 0.0, 100.0)
-    danger_bps: float = setting(0.6, "bps", 0.0, 100.0)
-    vip_trade: float = setting(10_000.0, "USD", 0.0, 1e9)
-    size_variation: float = setting(0.2, "1", 0.0, 0.9)
-    risk_room: float = setting(0.5, "1", 0.0, 1.0)
-    hedge_trigger: float = setting(1.2, "1", 0.1, 10.0)
-    hedge_target: float = setting(0.7, "1", 0.0, 1.0)
-    hedge_reach_bps: float = setting(8.0, "bps", 0.1, 1_000.0)
-
-    def __post_init__(self) -> None:
-        """Check every value against its declared range."""
-        for entry in fields(self):
-            check_setting(entry.name, getattr(self, entry.name), entry.default, entry.metadata)
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> MarketSettings:
-        """Build settings from a scenario's mapping; what it does not name keeps its default.
-
-        Raises:
-            ValueError: an unknown key, a value of the wrong type or out of range; names all three.
-        """
-        return cls(**known_settings(cls, mapping))
-
-
-def known_settings(cls: type, mapping: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a scenario sets, all of it known to the dataclass *cls*.
-
-    Raises:
-        ValueError: an unknown key; names it and what is known.
-    """
-    known = sorted(entry.name for entry in fields(cls))
-    for name in mapping:
-        if name not in known:
-            msg = f"market setting {name!r} is unknown; known are {', '.join(known)}"
-            raise ValueError(msg)
-    return dict(mapping)
-
-
-def check_setting(name: str, value: object, default: object, metadata: Mapping[str, Any]) -> None:
-    """Refuse a *value* that is not of its default's type, or not in its declared range.
-
-    Raises:
-        ValueError: it is so; names setting, value and what is allowed.
-    """
-    if isinstance(default, str):
-        if not isinstance(value, str) or not value:
-            msg = f"market setting {name} must be a text that is not empty, got {value!r}"
-            raise ValueError(msg)
-        return
-    kinds = (int,) if isinstance(default, int) else (int, float)
-    wanted = "a whole number" if isinstance(default, int) else "a number"
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        msg = f"market setting {name} must be {wanted}, got {value!r}"
-        raise ValueError(msg)  # noqa: TRY004 - one kind of error for whatever a scenario says wrong
-    low, high = metadata["low"], metadata["high"]
-    if not (math.isfinite(value) and low <= value <= high):
-        allowed = f"from {low:g} to {high:g} {metadata['unit']}"
-        msg = f"market setting {name} must be {allowed}, got {value!r}"
-        raise ValueError(msg)
+    symbol: Annotated[str, Setting(pattern=".", allowed="a text that is not empty")] = "BTC-USD"
+    slot_s: Annotated[float, within("s", 2.0, 86_400.0)] = 240.0
+    price: Annotated[float, within("USD", 1_000.0, 1_000_000.0)] = 50_000.0
+    capital: Annotated[float, within("USD", 1_000.0, 1e9)] = 100_000.0
+    volatility_bps: Annotated[float, within("bps/sqrt(s)", 0.0, 50.0)] = 1.8
+    taker_rate: Annotated[float, within("1/s", 0.0, 10_000.0)] = 100.0
+    taker_size: Annotated[float, within("USD", 10.0, 1e8)] = 3_000.0
+    taker_reach_bps: Annotated[float, within("bps", -10.0, 100.0)] = 0.4
+    taker_patience_bps: Annotated[float, within("bps", 0.01, 100.0)] = 0.85
+    flow_persistence: Annotated[float, within("1", 0.0, 1.0)] = 0.8
+    toxicity: Annotated[float, within("1", 0.0, 1.0)] = 0.1
+    informed_edge_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.1
+    informed_size: Annotated[float, within("USD", 10.0, 1e8)] = 5_000.0
+    makers: Annotated[int, within("1", 1, 200)] = 8
+    maker_rate: Annotated[float, within("1/s", 0.1, 1_000.0)] = 5.0
+    maker_distance_bps: Annotated[float, within("bps", 0.1, 100.0)] = 1.6
+    maker_spread_bps: Annotated[float, within("bps", 0.01, 100.0)] = 1.5
+    queue_depth: Annotated[float, within("USD", 10.0, 1e9)] = 8_000.0
+    maker_rebate_bps: Annotated[float, within("bps", -10.0, 10.0)] = 1.8
+    taker_fee_bps: Annotated[float, within("bps", -10.0, 100.0)] = 2.0
+    latency_ms: Annotated[float, within("ms", 0.0, 1_000.0)] = 0.4
+    feed_cost_ms: Annotated[float, within("ms", 0.0, 100.0)] = 0.02
+    decision_cost_ms: Annotated[float, within("ms", 0.0, 10_000.0)] = 1.5
+    request_cost_ms: Annotated[float, within("ms", 0.0, 10_000.0)] = 0.2
+    requote_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.3
+    danger_bps: Annotated[float, within("bps", 0.0, 100.0)] = 0.6
+    vip_trade: Annotated[float, within("USD", 0.0, 1e9)] = 10_000.0
+    size_variation: Annotated[float, within("1", 0.0, 0.9)] = 0.2
+    risk_room: Annotated[float, within("1", 0.0, 1.0)] = 0.5
+    hedge_trigger: Annotated[float, within("1", 0.1, 10.0)] = 1.2
+    hedge_target: Annotated[float, within("1", 0.0, 1.0)] = 0.7
+    hedge_reach_bps: Annotated[float, within("bps", 0.1, 1_000.0)] = 8.0

@@ -1,0 +1,197 @@
+"""What a schema of a pack cannot say: bounds that contradict, comparisons that can never hold."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
+from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.settings import Mistake
+from pytest_soak.packs.check import check, unknown
+from pytest_soak.packs.document import SYSTEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from pytest_soak.model.pack import Condition, Pack, Profile
+    from pytest_soak.model.parameters import Parameter
+    from pytest_soak.packs.check import Names
+
+CLOSE = 0.75
+"""How alike, as `difflib` measures it, a system nobody has is to one of the core's, if misspelt."""
+
+
+def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what is wrong with *pack*, which was made of *data*."""
+    for table in ("parameters", "kpis"):
+        if not data.get(table):
+            yield Mistake(table, "there are none", f"one entry or more in [{table}]")
+    head = data.get("pack", {})
+    if isinstance(head, dict) and "replaces" in head and "extends" not in head:
+        yield Mistake("pack.replaces", "without extends", "both, or neither")
+    for parameter in pack.parameters.values():
+        yield from _bounds_mistakes(parameter)
+    for profile in pack.profiles.values():
+        yield from profile_mistakes(pack, profile)
+    yield from _metric_mistakes(pack)
+    yield from _judged_mistakes(pack)
+    yield from _condition_mistakes(pack)
+    yield from _rule_mistakes(pack)
+    yield from _mock_mistakes(pack)
+    for table in ("guards", "scenarios"):
+        yield from _not_finite(data.get(table), table)
+
+
+def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -> Iterator[Mistake]:
+    """Yield what is wrong with *profile*: every parameter needs a value inside its limits.
+
+    Args:
+        pack: The pack.
+        profile: A profile of it.
+        told: Parameters whose value is known to be wrong.
+    """
+    for name, parameter in pack.parameters.items():
+        if name in told:
+            continue
+        value = profile.fields.get(name)
+        if value is None:
+            yield Mistake(
+                f"profiles.{profile.name}",
+                f"no base for parameter {name}",
+                f"{name} = NUMBER, or base = NUMBER in [parameters.{name}]",
+            )
+            continue
+        own = f"profiles.{profile.name}.{name}"
+        where = own if value is not parameter.base else f"parameters.{name}.base"
+        low, high = parameter.limits.lo, parameter.limits.hi
+        if low <= high and value not in parameter.limits:
+            yield Mistake(where, f"{value:g} is outside its limits", f"{low:g} to {high:g}")
+        elif parameter.quantize(value) != value:
+            yield _off_grid(where, value, parameter)
+
+
+def _off_grid(where: str, value: float, parameter: Parameter) -> Mistake:
+    grid = f"{parameter.precision:g}"
+    return Mistake(
+        where, f"{value:g} is no multiple of the precision {grid}", f"multiples of {grid}"
+    )
+
+
+def _bounds_mistakes(parameter: Parameter) -> Iterator[Mistake]:
+    where = f"parameters.{parameter.name}"
+    for bounds, kind in {parameter.apply: "apply", parameter.limits: "limits"}.items():
+        if bounds.lo > bounds.hi:
+            yield Mistake(f"{where}.{kind}", f"{bounds.lo:g} is above {bounds.hi:g}", "[lo, hi]")
+        for end in (bounds.lo, bounds.hi):
+            if parameter.quantize(end) != end:
+                yield _off_grid(f"{where}.{kind}", end, parameter)
+    common = parameter.corridor(Corridor.APPLY)
+    proper = all(bounds.lo <= bounds.hi for bounds in (parameter.limits, parameter.apply))
+    if proper and common.lo > common.hi:
+        yield Mistake(where, "limits and apply have nothing in common")
+
+
+def _metric_mistakes(pack: Pack) -> Iterator[Mistake]:
+    for metric in pack.metrics.values():
+        if metric.least is not None and metric.most is not None and metric.least > metric.most:
+            what = f"least {metric.least:g} is above most {metric.most:g}"
+            yield Mistake(f"metrics.{metric.name}", what)
+
+
+def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
+    """Yield what can never be judged: what is no number, and limits that nothing can break."""
+    judged = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
+    judged += [("objective", pack.objective.metric)] if pack.objective else []
+    for where, metric in judged:
+        if (kind := pack.kind(metric)) not in {"number", ""}:  # '' is unknown, as told already
+            yield Mistake(where, f"{metric} is of kind {kind}", "a number")
+    for kpi in pack.kpis:
+        for _, limit in kpi.limits:
+            if not sensible(limit.value):
+                yield Mistake(f"kpis.{kpi.metric}", str(limit), NUMBER)
+            if limit.value <= 0 and kpi.metric in pack.effects and pack.effects[kpi.metric].log:
+                where = f"effects.{kpi.metric}.log"
+                yield Mistake(where, f"the limit of its KPI is {limit}", "limits above 0")
+
+
+def _condition_mistakes(pack: Pack) -> Iterator[Mistake]:
+    """Yield the comparisons that can never hold: a word with a number, or with a set of shares."""
+    for where, condition in _conditions(pack):
+        kind = pack.kind(condition.metric)
+        compared = f"{condition.metric} {condition.op} {safe_repr(condition.value)}"
+        what = f"{compared}, but {condition.metric} is of kind {kind}"
+        word = condition.op is Op.HAS and isinstance(condition.value, str)
+        if kind == "labels" and not word:
+            yield Mistake(where, what, "has and a word")
+        elif kind == "shares":
+            yield Mistake(where, what, f"{condition.metric}.REASON")
+        elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
+            yield Mistake(where, what, ">, >=, <, <= and a number")
+
+
+def _conditions(pack: Pack) -> Iterator[tuple[str, Condition]]:
+    for table in pack.tables.values():
+        for rule in table.rules:
+            yield from ((f"rule.{rule.id}", condition) for condition in (*rule.all, *rule.any))
+    for name, condition in pack.binding.items():
+        yield f"parameters.{name}.binding", condition
+
+
+def _rule_mistakes(pack: Pack) -> Iterator[Mistake]:
+    """Yield the rows that can do nothing, or that cannot be told apart."""
+    for table in pack.tables.values():
+        seen: set[str] = set()
+        for rule in table.rules:
+            where, touched = f"rule.{rule.id}", {*rule.step, *rule.at_least}
+            if rule.id in seen:
+                yield Mistake(where, f"tuner {table.name} has it twice", "each id once")
+            seen.add(rule.id)
+            if not touched:
+                yield Mistake(where, "it changes nothing", "step or at_least")
+            for stop in sorted({*rule.not_above, *rule.not_below} - touched):
+                yield Mistake(where, f"a stop for {stop}, which it does not change")
+
+
+def _mock_mistakes(pack: Pack) -> Iterator[Mistake]:
+    for name, systems in pack.scenarios.items():
+        where = f"scenarios.{name}.mock"
+        for metric, value in systems.get("mock", {}).items():
+            if metric not in pack.metrics:
+                yield unknown(where, "metric", metric, pack.metrics)
+            elif pack.kind(metric) == "number" and not is_number(value):
+                yield Mistake(f"{where}.{metric}", f"{safe_repr(value)} given", "a finite number")
+
+
+def system_mistakes(
+    data: Mapping[str, Any], systems: Mapping[str, type | None], names: Names
+) -> Iterator[Mistake]:
+    """Yield what is wrong with the tables that the scenarios in *data* have for *systems*."""
+    for scenario, tables in _tables_in(data.get("scenarios")):
+        for system, table in _tables_in(tables):
+            where = f"scenarios.{scenario}.{system}"
+            settings = systems.get(system)
+            if settings is not None:
+                yield from check(table, settings, where, names)[1]
+            elif system not in systems and difflib.get_close_matches(system, SYSTEMS, 1, CLOSE):
+                yield unknown(f"scenarios.{scenario}", "system", system, systems)
+
+
+def _tables_in(data: object) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    entries = data.items() if isinstance(data, Mapping) else ()
+    return ((key, entry) for key, entry in entries if isinstance(entry, Mapping))
+
+
+def _not_finite(data: object, where: str) -> Iterator[Mistake]:
+    """Yield the numbers that TOML can write and nobody can use: inf, nan, and the largest."""
+    if isinstance(data, int | float) and not isinstance(data, bool) and not sensible(data):
+        yield Mistake(where, f"{safe_repr(data)} given", NUMBER)
+    entries: Iterable[tuple[object, object]] = ()
+    if isinstance(data, Mapping):
+        entries = data.items()
+    elif isinstance(data, list):
+        entries = enumerate(data)
+    for key, entry in entries:
+        yield from _not_finite(entry, f"{where}.{key}")
