@@ -1,7 +1,9 @@
 """The extension surface: what packs, strategies and observers implement.
 
-Every spec that returns strategies returns ``{name: factory}``. A factory is only called where
-its strategy is used. Two plugins that offer one name are a usage error.
+Every hook that offers strategies returns ``{name: factory}``. A factory is called only if its
+strategy is used. Two plugins that offer the same name are a usage error.
+
+PYTEST_DONT_REWRITE: it asserts nothing, and every pytest run imports it.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:
 def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:
     """Return tuners: ``{name: factory}``; ``factory(pack)`` gives a `Tuner`.
 
-    Used where ``--soak-tuner``, the marker, the ini file or the pack names them.
+    A tuner is used if ``--soak-tuner``, the marker, the ini file or the pack names it.
 
     Example::
 
@@ -75,7 +77,7 @@ def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:
 def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:
     """Return guards: ``{name: factory}``; ``factory(pack)`` gives a `Guard`. All are used.
 
-    They look after the core's own vetoes and before the clamp, in the order of their names.
+    They are asked after the core's own vetoes and before the clamp, in the order of their names.
 
     Example::
 
@@ -97,7 +99,7 @@ def pytest_soak_gates() -> Mapping[str, Callable[[Pack], Gate]]:
 
 @pytest.hookspec
 def pytest_soak_started(plan: ChainPlan) -> None:
-    """Observe that a chain starts, in the process that runs it.
+    """Observe the start of a chain, in the process that runs it.
 
     Example::
 
@@ -108,7 +110,7 @@ def pytest_soak_started(plan: ChainPlan) -> None:
 
 @pytest.hookspec
 def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
-    """Observe that an iteration ran and was recorded.
+    """Observe an iteration, after it ran and was recorded.
 
     Example::
 
@@ -119,7 +121,7 @@ def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
 
 @pytest.hookspec
 def pytest_soak_applied(plan: ChainPlan, result: IterationResult) -> None:
-    """Observe that changes were applied: the overrides file holds them now.
+    """Observe applied changes: the overrides file holds them now.
 
     Example::
 

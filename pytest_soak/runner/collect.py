@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.config.options import SoakRequest, read_marker
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
+from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak.config import options
+from pytest_soak.config import request
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.pace import slots_in
 from tests.support import DEMO
@@ -182,7 +182,7 @@ def test_bad_overrides_in_the_environment_name_the_variable(
     ("marker", "line", "distributed"),
     [
         ("'mock'", "*@pytest.mark.soak: 'mock' given by position*", ()),
-        ("colour='red'", "*unknown argument 'colour'; allowed: pack, system*", ()),
+        ("colour='red'", "*unknown argument 'colour'; there are: gate, observe, pack*", ()),
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
@@ -251,7 +251,7 @@ def test_nonsense_in_pyproject_is_named(tmp_path: Path, text: str, told: str) ->
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     with pytest.raises(SoakUsageError) as caught:
-        options.pack_overlays(path)
+        request.pack_overlays(path)
     pytest.LineMatcher([str(caught.value)]).fnmatch_lines([told])
 
 
