@@ -9,7 +9,7 @@ import pytest
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, did_you_mean, unknown
 from pytest_soak.runner.chain import (
     GATE,
     SLOT,
@@ -124,6 +124,7 @@ class SoakCollection:
                 slot = item.stash[SLOT]
                 if slot.chain.plan is None:
                     self._plan(slot.chain, item)
+            self._refuse_unknown_packs(collected.values())
             chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
             resume_chains(chosen.values(), self._request)
         except SoakUsageError as error:
@@ -142,6 +143,18 @@ class SoakCollection:
         deselected = terminal.stats.get("deselected") if terminal else None
         if deselected:
             deselected[:] = [item for item in deselected if item not in chosen]
+
+    def _refuse_unknown_packs(self, chains: Iterable[Chain]) -> None:
+        """Refuse a table ``[tool.pytest-soak.packs.NAME]`` whose name is a misspelt pack.
+
+        A name that is near to none may be of a pack in a file that this run does not load.
+        """
+        known = {*self._registry.offers("packs")}
+        known |= {chain.plan.pack.name for chain in chains if chain.plan}
+        for name in sorted({*self._request.packs} - known):
+            if did_you_mean(name, known):
+                source = "pyproject.toml: [tool.pytest-soak.packs]"
+                raise SoakUsageError(unknown("pack", name, source, known))
 
     def _plan(self, chain: Chain, item: pytest.Item) -> None:
         settings: dict[str, Any] = {}

@@ -152,7 +152,7 @@ FIRST = 10
 """The count at which the first half begins: as few as a chain needs to reach its verdict."""
 
 AT_MOST = 1.15
-"""The marginal cost of a chain in those of the floor. Against pytest-repeat it depends on the disk."""
+"""The marginal cost of a chain in those of the floor."""
 HOURS_AT_MOST = 1.25
 """The marginal cost of a chain by the hour in those of one by count: a line of progress more."""
 GROWTH = 0.1

@@ -190,6 +190,20 @@ def test_an_unknown_ini_key_of_ours_is_refused_in_a_soak_alone(pytester: pytest.
     pytester.runpytest("-W", "ignore").assert_outcomes(skipped=1)
 
 
+def test_a_table_for_a_misspelt_pack_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demoo.pack]\nscenario = 'calm'\n")
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*packs]: unknown pack 'demoo', did you mean 'demo'[?]; *"])
+
+
+def test_a_table_for_a_pack_that_is_not_loaded_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.queue.pack]\nscenario = 'calm'\n")
+    assert pytester.runpytest("--soak-iterations=2").ret in (0, 1)
+
+
 def test_a_marker_argument_that_is_nearly_one_names_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import pytest\n\n@pytest.mark.soak(tunner='x')\ndef test_a(soak): soak.run()\n"
