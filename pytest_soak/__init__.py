@@ -1,7 +1,9 @@
 """pytest-soak: soak runs for pytest with closed-loop auto-tuning.
 
-The names that authors of tests and strategies import; each is loaded when it is first used, so
-that a pytest run without a soak pays nothing for them.
+These are the names that authors of tests and strategies import. Each is loaded when it is first
+used, so that a pytest run without a soak pays nothing for them.
+
+PYTEST_DONT_REWRITE: it asserts nothing, and every pytest run imports it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The core raises it; the plugin hands it on as pytest's own `UsageError`, which i
 
 from __future__ import annotations
 
+import difflib
 import traceback
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,25 @@ def why_unreadable(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
 
 
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return a hint at the *known* name that is nearest to *given*; empty if none is near."""
+    close = difflib.get_close_matches(str(given), list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
-    """Return the line for a *given* name that nobody has.
+    """Return the error for a name that does not exist.
 
     Args:
         kind: What was looked for, such as ``tuner``.
         given: The name that was given.
         source: Where it was given, such as ``--soak-tuner``.
-        allowed: The names there are.
+        allowed: The names that exist.
         hint: What else the user may want to know.
     """
-    names = ", ".join(sorted(allowed)) or "none"
+    known = sorted(allowed)
     there = "installed" if hint else "there are"
-    line = f"{source}: unknown {kind} {safe_repr(given)}; {there}: {names}"
+    near = did_you_mean(given, known)
+    names = ", ".join(known) or "none"
+    line = f"{source}: unknown {kind} {safe_repr(given)}{near}; {there}: {names}"
     return f"{line} ({hint})" if hint else line

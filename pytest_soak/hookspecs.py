@@ -1,7 +1,9 @@
 """The extension surface: what packs, strategies and observers implement.
 
-Every spec that returns strategies returns ``{name: factory}``. A factory is only called where
-its strategy is used. Two plugins that offer one name are a usage error.
+Every hook that offers strategies returns ``{name: factory}``. A factory is called only if its
+strategy is used. Two plugins that offer the same name are a usage error.
+
+PYTEST_DONT_REWRITE: it asserts nothing, and every pytest run imports it.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def pytest_soak_watchers() -> Mapping[str, Callable[[Pack], Watcher]]:
 def pytest_soak_tuners() -> Mapping[str, Callable[[Pack], Tuner]]:
     """Return tuners: ``{name: factory}``; ``factory(pack)`` gives a `Tuner`.
 
-    Used where ``--soak-tuner``, the marker, the ini file or the pack names them.
+    A tuner is used if ``--soak-tuner``, the marker, the ini file or the pack names it.
 
     Example::
 
@@ -113,7 +115,7 @@ def pytest_soak_criteria() -> Mapping[str, type[Criterion]]:
 
 @pytest.hookspec
 def pytest_soak_started(plan: ChainPlan) -> None:
-    """Observe that a chain starts, in the process that runs it.
+    """Observe the start of a chain, in the process that runs it.
 
     Example::
 
@@ -124,7 +126,7 @@ def pytest_soak_started(plan: ChainPlan) -> None:
 
 @pytest.hookspec
 def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
-    """Observe that an iteration ran and was recorded.
+    """Observe an iteration, after it ran and was recorded.
 
     Example::
 
@@ -135,7 +137,7 @@ def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
 
 @pytest.hookspec
 def pytest_soak_applied(plan: ChainPlan, result: IterationResult) -> None:
-    """Observe that changes were applied: the overrides file holds them now.
+    """Observe applied changes: the overrides file holds them now.
 
     Example::
 

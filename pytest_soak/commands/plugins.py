@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pytest
 
 from pytest_soak.config.builtin import CorePlugin
-from pytest_soak.config.options import pack_overlays
 from pytest_soak.config.registry import Registry
+from pytest_soak.config.request import pack_overlays
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.store.files import StoreError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.places import choose_chain, choose_run
 from pytest_soak.commands.records import iterations, linked
-from pytest_soak.config.options import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.config.plan import REPLAY_SYSTEM, plan_chain
+from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.engine.controller import Controller
 from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError

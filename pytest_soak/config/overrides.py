@@ -13,7 +13,7 @@ from pytest_soak.model.safe_repr import safe_repr, safe_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_soak.config.options import OverridesText
+    from pytest_soak.config.request import OverridesText
     from pytest_soak.model.pack import Pack, Profile
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.config.options import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.config.overrides import InitialOverrides, read_overrides
 from pytest_soak.config.registry import (
     NOT_SEEN,
@@ -21,6 +20,7 @@ from pytest_soak.config.registry import (
     required_metrics,
     the_one,
 )
+from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, what_raised, why_unreadable
 from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names

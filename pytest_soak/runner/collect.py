@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.config.options import SoakRequest, read_marker
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
+from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
-from pytest_soak.errors import SoakUsageError
-from pytest_soak.packs.check import unknown
-from pytest_soak.packs.overlay import TABLE
+from pytest_soak.errors import SoakUsageError, did_you_mean, unknown
 from pytest_soak.runner.chain import (
     GATE,
     SLOT,
@@ -128,7 +126,7 @@ class SoakCollection:
                 if slot.chain.plan is None:
                     self._plan(slot.chain, item)
             used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
-            warn_of_unused(self._request.packs, used | self._registry.offers("packs").keys())
+            check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
             chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
             resume_chains(chosen.values(), self._request)
         except SoakUsageError as error:
@@ -159,21 +157,23 @@ class SoakCollection:
         chain.plan = plan
 
 
-def warn_of_unused(overlays: Iterable[str], known: Collection[str]) -> None:
-    """Warn of tables in pyproject.toml that change a pack of a name that is not *known*.
+def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
+    """Check the names of ``[tool.pytest-soak.packs.NAME]`` against the *known* packs.
 
-    It is no error: a test that is not part of this run may bring that pack as a file.
+    A name that is near to a known one is a mistake. For any other unknown name there is a warning
+    alone, because a test that this run leaves out may bring that pack as a file.
 
     Raises:
-        SoakUsageError: There is one, and warnings are errors.
+        SoakUsageError: A name is misspelt, or there is a warning and warnings are errors.
     """
-    for name in overlays:
-        if name not in known:
-            told = unknown(f"{TABLE}.{name}", "pack", name, sorted(known))
-            try:
-                warnings.warn(f"pyproject.toml: {told}", pytest.PytestConfigWarning, stacklevel=1)
-            except pytest.PytestConfigWarning as error:
-                raise SoakUsageError(str(error)) from None
+    for name in sorted({*tables} - {*known}):
+        message = unknown("pack", name, "pyproject.toml: [tool.pytest-soak.packs]", known)
+        if did_you_mean(name, known):
+            raise SoakUsageError(message)
+        try:
+            warnings.warn(message, pytest.PytestConfigWarning, stacklevel=1)
+        except pytest.PytestConfigWarning:
+            raise SoakUsageError(message) from None
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:

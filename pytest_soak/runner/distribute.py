@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from pytest_soak.config.options import OverridesText, SoakRequest
+from pytest_soak.config.request import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import chain_name
 from pytest_soak.views.views import show_ending

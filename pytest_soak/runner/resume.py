@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.config.options import Resume
+from pytest_soak.config.request import Resume
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from pytest_soak.config.options import SoakRequest
     from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.config.request import SoakRequest
     from pytest_soak.runner.chain import Chain
 
 

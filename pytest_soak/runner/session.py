@@ -27,7 +27,7 @@ from pytest_soak.views.views import Views, show_ending
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_soak.config.options import SoakRequest
+    from pytest_soak.config.request import SoakRequest
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.systems.protocol import System
 

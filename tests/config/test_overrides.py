@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.config.options import OverridesText
 from pytest_soak.config.overrides import InitialOverrides, read_overrides
+from pytest_soak.config.request import OverridesText
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.packs.loader import build_pack
 

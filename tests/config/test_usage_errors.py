@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak.config import options
+from pytest_soak.config import request
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.pace import slots_in
 from tests.support import DEMO
@@ -149,6 +149,70 @@ def test_options_that_mean_nothing_are_refused(
     result.stderr.fnmatch_lines([line])
 
 
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("--soak-dir=x",), "*--soak-dir: needs --soak-iterations=N or --soak-hours=H*"),
+        (("--soak-gate=error_rate<=1",), "*--soak-gate: needs --soak-iterations=N or *"),
+        (("--soak-overrides", "x.json"), "*--soak-overrides: needs --soak-iterations=N or *"),
+        (("--soak-seed=0",), "*--soak-seed: needs --soak-iterations=N or --soak-hours=H*"),
+        (
+            ("--soak-iterations=2", "--soak-tuner=demo-table"),
+            "*--soak-tuner: needs --auto-tune or --soak-recommend*",
+        ),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    pytester: pytest.Pytester, args: tuple[str, ...], line: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_options_in_addopts_wait_for_a_soak(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini("[pytest]\naddopts = --soak-dir=kept --soak-tuner=demo-table\n")
+    pytester.runpytest().assert_outcomes(skipped=1)
+    assert pytester.runpytest("--soak-iterations=2").ret in (0, 1)
+    assert (pytester.path / "kept" / "latest").exists()
+
+
+def test_an_unknown_ini_key_of_ours_is_refused_in_a_soak_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini("[pytest]\nsoak_tunner = demo-table\n")
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*tox.ini: unknown key 'soak_tunner', did you mean 'soak_tuner'[?]; there are: *"]
+    )
+    pytester.runpytest("-W", "ignore").assert_outcomes(skipped=1)
+
+
+def test_a_table_for_a_misspelt_pack_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demoo.pack]\nscenario = 'calm'\n")
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*packs]: unknown pack 'demoo', did you mean 'demo'[?]; *"])
+
+
+def test_a_table_for_a_pack_that_is_not_loaded_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.queue.pack]\nscenario = 'calm'\n")
+    assert pytester.runpytest("--soak-iterations=2").ret in (0, 1)
+
+
+def test_a_marker_argument_that_is_nearly_one_names_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        "import pytest\n\n@pytest.mark.soak(tunner='x')\ndef test_a(soak): soak.run()\n"
+    )
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown argument 'tunner', did you mean 'tuner'[?]; *"])
+
+
 def test_a_folder_that_is_a_file_is_refused(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     (pytester.path / "taken").write_text("")
@@ -182,7 +246,7 @@ def test_bad_overrides_in_the_environment_name_the_variable(
     ("marker", "line", "distributed"),
     [
         ("'mock'", "*@pytest.mark.soak: 'mock' given by position*", ()),
-        ("colour='red'", "*unknown argument 'colour'; allowed: pack, system*", ()),
+        ("colour='red'", "*unknown argument 'colour'; there are: gate, observe, pack*", ()),
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
@@ -251,7 +315,7 @@ def test_nonsense_in_pyproject_is_named(tmp_path: Path, text: str, told: str) ->
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
     with pytest.raises(SoakUsageError) as caught:
-        options.pack_overlays(path)
+        request.pack_overlays(path)
     pytest.LineMatcher([str(caught.value)]).fnmatch_lines([told])
 
 

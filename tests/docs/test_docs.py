@@ -38,6 +38,7 @@ INSTALL = (
 )
 KINDS = ("run_started", "run_resumed", "run_ended", "rolled_back", "damage_found")
 SHELL_LINES = {
+    "pytest-soak schema >pack.schema.json",
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
     f"{INSTALL}.venv/bin/pytest -n 2",
     (

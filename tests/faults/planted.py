@@ -16,7 +16,7 @@ from pytest_soak.store.store import ChainStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from pytest_soak.config.options import SoakRequest
+    from pytest_soak.config.request import SoakRequest
     from pytest_soak.runner.chain import Chain
 
 PLANT = "SOAK_FAULTS_PLANT"

@@ -13,9 +13,10 @@ import pytest
 
 from pytest_soak import hookspecs
 from pytest_soak.config.builtin import CorePlugin
-from pytest_soak.config.options import SETTINGS, Resume, SoakRequest, SourcedValue
+from pytest_soak.config.options import SETTINGS
 from pytest_soak.config.plan import ChainPlan, plan_chain
 from pytest_soak.config.registry import Registry
+from pytest_soak.config.request import Resume, SoakRequest, SourcedValue
 from pytest_soak.model.mode import Mode
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document
@@ -88,7 +89,7 @@ class FakeConfig:
 
     @property
     def invocation_params(self) -> Any:
-        return SimpleNamespace(dir=self.rootpath)
+        return SimpleNamespace(dir=self.rootpath, args=())
 
     def getoption(self, name: str, default: object = None) -> object:
         return self.options.get(name, default)

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.builtin import make_replay
-from pytest_soak.config.options import Resume
+from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.report import read_report

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.config.options import read_request
 from pytest_soak.config.plan import plan_chain
+from pytest_soak.config.request import read_request
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number
 from pytest_soak.views import markers

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pytest_soak.config.options import read_request
 from pytest_soak.config.plan import plan_chain
+from pytest_soak.config.request import read_request
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number

@@ -14,8 +14,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_soak.config.options import SETTINGS, read_marker, read_request
+from pytest_soak.config.options import SETTINGS
 from pytest_soak.config.plan import plan_chain
+from pytest_soak.config.request import read_marker, read_request
 from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.safe_repr import safe_repr

@@ -128,7 +128,7 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "settings shown as they are": (
         Settings,
-        "pytest_soak.config.options",
+        "pytest_soak.config.request",
         "safe_repr",
         repr,
         TRACEBACK,
@@ -175,7 +175,7 @@ def test_the_command_prints_a_table_and_says_by_its_exit_whether_anything_was_fo
     assert all(what in head for what in FINDINGS)
     assert row.split()[:2] == ["settings", "20"]
     assert total.split()[3:] == ["0", "0", "0", "0"]
-    monkeypatch.setattr("pytest_soak.config.options.read_marker", None)
+    monkeypatch.setattr("pytest_soak.config.request.read_marker", None)
     monkeypatch.setattr(hostile, "SHARES", {Settings: 1000})
     monkeypatch.setattr("tests.fuzz.settings.read_marker", None)
     monkeypatch.setattr("sys.argv", ["hostile", "--inputs", "200"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_soak.config.options import Resume
+from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.resume import resume_chain

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_soak_market.plugin import PACK as PATH
 
-from pytest_soak.config.options import OverridesText
 from pytest_soak.config.overrides import read_overrides
+from pytest_soak.config.request import OverridesText
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.conflict import Conflict
 from pytest_soak.model.decision import Decision, request

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_soak import hookspecs
 from pytest_soak.config.builtin import CorePlugin
-from pytest_soak.config.options import SoakRequest, SourcedValue
 from pytest_soak.config.plan import plan_chain
 from pytest_soak.config.registry import Registry
+from pytest_soak.config.request import SoakRequest, SourcedValue
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.model.mode import Mode
 from pytest_soak.packs.loader import load_pack

@@ -1,0 +1,421 @@
+"""What a run is asked to soak: options, ini keys, markers and ``pyproject.toml`` are read here."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Context, Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.options import COMMAND, DEFAULT_DIR, LENGTH, SETTINGS, Setting, given_flags
+from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
+from pytest_soak.model.mode import Mode
+from pytest_soak.model.safe_repr import safe_repr, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pytest
+
+
+class Resume(StrEnum):
+    """Whether to continue the newest unfinished run."""
+
+    NO = ""
+    YES = "yes"
+    FORCE = "force"
+
+
+DEFAULT_SLOT = 300.0
+MOST_SLOTS = 10_000
+"""How many slots an hours run may have: pytest keeps some kB for each item."""
+MOST_ITERATIONS = 1_000_000
+"""How many iterations a run by count may have: pytest keeps about 9 kB for each, so 9 GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedValue:
+    """A setting's value and where it was given, for errors."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverridesText:
+    """Overrides as they were found, once, on the controller; parsed later, when the pack is known.
+
+    Args:
+        source: ``option`` or ``file``, for the marker line.
+        label: The option or path, for errors.
+        text: The JSON.
+    """
+
+    source: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoakRequest:
+    """What this pytest run was asked to soak.
+
+    Args:
+        iterations: How many iterations each chain has.
+        mode: What happens to proposals.
+        run_id: The run's name; the same in every worker.
+        folder: Where artifacts go.
+        options: ``{setting: given on the command line}``.
+        inis: ``{setting: given in the ini file}``.
+        overrides: Overrides found in option and file, first wins.
+        packs: ``{pack: what pyproject.toml changes in it}``.
+        resume: Whether to continue the newest unfinished run of each chain.
+        unfinished: ``{chain's folder: run id}`` of these runs, where that was asked for.
+        worker: Whether this process is a worker of pytest-xdist.
+        late: Whether it is a worker that joined after others may have started their chains.
+        slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
+        replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
+        command: The program of the system ``command``, where the ini file gives one.
+        root: pytest's root folder.
+    """
+
+    iterations: int
+    mode: Mode
+    run_id: str
+    folder: Path
+    options: Mapping[str, SourcedValue] = field(default_factory=dict)
+    inis: Mapping[str, SourcedValue] = field(default_factory=dict)
+    overrides: Sequence[OverridesText] = ()
+    packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resume: Resume = Resume.NO
+    unfinished: Mapping[str, str] = field(default_factory=dict)
+    worker: bool = False
+    late: bool = False
+    slot: float | None = None
+    replay: Path | None = None
+    command: tuple[str, ...] = ()
+    root: Path = Path()
+
+
+def read_request(config: pytest.Config) -> SoakRequest | None:
+    """Return what was asked for, or None where no soak was.
+
+    Raises:
+        SoakUsageError: Options that contradict each other or do nothing, or an unknown ini key.
+    """
+    iterations, hours = config.getoption("soak_iterations"), config.getoption("soak_hours")
+    tune, recommend = config.getoption("auto_tune"), config.getoption("soak_recommend")
+    mode = Mode.APPLY if tune else Mode.RECOMMEND if recommend else Mode.OFF
+    _refuse_combinations(config, mode)
+    if iterations is None and hours is None:
+        return None
+    _refuse_unknown_keys(config)
+    options = _given_options(config)
+    inis = _given_inis(config)
+    slot = None
+    if hours is not None:
+        given = options.get(
+            "slot", inis.get("slot", SourcedValue(DEFAULT_SLOT, "the default slot"))
+        )
+        iterations, slot = _planned_slots(hours, given), given.value
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        msg = f"--soak-iterations: {iterations} given; allowed: 1 to {MOST_ITERATIONS}"
+        raise SoakUsageError(msg)
+    folder = _folder(config, options, inis)
+    return SoakRequest(
+        iterations,
+        mode,
+        new_run_id(),
+        folder,
+        options,
+        inis,
+        _overrides_texts(config, folder),
+        pack_overlays(config.rootpath / "pyproject.toml"),
+        _resume(config),
+        worker=hasattr(config, "workerinput"),
+        slot=slot,
+        replay=_replay(config),
+        command=_command(config),
+        root=config.rootpath,
+    )
+
+
+def _refuse_combinations(config: pytest.Config, mode: Mode) -> None:
+    """Refuse options that contradict each other, and those that would do nothing."""
+    given = given_flags(config)
+    typed = [flag for flag in given if _typed(config, flag)]
+    length = {"--soak-iterations", "--soak-hours"} & {*given}
+    unrunnable = [
+        name for name in ("setupplan", "setuponly") if config.getoption(name, default=False)
+    ]
+    msg = ""
+    if {"--auto-tune", "--soak-recommend"} <= {*given}:
+        msg = "--auto-tune applies and --soak-recommend applies nothing: give one of them"
+    elif len(length) > 1:
+        msg = "--soak-iterations is a count and --soak-hours a time: give one of them"
+    elif "--soak-slot" in given and "--soak-hours" not in length:
+        msg = "--soak-slot: needs --soak-hours=H, the time that is divided into slots"
+    elif typed and not length:
+        msg = f"{typed[0]}: needs {LENGTH}, how long to soak"
+    elif length and unrunnable:
+        name = unrunnable[0]
+        msg = f"--{name[:5]}-{name[5:]}: a soak cannot be set up without running it"
+    elif "--soak-tuner" in typed and mode is Mode.OFF:
+        msg = "--soak-tuner: needs --auto-tune or --soak-recommend; without them no tuner is asked"
+    if msg:
+        raise SoakUsageError(msg)
+
+
+def _typed(config: pytest.Config, flag: str) -> bool:
+    """Tell whether *flag* is on the command line itself: ``addopts`` may be there for every run."""
+    args = map(str, config.invocation_params.args)
+    return any(arg == flag or arg.startswith(f"{flag}=") for arg in args)
+
+
+def _refuse_unknown_keys(config: pytest.Config) -> None:
+    """Refuse ini keys that begin as ours do and that no plugin has; pytest only warns of them."""
+    # Nothing public lists them. A pytest without this method leaves it at its own warning.
+    keys: Iterable[str] = getattr(config, "_get_unknown_ini_keys", tuple)()
+    known = [COMMAND, *(setting.ini for setting in SETTINGS)]
+    for key in sorted(keys):
+        if key.startswith("soak_"):
+            raise SoakUsageError(unknown("key", key, _ini_name(config), known))
+
+
+def _ini_name(config: pytest.Config) -> str:
+    return config.inipath.name if config.inipath else "ini file"
+
+
+def _command(config: pytest.Config) -> tuple[str, ...]:
+    """Return the program and its arguments from the ini file."""
+    from pytest import UsageError  # noqa: PLC0415, PT013 - commands do not need pytest
+
+    try:
+        return tuple(config.getini(COMMAND))
+    except (ValueError, UsageError) as error:  # which of them depends on the version of pytest
+        msg = (
+            f"{COMMAND} in the ini file: {error}; allowed: words quoted as in a shell, such as "
+            'python "my program.py"'
+        )
+        raise SoakUsageError(msg) from None
+
+
+def _planned_slots(hours: float, slot: SourcedValue) -> int:
+    """Return how many slots the *hours* have."""
+    from pytest_soak.model.pace import slots_in  # noqa: PLC0415 - only for an hours run
+
+    for value, source in ((hours, "--soak-hours"), (slot.value, slot.source)):
+        if not (math.isfinite(value) and value > 0):
+            msg = f"{source}: {value:g} given; allowed: a finite number above 0"
+            raise SoakUsageError(msg)
+    planned = slots_in(hours, slot.value)
+    if planned < 1:
+        msg = (
+            f"--soak-hours: {hours:g} given, less than one slot of {slot.value:g} s "
+            f"({slot.source}); allowed: more hours, or a shorter --soak-slot"
+        )
+        raise SoakUsageError(msg)
+    if planned > MOST_SLOTS:
+        fits = Context(prec=3, rounding=ROUND_CEILING).divide(
+            Decimal(str(hours)) * 3600, MOST_SLOTS
+        )
+        msg = (
+            f"--soak-hours: {hours:g} given, {planned} slots of {slot.value:g} s ({slot.source}); "
+            f"allowed: {MOST_SLOTS} slots at most, as with --soak-slot={float(fits):g}"
+        )
+        raise SoakUsageError(msg)
+    return planned
+
+
+def _resume(config: pytest.Config) -> Resume:
+    given = config.getoption("soak_resume")
+    if given is None:
+        return Resume.NO
+    if given not in tuple(Resume):
+        allowed = "--soak-resume or --soak-resume=force; put it last"
+        msg = f"--soak-resume={safe_text(given)}: allowed: {allowed}"
+        raise SoakUsageError(msg)
+    return Resume(given)
+
+
+def _replay(config: pytest.Config) -> Path | None:
+    given = config.getoption("soak_replay")
+    return None if given is None else Path(config.invocation_params.dir / given)
+
+
+def new_run_id() -> str:
+    """Return a name for a run: UTC time, then six random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def _given_options(config: pytest.Config) -> dict[str, SourcedValue]:
+    found = {}
+    for setting in SETTINGS:
+        value = config.getoption(f"soak_{setting.name}")
+        if value is not None:
+            found[setting.name] = SourcedValue(
+                _placed(value, config.invocation_params.dir), setting.flag
+            )
+    return found
+
+
+def _placed(value: object, folder: Path) -> object:
+    """Return *value*; the name of a TOML file becomes a path, relative to *folder*."""
+    return str(folder / value) if isinstance(value, str) and value.endswith(".toml") else value
+
+
+def _given_inis(config: pytest.Config) -> dict[str, SourcedValue]:
+    found = {}
+    for setting in SETTINGS:
+        value = config.getini(setting.ini)
+        if value in ("", []):
+            continue
+        source = f"{setting.ini} in {_ini_name(config)}"
+        found[setting.name] = SourcedValue(
+            _read_ini(setting, value, source, config.rootpath), source
+        )
+    return found
+
+
+def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
+    if setting.kind is int:
+        return _as_int(value, source)
+    if setting.kind is float:
+        try:
+            return float(value)
+        except ValueError:
+            msg = f"{source}: {safe_repr(value)} given; allowed: a number"
+            raise SoakUsageError(msg) from None
+    return _placed(value, root)
+
+
+def read_marker(
+    kwargs: Mapping[str, object], args: Sequence[object], root: Path
+) -> dict[str, SourcedValue]:
+    """Return the settings on a ``soak`` marker; paths are relative to *root*.
+
+    Raises:
+        SoakUsageError: An argument that is not a setting, or has the wrong type.
+    """
+    known = {setting.name: setting for setting in SETTINGS if setting.marker}
+    source = "@pytest.mark.soak"
+    if args:
+        msg = (
+            f"{source}: {safe_repr(args[0])} given by position; allowed: {', '.join(known)} by name"
+        )
+        raise SoakUsageError(msg)
+    found = {}
+    for name, value in kwargs.items():
+        if name not in known:
+            raise SoakUsageError(unknown("argument", name, source, known))
+        where = f"{source}({name}=)"
+        found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
+    return found
+
+
+def _marked(setting: Setting, value: object, where: str) -> object:
+    """Return a marker's argument as *setting* takes it."""
+    if setting.kind is int:
+        return _as_int(value, where)
+    if not setting.many and setting.name != "tuner":
+        if isinstance(value, str):
+            return value
+        msg = f"{where}: {safe_repr(value)} given; allowed: text"
+        raise SoakUsageError(msg)
+    texts: Any = [value] if isinstance(value, str) else value
+    if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
+        return texts
+    msg = f"{where}: {safe_repr(value)} given; allowed: text, or a list of texts"
+    raise SoakUsageError(msg)
+
+
+def _as_int(value: object, source: str) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    msg = f"{source}: {safe_repr(value)} given; allowed: a whole number"
+    raise SoakUsageError(msg)
+
+
+def _folder(
+    config: pytest.Config, options: Mapping[str, SourcedValue], inis: Mapping[str, SourcedValue]
+) -> Path:
+    if "dir" in options:
+        folder = config.invocation_params.dir / options["dir"].value
+        source = options["dir"].source
+    else:
+        given = inis.get("dir", SourcedValue(DEFAULT_DIR, "the default folder"))
+        folder = config.rootpath / given.value
+        source = given.source
+    latest = folder / "latest"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+        in_the_way = latest.exists() and not latest.is_symlink()
+    except UNREADABLE as error:
+        msg = f"{source}: {safe_text(str(folder))}: cannot be written: {why_unreadable(error)}"
+        raise SoakUsageError(msg) from None
+    if in_the_way:
+        msg = f"{source}: {latest} is not a link; it is needed as a link to the newest chain"
+        raise SoakUsageError(msg)
+    return Path(folder)
+
+
+def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText, ...]:
+    found = []
+    option = config.getoption("soak_overrides")
+    if option is not None:
+        if option.lstrip().startswith(("{", "[", '"')):
+            found.append(OverridesText("option", "--soak-overrides", option))
+        else:
+            path = config.invocation_params.dir / option
+            label = f"--soak-overrides {safe_text(option)}"
+            found.append(OverridesText("option", label, _text(path, label)))
+    seeded = folder / "runtime_overrides.json"
+    if seeded.exists():
+        found.append(OverridesText("file", str(seeded), _text(seeded, str(seeded))))
+    return tuple(found)
+
+
+def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
+    """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
+    if not pyproject.exists():
+        return {}
+    try:
+        found: Any = tomllib.loads(_text(pyproject, str(pyproject)))
+    except UNREADABLE as error:
+        msg = f"{pyproject}: cannot be read: {why_unreadable(error)}"
+        raise SoakUsageError(msg) from None
+    for key in ("tool", "pytest-soak"):
+        found = found.get(key, {}) if isinstance(found, dict) else found
+    own = found if isinstance(found, dict) else {"pytest-soak": found}
+    packs = own.get("packs", {})
+    wrong = {key: value for key, value in own.items() if key != "packs"}
+    if isinstance(packs, dict):
+        wrong |= {key: value for key, value in packs.items() if not isinstance(value, dict)}
+    else:
+        wrong["packs"] = packs
+    for key, value in wrong.items():
+        msg = (
+            f"{pyproject}: [tool.pytest-soak] has {safe_text(key)} = {safe_repr(value)}; "
+            "allowed: tables [tool.pytest-soak.packs.NAME]"
+        )
+        raise SoakUsageError(msg)
+    return dict(packs)
+
+
+def _text(path: Path, label: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UNREADABLE as error:
+        msg = f"{label}: cannot be read: {why_unreadable(error)}"
+        raise SoakUsageError(msg) from None
