@@ -418,7 +418,7 @@ def test_a_program_that_removes_the_folder_of_its_report_is_told(
 def test_what_nobody_saw_of_a_program_is_no_pass(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "FIRST_SAMPLE", 600.0)
+    monkeypatch.setattr(command, "FIRST_INTERVAL", 600.0)
     metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_threads = {}\n"
     kpi = '[tool.pytest-soak.packs.demo.kpis]\nprocess_threads = { fail = "> 9" }\n'
     prepare(pytester, "answer()", more=metrics + kpi)
@@ -549,8 +549,9 @@ def test_without_psutil_it_is_a_usage_error(
 ) -> None:
     prepare(pytester, "answer()")
     with monkeypatch.context() as patch:
-        for name in ("command", "processes"):
-            patch.delitem(sys.modules, f"pytest_soak.systems.{name}", raising=False)
+        # Modules that an earlier test imported would not ask for psutil again.
+        for name in ("system", "managed_process", "process_reaper", "processes"):
+            patch.delitem(sys.modules, f"pytest_soak.systems.command.{name}", raising=False)
         patch.setitem(sys.modules, "psutil", None)
         ran = pytester.runpytest(*ARGS)
     assert ran.ret == pytest.ExitCode.USAGE_ERROR

@@ -76,7 +76,7 @@ def test_what_is_not_whole_is_no_answer(data: bytes, why: str) -> None:
 
 
 def test_an_answer_that_is_too_large_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGEST", 100)
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
     with speaking("a" * 100, "a" * 101) as (url, _):
         assert len(fetch(url, 10).body) == 100
         with pytest.raises(NoAnswer, match="more than 100 bytes"):
