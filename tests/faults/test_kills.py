@@ -1,4 +1,4 @@
-"""A soak that is killed, wherever that may be, comes back as if nothing had been.
+"""A soak that is killed at any step resumes as if it had not been.
 
 Every named step is hit, some of them more than once: more than 50 kills, and eight at random. The
 long form is the same code with a greater number, see `kills`.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.faults.check import Files
 
 PARTS = 6
-"""How many tests share the steps, so that workers of pytest-xdist can share the time."""
+"""The number of tests that share the steps, so that pytest-xdist can run them in parallel."""
 MOST_STORIES = 15
 
 
