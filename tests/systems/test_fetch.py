@@ -83,7 +83,7 @@ def test_an_answer_that_is_too_large_is_none(monkeypatch: pytest.MonkeyPatch) ->
             fetch(url, 10)
 
 
-def test_where_nobody_listens_there_is_no_answer() -> None:
+def test_without_a_listener_there_is_no_answer() -> None:
     with pytest.raises(NoAnswer, match="connection refused"):
         fetch(f"http://127.0.0.1:{free_port()}", 10)
 

@@ -30,7 +30,7 @@ from tests.programs import wait_for
 pytestmark = pytest.mark.process
 
 
-def test_what_nobody_saw_is_null_and_not_zero() -> None:
+def test_use_that_was_not_sampled_is_null_and_not_zero() -> None:
     ended = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     ended.wait()
     usage = Usage()
@@ -41,7 +41,7 @@ def test_what_nobody_saw_is_null_and_not_zero() -> None:
     assert processes.descendants(ended.pid) == []
 
 
-def test_a_number_that_is_somebody_elses_by_now_finds_nothing() -> None:
+def test_a_reused_pid_finds_nothing() -> None:
     with subprocess.Popen(["/bin/sleep", "600"], start_new_session=True) as sleeper:
         assert processes.find_all(sleeper.pid, "no mark", alive=False) == []
         assert [one.pid for one in processes.find_all(sleeper.pid, "no mark", alive=True)] == [
@@ -51,7 +51,7 @@ def test_a_number_that_is_somebody_elses_by_now_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
+def test_the_watchdog_ends_what_is_left_unless_it_was_dismissed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, orderly: bool
 ) -> None:
     mark = uuid.uuid4().hex
@@ -134,7 +134,7 @@ def test_no_word_of_a_secret_is_left_where_output_is_cut(shift: int) -> None:
     output.close()
 
 
-def test_the_end_is_there_however_much_of_what_was_written_is_masked() -> None:
+def test_the_end_of_the_output_is_shown_even_if_much_of_it_is_masked() -> None:
     secret = "".join(map(str, range(1000)))
     output = Output()
     output.file.write(f"token {secret}\n".encode() * 60 + b"the cause\n")

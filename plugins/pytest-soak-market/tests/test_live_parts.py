@@ -96,7 +96,7 @@ def test_an_exchange_of_others_takes_no_faults() -> None:
         (make_fastmm, "fastmm_live", "fastmm"),
     ],
 )
-def test_what_is_not_installed_is_told_with_how_to_install_it(
+def test_a_missing_extra_is_named_with_the_command_to_install_it(
     make: Callable[..., object], missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = importlib.util.find_spec
@@ -232,7 +232,7 @@ class Connection:
         self._heard.set()
 
 
-def test_orders_of_a_connection_that_ended_are_cancelled_and_the_next_one_is_told() -> None:
+def test_orders_of_a_lost_connection_are_cancelled_and_the_next_connection_learns_of_it() -> None:
     async def connect_twice() -> list[Message]:
         ours = Exchange(LiveSettings.from_mapping({}), 0)
         quote = Request(RequestKind.NEW, 0.0, 1, 1, 4_990_000, 10)
@@ -297,7 +297,7 @@ class Feed:
         """Nothing is left to be closed."""
 
     def longest_ms(self, since_s: float = 0.0) -> float:
-        """Return the longest time between two messages, the later one told after *since_s*."""
+        """Return the longest time between two messages, the later one after *since_s*."""
         pairs = [(one, two) for one, two in pairwise(self.told_s) if two > since_s]
         return 1e3 * max(later - earlier for earlier, later in pairs)
 
@@ -357,7 +357,7 @@ def test_an_exchange_that_is_gone_after_a_drain_gave_up_is_a_gap(
 def test_fills_in_what_a_drain_gives_up_are_in_the_next_slots_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The exchange has told of them, and does not do so again."""
+    """The exchange has sent them already, and does not repeat them."""
     monkeypatch.setattr("pytest_soak_market.live.trader.DRAIN_S", 0.0)
     cost_ms, sold = 100.0, 10  # more work than a slot has time for
 
