@@ -277,7 +277,7 @@ def test_an_unknown_tuner_is_named() -> None:
 
 
 def test_tuning_works(capsys: pytest.CaptureFixture[str]) -> None:
-    """The benchmark's quick form: only the development regimes, as tuning to the others is not allowed."""
+    """The benchmark's quick form, on the development regimes: none is tuned to the others."""
     assert main(["--iterations", "8", "--tuner", "none,random,adaptive", "--regimes", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shares = {row.split()[0]: [float(x) for x in row.split()[1:3]] for row in lines[2:6]}
