@@ -171,7 +171,7 @@ MISSING = {
     "several": (WELL + 'rate{a="1"} 9\n', "throughput: rate is 2 series, such as *sum = true"),
     "NaN": (WELL.replace("200", "NaN"), "latency_p95_ms: latency is nan; allowed: *"),
     "stale": (WELL.replace("100", "100 1000"), "throughput: rate is stale: *"),
-    "anew": (WELL + "process_start_time_seconds 9\n", "the program was started anew during *"),
+    "restarted": (WELL + "process_start_time_seconds 9\n", "the program was restarted during *"),
 }
 
 

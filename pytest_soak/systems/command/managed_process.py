@@ -126,5 +126,5 @@ def command_line(program: Program) -> str:
 def exit_text(code: int) -> str:
     """Return the exit *code* as text that follows the name of a program."""
     if code == UNKNOWN_EXIT_CODE:
-        return "ended, and somebody else took its exit code, as where SIGCHLD is ignored"
+        return "ended with an unknown exit code, as where SIGCHLD is ignored"
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -35,12 +35,12 @@ def read_answer(answer: Answer) -> float:
             not shortened: it may hold a secret, and a part of a secret is not recognised.
     """
     try:
-        told: Any = json.loads(answer.body)
-        status = told["status"]
+        reply: Any = json.loads(answer.body)
+        status = reply["status"]
         if status == "error":
-            msg = f"the server refused: {told.get('error')}"
+            msg = f"the server refused: {reply.get('error')}"
             raise Unmeasured(msg)
-        kind, result = told["data"]["resultType"], told["data"]["result"]
+        kind, result = reply["data"]["resultType"], reply["data"]["result"]
         if kind not in ("scalar", "vector"):
             msg = f"the answer is a {kind}; allowed: one number at one moment"
             raise Unmeasured(msg)
@@ -52,8 +52,8 @@ def read_answer(answer: Answer) -> float:
     if answer.status != OK or status != "success":
         msg = f"the server answered with status {answer.status}, {status!r}"
         raise Unmeasured(msg)
-    if told.get("warnings"):
-        msg = f"the server warns: {told['warnings']}"
+    if reply.get("warnings"):
+        msg = f"the server warns: {reply['warnings']}"
         raise Unmeasured(msg)
     if len(numbers) != 1:
         series = f"has {len(numbers)} series; allowed: one, as of sum()" if numbers else "is empty"

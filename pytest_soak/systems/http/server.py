@@ -140,7 +140,7 @@ class Server(CommandSystem):
                 if fetch(url, self._endpoint.timeout).status == OK:
                     msg = (
                         f"{url}: another program answers there, as this one is not started yet; "
-                        f"allowed: a port that nobody listens at, or {PORT}"
+                        f"allowed: a port that is free, or {PORT}"
                     )
                     raise SystemFailure(msg)
 
@@ -214,7 +214,7 @@ class Server(CommandSystem):
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at now."""
+    """Return a port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -124,7 +124,7 @@ class HttpSystem:
         if endpoint.scrape:
             stop = self._scrape(since)
             if restarted(start, stop):
-                problems.append("the program was started anew during the slot, as it says itself")
+                problems.append("the program was restarted during the slot: its start time changed")
         else:
             stop = replace(EMPTY, at=time.monotonic())
         values: dict[str, Value] = {}

@@ -39,7 +39,7 @@ class Request:
 class Topic(StrEnum):
     """The kinds of messages of the feed."""
 
-    MARKET = "market"  # the mid moved or somebody traded: `lots` is the signed volume
+    MARKET = "market"  # the mid moved, or a trade of others: `lots` is the signed volume
     FILL = "fill"  # an order of ours traded: `lots` is signed
     ENDED = "ended"  # an order of ours is gone
     HEDGED = "hedged"  # our hedge is over

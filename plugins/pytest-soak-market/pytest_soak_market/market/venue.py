@@ -1,7 +1,6 @@
 """The venue: an order book with background flow that serves one maker and publishes messages.
 
-It has no time of its own. Whoever drives it says when a thing happens: in virtual time or by the
-wall clock.
+It has no clock. The caller gives the time of each event: virtual time or wall-clock time.
 """
 
 from __future__ import annotations
