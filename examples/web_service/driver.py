@@ -1,4 +1,4 @@
-"""What pytest-soak runs: starts the service once, and loads it with Locust in each iteration."""
+"""The program of the soak: starts the service once, and loads it with Locust per iteration."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 LOCUST = [sys.executable, "-m", "locust", "-f", "load.py", "--headless", "--json"]
 QUIET = ["--only-summary", "--exit-code-on-error=0"]
 LOAD = ["--users=20", "--spawn-rate=20", "--reset-stats", "--run-time=3s", "--stop-timeout=10"]
-"""A second until all users are there, of whose answers none counts; then two that do.
+"""One second of ramp-up that does not count, then two seconds of measured load.
 
-Nobody orders after that, but every order that is out is waited for, and counts: without a stop
-timeout Locust forgets it, and an answer slower than the load is long would never be seen. Buyers
-lose their patience in half of this time, so none is left.
+The stop timeout waits for orders that are still open at the end, and counts them. Without it
+Locust drops them, and an answer slower than the load is long would never be measured. Buyers time
+out after half of it.
 """
 PATIENCE_S = 60
 
 
 def serve(listening: socket.socket) -> subprocess.Popen[bytes]:
-    """Start the service on a socket that already listens, so nobody has to wait for its port."""
+    """Start the service on a socket that listens already, so that no request comes too early."""
     number = listening.fileno()
     uvicorn = [sys.executable, "-m", "uvicorn", "service:app", "--no-access-log"]
-    ending = "--timeout-graceful-shutdown=1"  # nobody waits for its answers any more
+    ending = "--timeout-graceful-shutdown=1"  # its answers are not needed any more
     return subprocess.Popen([*uvicorn, ending, f"--fd={number}"], pass_fds=[number])
 
 
@@ -41,25 +41,25 @@ def settings(address: str) -> dict[str, float]:
 
 
 def load(address: str) -> dict[str, float]:
-    """Load the service; return what its callers saw."""
+    """Load the service; return what its clients measured."""
     command = [*LOCUST, *QUIET, *LOAD, f"--host={address}"]
     ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_S)
-    (told,) = json.loads(ran.stdout)
-    times = [float(ms) for ms, count in told["response_times"].items() for _ in range(count)]
+    (stats,) = json.loads(ran.stdout)
+    times = [float(ms) for ms, count in stats["response_times"].items() for _ in range(count)]
     return {
-        "n": told["num_requests"],
+        "n": stats["num_requests"],
         "latency_p95_ms": statistics.quantiles(times, n=20)[-1],
-        "error_rate": told["num_failures"] / told["num_requests"],
+        "error_rate": stats["num_failures"] / stats["num_requests"],
     }
 
 
 def main() -> None:
-    """Leave a report for each line that pytest-soak writes."""
+    """Write a report for each line that pytest-soak sends."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         service = serve(listening)
     try:
-        settings(address)  # it is up
+        settings(address)  # answers once the service is up
         for line in sys.stdin:
             iteration, _, _, path = line.rstrip("\n").split(" ", 3)
             totals = load(address)

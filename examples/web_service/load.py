@@ -1,4 +1,4 @@
-"""The load: every user orders, waits for the answer, and thinks for a while."""
+"""The load: each user orders, waits for the answer, and pauses."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from locust import FastHttpUser, constant, task
 
 
 class Buyer(FastHttpUser):
-    """One of twenty."""
+    """One of the users."""
 
     wait_time = constant(0.35)
     connection_timeout = network_timeout = 5.0
-    """After so many seconds without an answer it is an error, as slow as that."""
+    """Seconds; a timeout counts as an error with this latency."""
 
     @task
     def order(self) -> None:

@@ -1,7 +1,7 @@
 """A small web service: each request waits for a slot of a bounded pool, then holds it for a while.
 
-What the pool stands for is a number of database connections, say. Its size and how long a request
-may wait for one are settings, read anew from a file while the service runs.
+The pool stands for database connections, for example. Its size and the timeout of a request are
+settings, which every request reads from a file.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 WORK_S = 0.15
-"""How long a request holds its slot. It sleeps: queueing decides here, not the machine's speed."""
+"""Seconds that a request holds its slot. It sleeps, so that the machine's speed hardly matters."""
 SETTINGS = Path(os.environ["PYTEST_SOAK_PARAMETERS"])
-"""Written anew by pytest-soak, always whole: the profile with the overrides laid over it."""
+"""All effective parameters. pytest-soak replaces the file atomically."""
 
 pool = anyio.CapacityLimiter(1)
 used: dict[str, float] = {}
-"""The settings that the last request used, whatever the file says by now."""
+"""The settings that the last request used; the file may have changed since."""
 
 
 def settings() -> dict[str, float]:
-    """Read the settings, as they are now."""
+    """Read the current settings."""
     found: dict[str, float] = json.loads(SETTINGS.read_text(encoding="utf-8"))
     return found
 
 
 async def order(_: Request) -> Response:
-    """Answer once there was a slot, or with 503 where none was free in time."""
+    """Wait for a slot and answer; answer with 503 if none is free in time."""
     wanted = settings()
     pool.total_tokens = wanted["pool_size"]
     began = anyio.current_time()
@@ -54,7 +54,7 @@ async def order(_: Request) -> Response:
 
 
 async def tell(_: Request) -> Response:
-    """Tell the settings that the last request used; none before the first one."""
+    """Return the settings that the last request used; none before the first one."""
     return JSONResponse(used)
 
 

@@ -1,4 +1,4 @@
-"""The closed-loop mock: its metrics answer to the parameters, and to nothing else."""
+"""The system ``mock``: its metrics depend on the parameters and on nothing else."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class MockSystem:
     """Computes each metric as ``start + sum(effect * (parameter - base)) + noise``.
 
     ``start`` is the scenario's, ``effect`` and ``noise`` the pack's, ``base`` the pack's default
-    profile. It gets better only if the parameters do: what converges on it was tuned.
+    profile. Its metrics improve only if the parameters do, so a soak converges only by tuning.
     """
 
     secrets: tuple[str, ...] = ()
     virtual_time = True
-    keeps_state = True  # all of it, which is none
+    keeps_state = True  # it has none
 
     def __init__(self, pack: Pack, scenario: str) -> None:
-        """Take the declared effects of *pack* and the starting values of *scenario*.
+        """Take the effects that *pack* declares and the starting values of *scenario*.
 
         Raises:
             SoakUsageError: The scenario has no starting values for the mock.
@@ -37,27 +37,27 @@ class MockSystem:
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
     ) -> tuple[dict[str, object], object]:
-        """Return the report of one iteration; there is no state to keep."""
+        """Return the report of one iteration, and *state* unchanged."""
         noise = random.Random(seed)  # noqa: S311 - reproducible noise, nothing to protect
         totals: dict[str, object] = dict(self._start)
         counts = {}
-        for name, answer in self._pack.mock.items():
+        for name, response in self._pack.mock.items():
             value = self._start.get(name)
             if not isinstance(value, int | float):
                 continue
             moved = sum(
                 effect * (parameters[field] - self._base[field])
-                for field, effect in answer.effects.items()
+                for field, effect in response.effects.items()
             )
             metric = self._pack.metrics[name]
-            value += moved + answer.noise * noise.gauss(0, 1)
+            value += moved + response.noise * noise.gauss(0, 1)
             if metric.least is not None:
                 value = max(value, metric.least)
             if metric.most is not None:
                 value = min(value, metric.most)
             totals[name] = round(value, 6)
-            if answer.n:
-                counts[name] = answer.n
+            if response.n:
+                counts[name] = response.n
         report: dict[str, object] = {
             "iteration": iteration,
             "parameters": dict(parameters),

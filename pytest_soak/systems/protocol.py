@@ -1,4 +1,4 @@
-"""What a system is, and how it gets its settings from a scenario."""
+"""The interface of a system, and how it gets its settings from a scenario."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ T = TypeVar("T")
 
 
 class System(Protocol):
-    """What is soaked.
+    """Runs what is soaked, one iteration at a time.
 
-    A class may also declare ``secrets`` (names of environment variables it needs),
-    ``virtual_time`` (its time is not the wall clock's) and ``keeps_state`` (what it returns as its
-    state is all it needs to go on, in another process too; without it, the first iteration after a
-    resume is *restarted* and not tuned on), and ``iterations`` (how many it can run at most); each
-    defaults to nothing.
+    A class may declare these attributes; each is optional:
 
-    A class, or another factory, that has a frozen dataclass as its attribute ``Settings`` lets the
-    core check ``[scenarios.<name>.<system>]`` of all scenarios before anything runs; see
-    `scenario_settings`.
+    - ``secrets``: names of the environment variables that it needs.
+    - ``virtual_time``: true where its time is not the wall clock's.
+    - ``keeps_state``: true where the state that it returns is all it needs to go on in another
+      process. Without it, the first iteration after a resume is *restarted* and not tuned on.
+    - ``iterations``: how many it can run at most.
+    - ``Settings`` of a class or another factory: a frozen dataclass. By it the core checks
+      ``[scenarios.<name>.<system>]`` of all scenarios before anything runs (`scenario_settings`).
 
-    One that starts something may have two more methods. ``open(folder: Path, slot: float | None)
-    -> None`` is called once, in the process that runs the chain, before its first ``run``; *folder*
-    is the chain's, in which ``runtime_overrides.json`` lies and which is kept with the run, *slot*
-    the seconds of a slot in a soak by the hour. ``close() -> None`` is called once when the chain
-    is over, however it ends, and after an ``open`` that raised. ``open`` and ``run`` may raise
-    `SystemFailure` to fail the iteration with a line of their own.
+    A system that starts something may have two more methods:
+
+    - ``open(folder: Path, slot: float | None) -> None`` is called once before the first ``run``, in
+      the process that runs the chain. *folder* is the chain's: it holds ``runtime_overrides.json``
+      and stays with the run. *slot* is the length of a slot in seconds, None in a run by count.
+    - ``close() -> None`` is called once when the chain is over, however it ends, and after an
+      ``open`` that raised.
+
+    ``open`` and ``run`` may raise `SystemFailure` to fail the iteration with their own message.
     """
 
     def run(
@@ -44,14 +47,14 @@ class System(Protocol):
 
         Args:
             parameters: Every effective field of the profile, ``{name: value}``.
-            iteration: Its number, from 1.
+            iteration: The number of the iteration, from 1.
             seed: 64 bits derived from the run's seed, the chain and the iteration; the only
                 source of randomness.
-            state: What it returned last time (plain JSON), or None in the first iteration.
+            state: The state that it returned last time (plain JSON), None in the first iteration.
 
         Returns:
             The report, ``{"iteration", "parameters", "totals": {metric: value}, "n": {metric:
-            count}}``, and the state for the next iteration, or None where it keeps none.
+            count}}``, and the state for the next iteration, or None.
         """
 
 

@@ -1,4 +1,4 @@
-"""The replay: the reports of a recorded soak, in order."""
+"""The system ``replay``: returns the reports of a recorded soak, in order."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class ReplaySystem:
-    """Gives the report that was recorded of each iteration, as fresh as if it had just run.
+    """Returns the recorded report of each iteration as a fresh one.
 
-    It answers to nothing. Where it is asked to run with other parameters than were recorded, it
-    says nothing of the parameters: what was applied is then unverified, not contradicted.
+    A recording does not react to parameters. Where the parameters differ from the recorded ones,
+    the report omits them: the apply is then *unverified*, not contradicted.
     """
 
     secrets: tuple[str, ...] = ()
     virtual_time = True
-    keeps_state = True  # all of it, which is none
+    keeps_state = True  # it has none
 
     def __init__(self, reports: Mapping[int, object], recording: str) -> None:
-        """Take what was recorded.
+        """Take the recording.
 
         Args:
-            reports: ``{iteration: report}``; None where there was none.
-            recording: The hash of the journal they are from.
+            reports: ``{iteration: report}``; a report is None where there was none.
+            recording: The hash of their journal.
         """
         self._reports = reports
         self.recording = recording
@@ -35,8 +35,8 @@ class ReplaySystem:
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
     ) -> tuple[object, object]:
-        """Return the report recorded of *iteration*; there is no state to keep."""
-        del seed  # what was recorded has had its chance
+        """Return the recorded report of *iteration*, and *state* unchanged."""
+        del seed  # a recording has no randomness
         report: Any = copy.deepcopy(self._reports.get(iteration))
         used = report.get("parameters") if isinstance(report, dict) else None
         if isinstance(used, dict) and not used.items() <= parameters.items():

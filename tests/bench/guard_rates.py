@@ -1,10 +1,10 @@
-"""How often the guards that judge by noise are right: simulated runs of the shipped code.
+"""Measures how often the guards that judge by noise are right, on simulated runs.
 
     .venv/bin/python tests/bench/guard_rates.py [--runs 4000] [--seed 1]
 
-The objective of a simulated run is noise of sigma 1; a tuner changes a parameter after every
-iteration, which is the hardest case: every baseline has to be put together from iterations with
-different parameters. The last two iterations are the observation window. Shares are of runs.
+The objective of a simulated run is noise of sigma 1. A tuner changes a parameter after every
+iteration. This is the hardest case: every baseline consists of iterations with different
+parameters. The last two iterations are the observation window. Shares are of runs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KNOWN = {"score": 1.0}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule did in one run: the iteration it rolled back after, to which; or reported in."""
+    """The result of a run: rolled back after iteration *acted* to *to*, or *reported* in one."""
 
     acted: int = 0
     to: int = 0
@@ -50,12 +50,12 @@ class Outcome:
 def simulate(
     guard: Guard, scores: list[float], *, moving: Callable[[int], bool] = lambda _: True
 ) -> Outcome:
-    """Return what *guard* does in a run that measures *scores*, until it acts.
+    """Return the first action of *guard* in a run that measures *scores*.
 
     Args:
         guard: The rule.
         scores: The objective of each iteration.
-        moving: Tells after which iterations the tuner changes its parameter.
+        moving: Whether the tuner changes its parameter after an iteration.
     """
     entries: list[Entry] = []
     value = 0

@@ -1,4 +1,4 @@
-"""The README's web service: real processes under real load, judged by ratios alone."""
+"""The README's web service: real processes under real load. Assertions compare ratios only."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 EXAMPLE = ROOT / "examples" / "web_service"
 PATIENCE_S = 5
-"""How long a buyer waits for an answer, as `load.py` has it."""
+"""The timeout of a buyer in seconds, as in `load.py`."""
 NEEDED = (
     "locust",
     "starlette",
     "uvicorn",
-)  # looked for, not imported: Locust patches what it finds
+)  # not imported here: Locust patches the standard library
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(
@@ -41,14 +41,14 @@ pytestmark = [
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Return what *folder*/latest says of each iteration."""
+    """Return the rows of the report in *folder*/latest."""
     found = read_json(folder / "latest" / "TUNING_REPORT.json")["rows"]
     assert isinstance(found, list)
     return found
 
 
 def copied(folder: Path, changed: str, old: str, new: str) -> Path:
-    """Return a copy of the example, as a user makes one, with a word *changed* in one file."""
+    """Return a copy of the example in which *old* is *new* in the file *changed*."""
     copy = folder / "web_service"
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("artifacts", "__pycache__"))
     text = (copy / changed).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The suite's judge: pure functions from what lies on disk to a list of findings.
+"""Checks the files of a soak: pure functions from file contents to a list of findings.
 
 It reads the journal with code of its own, so that a mistake in the product's reader cannot hide.
 """
@@ -34,7 +34,7 @@ TIMES = {"time", "ts", "run", "prev", "head", "seq"}
 
 
 class Kind(StrEnum):
-    """What may be wrong with a run that was killed and went on."""
+    """The kinds of errors in a run that was killed and resumed."""
 
     LOST = "lost"
     DOUBLED = "doubled"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong."""
+    """One error that was found."""
 
     kind: Kind
     what: str
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A journal as this judge reads it.
+    """A journal, parsed by this module.
 
     Args:
         records: Its whole lines.
@@ -68,17 +68,17 @@ class Journal:
 
     @property
     def run(self) -> str:
-        """The run's id, empty where it has not begun."""
+        """The run's id, empty if it has not begun."""
         return str(self.records[0]["run"]) if self.records else ""
 
     @property
     def iterations(self) -> list[int]:
-        """The iterations that are settled, as often as they are recorded."""
+        """The settled iterations; one that is recorded twice appears twice."""
         return [r["iteration"] for r in self.records if r["kind"] == "iteration"]
 
 
 def read_journal(data: bytes) -> Journal:
-    """Read a journal, and say what is wrong with it: lines, links, numbers, schema, patches."""
+    """Parse a journal and check its lines, links, numbers, schema and patches."""
     whole, torn = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
     records: list[dict[str, Any]] = []
     overrides: list[dict[str, float]] = []
@@ -107,7 +107,7 @@ def read_journal(data: bytes) -> Journal:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a chain, wherever its files lie.
+    """One run of a chain and its files.
 
     Args:
         place: What their names begin with: nothing, or ``runs/<name>/``.
@@ -134,7 +134,7 @@ def runs(files: Files) -> list[Run]:
 
 
 def is_over(journal: Journal, gate: bytes) -> bool:
-    """Tell whether the run of *journal* has ended, and the report of its *gate* says how."""
+    """Return whether the run of *journal* has ended and its *gate* report has the same verdict."""
     marks = [r for r in journal.records if r["kind"] in ("run_ended", "run_resumed")]
     if journal.torn or not marks or marks[-1]["kind"] != "run_ended":
         return False
@@ -155,7 +155,7 @@ def settled(files: Files) -> list[int]:
 
 
 def left_behind(files: Files) -> list[Finding]:
-    """Judge what a process that was killed left behind.
+    """Check the files that a killed process left.
 
     The journal is whole but for a torn end, and the overrides are those after its last record or
     the one before: never ahead of what is recorded.
@@ -173,10 +173,10 @@ def left_behind(files: Files) -> list[Finding]:
 
 
 def came_back(undisturbed: Files, recovered: Files, torn: Iterable[bytes] = ()) -> list[Finding]:
-    """Judge a run that was killed and went on by the *undisturbed* one.
+    """Compare a run that was killed and resumed with the *undisturbed* one.
 
     Args:
-        undisturbed: The files of a run with the same seed that nobody killed.
+        undisturbed: The files of a run with the same seed that was not killed.
         recovered: Those of the run that went on.
         torn: The torn ends that its journal had in between.
     """
@@ -204,7 +204,7 @@ def came_back(undisturbed: Files, recovered: Files, torn: Iterable[bytes] = ()) 
 
 
 def compare_journals(expected: Journal, found: Journal, torn: Iterable[bytes]) -> list[Finding]:
-    """Judge a journal: every iteration once and the same, every torn end on record."""
+    """Check a journal: every iteration once and the same, every torn end recorded."""
     findings = [Finding(Kind.UNREADABLE, fault) for fault in found.faults]
     if found.torn:
         findings.append(Finding(Kind.UNREADABLE, f"{JOURNAL} has a torn end"))
@@ -224,7 +224,7 @@ def compare_journals(expected: Journal, found: Journal, torn: Iterable[bytes]) -
 
 
 def compare_records(expected: Journal, found: Journal) -> list[Finding]:
-    """Judge the records that a run has in any case, the last of each kind and iteration."""
+    """Compare the records that every run has, the last of each kind and iteration."""
     findings = []
     wanted, there = (
         {
@@ -251,7 +251,7 @@ def compare_records(expected: Journal, found: Journal) -> list[Finding]:
 def compare_overrides(
     base: Mapping[str, float], wanted: Mapping[str, float], found: Mapping[str, float]
 ) -> list[Finding]:
-    """Judge the overrides: a step too few is lost, a step too many doubled."""
+    """Check the overrides: a missing step is lost, an extra one doubled."""
     findings = []
     for name in sorted({*wanted, *found}):
         value, due = found.get(name, base[name]), wanted.get(name, base[name])
@@ -263,7 +263,7 @@ def compare_overrides(
 
 
 def recount(settled: Iterable[int], counted: Iterable[int]) -> list[Finding]:
-    """Judge the counter that the system keeps, over the life of one process.
+    """Check the system's counter over the life of one process.
 
     Args:
         settled: The iterations in the journal before it.
@@ -284,7 +284,7 @@ def recount(settled: Iterable[int], counted: Iterable[int]) -> list[Finding]:
 
 
 def timeless(value: Any) -> Any:
-    """Return *value* without what differs from run to run."""
+    """Return *value* without the parts that differ from run to run."""
     if isinstance(value, dict):
         return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}
     if isinstance(value, list):

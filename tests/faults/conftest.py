@@ -1,4 +1,4 @@
-"""What the tests of the suite share: runs that nobody killed."""
+"""Shared fixtures: undisturbed runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
-    """Return ``{chain: its files}`` of soaks that came to their end in one life."""
+    """Return ``{chain: its files}`` of soaks that ended without a kill."""
     files: dict[str, Files] = {}
     for sides in (False, True):
         story = Story(tmp_path_factory.mktemp("undisturbed") / "here", sides=sides)

@@ -31,16 +31,16 @@ R = TypeVar("R")
 
 ORDER = "SOAK_FAULTS_ORDER"
 TRACE = "trace"
-"""The file that a line is added to at every step that is passed."""
+"""The file that gets a line for every step that is passed."""
 FELL = "fell"
-"""The folder in which the process that dies notes what it leaves behind."""
+"""The folder for the notes of the process that is killed."""
 STEP, AT_WORK = "step", "at_work"
-"""The files in it that tell at which step it dies, and which chain it was at."""
+"""The files in it with the step of the kill, and with the current chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the killer is to do.
+    """An order to kill.
 
     Args:
         step: The name of the step to kill at, or empty: only trace.
@@ -53,12 +53,12 @@ class Order:
     controller: bool = False
 
     def to_environ(self) -> str:
-        """Return it as the environment carries it."""
+        """Return it as the value of an environment variable."""
         return json.dumps(asdict(self))
 
 
 class Killer:
-    """Follows the process through the steps, and kills at the one that was ordered."""
+    """Follows the process through its steps, and kills it at the ordered one."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -109,7 +109,7 @@ class Killer:
         return not step.during or any(fits(outer, step.during) for outer in self._calls)
 
     def _passes(self, step: Step) -> bool:
-        """Note that *step* is passed; tell whether to kill there."""
+        """Record that *step* is passed; return whether to kill there."""
         append(Path(TRACE), f"{step.name}\n")
         if step.name != self._order.step:
             return False
@@ -128,7 +128,7 @@ class Killer:
 
 
 def claimed() -> bool:
-    """Claim the one kill that was ordered, before other workers or a replacement do."""
+    """Claim the ordered kill, so that no other worker and no replacement does it too."""
     try:
         Path(FELL).mkdir()
     except FileExistsError:
@@ -137,19 +137,19 @@ def claimed() -> bool:
 
 
 def fits(call: str, pattern: str) -> bool:
-    """Tell whether *call*, a target and its texts, is the one that *pattern* means."""
+    """Return whether *call*, a target and its texts, matches *pattern*."""
     target, _, texts = pattern.partition(" ")
     return fnmatchcase(call, f"{target} {texts or '*'}")
 
 
 def write_half(descriptor: int, data: bytes) -> None:
-    """Write the first half of *data*, as a write that was cut short does."""
+    """Write the first half of *data*, like an interrupted write."""
     os.write(descriptor, data[: len(data) // 2])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
-    """Do what was ordered; without an order, as in a test of this repository, nothing."""
+    """Register the killer; without an order, as in a test of this repository, do nothing."""
     given: dict[str, Any] | None = json.loads(os.environ.get(ORDER, "null"))
     if given is not None:
         Killer(Order(**given)).arm()

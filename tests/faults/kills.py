@@ -1,4 +1,4 @@
-"""Kill soaks, resume them, and judge what came back: by dozens in the tests, by thousands here.
+"""Kill soaks, resume them, and check the result: dozens in the tests, thousands by this command.
 
     .venv/bin/python -m tests.faults.kills [--kills 1000] [--seed 0] [--jobs 2] [--folder DIR]
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.faults.steps import Step
 
 MOST_KILLS = 6
-"""How often one soak is killed before it may come to its end."""
+"""How often one soak is killed before it may end."""
 BY_NAME = {step.name: step for step in STEPS}
 ENABLERS = {
     Phase.RESUME: "between two iterations",
@@ -42,11 +42,11 @@ ENABLERS = {
     Phase.HEAL: "half of the record is written",
     Phase.BACK: "an earlier run is put aside",
 }
-"""Where to kill, so that a later process may come by a step of the phase."""
+"""Where to kill so that a later process reaches a step of the phase."""
 
 
 class Schedule:
-    """Chooses where to kill next: at the step that was hit least, or on the way to it."""
+    """Chooses the next kill: at the least hit step, or on the way to it."""
 
     def __init__(self, steps: Sequence[Step], seed: object) -> None:
         self._steps = steps
@@ -55,7 +55,7 @@ class Schedule:
 
     @property
     def unhit(self) -> list[str]:
-        """The steps that nobody was killed at yet."""
+        """The steps without a kill so far."""
         return [step.name for step in self._steps if not self.hits[step.name]]
 
     def next(self, files: Files) -> tuple[Order, bool] | None:
@@ -76,7 +76,7 @@ class Schedule:
 
 
 def passings(files: Files) -> dict[Phase, int]:
-    """Return how often the next process will come by the steps of each phase, at least."""
+    """Return how often, at least, the next process will pass the steps of each phase."""
     run = check.to_go_on_with(files)
     if run is None:
         applying = ITERATIONS - WINDOW
@@ -94,7 +94,7 @@ def passings(files: Files) -> dict[Phase, int]:
 
 
 def by_steps(story: Story, schedule: Schedule, most: int = MOST_KILLS) -> None:
-    """Kill *story*, of one chain, at named steps, and let it come to its end."""
+    """Kill *story*, of one chain, at named steps, and then let it end."""
     while len(story.lives) < most and not story.over:
         chosen = schedule.next(story.chains()["only"])
         if chosen is None:
@@ -106,7 +106,7 @@ def by_steps(story: Story, schedule: Schedule, most: int = MOST_KILLS) -> None:
 
 
 def at_random(story: Story, pace: Pace, rng: random.Random, most: int = MOST_KILLS) -> None:
-    """Kill *story* at moments of its life that nobody chose, and let it come to its end.
+    """Kill *story* at random moments, and then let it end.
 
     Two in three after the soak has begun, which is the smaller part of a life as short as these.
     """
@@ -119,7 +119,7 @@ def at_random(story: Story, pace: Pace, rng: random.Random, most: int = MOST_KIL
 
 
 def under_workers(story: Story, rng: random.Random, most: int = 2) -> None:
-    """Kill workers and controllers of *story*, which has two chains, and let it come to its end."""
+    """Kill workers and controllers of *story*, which has two chains, and then let it end."""
     steps = [step.name for step in STEPS if step.phase in (Phase.RUN, Phase.APPLY)]
     for _ in range(most):
         at_step = Order(rng.choice(steps), rng.randint(1, 3), controller=rng.random() < 1 / 3)
@@ -131,12 +131,12 @@ def under_workers(story: Story, rng: random.Random, most: int = 2) -> None:
 
 
 def measure_pace(story: Story) -> Pace:
-    """Return how long a life takes that nobody ends."""
+    """Return the duration of a life without a kill, in seconds."""
     return story.live(Moment(PATIENCE, in_soak=True)).pace
 
 
 class Campaign:
-    """Plays stories side by side until there were kills enough, and keeps the tally."""
+    """Plays stories in parallel until there are enough kills, and counts them."""
 
     def __init__(self, folder: Path, kills: int, seed: int) -> None:
         self._folder = folder
@@ -155,17 +155,17 @@ class Campaign:
 
     @property
     def done(self) -> int:
-        """How many kills there were."""
+        """The number of kills so far."""
         return self.tally.total()
 
     def run(self, jobs: int) -> None:
-        """Play stories, so many at once."""
+        """Play stories, so many in parallel."""
         with ThreadPoolExecutor(jobs) as pool:
             try:
                 for played in [pool.submit(self._work) for _ in range(jobs)]:
                     played.result()
             finally:
-                self._kills = 0  # whoever interrupts it does not wait for the others' stories
+                self._kills = 0  # after Ctrl-C, do not wait for the other stories
 
     def _work(self) -> None:
         while self.done < self._kills:
@@ -197,13 +197,13 @@ class Campaign:
 
 
 def tell_progress(done: int, kills: int, findings: int) -> None:
-    """Tell how far it is, in the same line of a terminal."""
+    """Show the progress in one line of the terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{done} of {kills} kills, {findings} findings ")
 
 
 def table(tally: Counter[tuple[str, Kill]]) -> Iterable[str]:
-    """Yield the lines that tell how many kills fell into which step, and who was killed."""
+    """Yield the lines of a table of kills by step and by process."""
     names = [BEFORE_SOAK, *(step.name for step in STEPS)]
     width = max(map(len, names))
     yield "  ".join(("where".ljust(width), *(kill.rjust(14) for kill in Kill), "all".rjust(6)))

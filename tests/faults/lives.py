@@ -1,4 +1,4 @@
-"""The suite's hands: lives of a soak, each a pytest process that ends or is killed, in a folder."""
+"""Runs the lives of a soak in a folder: each is a pytest process that ends or is killed."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def test_two(soak, side):
     soak.run()
 """
 SLUGS = {"only": "test_one", "red": "test_two-red", "blue": "test_two-blue"}
-"""What the folder of each chain begins with."""
+"""The first part of the name of each chain's folder."""
 CONFTEST = "from tests.faults.subject import pytest_soak_tuners, soak_system\n"
 SOAK = (f"--soak-iterations={ITERATIONS}", "--auto-tune", "--soak-tuner=steady")
 COMMAND = (
     *(sys.executable, "-m", "pytest", "-p", "soak", "-p", "syrupy", "-p", "no:cacheprovider"),
     *("-p", "tests.faults.killer", "-p", "tests.faults.planted", *SOAK),
 )
-"""What is killed; without other plugins, because most of a life is spent on loading them."""
+"""The command that is killed. Without other plugins: loading them takes most of a life."""
 PATIENCE = 120
-"""How many seconds a process may take to end by itself, on a machine that does other things too."""
+"""Timeout of a process in seconds; long, as the machine may be busy."""
 MOST_LIVES = 12
 TICK = 0.001
 BEFORE_SOAK = "before the soak"
@@ -57,7 +57,7 @@ NO_RUN = "| soak_resume | NONE | no unfinished run, a new one starts |"
 
 
 class Kill(StrEnum):
-    """Who is killed, and how the place is chosen."""
+    """Which process is killed, and how the place is chosen."""
 
     STEP = "at a step"
     MOMENT = "at random"
@@ -79,12 +79,12 @@ class Moment:
 
 
 Where: TypeAlias = Order | Moment | None
-"""Where a life is to end; None lets it end by itself."""
+"""Where a life ends; None lets it end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a process lived, in seconds: in all, and from the soak's first step to its last."""
+    """The lifetime of a process in seconds: in all, and from the soak's first step to its last."""
 
     whole: float
     soak: float
@@ -92,7 +92,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Life:
-    """What became of one process.
+    """The result of one process.
 
     Args:
         code: The exit code; that of the signal where it was killed.
@@ -112,15 +112,15 @@ class Life:
 
     @property
     def killed(self) -> bool:
-        """Whether the process itself was killed, not a worker of it."""
+        """Whether the process itself was killed, not one of its workers."""
         return self.code == -signal.SIGKILL
 
 
 class Story:
-    """The lives of a soak in one folder, until it has come to its end."""
+    """The lives of a soak in one folder, until the soak has ended."""
 
     def __init__(self, folder: Path, *, sides: bool = False, plant: str = "") -> None:
-        """Make ready the *folder*.
+        """Prepare the *folder*.
 
         Args:
             folder: Where it lives; new.
@@ -138,19 +138,19 @@ class Story:
         (folder / "test_it.py").write_text(TWO if sides else ONE, encoding="utf-8")
 
     def chains(self) -> dict[str, Files]:
-        """Return ``{chain: its files}``; a chain that has not begun has none."""
+        """Return ``{chain: its files}``; none for a chain that has not begun."""
         return {name: chain_files(self.folder, name) for name in self._names}
 
     @property
     def over(self) -> bool:
-        """Whether every chain has ended, and said so in its reports."""
+        """Whether every chain has ended and written its reports."""
         return all(
             check.runs(files) and check.to_go_on_with(files) is None
             for files in self.chains().values()
         )
 
     def live(self, where: Where = None, *, resume: bool = True, workers: int = 0) -> Life:
-        """Let one process live, kill it as asked, and judge what it did and left.
+        """Run one process, kill it as asked, and check what it did and left.
 
         Args:
             where: At which step or moment to kill.
@@ -181,19 +181,19 @@ class Story:
         return {name: numbers(self.folder / COUNTER.format(name)) for name in self._names}
 
     def finish(self, workers: int = 0) -> None:
-        """Let the soak come to its end, undisturbed from now on."""
+        """Run the soak to its end without further kills."""
         while not self.over and len(self.lives) < MOST_LIVES:
             self.live(workers=workers)
 
     def judge(self, undisturbed: Mapping[str, Files]) -> list[Finding]:
-        """Return all that is wrong, by what a run gave that nobody killed."""
+        """Return all findings, compared with the files of an undisturbed run."""
         findings = [finding for life in self.lives for finding in life.findings]
         for name, files in self.chains().items():
             findings += check.came_back(undisturbed[name], files, self._torn[name])
         return [*findings, *self._verified()] if self.over else findings
 
     def _verified(self) -> list[Finding]:
-        """Ask `pytest-soak verify` as well: it must have nothing to say either."""
+        """Run `pytest-soak verify` too: it must find nothing."""
         soak_dir = self.folder / "artifacts" / "soak"
         findings = []
         for name in self._names:
@@ -227,7 +227,7 @@ class Story:
                 soaking = self._await(where, process)
                 fell = (self._passed() or [BEFORE_SOAK])[-1]
                 process.kill()
-            # A worker holds the pipe open as its controller did: this waits for all of them.
+            # Workers inherit the pipe from their controller, so this waits for all of them.
             output, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             end_all(process)
@@ -251,7 +251,7 @@ class Story:
         return life
 
     def _await(self, moment: Moment, process: subprocess.Popen[str]) -> float:
-        """Wait for the moment, or the end; return when the soak began, if that was asked for."""
+        """Wait for the moment or the end; return when the soak began, if that was asked for."""
         while moment.in_soak and not self._passed() and process.poll() is None:
             time.sleep(TICK)
         begun = time.time()
@@ -266,7 +266,7 @@ class Story:
     def _recount(
         self, life: Life, name: str, done: list[int], earlier: list[int], new: list[int]
     ) -> list[Finding]:
-        """Judge the counter; where a worker was killed, before and after are two lives."""
+        """Check the counter; if a worker was killed, before and after count as two lives."""
         if life.kill is not Kill.WORKER:
             return check.recount(done, new)
         journal = check.Journal()
@@ -281,11 +281,11 @@ class Story:
         ]
 
     def _noted(self, name: str) -> str:
-        """Return what the process that died noted, if it did."""
+        """Return the note of the killed process, if there is one."""
         return text_of(self.folder / FELL / name)
 
     def _forget(self) -> None:
-        """Clear what the life before noted."""
+        """Remove the notes of the life before."""
         (self.folder / TRACE).unlink(missing_ok=True)
         fell = self.folder / FELL
         if fell.exists():
@@ -293,7 +293,7 @@ class Story:
 
 
 def environ(where: Where, plant: str, workers: int) -> dict[str, str]:
-    """Return the environment of a life: this process's, without what steers its own pytest.
+    """Return the environment of a life: ours without the variables of our own pytest.
 
     Nor is coverage measured: a process that is killed leaves no data, or half of it.
 

@@ -1,4 +1,4 @@
-"""A pytest plugin that plants a fault in the product, to show that the suite finds it."""
+"""A pytest plugin that plants a fault in the product, to prove that the suite finds it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLANT = "SOAK_FAULTS_PLANT"
 
 
 def start_over() -> None:
-    """Begin anew, and call it a resume."""
+    """Start a new run, but report a resume."""
 
     def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
         pass
@@ -32,7 +32,7 @@ def start_over() -> None:
 
 
 def repeat_last_iteration() -> None:
-    """Go on one iteration too early, with a commit that does not know what is recorded."""
+    """Resume one iteration too early, with a commit that ignores what is recorded."""
     take_up = SoakLoop._take_up
 
     def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
@@ -88,7 +88,7 @@ def apply_not() -> None:
 
 
 def drop_torn_end() -> None:
-    """Cut a torn end off, and tell nobody."""
+    """Cut a torn end off without a record."""
 
     def cut(self: Journal, torn: bytes) -> None:
         os.truncate(self.path, self.path.stat().st_size - len(torn))
@@ -97,7 +97,7 @@ def drop_torn_end() -> None:
 
 
 def leave_torn_end() -> None:
-    """Go on writing behind a torn end."""
+    """Append after a torn end."""
 
     def leave(self: Journal, torn: bytes) -> None:
         pass
@@ -106,7 +106,7 @@ def leave_torn_end() -> None:
 
 
 def forget_state() -> None:
-    """Give the system no state back."""
+    """Do not restore the state of the system."""
 
     def nothing(self: ChainStore, iteration: int, digest: str) -> None:
         return None
@@ -115,7 +115,7 @@ def forget_state() -> None:
 
 
 def rebuild_nothing() -> None:
-    """Leave the files as the crash left them."""
+    """Do not repair the files after a crash."""
 
     def leave(self: ChainStore) -> None:
         self._whole = True

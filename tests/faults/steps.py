@@ -1,4 +1,4 @@
-"""The named steps of a soak's life, where the suite kills it: one line for each.
+"""The named steps at which the suite kills a soak, one line for each.
 
 A step is a place in a call of the product's own: before it, after it, or half-way through the
 bytes that it writes. A function that is renamed or no longer called fails the suite, which asks
@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 
 class When(Enum):
-    """Where in a call a step lies."""
+    """The place of a step in a call."""
 
     BEFORE = auto()
     HALF = auto()
@@ -20,7 +20,7 @@ class When(Enum):
 
 
 class Phase(Enum):
-    """What a process must have to do, to come by a step."""
+    """What a process must do to reach a step."""
 
     BEGIN = auto()
     """Begin a new run."""
@@ -31,13 +31,13 @@ class Phase(Enum):
     END = auto()
     """Give the verdict."""
     RESUME = auto()
-    """Go on with a run."""
+    """Resume a run."""
     HEAL = auto()
-    """Go on with one whose last record was torn."""
+    """Resume a run whose last record was torn."""
     ASIDE = auto()
-    """Begin a run where an unfinished one lies, and put that aside."""
+    """Begin a run in the place of an unfinished one, which is moved aside."""
     BACK = auto()
-    """Go on with a run that was put aside."""
+    """Resume a run that was moved aside."""
 
 
 @dataclass(frozen=True, slots=True)

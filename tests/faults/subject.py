@@ -1,4 +1,4 @@
-"""What the suite soaks: a system whose every number hangs on all that went before, and a tuner.
+"""The subject of the suite: a tuner, and a system whose numbers depend on its whole history.
 
 A delta that was lost, applied twice, or taken from another state changes every later report.
 """
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 COUNTER = "counter-{}"
 PAUSE = "SOAK_FAULTS_PAUSE"
-"""How many seconds an iteration lasts, so that a moment at random falls into one."""
+"""Duration of an iteration in seconds, so that a random moment falls into one."""
 
 
 class Ledger:
-    """Counts its runs in a file of its own, and keeps a hash over all of them as its state."""
+    """Counts its runs in its own file, and has a hash over all of them as its state."""
 
     keeps_state = True
     at_work = ""
-    """Which chain was last counted in this process, for the killer's notes."""
+    """The chain that was counted last in this process, for the killer's notes."""
 
     def __init__(self, side: str) -> None:
         self._side = side
@@ -61,24 +61,24 @@ class Ledger:
         return report, after
 
     def count(self, iteration: int) -> None:
-        """Write down that the iteration was begun, where no part of the soak can undo it."""
+        """Record the start of the iteration in a file that no part of the soak changes."""
         Ledger.at_work = self._side
         append(Path(COUNTER.format(self._side)), f"{iteration}\n")
 
     def measure(self) -> None:
-        """Be at work."""
+        """Take the time of an iteration."""
         time.sleep(float(os.environ.get(PAUSE, "0")))
 
 
 def append(path: Path, text: str) -> None:
-    """Append *text* in one write, which is there even if the process is killed right after."""
+    """Append *text* in one write, which survives a kill right after it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.write(descriptor, text.encode())
     os.close(descriptor)
 
 
 class Steady:
-    """Asks for the same step again and again: one that is lost or doubled shows in the sum."""
+    """Always asks for the same step, so that a lost or doubled one shows in the sum."""
 
     requires = ("throughput",)
 

@@ -1,4 +1,4 @@
-"""The judge of the suite finds what is wrong with a run, and finds nothing in a good one."""
+"""The checks of the suite find the errors of a bad run, and none in a good one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines(files: Files) -> list[dict[str, Any]]:
 
 
 def relink(files: dict[str, bytes], records: list[dict[str, Any]]) -> None:
-    """Write a journal whose numbers and links are in order, whatever its records say."""
+    """Write a journal with valid numbers and links around any records."""
     written = b""
     previous = check.START
     for number, record in enumerate(records):

@@ -1,4 +1,4 @@
-"""A journal that is cut anywhere in its last record goes on from the record before."""
+"""A run whose journal is cut anywhere in its last record resumes from the record before."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ ACTS = (begin, commit, commit, commit, resume, commit, end)
 
 
 def play(folder: Path, steps: Sequence[Callable[[ChainStore], None]]) -> None:
-    """Do what is left to do, each in a life of its own, which takes up what is there."""
+    """Run each remaining step in a life of its own, which resumes from the files."""
     for step in steps:
         with closing(open_chain(folder, SLUG, RUN)) as store:
             begin(store)
@@ -100,7 +100,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def contents(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return what the files say, timeless, and apart from that the damages that are on record."""
+    """Return the contents of the files without times, and the recorded damages."""
     files = files_in(folder)
     del files["journal.jsonl"]
     records = read_journal(folder / SLUG / "journal.jsonl")

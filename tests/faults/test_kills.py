@@ -1,4 +1,4 @@
-"""A soak that is killed, wherever that may be, comes back as if nothing had been.
+"""A soak that is killed at any step resumes as if it had not been.
 
 Every named step is hit, some of them more than once: more than 50 kills, and eight at random. The
 long form is the same code with a greater number, see `kills`.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.faults.check import Files
 
 PARTS = 6
-"""How many tests share the steps, so that workers of pytest-xdist can share the time."""
+"""The number of tests that share the steps, so that pytest-xdist can run them in parallel."""
 MOST_STORIES = 15
 
 
@@ -83,7 +83,7 @@ def test_a_step_in_a_function_that_is_gone_is_an_error(monkeypatch: pytest.Monke
         Killer(Order()).arm()
 
 
-def test_a_step_that_nobody_comes_by_stays_unhit(tmp_path: Path) -> None:
+def test_a_step_that_no_process_reaches_stays_unhit(tmp_path: Path) -> None:
     story = Story(tmp_path / "story")
     never = Step(
         Phase.RUN, "never", When.AFTER, "pytest_soak.engine.loop:SoakLoop.run no such text"
@@ -97,7 +97,7 @@ def test_the_names_of_the_steps_are_their_own() -> None:
     assert len({step.name for step in STEPS}) == len(STEPS)
 
 
-def test_the_long_form_tells_what_fell_where_and_what_was_lost(tmp_path: Path) -> None:
+def test_the_long_form_reports_the_kills_of_each_step_and_the_losses(tmp_path: Path) -> None:
     told: list[str] = []
     code = main(["--kills", "3", "--jobs", "1", "--folder", str(tmp_path / "kills")], told.append)
     text = "\n".join(told)

@@ -1,4 +1,4 @@
-"""The suite finds each fault that is planted in the product: it can fail."""
+"""The suite finds each planted fault, so it can fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOUND = {
     "forget_state": (BETWEEN, Kind.DIFFERENT, "EDGE_REPORT_4.json is another"),
     "rebuild_nothing": (NO_EFFECT, Kind.LOST, "EDGE_REPORT_3.json is missing"),
 }
-"""Where to kill, so that a fault has its effect, and what the judge says then."""
+"""Where to kill so that a fault has an effect, and the finding for it."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,4 +1,4 @@
-"""Workers and controllers of pytest-xdist are killed, and nothing is lost or doubled either."""
+"""Nothing is lost or doubled when workers or controllers of pytest-xdist are killed."""
 
 from __future__ import annotations
 

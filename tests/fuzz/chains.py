@@ -1,4 +1,4 @@
-"""What the kinds share: a registry, plans and configurations without a pytest run around them."""
+"""Shared helpers: registry, plans and configurations without a pytest run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUN = "20260101T000000Z-0123ab"
 
 
 def registry(*plugins: object) -> Registry:
-    """Return what the core offers, and *plugins*."""
+    """Return a registry with the core's strategies and *plugins*."""
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
     for plugin in (CorePlugin(), *plugins):
@@ -46,7 +46,7 @@ def registry(*plugins: object) -> Registry:
 
 @cache
 def core() -> Registry:
-    """Return what the core offers, and nothing else."""
+    """Return a registry with the core's strategies only."""
     return registry()
 
 
@@ -77,7 +77,7 @@ def planned(
 
 @dataclass
 class FakeConfig:
-    """As much of pytest's configuration as the reading of options asks for."""
+    """The part of pytest's configuration that reading options needs."""
 
     rootpath: Path
     options: Mapping[str, object] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class FakeConfig:
 
 
 def projections(loop: SoakLoop, spare: Collection[str] = ()) -> None:
-    """Make sure that the journal can be read, and that every file is what it says.
+    """Check that the journal can be read, and that every file agrees with it.
 
     Args:
         loop: The chain, closed.

@@ -1,4 +1,4 @@
-"""Attack with generated inputs: count how each ended, and keep what must never happen."""
+"""Attacks with generated inputs, counts the outcomes, and records what must never happen."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ BROKEN = "broken promise"
 FINDINGS = (TRACEBACK, DAMAGED, UNCLEAR, BROKEN)
 
 LONGEST = 2000
-"""How long an error may be, in letters, before nobody reads it."""
+"""The largest readable length of an error, in characters."""
 RAW = re.compile(
     r"Traceback|\b(?:Key|Type|Attribute|Index|Overflow|Assertion)Error\b|'NoneType' object"
     r"|has no attribute|is not subscriptable|unhashable type|not supported between| at 0x[0-9a-f]+"
 )
-"""What Python says of a mistake in our code, and not of one in what the user gave."""
+"""Texts of Python for a bug in our code, as opposed to a mistake of the user."""
 
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - nobody cuts the power here: no need of a disk
+MEMORY = Path("/dev/shm")  # noqa: S108 - the files need not survive a power cut
 
 
 class Finding(Exception):
@@ -49,7 +49,7 @@ class Kind(Protocol):
     name: str
 
     def attack(self, random: Random, root: Path) -> Iterator[str]:
-        """Try a few generated inputs in the empty folder *root*; yield a word for how each ended.
+        """Try a few generated inputs in the empty folder *root*; yield one word per outcome.
 
         Raises:
             Finding: The claim does not hold. Anything else that is raised is a traceback.
@@ -58,7 +58,7 @@ class Kind(Protocol):
 
 @dataclass
 class Tally:
-    """What came of the inputs of one kind."""
+    """The outcomes of the inputs of one kind."""
 
     name: str
     ended: Counter[str] = field(default_factory=Counter)
@@ -101,9 +101,9 @@ def attack(
 
 
 def taught(message: str, *names: str) -> None:
-    """Make sure that *message* teaches: readable, with every one of *names* in it.
+    """Check that *message* teaches: readable, and with each of *names* in it.
 
-    It is one line, or says how many mistakes there are, and has a line for each.
+    It is one line, or it gives the number of mistakes and a line for each.
 
     Raises:
         Finding: It does not.
@@ -128,7 +128,7 @@ def taught(message: str, *names: str) -> None:
 
 
 def promised(*, kept: bool, promise: str) -> None:
-    """Make sure that a promise was kept.
+    """Check that a promise was kept.
 
     Raises:
         Finding: It was not.
@@ -138,7 +138,7 @@ def promised(*, kept: bool, promise: str) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of every regular file below *folder*; locks are no content."""
+    """Return the bytes of every regular file below *folder*, except for locks."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -147,7 +147,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def untouched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
-    """Make sure that no file changed.
+    """Check that no file has changed.
 
     Raises:
         Finding: One did, or is gone, or is new.

@@ -1,4 +1,4 @@
-"""Attack pytest-soak with generated hostile inputs, and count how each ended.
+"""Attacks pytest-soak with generated hostile inputs, and counts the outcomes.
 
     .venv/bin/python -m tests.fuzz.hostile [--inputs 100000] [--seed 0] [--kind KIND] [--round R]
 
@@ -33,7 +33,7 @@ SHARES: dict[type[Kind], float] = {
     Settings: 100,
     Runs: 0.5,
 }
-"""The kinds, and how many of each thousand inputs each gets."""
+"""The kinds of inputs, and the share of each in 1000."""
 
 
 def share_of(kind: type[Kind], inputs: int) -> int:
@@ -47,7 +47,7 @@ def attack_all(seed: int, inputs: int) -> list[Tally]:
 
 
 def table(tallies: list[Tally]) -> str:
-    """Return what came of it, as a table."""
+    """Return the outcomes as a table."""
     lines = [f"{'kind':12}{'inputs':>8}{'seconds':>9}  " + "  ".join(FINDINGS) + "  how it ended"]
     for tally in tallies:
         counts = "  ".join(f"{tally.count(what):>{len(what)}}" for what in FINDINGS)
@@ -60,7 +60,7 @@ def table(tallies: list[Tally]) -> str:
 
 
 def main() -> int:
-    """Attack, and print what came of it."""
+    """Attack and print the outcomes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Journals, and the states that systems keep beside them.
+"""Journals, and the state files beside them.
 
 Claim: a run is either taken up, with what its journal held still there byte for byte, every file
 what it says and its verdict to be had; or it is put aside whole for a new run; or it is refused by
@@ -77,7 +77,7 @@ def soaked(folder: Path, *, state: bool, ended: bool, aside: bool) -> dict[str, 
 
 
 class Journals:
-    """Journals that somebody, or a disk, has been at."""
+    """Journals that were edited by hand or damaged by a disk."""
 
     name = "journals"
 
@@ -138,7 +138,7 @@ class Journals:
 
 
 def replayed(path: Path) -> str:
-    """Replay the journal at *path*, or be refused."""
+    """Replay the journal at *path*; a refusal is fine."""
     try:
         replay = make_replay(path)
     except SoakUsageError as error:
@@ -151,7 +151,7 @@ def replayed(path: Path) -> str:
 
 
 def finished(loop: SoakLoop, system: Any, found: Collection[str]) -> None:
-    """Bring the run to its end, and make sure that everything can be shown."""
+    """End the run, and check that everything can be shown."""
     try:
         for iteration in range(loop.done + 1, loop.plan.planned + 1):
             loop.run(iteration, system)
@@ -172,7 +172,7 @@ def finished(loop: SoakLoop, system: Any, found: Collection[str]) -> None:
 def survived(
     before: dict[str, bytes], names: list[str], loop: SoakLoop, after: dict[str, bytes]
 ) -> None:
-    """Make sure that every journal is still there, at least as far as its last whole line."""
+    """Check that every journal exists, at least up to its last complete line."""
     own = loop.store.journal.path.read_bytes()
     for name in names:
         data = before[name]
@@ -185,7 +185,7 @@ def survived(
 
 
 def damaged(random: Random, data: bytes) -> bytes:
-    """Return a journal with something done to it."""
+    """Return a damaged journal."""
     lines = data.splitlines(keepends=True)
     how = random.randrange(10)
     if how == 0:
@@ -232,7 +232,7 @@ def forged(random: Random, records: list[dict[str, Any]]) -> bytes:
 
 
 def absurd(random: Random, records: list[Any]) -> None:
-    """Change one place in *records* to something it never says."""
+    """Replace one value in *records* with an impossible one."""
     at = random.randrange(len(records))
     record = records[at]
     if not isinstance(record, dict) or not record or random.random() < 0.05:
@@ -256,7 +256,7 @@ def absurd(random: Random, records: list[Any]) -> None:
 
 
 def hostile(random: Random, records: list[Any]) -> object:
-    """Return a value that does not belong where it goes."""
+    """Return a value of the wrong kind."""
     pick = random.random()
     if pick < 0.4:
         container, key = random.choice(list(places(records)))

@@ -1,6 +1,6 @@
 """Overrides in option, environment and file.
 
-Claim: whatever text or bytes they are, a chain is either planned, with every value inside its
+Claim: for any text or bytes, a chain is either planned, with every value inside its
 limits and on its grid and a marker for each that was not, or refused by a line that names the
 source; and no file changes.
 """
@@ -36,7 +36,7 @@ SAFE = {"MM_ALLOW_MISSING_SECRETS": "1"}
 
 
 def generated(random: Random, pack: Path) -> bytes:
-    """Return overrides: lawful ones with one value, key or byte made hostile."""
+    """Return valid overrides with one hostile value, key or byte."""
     lawful = dict(FIELDS[pack])
     how = random.randrange(12)
     if how == 0:
@@ -64,7 +64,7 @@ def generated(random: Random, pack: Path) -> bytes:
 
 
 class Overrides:
-    """Overrides from a hostile hand."""
+    """Hostile overrides."""
 
     name = "overrides"
 
@@ -106,7 +106,7 @@ class Overrides:
 
 
 def check(plan: ChainPlan) -> None:
-    """Make sure that every value is where it may be, and that a clamped one is told."""
+    """Check that every value is within its limits, and that a clamped one is reported."""
     store: Any = SimpleNamespace(folder=Path(plan.slug), put_back="")
     lines = markers.started(plan, store)
     for name, seeded in plan.initial.fields.items():

@@ -1,4 +1,4 @@
-"""Packs, and what pyproject.toml lays over them.
+"""Packs, and the overlays of pyproject.toml.
 
 Claim: a pack is either loaded, and then a soak of the mock runs on it without a fault, is recorded
 and can be shown; or it is refused by a line that names the file. No file changes.
@@ -36,7 +36,7 @@ DATES = ("1979-05-27", "07:32:00", "1979-05-27T07:32:00Z")
 
 
 class Literal:
-    """A piece of TOML that stands for itself."""
+    """A piece of literal TOML."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -44,7 +44,7 @@ class Literal:
 
 @cache
 def lawful(path: Path) -> dict[str, Any]:
-    """Return the pack at *path*, as it is."""
+    """Return the unchecked data of the pack at *path*."""
     return tomllib.loads(path.read_text("utf-8"))
 
 
@@ -75,7 +75,7 @@ def places(node: object) -> Iterator[tuple[Any, Any]]:
 
 
 def anything(random: Random, data: object) -> object:
-    """Return a value that TOML can say: a hostile one, or one from elsewhere in *data*."""
+    """Return a TOML value: a hostile one, or one from elsewhere in *data*."""
     pick = random.random()
     if pick < 0.4:
         container, key = random.choice(list(places(data)))
@@ -109,7 +109,7 @@ def worse(random: Random, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def alike(random: Random, data: object, value: object) -> object:
-    """Return something of the type of *value*: it comes farther than what is of no use at all."""
+    """Return something of the type of *value*: it passes more checks than a wrong type."""
     same = [c[k] for c, k in places(data) if type(c[k]) is type(value)]
     if isinstance(value, str):
         same += [k for _, k in places(data) if isinstance(k, str)]
@@ -120,12 +120,12 @@ def alike(random: Random, data: object, value: object) -> object:
 
 
 def part(random: Random, data: dict[str, Any]) -> dict[str, Any]:
-    """Return a piece of *data*, as somebody would lay it over."""
+    """Return a piece of *data* as an overlay."""
     return {key: value for key, value in data.items() if random.random() < 0.3}
 
 
 class Packs:
-    """Packs and overlays from a hostile hand."""
+    """Hostile packs and overlays."""
 
     name = "packs"
 
@@ -178,7 +178,7 @@ class Packs:
 
 
 def printed(loop: SoakLoop) -> None:
-    """Make sure that the pack is one that can be judged by, and shown."""
+    """Check that the pack can be used for a verdict, and shown."""
     for kpi in loop.plan.pack.kpis:
         for _, limit in kpi.limits:
             promised(kept=is_number(limit.value), promise=f"a limit that nothing breaks: {limit}")

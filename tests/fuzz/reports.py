@@ -35,7 +35,7 @@ WORSE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.l
 
 
 class Returns:
-    """A system that returns what it is told to."""
+    """A system that returns a given answer."""
 
     def __init__(self) -> None:
         self.answer: object = None
@@ -45,7 +45,7 @@ class Returns:
 
 
 def healthy(plan: ChainPlan, parameters: Mapping[str, float], iteration: int) -> dict[str, Any]:
-    """Return a report that is good in every respect."""
+    """Return a valid report."""
     totals: dict[str, Any] = {}
     for metric in plan.pack.metrics.values():
         if metric.kind == "number":
@@ -86,7 +86,7 @@ def hostile(random: Random, report: dict[Any, Any], metrics: Mapping[str, Metric
 
 
 def worse_keys(random: Random, report: dict[Any, Any]) -> None:
-    """Give *report* a key that it should not have, or take one or its value."""
+    """Add an unknown key to *report*, or remove a key or its value."""
     there = random.choice((*report, "totals"))
     how = random.randrange(4)
     if how == 0:
@@ -140,7 +140,7 @@ class Reports:
 
 
 def check(result: IterationResult, given: object, plan: ChainPlan) -> None:
-    """Make sure that the verdict rests on values that the report really holds."""
+    """Check that the verdict rests on values that the report really has."""
     summary = result.summary
     for problem in summary.problems:
         taught(problem)
@@ -165,7 +165,7 @@ def check(result: IterationResult, given: object, plan: ChainPlan) -> None:
 
 
 def found(totals: object, metrics: Mapping[str, Metric], name: str) -> list[float]:
-    """Return the finite numbers that *totals* holds for the metric called *name*."""
+    """Return the finite numbers in *totals* for the metric *name*."""
     if not isinstance(totals, dict):
         return []
     whole, dot, reason = name.partition(".")
@@ -201,7 +201,7 @@ def finite(value: object) -> float | None:
 
 
 def word(value: object, limits: Sequence[Limit]) -> Verdict:
-    """Return the verdict on one KPI, computed a second time."""
+    """Return the verdict on one KPI, computed independently."""
     number = finite(value)
     if number is None:
         return Verdict.INCONCLUSIVE
@@ -210,7 +210,7 @@ def word(value: object, limits: Sequence[Limit]) -> Verdict:
 
 
 def shown(loop: SoakLoop, result: IterationResult) -> None:
-    """Make sure that every view can show the iteration, and that a worker can send it."""
+    """Check that every view can show the iteration, and that a worker can send it."""
     lines = markers.iteration(loop.plan, result, loop.store.readback)
     row = rows.iteration_row("chain", loop, result.iteration)
     sent(row)
@@ -221,7 +221,7 @@ def shown(loop: SoakLoop, result: IterationResult) -> None:
 
 
 def sent(row: Any) -> None:
-    """Make sure that *row* is made of Python's own types only, as execnet wants it."""
+    """Check that *row* has only built-in types, as execnet requires."""
     try:
         marshal.dumps(row)
     except ValueError as error:
@@ -230,7 +230,7 @@ def sent(row: Any) -> None:
 
 
 def taken_up(loop: SoakLoop, again: SoakLoop) -> None:
-    """Make sure that a run opened *again* is the same, and can be brought to its end."""
+    """Check that a run opened *again* is the same, and can be ended."""
     try:
         promised(kept=again.done == loop.done, promise=f"{again.done} of {loop.done} taken up")
         promised(kept=again.store.overrides == loop.store.overrides, promise="other overrides")

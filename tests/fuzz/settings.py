@@ -62,21 +62,21 @@ LIKELY = {
 
 
 def word(random: Random, name: str = "") -> str:
-    """Return what somebody may type, for the setting *name*."""
+    """Return a text that a user may type for the setting *name*."""
     if name in LIKELY and random.random() < 0.6:
         return LIKELY[name]
     return random.choice(WORDS) if random.random() < 0.7 else values.text(random)
 
 
 def placed(root: Path) -> None:
-    """Put a few files and folders where settings may point."""
+    """Create a few files and folders that settings may name."""
     (root / "folder.toml").mkdir()
     (root / "taken").write_text("", "utf-8")
     (root / "pack.toml").write_text("workers = 3\nbatch_size = 9\nbackoff_s = 0.5\n", "utf-8")
 
 
 def of_option(random: Random, name: str) -> object:
-    """Return what argparse may hand on for the option *name*."""
+    """Return a value that argparse may pass on for the option *name*."""
     setting = next(setting for setting in SETTINGS if setting.name == name)
     if setting.kind is not str:
         return random.choice(NUMBERS if setting.kind is int else FLOATS)
@@ -88,7 +88,7 @@ Anywhere: TypeAlias = tuple[dict[str, object], dict[str, object], dict[str, obje
 
 
 def given_at(random: Random) -> Anywhere:
-    """Return what is given as options, in the ini file, on the marker and in the environment."""
+    """Return values for the options, the ini file, the marker and the environment."""
     options: dict[str, object] = {"soak_iterations": random.choice((None, 0, -1, 1, 2, 3, 3, 3))}
     options["auto_tune"] = random.random() < 0.5
     options["soak_recommend"] = random.random() < 0.1
@@ -119,7 +119,7 @@ def given_at(random: Random) -> Anywhere:
 
 
 class Settings:
-    """Settings from a hostile hand."""
+    """Hostile settings."""
 
     name = "settings"
 
@@ -149,7 +149,7 @@ class Settings:
 
 
 class Runs:
-    """Whole pytest runs with settings from a hostile hand."""
+    """Whole pytest runs with hostile settings."""
 
     name = "runs"
 

@@ -1,4 +1,4 @@
-"""What `run` of a system returns beside its report: its state, and the pair itself.
+"""The states that `run` of a system returns, and the pair with the report.
 
 Claim: a state that is plain JSON is kept and given back as it was; anything else is refused by a
 `StrategyFault` that names the system, and the iteration can be had again with a lawful one.
@@ -73,7 +73,7 @@ def spelt(value: object) -> str:
 
 
 def kept(loop: SoakLoop, iteration: int, answer: object) -> None:
-    """Make sure that the state in *answer* is what the store would give back."""
+    """Check that the state in *answer* is what the store would return."""
     assert isinstance(answer, tuple)
     digest = records(loop.store.folder)[-1]["system_state"]
     back = loop.store.load_state(iteration, digest)

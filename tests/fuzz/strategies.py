@@ -1,4 +1,4 @@
-"""What hostile strategies return: facts, judgements, proposals, decisions; what they claim to be.
+"""Answers of hostile strategies: facts, judgements, proposals, decisions; and their attributes.
 
 Claim: an answer is either used, and then everything stays within its bounds and is recorded, or the
 iteration is INCONCLUSIVE with a phrase that names the owner, and nothing is applied; nothing is
@@ -208,9 +208,11 @@ class Answers:
 
 
 def check(result: IterationResult, who: str) -> None:
-    """Make sure that a fault names its owner and applies nothing, and all else is in bounds."""
+    """Check that a fault names its owner and applies nothing, and that all else is in bounds."""
     if result.fault:
-        promised(kept=result.fault in result.summary.problems, promise="a fault nobody is told of")
+        promised(
+            kept=result.fault in result.summary.problems, promise="a fault that is not reported"
+        )
         promised(kept=not result.applied, promise="applied, though a strategy failed")
         promised(kept=who in result.fault, promise=f"a fault without its owner: {result.fault}")
         promised(

@@ -1,4 +1,4 @@
-"""The fuzz suite's share of every run of the tests, and that it finds what it is there for."""
+"""A short fuzz run in every run of the tests, and proof that it finds planted faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.fuzz.harness import Kind
 
 INPUTS = 3000
-"""How many inputs every run of the tests tries; the long form tries 100,000."""
+"""The number of inputs in every run of the tests; the long form tries 100,000."""
 
 
 @pytest.mark.parametrize("kind", SHARES, ids=lambda kind: kind.name)
@@ -37,13 +37,13 @@ def test_no_hostile_input_leads_to_what_must_never_happen(kind: type[Kind]) -> N
 
 
 def zero(metric: Any, raw: object, values: dict[str, Any]) -> str:
-    """Read what is no number as 0, as a careless reader would."""
+    """Parse anything but a number as 0, as a careless parser would."""
     values[metric.name] = raw if metrics.is_number(raw) else 0
     return ""
 
 
 def healed_first(folder: Path, run_id: str) -> None:
-    """Cut off a torn end before anybody knows whether the rest can be read."""
+    """Cut off a torn end before checking that the rest can be read."""
     for path in (folder / "journal.jsonl", folder / "runs" / run_id / "journal.jsonl"):
         if path.exists():
             data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Hostile values: what a careless or malicious program may hand over as Python objects or text."""
+"""Hostile values: Python objects and texts from careless or malicious programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def refuse(*args: object, **kwargs: object) -> NoReturn:
-    """Raise, whatever is asked."""
+    """Raise in every method."""
     msg = "this object does not want to be looked at"
     raise RuntimeError(msg)
 
@@ -45,34 +45,34 @@ TouchyStr: Any = touchy(str, *LOOKS, *ORDER[:4], "__len__", "encode", "split", "
 
 
 class FloatLike(float):
-    """A float of another make, as numpy's float64 is."""
+    """A subclass of float, like numpy's float64."""
 
     def __repr__(self) -> str:
         return f"FloatLike({float(self)!r})"
 
 
 class IntLike(int):
-    """An int of another make."""
+    """A subclass of int."""
 
 
 class TextLike(str):
-    """A str of another make."""
+    """A subclass of str."""
 
     __slots__ = ()
 
 
 class DictLike(dict[Any, Any]):
-    """A dict of another make."""
+    """A subclass of dict."""
 
 
 class Moody(Exception):
-    """An exception that cannot say what it is."""
+    """An exception whose text cannot be formatted."""
 
     __str__ = __repr__ = refuse
 
 
 class Scalar:
-    """A number that is none of Python's, as numpy's float32 is."""
+    """A number that is not a subclass of float, like numpy's float32."""
 
     def __init__(self, value: float) -> None:
         self.value = value
@@ -82,7 +82,7 @@ class Scalar:
 
 
 class Colour(IntEnum):
-    """A number with a name."""
+    """A number with a name, from an enum."""
 
     RED = 1
 
@@ -95,7 +95,7 @@ def nested(depth: int, wrap: Callable[[object], object], core: object) -> object
 
 
 def circle(random: Random) -> object:
-    """Return something that holds itself."""
+    """Return a container that contains itself."""
     if random.random() < 0.5:
         ring: list[object] = [1]
         ring.append(ring)
@@ -106,7 +106,7 @@ def circle(random: Random) -> object:
 
 
 def deep(random: Random) -> object:
-    """Return something that is nested deeper than anybody reads."""
+    """Return a deeply nested container."""
     depth = random.choice((20, 37, 38, 39, 40, 41, 60, 200, 990, 3000))
     wrap: Callable[[object], object] = random.choice(
         (lambda core: [core], lambda core: {"in": core}, lambda core: (core,))
@@ -122,7 +122,7 @@ NUMBERS = (0, 1, -1, 4, 0.5, -0.0, 1e-9, 5e-324, 1.7e308, -1.7e308, 2**53 + 1, 1
 
 
 def text(random: Random) -> str:
-    """Return a text; now and then a gigantic one."""
+    """Return a text, sometimes a huge one."""
     if random.random() < 0.01:
         return random.choice(("A", "\ud800", "é")) * 100_000
     return random.choice(TEXTS)
@@ -170,7 +170,7 @@ OBJECTS: tuple[Callable[[Random], object], ...] = (
 
 
 def anything(random: Random) -> object:
-    """Return any object at all."""
+    """Return any object."""
     return random.choice(OBJECTS)(random)
 
 
@@ -193,7 +193,7 @@ def key(random: Random) -> Any:
 
 
 def json_value(random: Random, depth: int = 0) -> object:
-    """Return a value that JSON can say, if only in Python's dialect."""
+    """Return a value for JSON in Python's dialect."""
     pick = random.random()
     if pick < 0.45:
         return number(random)

@@ -1,4 +1,4 @@
-"""The system `command`, with real programs: whatever they do is an outcome, and nothing is left."""
+"""The system `command` with real programs: any failure has an outcome, and no process is left."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_report_that_cannot_be_used_is_inconclusive_and_named(
 
 
 @pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
-def test_what_a_program_leaves_behind_is_ended_and_told(
+def test_processes_that_a_program_leaves_behind_are_ended_and_reported(
     pytester: pytest.Pytester, *, long: bool
 ) -> None:
     start = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
@@ -164,7 +164,7 @@ def test_a_program_is_run_once_for_each_iteration_and_tuned(pytester: pytest.Pyt
     assert first["program"] == [sys.executable, "-I", "-S", "program.py"]
 
 
-def test_a_long_lived_program_is_started_once_and_reads_its_overrides_anew(
+def test_a_long_lived_program_is_started_once_and_reads_its_overrides_again(
     pytester: pytest.Pytester,
 ) -> None:
     prepare(
@@ -180,7 +180,7 @@ def test_a_long_lived_program_is_started_once_and_reads_its_overrides_anew(
     assert len({report["runtime"]["seed"] for report in reports}) == 3
 
 
-def test_the_length_of_a_slot_is_told(pytester: pytest.Pytester) -> None:
+def test_a_program_gets_the_length_of_a_slot(pytester: pytest.Pytester) -> None:
     hours = ("--soak-hours=0.0005", "--soak-slot=0.9", "--soak-system=command")
     for long in (False, True):
         slot = "slot" if long else "E['PYTEST_SOAK_SLOT']"
@@ -245,7 +245,7 @@ with report.open("w") as file:
     ran.stdout.no_fnmatch_line("    iteration 3: *")
 
 
-def test_a_long_lived_program_that_does_not_end_with_its_input_is_ended_and_told(
+def test_a_long_lived_program_that_does_not_end_with_its_input_is_ended_and_reported(
     pytester: pytest.Pytester,
 ) -> None:
     prepare(pytester, "answer()", long=True)
@@ -325,7 +325,7 @@ process_rss_mb = { fail = "> 250" }
     [(400_000_000, 0, "FAIL"), (0, 0, "INCONCLUSIVE"), (0, 1, "WARN")],
     ids=["much", "unseen", "little"],
 )
-def test_the_memory_of_a_program_that_nobody_looked_at_for_long_is_the_systems_or_unknown(
+def test_the_memory_of_a_short_program_is_the_kernels_figure_or_unknown(
     pytester: pytest.Pytester, held: int, seconds: int, outcome: str
 ) -> None:
     body = f"""
@@ -372,7 +372,7 @@ def test_a_process_without_its_environment_is_found_by_its_session(
 
 
 @pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
-def test_too_much_output_is_told_also_where_the_program_ends_well(
+def test_too_much_output_fails_even_if_the_program_exits_with_0(
     pytester: pytest.Pytester, *, long: bool
 ) -> None:
     flood = "for _ in range(8): sys.stdout.write('line\\n' * 200_000)\nsys.stdout.flush()\nanswer()"
@@ -382,7 +382,7 @@ def test_too_much_output_is_told_also_where_the_program_ends_well(
     ran.stdout.fnmatch_lines(["system command: *program.py wrote more than 1 MB of output"])
 
 
-def test_a_real_run_is_never_told_to_be_dry(
+def test_a_real_run_is_never_dry(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_SOAK_DRY", "1")
@@ -392,18 +392,18 @@ def test_a_real_run_is_never_told_to_be_dry(
     assert read_json(chain_folder(pytester) / "EDGE_REPORT_1.json")["runtime"]["dry"] is None
 
 
-def test_an_exit_code_that_somebody_else_took_is_no_0(pytester: pytest.Pytester) -> None:
+def test_an_unknown_exit_code_does_not_count_as_0(pytester: pytest.Pytester) -> None:
     prepare(pytester, "answer()")
     pytester.makeconftest("import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)")
     ran = pytester.runpytest_subprocess(*ARGS)
     assert ran.ret == 1
     ran.stdout.fnmatch_lines(
-        ["system command: *program.py ended, and somebody else took its exit*"]
+        ["system command: *program.py ended with an unknown exit code, as where*"]
     )
     ran.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_program_that_removes_the_folder_of_its_report_is_told(
+def test_a_program_that_removes_the_folder_of_its_report_fails_with_the_reason(
     pytester: pytest.Pytester,
 ) -> None:
     prepare(pytester, "import shutil; shutil.rmtree(report.parent)")
@@ -415,10 +415,10 @@ def test_a_program_that_removes_the_folder_of_its_report_is_told(
     ran.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_what_nobody_saw_of_a_program_is_no_pass(
+def test_resource_use_that_was_not_sampled_is_no_pass(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "FIRST_SAMPLE", 600.0)
+    monkeypatch.setattr(command, "FIRST_INTERVAL", 600.0)
     metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_threads = {}\n"
     kpi = '[tool.pytest-soak.packs.demo.kpis]\nprocess_threads = { fail = "> 9" }\n'
     prepare(pytester, "answer()", more=metrics + kpi)
@@ -549,8 +549,9 @@ def test_without_psutil_it_is_a_usage_error(
 ) -> None:
     prepare(pytester, "answer()")
     with monkeypatch.context() as patch:
-        for name in ("command.system", "command.processes"):
-            patch.delitem(sys.modules, f"pytest_soak.systems.{name}", raising=False)
+        # Modules that an earlier test imported would not ask for psutil again.
+        for name in ("system", "managed_process", "process_reaper", "processes"):
+            patch.delitem(sys.modules, f"pytest_soak.systems.command.{name}", raising=False)
         patch.setitem(sys.modules, "psutil", None)
         ran = pytester.runpytest(*ARGS)
     assert ran.ret == pytest.ExitCode.USAGE_ERROR

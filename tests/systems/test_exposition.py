@@ -55,7 +55,7 @@ def test_each_kind_is_what_it_says() -> None:
     assert between(replace(RATE, factor=60), start, end) == Value(210)
 
 
-def test_a_ratio_is_of_what_grew_and_tells_how_much_that_was() -> None:
+def test_a_ratio_is_of_two_increases_and_has_the_second_one_as_n() -> None:
     start = 'hits_total{code="200"} 10\nhits_total{code="500"} 1\n'
     end = 'hits_total{code="200"} 16\nhits_total{code="500"} 2\nhits_total{code="503"} 1\n'
     every = replace(RATIO, together=True, from_zero=True)
@@ -205,7 +205,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("how", "start", "end", "why"), TOLD.values(), ids=list(TOLD))
-def test_what_cannot_be_told_is_no_value(how: Measure, start: str, end: str, why: str) -> None:
+def test_a_doubtful_metric_has_no_value(how: Measure, start: str, end: str, why: str) -> None:
     with pytest.raises(Unmeasured, match=why):
         between(how, start, end)
 

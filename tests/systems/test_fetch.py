@@ -76,14 +76,14 @@ def test_what_is_not_whole_is_no_answer(data: bytes, why: str) -> None:
 
 
 def test_an_answer_that_is_too_large_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGEST", 100)
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
     with speaking("a" * 100, "a" * 101) as (url, _):
         assert len(fetch(url, 10).body) == 100
         with pytest.raises(NoAnswer, match="more than 100 bytes"):
             fetch(url, 10)
 
 
-def test_where_nobody_listens_there_is_no_answer() -> None:
+def test_without_a_listener_there_is_no_answer() -> None:
     with pytest.raises(NoAnswer, match="connection refused"):
         fetch(f"http://127.0.0.1:{free_port()}", 10)
 

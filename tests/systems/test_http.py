@@ -1,4 +1,4 @@
-"""The system `http`: a real program, a real Prometheus server, and whoever answers otherwise."""
+"""The system `http` with a real program, a real Prometheus server, and faulty servers."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ MISSING = {
     "several": (WELL + 'rate{a="1"} 9\n', "throughput: rate is 2 series, such as *sum = true"),
     "NaN": (WELL.replace("200", "NaN"), "latency_p95_ms: latency is nan; allowed: *"),
     "stale": (WELL.replace("100", "100 1000"), "throughput: rate is stale: *"),
-    "anew": (WELL + "process_start_time_seconds 9\n", "the program was started anew during *"),
+    "restarted": (WELL + "process_start_time_seconds 9\n", "the program was restarted during *"),
 }
 
 
@@ -189,7 +189,7 @@ def test_what_is_missing_is_a_problem_of_the_report(
     assert state is None
 
 
-def test_what_a_program_stopped_to_write_anew_is_stale(tmp_path: Path) -> None:
+def test_a_sample_that_a_program_no_longer_updates_is_stale(tmp_path: Path) -> None:
     def at(second: int) -> str:
         time = 9_000_000_000 + second  # the clock of a program may be ahead of ours
         return "".join(f"{line} {time}000\n" for line in f"{WELL}workers 2\n".splitlines())
@@ -222,7 +222,7 @@ def test_a_report_with_a_problem_is_inconclusive(pytester: pytest.Pytester) -> N
     assert unlike_journal(chain_folder(pytester)) == []
 
 
-def test_where_nobody_answers_no_slot_is_waited_for(pytester: pytest.Pytester) -> None:
+def test_without_an_answer_the_slot_is_not_waited_for(pytester: pytest.Pytester) -> None:
     prepare(pytester, f'scrape = "http://127.0.0.1:{free_port()}/metrics"\nslot_s = 999')
     ran = pytester.runpytest(*ARGS)
     assert ran.ret == 1
@@ -326,7 +326,7 @@ def told(*values: str) -> tuple[int, str, str]:
     return 200, "application/json", json.dumps(data)
 
 
-def test_a_server_is_asked_each_query_at_the_end_of_the_slot(pytester: pytest.Pytester) -> None:
+def test_each_query_is_sent_at_the_end_of_the_slot(pytester: pytest.Pytester) -> None:
     with speaking(told("0.2"), told("0.01"), told("100")) as (url, speaker):
         prepare(pytester, f'prometheus = "{url}/prefix/"\nslot_s = 0.02', QUERIES)
         pytester.runpytest(*ARGS[:-1], "--soak-iterations=1")
@@ -342,7 +342,7 @@ def test_a_server_is_asked_each_query_at_the_end_of_the_slot(pytester: pytest.Py
     ]
 
 
-def test_a_server_that_knows_nothing_of_a_metric_is_inconclusive(
+def test_a_metric_that_the_server_does_not_have_is_inconclusive(
     pytester: pytest.Pytester,
 ) -> None:
     with speaking(told("0.2"), told(), told("1", "2")) as (url, _):
@@ -507,7 +507,7 @@ def test_a_program_is_started_once_tuned_measured_and_ended(pytester: pytest.Pyt
 
 
 @pytest.mark.process
-def test_a_program_may_be_started_anew_for_each_iteration(pytester: pytest.Pytester) -> None:
+def test_a_program_may_be_restarted_for_each_iteration(pytester: pytest.Pytester) -> None:
     body = """
         used = parameters()
         Path(f"ran-{E['PYTEST_SOAK_ITERATION']}-{used['workers']}").touch()
@@ -528,7 +528,7 @@ def test_a_program_may_be_started_anew_for_each_iteration(pytester: pytest.Pytes
 
 
 @pytest.mark.process
-def test_a_running_program_is_told_of_new_parameters_by_a_signal(pytester: pytest.Pytester) -> None:
+def test_a_running_program_gets_a_signal_for_new_parameters(pytester: pytest.Pytester) -> None:
     body = """
         used = parameters()
         def reload(*_):
@@ -660,7 +660,7 @@ def test_a_program_that_never_gets_ready_is_inconclusive(pytester: pytest.Pytest
 
 @pytest.mark.process
 @pytest.mark.parametrize("life", ["chain", "iteration"])
-def test_a_program_that_sigterm_does_not_end_is_killed_and_told(
+def test_a_program_that_sigterm_does_not_end_is_killed_and_reported(
     pytester: pytest.Pytester, life: str
 ) -> None:
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVES
@@ -675,7 +675,9 @@ def test_a_program_that_sigterm_does_not_end_is_killed_and_told(
 
 
 @pytest.mark.process
-def test_a_deaf_program_that_fails_is_killed_and_told(pytester: pytest.Pytester) -> None:
+def test_a_failed_program_that_ignores_sigterm_is_killed_and_reported(
+    pytester: pytest.Pytester,
+) -> None:
     body = """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         serve()
@@ -768,7 +770,7 @@ def test_in_safe_mode_a_program_runs_dry_without_its_secrets(
 
 
 @pytest.mark.process
-def test_an_iteration_is_told_what_it_alone_used(pytester: pytest.Pytester) -> None:
+def test_resource_use_counts_per_iteration(pytester: pytest.Pytester) -> None:
     body = """
         while time.process_time() < 1:
             pass
@@ -840,7 +842,7 @@ def prometheus(folder: Path, port: int) -> Iterator[str]:
         )
 
         def scrapes() -> bool:
-            """Tell whether it has looked for its target: after its start that may take 5 s."""
+            """Return whether it has scraped its target; that may take 5 s after its start."""
             assert server.poll() is None, (folder / "prometheus.log").read_text()
             try:
                 read_answer(fetch(url_of(f"http://127.0.0.1:{own}", "up", 1, 5), 5))
@@ -864,7 +866,7 @@ def prometheus(folder: Path, port: int) -> Iterator[str]:
 @pytest.mark.skipif(
     PROMETHEUS is None, reason="no prometheus on the PATH; see docs/contributing.md"
 )
-def test_a_prometheus_server_is_asked_what_it_scraped(
+def test_a_real_prometheus_server_answers_the_queries(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     port = free_port()

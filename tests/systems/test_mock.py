@@ -112,7 +112,7 @@ def test_every_metric_answers_by_its_declared_effects(parameters: dict[str, floa
 
 
 @given(SETTINGS, SEEDS)
-def test_a_report_is_usable_and_tells_the_parameters_it_used(
+def test_a_report_is_usable_and_has_the_parameters_it_used(
     parameters: dict[str, float], seed: int
 ) -> None:
     raw, state = MockSystem(PACK, "busy").run(parameters, 3, seed, None)

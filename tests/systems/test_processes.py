@@ -1,4 +1,4 @@
-"""The parts of the system `command` one by one: what is measured, read, kept and put in order."""
+"""The parts of the system `command` one by one: what is measured, read, reaper and put in order."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from pytest_soak import ProcessReaper
 from pytest_soak.model.mask import Mask
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems.command import processes, watchdog
-from pytest_soak.systems.command.output import BEFORE, KEPT, Output
+from pytest_soak.systems.command.output import MASK_MARGIN, TAIL_BYTES, Output
 from pytest_soak.systems.command.processes import MARK, Usage
 from pytest_soak.systems.command.program import read_program
-from pytest_soak.systems.command.report_poller import Unread, read_json
+from pytest_soak.systems.command.report_poller import UnreadableFile, read_json
 from pytest_soak.systems.command.system import CommandSystem
 from tests.programs import wait_for
 
 pytestmark = pytest.mark.process
 
 
-def test_what_nobody_saw_is_null_and_not_zero() -> None:
+def test_use_that_was_not_sampled_is_null_and_not_zero() -> None:
     ended = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     ended.wait()
     usage = Usage()
-    usage.take(processes.family(ended.pid, "no mark", lives=False), 0.0)
+    usage.sample(processes.find_all(ended.pid, "no mark", alive=False), 0.0)
     told = usage.to_json()
     assert told.pop("samples") == 0
     assert set(told.values()) == {None}
     assert processes.descendants(ended.pid) == []
 
 
-def test_a_number_that_is_somebody_elses_by_now_finds_nothing() -> None:
+def test_a_reused_pid_finds_nothing() -> None:
     with subprocess.Popen(["/bin/sleep", "600"], start_new_session=True) as sleeper:
-        assert processes.family(sleeper.pid, "no mark", lives=False) == []
-        assert [one.pid for one in processes.family(sleeper.pid, "no mark", lives=True)] == [
+        assert processes.find_all(sleeper.pid, "no mark", alive=False) == []
+        assert [one.pid for one in processes.find_all(sleeper.pid, "no mark", alive=True)] == [
             sleeper.pid
         ]
         sleeper.kill()
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
+def test_the_watchdog_ends_what_is_left_unless_it_was_dismissed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, orderly: bool
 ) -> None:
     mark = uuid.uuid4().hex
@@ -60,7 +60,7 @@ def test_the_keeper_ends_what_is_left_only_where_nobody_else_did(
     with subprocess.Popen(["/bin/sleep", "600"], env={MARK: mark}) as sleeper:
         wait_for(lambda: processes.marked(mark))
         monkeypatch.setattr(sys, "stdin", io.StringIO("." if orderly else ""))
-        watchdog.keep(mark, str(folder))
+        watchdog.watch(mark, str(folder))
         assert (sleeper.poll() is None) == orderly
         assert folder.exists() == orderly
         sleeper.kill()
@@ -82,7 +82,7 @@ def test_any_file_is_read_as_json_or_refused_in_words(data: bytes) -> None:
         Path(file.name).write_bytes(data)
         try:
             read = read_json(Path(file.name))
-        except Unread:
+        except UnreadableFile:
             with pytest.raises((ValueError, RecursionError)):
                 json.loads(data)
         else:
@@ -94,14 +94,14 @@ def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
     for number in range(40_000):
         output.file.write(b"a line of the output, number %d \x1b\n" % number)
     output.file.flush()
-    wait_for(lambda: output._cut)
+    wait_for(lambda: output._discarded)
     written = output.written
     last = "café\r\nat the end\xff".encode("latin-1")
     output.file.write(last)
     output.file.flush()
     lines = output.text(Mask()).splitlines()
     assert output.written == written + len(last)
-    assert len(output.text(Mask())) <= KEPT
+    assert len(output.text(Mask())) <= TAIL_BYTES
     assert lines[0].startswith("a line of the output, number ")
     assert lines[-2:] == [r"caf\xe9", r"at the end\xff"]
     assert lines[0].endswith(r" \x1b")
@@ -110,7 +110,7 @@ def test_output_is_cut_and_its_end_is_kept_in_whole_lines() -> None:
 
 def test_output_of_one_long_line_begins_with_a_whole_word() -> None:
     output = Output()
-    output.file.write(b"word " * KEPT + b"the end")
+    output.file.write(b"word " * TAIL_BYTES + b"the end")
     output.file.flush()
     text = output.text(Mask())
     assert text.endswith("word the end")
@@ -122,9 +122,11 @@ def test_output_of_one_long_line_begins_with_a_whole_word() -> None:
 def test_no_word_of_a_secret_is_left_where_output_is_cut(shift: int) -> None:
     mask = Mask({"PHRASE": "correct horse battery staple"})
     output = Output()
-    output.file.write(b"a" * 999 + b" " + b"correct horse battery staple" + b"b" * (KEPT - shift))
+    output.file.write(
+        b"a" * 999 + b" " + b"correct horse battery staple" + b"b" * (TAIL_BYTES - shift)
+    )
     output.file.flush()
-    for more in (b"", b" " + b"c" * BEFORE):
+    for more in (b"", b" " + b"c" * MASK_MARGIN):
         output.file.write(more)
         output.file.flush()
         text = output.text(mask)
@@ -132,7 +134,7 @@ def test_no_word_of_a_secret_is_left_where_output_is_cut(shift: int) -> None:
     output.close()
 
 
-def test_the_end_is_there_however_much_of_what_was_written_is_masked() -> None:
+def test_the_end_of_the_output_is_shown_even_if_much_of_it_is_masked() -> None:
     secret = "".join(map(str, range(1000)))
     output = Output()
     output.file.write(f"token {secret}\n".encode() * 60 + b"the cause\n")
@@ -142,10 +144,10 @@ def test_the_end_is_there_however_much_of_what_was_written_is_masked() -> None:
 
 
 def test_nothing_is_left_of_what_was_kept_once_it_is_closed() -> None:
-    kept = ProcessReaper()
-    (kept.folder / "log").write_text("of a program")
-    with subprocess.Popen(["/bin/sleep", "600"], env=kept.environ) as sleeper:
-        wait_for(lambda: processes.marked(kept.mark))
-        kept.close()
+    reaper = ProcessReaper()
+    (reaper.folder / "log").write_text("of a program")
+    with subprocess.Popen(["/bin/sleep", "600"], env=reaper.environ) as sleeper:
+        wait_for(lambda: processes.marked(reaper.mark))
+        reaper.close()
         assert sleeper.wait(60) in (-signal.SIGTERM, -signal.SIGKILL)
-    assert not kept.folder.exists()
+    assert not reaper.folder.exists()

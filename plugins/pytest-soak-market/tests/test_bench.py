@@ -1,4 +1,4 @@
-"""The benchmark of tuners: what it measures, and that tuning works where it may be looked at."""
+"""The benchmark of tuners: its measurements, and that tuning works in the development regimes."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_the_sign_test_is_the_binomials(better: int, worse: int, p: float) -> No
     assert sign_test(better, worse) == pytest.approx(p)
 
 
-def test_a_chain_goes_through_the_machinery_and_tells_where_it_went() -> None:
+def test_a_chain_runs_through_the_engine_and_reports_its_path() -> None:
     regime = load(DEVELOPMENT)[0]
     small = replace(regime, settings={**regime.settings, "slot_s": 5.0})
     tuned = soak(registry(), small, "random", 4, seed=1)
@@ -272,13 +272,13 @@ def test_a_strangers_tuner_takes_part_and_one_that_raises_is_no_result(
         main(["-p", "bench_stranger", "--tuner", "stranger", "--regimes", "1", "--iterations", "2"])
 
 
-def test_a_tuner_that_nobody_offers_is_named() -> None:
+def test_an_unknown_tuner_is_named() -> None:
     with pytest.raises(SoakUsageError, match="unknown tuner 'nobody'"):
         soak(registry(), load(DEVELOPMENT)[0], "nobody", 3, seed=1)
 
 
 def test_tuning_works(capsys: pytest.CaptureFixture[str]) -> None:
-    """The benchmark's quick form: development regimes alone, so that nobody tunes to the others."""
+    """The benchmark's quick form, on the development regimes: none is tuned to the others."""
     assert main(["--iterations", "8", "--tuner", "none,random,adaptive", "--regimes", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     shares = {row.split()[0]: [float(x) for x in row.split()[1:3]] for row in lines[2:6]}
@@ -324,7 +324,7 @@ def test_a_search_for_no_regime_writes_nothing() -> None:
         (("-p", "nosuchmodule"), "argument -p: No module named 'nosuchmodule'"),
     ],
 )
-def test_a_mistake_is_told_before_anything_runs(
+def test_a_mistake_is_reported_before_anything_runs(
     given: tuple[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -337,7 +337,7 @@ def test_a_mistake_is_told_before_anything_runs(
     )
 
 
-def test_each_tuner_is_set_against_the_others_in_whatever_order(
+def test_each_tuner_is_compared_with_the_others_in_any_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     line = ["--iterations", "2", "--regimes", "1", "--tuner"]

@@ -55,7 +55,7 @@ def test_the_maker_trades_and_keeps_up_at_fastmm_sim_exchange(pytester: pytest.P
 
 
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
-def test_nothing_of_fastmms_exchange_is_left_whatever_becomes_of_who_started_it(
+def test_fastmms_exchange_ends_even_if_its_parent_is_killed(
     tmp_path: Path, fate: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(children, "GRACE_S", 0.3)

@@ -231,7 +231,7 @@ def port_of(exchange: int) -> int:
     return listening
 
 
-def test_it_reads_the_overrides_anew_bears_a_pause_and_leaves_no_port_open(
+def test_it_reads_the_overrides_again_survives_a_pause_and_leaves_no_port_open(
     tmp_path: Path, tag: str
 ) -> None:
     market = short()

@@ -46,7 +46,7 @@ from pytest_soak_market.live.fastmm_gateway import (
 )
 from pytest_soak_market.live.gateway import GatewayLost, OurGateway
 from pytest_soak_market.live.settings import FastmmSettings, LiveSettings
-from pytest_soak_market.live.trader import Slot, Trader
+from pytest_soak_market.live.trader import SlotRecorder, Trader
 from pytest_soak_market.live.wire import messages_of, requests_of, to_frame
 from websockets.exceptions import ConnectionClosedError
 
@@ -101,7 +101,7 @@ def test_an_exchange_of_others_takes_no_faults() -> None:
         (make_fastmm, "fastmm_live", "fastmm"),
     ],
 )
-def test_what_is_not_installed_is_told_with_how_to_install_it(
+def test_a_missing_extra_is_named_with_the_command_to_install_it(
     make: Callable[..., object], missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = importlib.util.find_spec
@@ -202,17 +202,17 @@ def test_a_connection_that_broke_is_noticed_when_it_is_written_to() -> None:
     for gateway in (ours, others):
         trader = Trader(MarketSettings(), gateway, "market-live")
         trader._is_connected = True
-        slot = Slot(0.0, 2.0, 1e5, 0, 5e6)
+        slot = SlotRecorder(0.0, 2.0, 1e5, 0, 5e6)
         asyncio.run(trader._send(slot, [Request(RequestKind.CANCEL, 0.0, 1)]))
         assert (slot.losses, trader._is_connected) == (1, False)
 
 
 def test_a_maker_that_does_not_read_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_soak_market.live.exchange._MOST_UNREAD", 2)
+    monkeypatch.setattr("pytest_soak_market.live.exchange._MAX_UNREAD", 2)
     ours = Exchange(convert({}, LiveSettings), 0)
     aborted: list[int] = []
     transport = SimpleNamespace(abort=lambda: aborted.append(len(ours._unread)))
-    ours._hang_up()  # with nobody there, nothing happens
+    ours._disconnect()  # with nobody there, nothing happens
     ours._connection = cast("Any", SimpleNamespace(transport=transport))
     for _ in range(3):
         ours._publish(Message(1.0, 5e6, Topic.MARKET))
@@ -223,7 +223,7 @@ class Connection:
     """A maker's end of a connection, on which it asks for things and hears until something came."""
 
     def __init__(self, heard: int, *requests: Request) -> None:
-        self.request = SimpleNamespace(path=f"/?heard={heard}")
+        self.request = SimpleNamespace(path=f"/?received={heard}")
         self.told: list[Message] = []
         self._requests = requests
         self._heard = asyncio.Event()
@@ -237,7 +237,7 @@ class Connection:
         self._heard.set()
 
 
-def test_orders_of_a_connection_that_ended_are_cancelled_and_the_next_one_is_told() -> None:
+def test_orders_of_a_lost_connection_are_cancelled_and_the_next_connection_learns_of_it() -> None:
     async def connect_twice() -> list[Message]:
         ours = Exchange(convert({}, LiveSettings), 0)
         quote = Request(RequestKind.NEW, 0.0, 1, 1, 4_990_000, 10)
@@ -257,7 +257,7 @@ def test_orders_of_a_connection_that_ended_are_cancelled_and_the_next_one_is_tol
 
 
 def test_a_feed_that_is_silent_until_its_slot_ends_is_a_gap() -> None:
-    slot = Slot(0.0, 4.0, 1e5, 0, 5e6)
+    slot = SlotRecorder(0.0, 4.0, 1e5, 0, 5e6)
     gaps = []
     for at_s in (0.7, 1.0, 3.5):
         slot.note(Message(at_s, 5e6, Topic.MARKET))
@@ -284,7 +284,7 @@ class Feed:
             raise GatewayLost
         self.connections += 1
 
-    async def hear(self, seconds: float) -> list[Message]:
+    async def receive(self, seconds: float) -> list[Message]:
         if self._is_muted() and self._drops:
             raise GatewayLost
         if self._is_muted():
@@ -302,7 +302,7 @@ class Feed:
         """Nothing is left to be closed."""
 
     def longest_ms(self, since_s: float = 0.0) -> float:
-        """Return the longest time between two messages, the later one told after *since_s*."""
+        """Return the longest time between two messages, the later one after *since_s*."""
         pairs = [(one, two) for one, two in pairwise(self.told_s) if two > since_s]
         return 1e3 * max(later - earlier for earlier, later in pairs)
 
@@ -362,16 +362,16 @@ def test_an_exchange_that_is_gone_after_a_drain_gave_up_is_a_gap(
 def test_fills_in_what_a_drain_gives_up_are_in_the_next_slots_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The exchange has told of them, and does not do so again."""
+    """The exchange has sent them already, and does not repeat them."""
     monkeypatch.setattr("pytest_soak_market.live.trader.DRAIN_S", 0.0)
     cost_ms, sold = 100.0, 10  # more work than a slot has time for
 
     class Sold(Feed):
-        async def hear(self, seconds: float) -> list[Message]:
+        async def receive(self, seconds: float) -> list[Message]:
             if self.connections == 1:
                 fill = Message(monotonic(), 5e6, Topic.FILL, 1, -1, 5_000_000, 0.0, 5e6)
                 return [*[fill] * sold, Message(monotonic(), 5e6, Topic.MARKET)]
-            return await super().hear(seconds)
+            return await super().receive(seconds)
 
     settings = MarketSettings(feed_cost_ms=cost_ms)
     trader = Trader(settings, Sold(), "market-live")
@@ -411,7 +411,7 @@ def heard(gateway: FastmmGateway, *frames: dict[str, Any] | None) -> list[Messag
         messages = []
         for frame in frames:
             gateway._frames.put_nowait(frame)
-            messages += await gateway.hear(0.01)
+            messages += await gateway.receive(0.01)
         return messages
 
     return asyncio.run(hear())

@@ -252,7 +252,7 @@ def test_the_spread_moves_at_most_a_tenth_in_an_iteration(
 
 @pytest.mark.parametrize("table", ["trigger-table", "iter-watcher"])
 @given(metrics=FIGURES, parameters=SETTINGS)
-def test_whatever_is_measured_a_value_stays_in_or_comes_closer_to_its_corridor(
+def test_for_any_measurement_a_value_stays_in_or_comes_closer_to_its_corridor(
     table: str, metrics: dict[str, Value], parameters: dict[str, float]
 ) -> None:
     corridor = TableTuner(PACK, PACK.tables[table]).corridor

@@ -1,1 +1,1 @@
-"""The tuner `optuna` of pytest-soak: a study that is rebuilt from the history for every answer."""
+"""The tuner `optuna` for pytest-soak."""

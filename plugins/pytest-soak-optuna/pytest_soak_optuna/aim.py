@@ -1,4 +1,4 @@
-"""What a pack asks for, in numbers that Optuna can use: space, value and constraints."""
+"""Converts summaries to measurements, and these to value and constraints for Optuna."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from pytest_soak import Pack, Summary, Threshold
 
 SHARED = "optuna_shared"
-"""The fact that holds the measurements taken over from a storage, one JSON text each."""
+"""The fact with the measurements taken over from a storage, one JSON text each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one iteration ran with and what it measured.
+    """The parameters and metrics of one iteration.
 
     Args:
         parameters: ``{parameter: value}``, the tunable ones.
-        metrics: ``{metric: value}``, those that the KPIs and the objective look at.
+        metrics: ``{metric: value}``, those of the KPIs and the objective.
         origin: The run and iteration it was taken over from; empty for the chain's own.
     """
 
@@ -30,16 +30,16 @@ class Measurement:
     origin: str = ""
 
     def dumps(self, origin: str = "") -> str:
-        """Return it as one line of JSON, the same for the same measurement, with its *origin*."""
+        """Return it as one line of JSON with its *origin*; equal measurements give equal text."""
         parts = {"parameters": self.parameters, "metrics": self.metrics, "origin": origin}
         return json.dumps(parts, sort_keys=True)
 
 
 class Aim:
-    """Tells how good a measurement is by the pack's KPIs and objective."""
+    """Rates a measurement by the pack's KPIs and objective."""
 
     def __init__(self, pack: Pack) -> None:
-        """Take the *pack*; its KPIs hold what gate settings made of them."""
+        """Take the *pack*; gate settings are applied to its KPIs already."""
         self._pack = pack
         self._objective = pack.objective
         kpis = [kpi.metric for kpi in pack.kpis]
@@ -59,7 +59,7 @@ class Aim:
         return -max(self.constraints(metrics).values())
 
     def constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Return how far each limit is exceeded, as a share of it; negative where it is kept.
+        """Return by which share each limit is exceeded; negative where it holds.
 
         A KPI that breaks its FAIL limit mostly breaks its WARN limit too, and so counts twice.
         """
@@ -70,7 +70,7 @@ class Aim:
         }
 
     def reached(self, metrics: Mapping[str, float]) -> bool:
-        """Tell whether every KPI keeps its limits, WARN and FAIL."""
+        """Return whether every KPI is within its limits, WARN and FAIL."""
         return all(
             not limit.broken_by(metrics[kpi.metric])
             for kpi in self._pack.kpis
@@ -78,27 +78,27 @@ class Aim:
         )
 
     def measured(self, summary: Summary) -> Measurement | None:
-        """Return what *summary* measured, or None where it says nothing about its parameters.
+        """Return the measurement of *summary*, or None if it has no valid one.
 
-        These are an iteration with problems, the first one after the system lost its state, and
-        one that lacks a metric.
+        An iteration with problems, one of a restarted system, and one that lacks a metric say
+        nothing about their parameters.
         """
         if summary.problems or summary.restarted:
             return None
         return self._checked(summary.parameters, summary.metrics)
 
-    def loads(self, words: Iterable[str]) -> list[Measurement]:
-        """Return the measurements that were written as JSON, without those that do not fit.
+    def loads(self, texts: Iterable[str]) -> list[Measurement]:
+        """Parse measurements from JSON and return those that fit the pack.
 
-        One does not fit where a parameter or a metric is missing or no number, or a parameter lies
-        outside the limits: it was measured under another pack.
+        One that lacks a parameter or metric, or has a parameter outside the limits, was measured
+        under another pack.
         """
         found = []
-        for word in words:
-            raw = json.loads(word)
-            fits = self._checked(raw["parameters"], raw["metrics"], raw["origin"])
-            if fits is not None:
-                found.append(fits)
+        for text in texts:
+            raw = json.loads(text)
+            measurement = self._checked(raw["parameters"], raw["metrics"], raw["origin"])
+            if measurement is not None:
+                found.append(measurement)
         return found
 
     def _checked(
@@ -114,7 +114,7 @@ class Aim:
 
 
 def _numbers(given: Mapping[str, object], names: Iterable[str]) -> dict[str, float] | None:
-    """Return the numbers called *names* as floats, or None where one of them is none."""
+    """Return the values of *names* as floats, or None if one is not a number."""
     found = {}
     for name in names:
         value = given.get(name)

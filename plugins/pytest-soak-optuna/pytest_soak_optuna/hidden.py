@@ -1,4 +1,4 @@
-"""A storage as it may be shown: a database's URL without its secrets."""
+"""Removes secrets from the URL of a database and from texts that quote it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECRETS = re.compile(
     r"|(?<=[?&])(?P<key>[^=&]*(?:pass|pwd|secret|token|key)[^=&]*)=(?P<value>[^&]+)",
     re.IGNORECASE,
 )
-"""A password before the last ``@``, and what the query says under a name that sounds secret."""
+"""A password before the last ``@``, and query values whose key sounds secret."""
 
 
 def shown(where: str) -> str:
@@ -25,10 +25,10 @@ def shown(where: str) -> str:
 
 
 def without(text: str, where: str) -> str:
-    """Return *text*, such as what a database's driver says, without the secrets of *where*."""
+    """Return *text*, such as an error of a database driver, without the secrets of *where*."""
     text = text.replace(where, shown(where))
     secrets = [found["password"] or found["value"] for found in _SECRETS.finditer(where)]
     for secret in secrets:
-        for written in (secret, unquote(secret), unquote_plus(secret)):
-            text = text.replace(written, HIDDEN)
+        for form in (secret, unquote(secret), unquote_plus(secret)):
+            text = text.replace(form, HIDDEN)
     return text

@@ -1,4 +1,4 @@
-"""What the distribution offers to pytest-soak; Optuna is imported where the tuner is chosen."""
+"""The pytest plugin; it imports Optuna only if the tuner is chosen."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ SHARE = "--soak-optuna-share"
 
 
 class SoakOptunaWarning(pytest.PytestWarning):
-    """Something beside the soak went wrong; its iterations and its verdict stand."""
+    """The storage failed; iterations and verdict of the soak are not affected."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and their ini twins."""
+    """Add the options and their ini keys."""
     group = parser.getgroup("soak")
-    told = "soak, tuner optuna: writes each measurement to this storage: a database's URL or a file"
-    group.addoption(STORAGE, metavar="URL|FILE", help=told)
-    parser.addini("soak_optuna_storage", told, default="")
-    told = "soak, tuner optuna: begin with what this study of the storage knows"
-    group.addoption(SHARE, metavar="STUDY", help=told)
-    parser.addini("soak_optuna_share", told, default="")
+    text = "soak, tuner optuna: writes each measurement to this storage: a database's URL or a file"
+    group.addoption(STORAGE, metavar="URL|FILE", help=text)
+    parser.addini("soak_optuna_storage", text, default="")
+    text = "soak, tuner optuna: begin with what this study of the storage knows"
+    group.addoption(SHARE, metavar="STUDY", help=text)
+    parser.addini("soak_optuna_share", text, default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what knows the options."""
+    """Register the plugin object with the options."""
     config.pluginmanager.register(OptunaPlugin(config), "soak-optuna")
 
 
 class OptunaPlugin:
-    """Offers the tuner, writes to the storage, and takes over from it."""
+    """Offers the tuner, and reads and writes the storage."""
 
     def __init__(self, config: pytest.Config) -> None:
-        """Read the options of *config*; the path of a file is relative to where it was given."""
+        """Read the options; a file from the ini file is relative to the root folder."""
         option, ini = config.getoption(STORAGE), config.getini("soak_optuna_storage")
         base = config.invocation_params.dir if option else config.rootpath
         given = option or ini
@@ -66,15 +66,15 @@ class OptunaPlugin:
             from pytest_soak_optuna.tuner import OptunaTuner  # noqa: PLC0415 - as above
 
         if self._where:
-            self._storage()  # its mistakes are found before anything runs
+            self._storage()  # so that an error is shown before anything runs
         return OptunaTuner(pack)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_soak_watchers(self) -> Mapping[str, Callable[[Pack], TakeOver]]:
-        """Offer the watcher that takes over what a study knows, where that was asked for."""
+        """Offer the watcher that takes over the measurements of a study, if one is named."""
         return {"optuna-share": self._take_over} if self._share else {}
 
-    def _take_over(self, pack: Pack) -> TakeOver:  # noqa: ARG002 - what fits is seen by the tuner
+    def _take_over(self, pack: Pack) -> TakeOver:  # noqa: ARG002 - the tuner checks what fits the pack
         from pytest_soak import SoakUsageError  # noqa: PLC0415 - nothing heavy without a soak
 
         if not self._where:
@@ -87,8 +87,8 @@ class OptunaPlugin:
             return TakeOver(storage.newest(self._share))
         except KeyError:
             known = ", ".join(storage.studies()) or "none"
-            there = f"{shown(self._where)}; there: {known}"
-            msg = f"{SHARE}: unknown study {self._share!r} in {there}"
+            place = f"{shown(self._where)}; there: {known}"
+            msg = f"{SHARE}: unknown study {self._share!r} in {place}"
             raise SoakUsageError(msg) from None
 
     def _storage(self) -> Storage:
@@ -101,19 +101,19 @@ class OptunaPlugin:
                 from pytest_soak_optuna.storage import Storage  # noqa: PLC0415 - as above
             try:
                 self._opened = Storage(self._where)
-            except Exception as error:  # noqa: BLE001 - each kind of database has its own
+            except Exception as error:  # noqa: BLE001 - each database driver has its own
                 msg = f"{STORAGE}={shown(self._where)}: {_first_line(error, self._where)}"
                 raise SoakUsageError(msg) from None  # its text may hold the password
         return self._opened
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_soak_iteration(self, plan: ChainPlan, result: IterationResult) -> None:
-        """Write the measurement of an iteration; a storage that fails is told, and no more."""
+        """Write the measurement of an iteration; an error of the storage is only a warning."""
         if not self._where or NAME not in plan.describe()["tuners"]:
             return
         try:
             self._storage().write(plan, result)
-        except Exception as error:  # noqa: BLE001 - each kind of database has its own
+        except Exception as error:  # noqa: BLE001 - each database driver has its own
             what = f"iteration {result.iteration} not written: {_first_line(error, self._where)}"
             msg = f"{shown(self._where)}: {what}"
             warnings.warn(SoakOptunaWarning(msg), stacklevel=1)
@@ -125,7 +125,7 @@ class OptunaPlugin:
 
 
 def _first_line(error: Exception, where: str) -> str:
-    """Return what *error* says, without the secrets of the storage at *where*."""
+    """Return type and first line of *error*, without the secrets of the storage at *where*."""
     from pytest_soak import safe_text  # noqa: PLC0415 - nothing heavy without a soak
 
     first = without(str(error), where).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Optuna kept to itself: it neither prints into pytest's output nor warns past this plugin."""
+"""Silences Optuna's log lines and warnings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Import Optuna, and use it without its log lines and warnings.
+    """Import and use Optuna without its log lines and warnings.
 
-    What it says is about how this plugin uses it, nothing that a user could act on; under ``-W
-    error`` it would break the soak. Its log level is put back: a test may use Optuna itself.
+    They concern the calls of this plugin, not the user, and under ``-W error`` they would break the
+    soak. The log level is restored afterwards, as a test may use Optuna itself.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""An Optuna storage beside the soak: measurements are written to it, and taken over once."""
+"""Writes measurements to an Optuna storage, and takes over those of a study."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from pytest_soak import ChainPlan, History, IterationResult, Report
 
 NEWEST = 50
-"""How many measurements of a study are taken over at most."""
+"""The largest number of measurements that are taken over from a study."""
 MEASUREMENT = "soak_measurement"
-"""The user attribute of a trial that holds the measurement it was made from."""
+"""The user attribute of a trial with its measurement."""
 ATTEMPTS = 40
 PAUSE_S = 0.05
+"""Retries to open a database, and the seconds between them."""
 
 
 class Storage:
-    """A database (a URL) or a journal file (a path), open until it is closed."""
+    """An open storage: a database (given by URL) or a journal file (given by path)."""
 
     def __init__(self, where: str) -> None:
         """Open *where*.
 
         Raises:
-            Exception: Whatever Optuna or its database has to say.
+            Exception: Any error of Optuna or of the database driver.
         """
         self.where = where
         self._database: RDBStorage | None = None
@@ -48,15 +49,15 @@ class Storage:
                 self._storage = JournalStorage(JournalFileBackend(where))
 
     def close(self) -> None:
-        """Let go of the database's connections."""
+        """Close the connections to the database."""
         if self._database is not None:
             self._database.remove_session()
             self._database.engine.dispose()
 
     def write(self, plan: ChainPlan, result: IterationResult) -> None:
-        """Write what *result* measured as a trial; nothing where it measured nothing usable.
+        """Write the measurement of *result*, if it has a valid one, as a trial.
 
-        The study is ``PACK/SYSTEM/SCENARIO``; it is made where it is missing.
+        The study is ``PACK/SYSTEM/SCENARIO``; it is created if it does not exist.
         """
         aim = Aim(plan.pack)
         measurement = aim.measured(result.summary)
@@ -100,24 +101,23 @@ class Storage:
 
 
 def _database(url: str) -> RDBStorage:
-    """Open the database at *url*, again where another process is just making its tables."""
+    """Open the database at *url*; retry, as another process may be creating its tables."""
     for _ in range(ATTEMPTS):
         try:
             return RDBStorage(url)
-        except Exception:  # noqa: BLE001 - each kind of database has its own
+        except Exception:  # noqa: BLE001 - each database driver has its own
             time.sleep(PAUSE_S)
     return RDBStorage(url)
 
 
 class TakeOver:
-    """A watcher that records once, in a chain's first summary, what other runs measured.
+    """A watcher that records the measurements of other runs in a chain's first summary.
 
-    From then on it is part of the history like everything else: the tuner reads it there, and a
-    resumed run or a replay never asks the storage again.
+    The tuner reads them from the history, so a resumed run or a replay needs no storage.
     """
 
     def __init__(self, texts: tuple[str, ...]) -> None:
-        """Take what was read."""
+        """Take the measurements, one JSON text each."""
         self._texts = texts
 
     def observe(

@@ -1,4 +1,4 @@
-"""Measurements as Optuna's trials, and the next point that its sampler asks for."""
+"""Converts measurements to Optuna's trials, and asks its sampler for the next point."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from pytest_soak_optuna.aim import Aim, Measurement
 
 STARTUP = 3
-"""From how many measurements on it models; before, it draws at random. Optuna's own 10 are more
-than most soaks have iterations. The README says what was measured with others.
+"""Number of measurements from which on the sampler models; before, it draws at random.
+
+Optuna's default of 10 is more than most soaks have iterations. The README has the measured
+alternatives.
 """
 
 
 def space(pack: Pack) -> dict[str, BaseDistribution]:
-    """Return where Optuna may look: every parameter of *pack* within its limits.
+    """Return the search space: every parameter of *pack* within its limits.
 
-    Without the parameters' grid: a value may start off it, and what is applied is rounded to it.
+    It ignores the precision: a value may start off the grid, and the clamp rounds what is applied.
     """
     return {
         name: FloatDistribution(parameter.limits.lo, parameter.limits.hi)
@@ -52,10 +54,10 @@ def as_trial(
 
 
 def next_point(measured: Sequence[Measurement], aim: Aim, pack: Pack) -> dict[str, float]:
-    """Return the parameters that Optuna asks to be tried after what was *measured*.
+    """Return the parameters that Optuna's sampler asks for after the *measured* ones.
 
-    The seed of its random numbers is a hash of the measurements: the same ones give the same
-    point, in any process, and two chains that measured different things look in different places.
+    The seed is a hash of the measurements: the same ones give the same point in any process, and
+    chains with different measurements explore different points.
     """
     text = "\n".join(measurement.dumps() for measurement in measured)
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

@@ -1,4 +1,4 @@
-"""The tuner: no memory of its own, its study is rebuilt from the history in every answer."""
+"""The tuner ``optuna``. It has no state: each answer rebuilds the study from the history."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pytest_soak import History, Pack
 
 NEWEST = 200
-"""How many of the chain's own measurements the study holds, so that an answer's cost is flat."""
+"""The largest number of own measurements in the study; it bounds the cost of an answer."""
 
 DIGITS = 12
 """Decimals of a delta: 1.61 - 0.2 is 1.41, not 1.4100000000000001."""
 
 
 class OptunaTuner:
-    """Proposes the point that Optuna asks for, until every KPI keeps its limits."""
+    """Proposes the point that Optuna asks for, until every KPI is within its limits."""
 
     corridor = Corridor.LIMITS
 
@@ -36,10 +36,10 @@ class OptunaTuner:
         return self._aim.metrics
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
-        """Propose the way to the next point; nothing while every KPI keeps its limits.
+        """Propose the deltas to the next point; nothing while every KPI is within its limits.
 
-        A tuner is not told how many iterations are left, and each step to a new point may be the
-        last one: so it stays where it is good, instead of looking for better.
+        A tuner does not know how many iterations are left, and each step to a new point may be the
+        last one. So it stays at a good point instead of searching for a better one.
         """
         own = [
             found
@@ -64,11 +64,11 @@ class OptunaTuner:
         return self._way(parameters, target, f"optuna: trial {len(measured)}")
 
     def _taken_over(self, history: History) -> list[Measurement]:
-        """Return the measurements that a watcher recorded in the history, if it did."""
+        """Return the measurements that the watcher recorded in the history, if any."""
         for entry in history:
-            words = entry.summary.metrics.get(SHARED)
-            if isinstance(words, tuple):
-                return self._aim.loads(words)
+            texts = entry.summary.metrics.get(SHARED)
+            if isinstance(texts, tuple):
+                return self._aim.loads(texts)
         return []
 
     def _way(self, now: Mapping[str, float], target: Mapping[str, float], reason: str) -> Proposal:

@@ -221,7 +221,7 @@ def test_a_mistaken_option_is_a_usage_error(
     result.stderr.fnmatch_lines([line])
 
 
-def test_a_storage_that_fails_in_between_is_told_and_the_verdict_stands(
+def test_a_storage_that_fails_later_gives_a_warning_and_the_verdict_stands(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(

@@ -169,7 +169,9 @@ def test_a_gate_setting_moves_the_goal(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     "more", [{"problems": ("stale report",)}, {"restarted": True}], ids=["problems", "restarted"]
 )
-def test_an_iteration_that_tells_nothing_is_no_trial(pack: Pack, more: dict[str, Any]) -> None:
+def test_an_iteration_without_a_valid_measurement_is_no_trial(
+    pack: Pack, more: dict[str, Any]
+) -> None:
     tuner = OptunaTuner(pack)
     odd = entry({**START, "workers": 9}, GOOD, **more)
     bad = entry(START, BAD)

@@ -1,1 +1,1 @@
-"""The system `command`: any program, and what is done with its processes."""
+"""The system `command`: runs any program and ends all of its processes."""

@@ -1,4 +1,4 @@
-"""A program that was started: asked, looked after, and ended with everything that it started."""
+"""A started program: write to its stdin, wait for it, and end it with all its child processes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from pytest_soak.systems.command.program import Program
 
 
-TAKEN = 256
-"""Stands for an exit code that nobody knows; it is above all that there are."""
+UNKNOWN_EXIT_CODE = 256
+"""Stands for an exit code that is unknown; real ones are at most 255."""
 
 
 class ManagedProcess:
-    """A program that was started, until everything of it has ended."""
+    """A running program and all its child processes."""
 
     def __init__(self, program: Program, environ: Mapping[str, str], mark: str) -> None:
-        """Start *program*.
+        """Start *program* in a session of its own.
+
+        Args:
+            program: What is run.
+            environ: Its environment, without the mark.
+            mark: The value of ``PYTEST_SOAK_MARK``, by which its processes are found.
 
         Raises:
             SystemFailure: It cannot be started.
@@ -49,60 +54,61 @@ class ManagedProcess:
             )
         except (OSError, ValueError) as error:
             self.output.close()
-            msg = f"{called(program)} cannot be started in {program.cwd}: {error}"
+            msg = f"{command_line(program)} cannot be started in {program.cwd}: {error}"
             raise SystemFailure(msg) from None
         self.pid = self._process.pid
-        self.used: resource.struct_rusage | None = None
-        """What it used in all, once it has ended by itself."""
+        self.rusage: resource.struct_rusage | None = None
+        """What it used in all, once its exit code is known."""
 
     @property
-    def code(self) -> int | None:
+    def exit_code(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
+        # Not Popen.poll(): that gives no rusage.
         if self._process.returncode is None:
             try:
-                pid, status, used = os.wait4(self.pid, os.WNOHANG)
-            except ChildProcessError:  # Popen would take it for a 0
-                self._process.returncode = TAKEN
+                pid, status, rusage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:  # SIGCHLD is ignored: the kernel reaped it. Popen would say 0
+                self._process.returncode = UNKNOWN_EXIT_CODE
             else:
                 if pid:
-                    self._process.returncode, self.used = os.waitstatus_to_exitcode(status), used
+                    self._process.returncode = os.waitstatus_to_exitcode(status)
+                    self.rusage = rusage
         return self._process.returncode
 
-    def ask(self, line: str) -> str:
-        """Write a *line* to its input; return why that cannot be done, if so."""
-        assert self._process.stdin is not None  # noqa: S101 - it has one, where it is asked
+    def write_line(self, line: str) -> str:
+        """Write a *line* to its stdin; return the problem, or ''."""
+        assert self._process.stdin is not None  # noqa: S101 - a program for the chain has one
         try:
-            os.write(self._process.stdin.fileno(), line.encode())  # one at a time: never full
+            os.write(
+                self._process.stdin.fileno(), line.encode()
+            )  # one line per report: the pipe is never full
         except BrokenPipeError:
             return "it has closed its input"
         return ""
 
-    def left(self) -> list[Any]:
-        """Return every process of it that lives."""
-        return processes.family(self.pid, self._mark, lives=self.code is None)
+    def find_processes(self) -> list[Any]:
+        """Return its living processes."""
+        return processes.find_all(self.pid, self._mark, alive=self.exit_code is None)
 
-    def others(self, within: float) -> list[Any]:
-        """Return what it left behind, where that does not end *within* some seconds."""
+    def leftovers(self, within: float) -> list[Any]:
+        """Return the processes that still live *within* seconds after the program has ended."""
         until = time.monotonic() + within
-        while (found := self.left()) and time.monotonic() < until:
-            time.sleep(processes.STEP)
+        while (found := self.find_processes()) and time.monotonic() < until:
+            time.sleep(processes.POLL_INTERVAL)
         return found
 
-    def dismiss(self, grace: float) -> bool:
-        """Tell it that no more is asked of it; return whether it ended in *grace* seconds.
-
-        How it ended is told by `code`.
-        """
+    def close_and_wait(self, grace: float) -> bool:
+        """Close its stdin and wait; return whether it ended within *grace* seconds."""
         self._close_input()
         until = time.monotonic() + grace
-        while self.code is None and time.monotonic() < until:
-            time.sleep(processes.STEP)
-        return self.code is not None
+        while self.exit_code is None and time.monotonic() < until:
+            time.sleep(processes.POLL_INTERVAL)
+        return self.exit_code is not None
 
-    def end(self, grace: float) -> str:
-        """End everything of it; return what had to be killed."""
-        killed = processes.end(self.left, grace)
-        self.dismiss(processes.KILLED_WITHIN)
+    def terminate(self, grace: float) -> str:
+        """End all its processes; return the names of those that had to be killed, or ''."""
+        killed = processes.terminate(self.find_processes, grace)
+        self.close_and_wait(processes.KILL_TIMEOUT)
         return killed
 
     def _close_input(self) -> None:
@@ -111,13 +117,14 @@ class ManagedProcess:
                 self._process.stdin.close()
 
 
-def called(program: Program) -> str:
-    """Return *program* for people; masked first, as a part of a secret is not found any more."""
+def command_line(program: Program) -> str:
+    """Return the command line of *program* to show, without secrets."""
+    # Masked before it is shortened: a part of a secret is not recognised.
     return safe_text(shlex.join(map(program.mask.text, program.arguments)))
 
 
-def ended(code: int) -> str:
-    """Return what the exit *code* of a program says, for people."""
-    if code == TAKEN:
-        return "ended, and somebody else took its exit code, as where SIGCHLD is ignored"
+def exit_text(code: int) -> str:
+    """Return the exit *code* as text that follows the name of a program."""
+    if code == UNKNOWN_EXIT_CODE:
+        return "ended with an unknown exit code, as where SIGCHLD is ignored"
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""Processes that are looked after: whatever becomes of who started them, they end."""
+"""Ends the processes of a soak when the soak ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from pytest_soak.systems.command import processes
 
 
 class ProcessReaper:
-    """A mark for processes, and a folder for what they write; both are gone in the end.
+    """Marks child processes, and ends them and removes their folder on `close`.
 
-    In the end: when `close` is called, or when the process that made it was killed. A watchdog
-    process waits for that.
+    If this process is killed before `close`, a watchdog process does the same.
 
     Attributes:
-        mark: What marks the processes.
-        folder: A new folder for their files.
+        mark: The value of ``PYTEST_SOAK_MARK`` that marks the processes.
+        folder: A new temporary folder for their files.
     """
 
     def __init__(self) -> None:
-        """Make the folder, and start the watchdog."""
+        """Create the folder and start the watchdog."""
         self.mark = uuid.uuid4().hex
         self.folder = Path(tempfile.mkdtemp(prefix="pytest-soak-"))
         self._watchdog = subprocess.Popen(  # noqa: S603 - our own
@@ -37,19 +36,22 @@ class ProcessReaper:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A signal to our process group (Ctrl-C, `timeout`) must not end the watchdog with us.
             start_new_session=True,
         )
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment to start a process with, so that it and all that it starts are kept."""
+        """The environment to start a process with; its own child processes inherit the mark."""
         return {**os.environ, processes.MARK: self.mark}
 
     def close(self) -> None:
-        """Dismiss the watchdog and remove the folder; kill the processes that are left."""
-        orderly = not processes.marked(self.mark)  # somebody may have been impatient
+        """Kill the processes that are left, stop the watchdog and remove the folder."""
+        # The watchdog kills what is left, unless it is told that nothing is: a second Ctrl-C may
+        # have interrupted the orderly end.
+        none_left = not processes.marked(self.mark)
         with suppress(OSError, subprocess.TimeoutExpired):
-            self._watchdog.communicate(b"." * orderly, timeout=2 * processes.KILLED_WITHIN)
+            self._watchdog.communicate(b"." * none_left, timeout=2 * processes.KILL_TIMEOUT)
         self._watchdog.kill()
         self._watchdog.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a program leaves in files: whole, half-written, or nothing that can be read."""
+"""Reads the JSON files that a program writes: its reports and its state."""
 
 from __future__ import annotations
 
@@ -12,68 +12,74 @@ from pytest_soak.model.safe_repr import safe_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-SETTLED = 1.0
-"""Seconds after which a file that still is no JSON, and does not change, stays half-written."""
-LARGEST = 16 * 1024 * 1024
-"""How many bytes a report or a state may have."""
+UNCHANGED_TIMEOUT = 1.0
+"""Seconds without a change after which a file that is not JSON counts as half-written."""
+MAX_BYTES = 16 * 1024 * 1024
+"""The largest report or state, in bytes."""
 
 
-class Unread(Exception):
-    """Why a file that a program was to write cannot be used."""
+class UnreadableFile(Exception):
+    """Why a file of the program cannot be used; continues a sentence about the file."""
 
 
 class ReportPoller:
-    """Looks for a report that somebody may be writing."""
+    """Polls for a report that a program may still be writing."""
 
     def __init__(self, report: Path) -> None:
-        """Take the path of the *report*, which may not be there yet."""
+        """Take the path of the *report*, which need not exist yet."""
         self._report = report
-        self._seen: tuple[int, int] | None = None
-        self._since = 0.0
+        self._last_seen: tuple[int, int] | None = None
+        self._unchanged_since = 0.0
 
     def poll(self, now: float) -> str | None:
-        """Return an empty text for a whole report, the problem of a half-written one, or None."""
+        """Return '' for a whole report, the problem of a half-written one, or None to go on.
+
+        Args:
+            now: Seconds of the monotonic clock.
+        """
         try:
             read_json(self._report)
-        except Unread as unread:
+        except UnreadableFile as error:
             try:
-                told = self._report.lstat()
+                status = self._report.lstat()
             except OSError:
                 return None
-            seen = (told.st_size, told.st_mtime_ns)
-            if seen != self._seen:
-                self._seen, self._since = seen, now
-            if now - self._since < SETTLED:
+            seen = (status.st_size, status.st_mtime_ns)
+            if seen != self._last_seen:
+                self._last_seen, self._unchanged_since = seen, now
+            if now - self._unchanged_since < UNCHANGED_TIMEOUT:
                 return None
-            return f"the report of the program {unread}"
+            return f"the report of the program {error}"
         return ""
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
-    """Return what a program wrote to *path*.
+    """Return the JSON that a program wrote to *path*.
 
     Raises:
-        Unread: It is not there, no file, too large, or no JSON.
+        UnreadableFile: The file is missing, not a regular file, too large, or not JSON.
     """
     try:
+        # Without O_NONBLOCK, opening a FIFO in the place of the report would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         msg = f"cannot be read: {error.strerror}"
-        raise Unread(msg if path.is_symlink() or path.exists() else "was not written") from None
+        written = path.is_symlink() or path.exists()
+        raise UnreadableFile(msg if written else "was not written") from None
     try:
-        there = os.fstat(descriptor)
-        if not stat.S_ISREG(there.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             msg = "is no file"
-            raise Unread(msg)
-        if there.st_size > LARGEST:
-            msg = f"has {there.st_size} bytes; allowed: {LARGEST}"
-            raise Unread(msg)
+            raise UnreadableFile(msg)
+        if status.st_size > MAX_BYTES:
+            msg = f"has {status.st_size} bytes; allowed: {MAX_BYTES}"
+            raise UnreadableFile(msg)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(LARGEST)
+            data = file.read(MAX_BYTES)
     finally:
         os.close(descriptor)
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         msg = f"is no JSON: {safe_text(str(error))}; it has {len(data)} bytes"
-        raise Unread(msg) from None
+        raise UnreadableFile(msg) from None

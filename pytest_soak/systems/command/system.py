@@ -1,4 +1,4 @@
-"""Any program as a system: it gets its overrides' path in its environment, and leaves a report."""
+"""The system ``command``: runs a program, which reads its parameters and writes a report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import SystemFailure
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.systems.command import processes
-from pytest_soak.systems.command.managed_process import ManagedProcess, called, ended
+from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.output import last_lines
 from pytest_soak.systems.command.process_reaper import ProcessReaper
 from pytest_soak.systems.command.processes import Usage, cpu_of
-from pytest_soak.systems.command.report_poller import ReportPoller, Unread, read_json
+from pytest_soak.systems.command.report_poller import ReportPoller, UnreadableFile, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
     from pytest_soak.systems.command.program import Program
 
-LIMIT = 300.0
-"""Seconds that an iteration may take unless the pack says otherwise, in a run by count."""
-SPARE = 60.0
-"""Seconds that it may take beyond its slot, in a run by the hour."""
-BEHIND = 1.0
-"""Seconds that what a program started has to end after it."""
-FIRST_SAMPLE, LAST_SAMPLE = processes.STEP, 1.0
-"""Seconds between two samples of what a program uses: at first, and as it goes on."""
+DEFAULT_TIMEOUT = 300.0
+"""Default timeout of an iteration in seconds, in a run by count."""
+SLOT_MARGIN = 60.0
+"""Default timeout in a run by the hour: the slot and this many seconds."""
+LEFTOVER_GRACE = 1.0
+"""Seconds that child processes may outlive the program before they count as left behind."""
+FIRST_INTERVAL, MAX_INTERVAL = processes.POLL_INTERVAL, 1.0
+"""Seconds between two samples of the resource use: the first interval, and the longest."""
 DRY = "PYTEST_SOAK_DRY"
-"""The environment variable that tells a program to touch nothing real; nobody else sets it."""
+"""The environment variable that tells a program to touch nothing real. Only safe mode sets it."""
 OUTPUT_LOG = "command_output.log"
 
 
 class CommandSystem:
     """Runs a program, once for each iteration or once for the chain.
 
-    Whatever the program does is an outcome: it ends the iteration with a line that names what
-    happened, or makes it INCONCLUSIVE; and nothing of it is left.
+    Anything that the program does wrong fails the iteration, or makes it INCONCLUSIVE, with a line
+    that says what happened. No process of it is left afterwards.
     """
 
     virtual_time = False
@@ -52,34 +52,34 @@ class CommandSystem:
         self.secrets = program.secrets
         self.keeps_state = program.keeps_state
         self.program = list(program.arguments)
-        self._kept: ProcessReaper | None = None
-        self._running: ManagedProcess | None = None
+        self._reaper: ProcessReaper | None = None
+        self._process: ManagedProcess | None = None
         self._log = ""
 
     def open(self, folder: Path, slot: float | None) -> None:
-        """Make the folder for what the program writes, and start the watchdog of its processes."""
+        """Create the program's working files and start the watchdog of its processes."""
         self._folder = folder
         self._slot = slot or 0.0
-        self._limit = self._program.limit or (slot + SPARE if slot else LIMIT)
-        self._kept = ProcessReaper()
-        self._mark, self._own = self._kept.mark, self._kept.folder
+        self._timeout = self._program.limit or (slot + SLOT_MARGIN if slot else DEFAULT_TIMEOUT)
+        self._reaper = ProcessReaper()
+        self._mark, self._work_folder = self._reaper.mark, self._reaper.folder
 
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
     ) -> tuple[object, object]:
-        """Run one iteration of the program, and return what it reports.
+        """Run one iteration of the program; return its report and state.
 
         Raises:
-            SystemFailure: It could not be started, failed, hung, or wrote without end.
+            SystemFailure: The program could not be started, failed, timed out, or wrote too much.
         """
-        self._see_secrets()
-        report = self._own / f"report_{iteration}.json"
+        self._update_mask()
+        report = self._work_folder / f"report_{iteration}.json"
         usage = Usage()
         try:
-            self._prepare(report, parameters, state)
-            problem = self._iterate(report, iteration, seed, usage)
+            self._prepare_files(report, parameters, state)
+            problem = self._run_iteration(report, iteration, seed, usage)
             raw, problem = self._read_report(report, problem)
-            after = self._take_state()
+            after = self._read_state()
         except BaseException as error:
             failure = self._failure(error)
             if failure is None:
@@ -88,117 +88,121 @@ class CommandSystem:
         return self._with_usage(raw, problem, iteration, usage), after
 
     def close(self) -> None:
-        """End everything that was started.
+        """End all processes that were started.
 
         Raises:
-            SystemFailure: A program that served the chain did not end by itself, did not end well,
-                or left processes.
+            SystemFailure: A program that served the chain did not end by itself, ended with an
+                error, or left processes behind.
         """
         try:
-            told = self._dismiss()
+            problem = self._stop()
         finally:
-            self._end()
-            kept, self._kept = self._kept, None
-            if kept is not None:
-                kept.close()
-        if told:
-            msg = f"{told}{self._last_lines() if self._log.strip() else ''}"
+            self._terminate()
+            reaper, self._reaper = self._reaper, None
+            if reaper is not None:
+                reaper.close()
+        if problem:
+            msg = f"{problem}{self._last_lines() if self._log.strip() else ''}"
             raise SystemFailure(msg)
 
     def _failure(self, error: BaseException) -> SystemFailure | None:
-        """End everything; return the failure of the iteration that *error* is, if it is one."""
-        killed = self._end()
-        words = str(error)
+        """End all processes; return *error* as a failure of the iteration, None if it is a bug."""
+        killed = self._terminate()
+        text = str(error)
         if isinstance(error, OSError):
-            words = f"{called(self._program)}: its files cannot be written or read: {error}"
+            text = f"{command_line(self._program)}: its files cannot be written or read: {error}"
         elif not isinstance(error, SystemFailure):
             return None
-        told = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
-        return SystemFailure(f"{words}{told}{self._last_lines()}")
+        kills = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
+        return SystemFailure(f"{text}{kills}{self._last_lines()}")
 
-    def _prepare(self, report: Path, parameters: Mapping[str, float], state: object) -> None:
-        """Put in place what the program reads, and away what it left."""
+    def _prepare_files(self, report: Path, parameters: Mapping[str, float], state: object) -> None:
+        """Write the files that the program reads; remove an old report."""
         with suppress(OSError):
             report.unlink()
         self._write("parameters.json", parameters)
-        if self._running is None:
-            self._give_state(state)
+        if self._process is None:
+            self._write_state(state)
 
-    def _see_secrets(self) -> None:
-        """Hide the values that secrets have now, too: they are what the program will get."""
+    def _update_mask(self) -> None:
+        """Mask the current values of the secrets too: a test may have changed them."""
         program = self._program
         self._program = replace(program, mask=program.mask.seeing(os.environ))
 
-    def _iterate(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
-        """Let the program run for one iteration; return what makes its report unusable, if so."""
+    def _run_iteration(self, report: Path, iteration: int, seed: int, usage: Usage) -> str:
+        """Run the program for one iteration; return why its report cannot be used, or ''."""
         program = self._program
-        started = self._running
-        if started is not None and started.code is not None:
-            msg = f"{called(program)} {ended(started.code)} between two iterations"
+        process = self._process
+        if process is not None and process.exit_code is not None:
+            msg = f"{command_line(program)} {exit_text(process.exit_code)} between two iterations"
             raise SystemFailure(msg)
-        if started is None:
-            started = self._running = ManagedProcess(
+        if process is None:
+            process = self._process = ManagedProcess(
                 program, self._environ(report, iteration, seed), self._mark
             )
-        written, cpu_before, begun = started.output.written, 0.0, time.monotonic()
+        written, cpu_before, begun = process.output.written, 0.0, time.monotonic()
         if program.for_chain:
-            cpu_before = cpu_of(started.left())
-            refused = started.ask(f"{iteration} {self._slot:g} {seed} {report}\n")
-            if refused:
-                msg = f"{called(program)} cannot be asked for a report: {refused}"
+            cpu_before = cpu_of(process.find_processes())
+            problem = process.write_line(f"{iteration} {self._slot:g} {seed} {report}\n")
+            if problem:
+                msg = f"{command_line(program)} cannot be asked for a report: {problem}"
                 raise SystemFailure(msg)
-        problem = self._wait(started, report, written, cpu_before, usage)
+        problem = self._wait(process, report, written, cpu_before, usage)
         if program.for_chain:
-            usage.take(started.left(), cpu_before)
+            usage.sample(process.find_processes(), cpu_before)
             return problem
-        assert started.used is not None  # noqa: S101 - it has ended, and its exit code is known
-        usage.ended(started.used, time.monotonic() - begun)
-        left = started.others(BEHIND)
-        self._end()
+        assert process.rusage is not None  # noqa: S101 - it has ended, and its exit code is known
+        usage.add_rusage(process.rusage, time.monotonic() - begun)
+        left = process.leftovers(LEFTOVER_GRACE)
+        self._terminate()
         if left:
-            return f"the program ended and left {processes.told(left)} behind; ended as well"
+            return f"the program ended and left {processes.describe(left)} behind; ended as well"
         return problem
 
     def _wait(
-        self, started: ManagedProcess, report: Path, written: int, cpu_before: float, usage: Usage
+        self, process: ManagedProcess, report: Path, written: int, cpu_before: float, usage: Usage
     ) -> str:
-        """Wait until the program has ended, or has left its report where it serves a chain."""
+        """Wait until the program ends, or, where it serves the chain, until its report is there."""
         program = self._program
         begun = now = time.monotonic()
-        pause, still = FIRST_SAMPLE, ReportPoller(report)
-        look = begun + pause  # nothing is told by how a program begins
+        pause, poller = FIRST_INTERVAL, ReportPoller(report)
+        next_sample = begun + pause  # the first moments of a process say nothing
         while True:
-            code = started.code
-            if started.output.written - written > program.output:
-                msg = f"{called(program)} wrote more than {program.output / 1e6:g} MB of output"
+            code = process.exit_code
+            if process.output.written - written > program.output:
+                msg = (
+                    f"{command_line(program)} wrote more than {program.output / 1e6:g} MB of output"
+                )
                 raise SystemFailure(msg)
-            if program.for_chain and (problem := still.poll(now)) is not None:
+            if program.for_chain and (problem := poller.poll(now)) is not None:
                 return problem
             if code == 0 and not program.for_chain:
                 return ""
             if code is not None:
                 when = " before it left a report" if program.for_chain else ""
-                msg = f"{called(program)} {ended(code)}{when}, after {now - begun:.1f} s"
+                msg = f"{command_line(program)} {exit_text(code)}{when}, after {now - begun:.1f} s"
                 raise SystemFailure(msg)
-            if now - begun > self._limit:
+            if now - begun > self._timeout:
                 hung = "left no report in" if program.for_chain else "did not end in"
-                msg = f"{called(program)} {hung} {self._limit:g} s, the limit of an iteration"
+                msg = (
+                    f"{command_line(program)} {hung} {self._timeout:g} s, the limit of an iteration"
+                )
                 raise SystemFailure(msg)
-            if now >= look:
-                usage.take(started.left(), cpu_before)
-                look, pause = now + pause, min(2 * pause, LAST_SAMPLE)
-            time.sleep(processes.STEP)
+            if now >= next_sample:
+                usage.sample(process.find_processes(), cpu_before)
+                next_sample, pause = now + pause, min(2 * pause, MAX_INTERVAL)
+            time.sleep(processes.POLL_INTERVAL)
             now = time.monotonic()
 
     def _environ(self, report: Path, iteration: int, seed: int) -> dict[str, str]:
-        """Return the environment of the program."""
+        """Return the environment of the program: ours, what the pack adds, and our variables."""
         program = self._program
-        held = {DRY, *(program.secrets if program.safe else ())}
-        environ = {k: v for k, v in {**os.environ, **program.env}.items() if k not in held}
+        hidden = {DRY, *(program.secrets if program.safe else ())}
+        environ = {k: v for k, v in {**os.environ, **program.env}.items() if k not in hidden}
         environ |= {
             "PYTEST_SOAK_OVERRIDES": str(self._folder / OVERRIDES),
-            "PYTEST_SOAK_PARAMETERS": str(self._own / "parameters.json"),
-            "PYTEST_SOAK_STATE": str(self._state),
+            "PYTEST_SOAK_PARAMETERS": str(self._work_folder / "parameters.json"),
+            "PYTEST_SOAK_STATE": str(self._state_file),
             "PYTEST_SOAK_SLOT": f"{self._slot:g}",
         }
         if not program.for_chain:
@@ -210,49 +214,46 @@ class CommandSystem:
         return environ | ({DRY: "1"} if program.safe else {})
 
     @property
-    def _state(self) -> Path:
-        return self._own / "state.json"
+    def _state_file(self) -> Path:
+        return self._work_folder / "state.json"
 
     def _write(self, name: str, data: Mapping[str, object]) -> None:
-        draft = self._own / f"{name}.tmp"
+        draft = self._work_folder / f"{name}.tmp"
         draft.write_text(json.dumps(data), encoding="utf-8")
-        draft.replace(self._own / name)
+        draft.replace(self._work_folder / name)
 
-    def _give_state(self, state: object) -> None:
-        """Put the *state* where a program that is started finds it; none where there is none."""
-        self._state.unlink(missing_ok=True)
+    def _write_state(self, state: object) -> None:
+        """Write the *state* to the state file; remove the file where there is no state."""
+        self._state_file.unlink(missing_ok=True)
         if state is not None:
-            self._state.write_text(json.dumps(state), encoding="utf-8")
+            self._state_file.write_text(json.dumps(state), encoding="utf-8")
 
-    def _take_state(self) -> object:
-        """Return the state that the program left, where it keeps one.
+    def _read_state(self) -> object:
+        """Return the state that the program wrote, or None.
 
         Raises:
-            SystemFailure: It cannot be read.
+            SystemFailure: The state file cannot be read.
         """
-        if not self._program.keeps_state or not self._state.exists():
+        if not self._program.keeps_state or not self._state_file.exists():
             return None
         try:
-            return read_json(self._state)
-        except Unread as unread:
-            msg = f"{called(self._program)} left a state that {unread}"
+            return read_json(self._state_file)
+        except UnreadableFile as error:
+            msg = f"{command_line(self._program)} left a state that {error}"
             raise SystemFailure(msg) from None
 
     def _read_report(self, report: Path, problem: str) -> tuple[Any, str]:
-        """Return the report, and what is wrong where it cannot be used."""
+        """Return the report, and why it cannot be used, or ''."""
         try:
             return read_json(report), problem
-        except Unread as unread:
-            return (
-                None,
-                problem or f"the report of the program {unread}",
-            )
+        except UnreadableFile as error:
+            return None, problem or f"the report of the program {error}"
         finally:
             with suppress(OSError):
                 report.unlink()
 
     def _with_usage(self, raw: Any, problem: str, iteration: int, usage: Usage) -> object:  # noqa: ANN401 - JSON
-        """Return the report *raw* with what the program used, and what is wrong with it."""
+        """Return the report *raw* with its *problem* and with what the program used."""
         used = usage.to_json()
         if problem:
             self._save_log()
@@ -269,42 +270,42 @@ class CommandSystem:
         if own and isinstance(totals, dict):
             n = counts if isinstance(counts, dict) else {}
             report["totals"] = {**totals, **own}
-            looks = max(usage.samples, 1)  # what the system tells at the end counts as one
-            report["n"] = {**n, **{k: 0 if v is None else looks for k, v in own.items()}}
+            samples = max(usage.samples, 1)  # what the kernel reports at the end counts as one
+            report["n"] = {**n, **{k: 0 if v is None else samples for k, v in own.items()}}
         return report
 
-    def _dismiss(self) -> str:
-        """Let a program that serves the chain end by itself; return what is to be told of it."""
-        started = self._running
-        if started is None:
+    def _stop(self) -> str:
+        """Let a program that serves the chain end by itself; return its problem, or ''."""
+        process = self._process
+        if process is None:
             return ""
-        if not started.dismiss(self._program.grace):
-            return f"{called(self._program)} did not end when its input did; ended as well"
-        left = started.others(BEHIND)
-        behind = f"left {processes.told(left)} behind; ended as well" if left else ""
-        crash = f"{ended(started.code)} after its last report" if started.code else ""
-        told = "; ".join(filter(None, (crash, behind)))
-        return f"{called(self._program)} {told}" if told else ""
+        if not process.close_and_wait(self._program.grace):
+            return f"{command_line(self._program)} did not end when its input did; ended as well"
+        left = process.leftovers(LEFTOVER_GRACE)
+        behind = f"left {processes.describe(left)} behind; ended as well" if left else ""
+        crash = f"{exit_text(process.exit_code)} after its last report" if process.exit_code else ""
+        problem = "; ".join(filter(None, (crash, behind)))
+        return f"{command_line(self._program)} {problem}" if problem else ""
 
-    def _end(self) -> str:
-        """End everything of the program; return what had to be killed, for people."""
-        started, self._running = self._running, None
-        if started is None:
+    def _terminate(self) -> str:
+        """End all processes; return the names of those that had to be killed, or ''."""
+        process, self._process = self._process, None
+        if process is None:
             return ""
         try:
-            return started.end(self._program.grace)
+            return process.terminate(self._program.grace)
         finally:
-            self._take_log(started)
-            started.output.close()
+            self._read_log(process)
+            process.output.close()
             self._save_log()
 
-    def _take_log(self, started: ManagedProcess) -> None:
-        """Take what the program wrote."""
-        self._log = started.output.text(self._program.mask)
+    def _read_log(self, process: ManagedProcess) -> None:
+        """Read the end of the output of *process*."""
+        self._log = process.output.text(self._program.mask)
 
     def _save_log(self) -> None:
-        if self._running is not None:
-            self._take_log(self._running)
+        if self._process is not None:
+            self._read_log(self._process)
         with suppress(OSError):
             (self._folder / OUTPUT_LOG).write_text(self._log, encoding="utf-8")
 

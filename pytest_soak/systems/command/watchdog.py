@@ -1,9 +1,9 @@
-"""Ends what a soak started when the soak itself was killed: a process that waits for that.
+"""Kills the processes of a soak when the soak itself was killed.
 
-Run as ``python watchdog.py MARK FOLDER`` with a pipe as its input. A line on it says that all is in
-order. Its end without one says that whoever held the other end is gone, however it went: SIGKILL
-cannot be caught, but it closes pipes. Then every process that carries the mark is killed, and the
-folder, which holds what the program wrote, is removed.
+Run as ``python watchdog.py MARK FOLDER`` with a pipe as its stdin. One byte on the pipe means that
+the soak ended in order. The end of the pipe without one means that the soak is gone: SIGKILL cannot
+be caught, but it closes pipes. The watchdog then kills every process that carries the mark, and
+removes the folder with their files.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import shutil
 import sys
 
 
-def keep(mark: str, folder: str) -> None:
-    """Wait for the end of the input, and put things in order where nobody else has."""
+def watch(mark: str, folder: str) -> None:
+    """Wait until stdin ends; clean up if the soak did not end in order."""
     if sys.stdin.read(1):
         return
-    from pytest_soak.systems.command import processes  # noqa: PLC0415 - mostly it is not needed
+    # psutil is imported only when it is needed: the watchdog starts fast and stays small.
+    from pytest_soak.systems.command import processes  # noqa: PLC0415 - as said above
 
-    processes.end(lambda: processes.marked(mark), 0)
+    processes.terminate(lambda: processes.marked(mark), 0)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    keep(*sys.argv[1:])
+    watch(*sys.argv[1:])

@@ -1,1 +1,1 @@
-"""The system `http`: a program that is measured over HTTP."""
+"""The system `http`: takes the metrics of a program over HTTP."""

@@ -1,7 +1,7 @@
-"""What a program says in the text format of Prometheus, and what it came to during a slot.
+"""Computes metrics from two scrapes in the text format of Prometheus.
 
-Nothing here asks anybody: two readings go in, a value comes out, or why there is none. What cannot
-be told is never a number.
+Pure: two scrapes go in, a value comes out, or `Unmeasured` with the reason. A value in doubt is
+never a number.
 """
 
 from __future__ import annotations
@@ -22,29 +22,32 @@ if TYPE_CHECKING:
 
 Labels: TypeAlias = "frozenset[tuple[str, str]]"
 OPENMETRICS = "application/openmetrics-text"
-"""What says to be in the stricter of the two formats, which has an end, and times in seconds."""
-RESTARTED = "process_start_time_seconds"
-"""A gauge that the client libraries of Prometheus expose: another value is another process."""
-BIRTH = 1e9
-"""What ``NAME_created`` is at least where it is a time: in 2001. A number of things is less."""
-PARTS = {
+"""The media type of the stricter format: it ends with ``# EOF`` and has times in seconds."""
+PROCESS_START = "process_start_time_seconds"
+"""A gauge of the Prometheus client libraries: another value means another process."""
+MIN_TIMESTAMP = 1e9
+"""A ``NAME_created`` from this value on (the year 2001) is a time, below it some other number."""
+SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_count", "_sum"),
     "summary": ("", "_count", "_sum"),
 }
-"""What the names of a family's samples end with."""
-COUNTED = {"counter", "histogram"}
-"""The types whose samples only grow; those of a summary do either."""
-UNCOUNTED = {"gauge", "gaugehistogram"}
-"""The types whose samples may fall, however they are called."""
+"""The suffixes of sample names by type of the family."""
+COUNTERS = {"counter", "histogram"}
+"""The types whose samples only grow. A summary is in neither set: it has both kinds."""
+GAUGES = {"gauge", "gaugehistogram"}
+"""The types whose samples may fall, even those with a counter's suffix."""
 
 
 class Unmeasured(Exception):
-    """Why a value cannot be told, whole: it may hold a secret, of which a part is not masked."""
+    """Why a metric has no value.
+
+    The text is not shortened: it may hold a secret, and a part of a secret is not recognised.
+    """
 
 
 class Kind(StrEnum):
-    """How a metric is made from what is exposed."""
+    """How a metric is computed from the exposed series."""
 
     GAUGE = "gauge"
     INCREASE = "increase"
@@ -56,23 +59,23 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Which series are meant: those of one name that carry the labels, whatever else they carry.
+    """Selects the series of one name that have the given labels, among others.
 
     Args:
-        name: The name of the samples; of a histogram the one before ``_bucket``.
-        labels: ``{label: the values that it may have}``.
+        name: The name of the samples; for a histogram without ``_bucket``.
+        labels: ``{label: allowed values}``.
     """
 
     name: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return them for people, as Prometheus writes them."""
+        """Return the selector as Prometheus writes it."""
         each = (f"{label}={'|'.join(values)!r}" for label, values in self.labels.items())
         return f"{self.name}{{{', '.join(each)}}}" if self.labels else self.name
 
-    def within(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether a series with *labels* is one of them."""
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a series with *labels* is selected."""
         return all(labels.get(label) in values for label, values in self.labels.items())
 
 
@@ -81,14 +84,14 @@ class Measure:
     """How one metric is measured.
 
     Args:
-        kind: What is made of the series.
-        series: Which they are. None for a query.
-        of: What a ratio is taken of.
-        quantile: Which one, between 0 and 1.
-        query: What a Prometheus server is asked.
-        together: Whether several series are summed; otherwise there must be one.
-        from_zero: Whether a series that is not there yet counts as 0.
-        factor: What the result is multiplied with, such as 1000 from seconds to milliseconds.
+        kind: How it is computed.
+        series: The series; None for a query.
+        of: The denominator of a ratio.
+        quantile: The quantile, between 0 and 1.
+        query: The PromQL query for a Prometheus server.
+        together: Whether several series are summed; otherwise there must be exactly one.
+        from_zero: Whether a series that does not exist yet counts as 0.
+        factor: Multiplies the result, such as 1000 from seconds to milliseconds.
     """
 
     kind: Kind
@@ -103,7 +106,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A metric's value, None where it is undefined, and how many observations it rests on."""
+    """The value of a metric, None where it is undefined, and its number of observations."""
 
     value: float | None
     n: int | None = None
@@ -111,13 +114,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What a program said at one moment.
+    """The metrics of a program at one moment.
 
     Args:
-        samples: ``{name: its samples}``.
-        types: ``{name: type}`` of all samples that a family may have, also while it has none.
-        at: When, in seconds of the monotonic clock.
-        since: No sample of this may have been taken earlier, in seconds since 1970.
+        samples: ``{name: samples}``.
+        types: ``{name: type}`` of every sample name that a family can have.
+        at: When it was scraped, in seconds of the monotonic clock.
+        since: A sample with an earlier timestamp is stale; in seconds since 1970.
     """
 
     samples: Mapping[str, Sequence[Sample]]
@@ -126,17 +129,23 @@ class Scrape:
     since: float = -math.inf
 
     def resolve(self, name: str) -> str:
-        """Return *name* as the parser has it: it adds ``_total`` to counters without."""
+        """Return *name* as the parser spells it: it adds ``_total`` to a counter without it."""
         return name if name in self.types else f"{name}_total"
 
 
 def read_text(
     body: bytes, at: float = 0.0, since: float = -math.inf, *, kind: str = "text/plain"
 ) -> Scrape:
-    """Read the text format, or OpenMetrics where the answer is of that *kind*.
+    """Parse an answer in the text format or in OpenMetrics.
+
+    Args:
+        body: The answer.
+        at: When it came, see `Scrape`.
+        since: The earliest valid timestamp, see `Scrape`.
+        kind: Its media type.
 
     Raises:
-        Unmeasured: It is something else, or it is not whole.
+        Unmeasured: It cannot be parsed, or is not complete.
     """
     strict = kind == OPENMETRICS
     if strict and not body.endswith((b"# EOF\n", b"# EOF")):
@@ -152,122 +161,124 @@ def read_text(
     try:
         text = body.decode()
         for family in parse(text):
-            for part in PARTS.get(family.type, ("",)):
+            for part in SUFFIXES.get(family.type, ("",)):
                 types[f"{family.name}{part}"] = family.type
             for sample in family.samples:
                 read += 1
                 types[sample.name] = family.type
                 if sample.value is not None:  # a native histogram has none
                     samples.setdefault(sample.name, []).append(sample)
-    except Exception as error:  # noqa: BLE001 - for bad text the parser raises whatever it meets
+    except Exception as error:  # noqa: BLE001 - for bad text the parser raises any exception
         msg = f"the answer is no text of Prometheus: {error}"
         raise Unmeasured(msg) from None
     lines = sum(not line.startswith("#") for line in text.rstrip("\n").split("\n"))
-    if strict and read != lines:  # its parser takes the first one, and says nothing
+    if strict and read != lines:  # its parser silently drops a duplicate
         msg = f"there are {lines} samples of {read} series: one is there twice"
         raise Unmeasured(msg)
     return Scrape(samples, types, at, since)
 
 
 def restarted(start: Scrape, end: Scrape) -> bool:
-    """Tell whether the program says that it was started anew between two scrapes."""
+    """Return whether the start time of the process changed between two scrapes."""
     before, after = (
-        sorted(sample.value for sample in scrape.samples.get(RESTARTED, ()))
+        sorted(sample.value for sample in scrape.samples.get(PROCESS_START, ()))
         for scrape in (start, end)
     )
     return before != after
 
 
 def measure(measure: Measure, start: Scrape, end: Scrape) -> Value:
-    """Return what a metric came to between two scrapes.
+    """Return the value of a metric over the time between two scrapes.
 
     Raises:
-        Unmeasured: It cannot be told.
+        Unmeasured: It has none, such as where its series is absent, stale or was reset.
     """
-    assert measure.series is not None  # noqa: S101 - a query is none of the program's
+    assert measure.series is not None  # noqa: S101 - a query is sent to the server instead
     if measure.kind is Kind.GAUGE:
         made = Value(_gauge(measure, measure.series, start, end))
     elif measure.kind is Kind.QUANTILE:
         made = _quantile(measure, measure.series, start, end)
     else:
-        grown = _grown(measure, measure.series, start, end)
+        increase = _total_increase(measure, measure.series, start, end)
         if measure.of is not None:
-            whole = _grown(measure, measure.of, start, end)
+            whole = _total_increase(measure, measure.of, start, end)
             n = int(whole) if whole == int(whole) else None
-            made = Value(grown / whole if whole else None, n)
+            made = Value(increase / whole if whole else None, n)
         elif measure.kind is Kind.RATE:
-            made = Value(grown / (end.at - start.at))
+            made = Value(increase / (end.at - start.at))
         else:
-            made = Value(grown)
+            made = Value(increase)
     return made if made.value is None else Value(made.value * measure.factor, made.n)
 
 
 def _gauge(measure: Measure, series: Series, start: Scrape, end: Scrape) -> float:
     name = series.name
-    if end.types.get(name) in COUNTED:
+    if end.types.get(name) in COUNTERS:
         msg = f"{name} is a {end.types[name]}; allowed: a gauge"
         raise Unmeasured(msg)
-    found = _found(series, name, end, start)
+    found = _select(series, name, end, start)
     if not found:
-        raise Unmeasured(_absent(series, end))
-    _one(measure, series, found)
+        raise Unmeasured(_absent_text(series, end))
+    _require_one(measure, series, found)
     return sum(found.values())
 
 
-def _grown(measure: Measure, series: Series, start: Scrape, end: Scrape) -> float:
-    """Return by how much the counters of *series* grew in all."""
-    grown = _growth(measure, series, end.resolve(series.name), start, end)
-    _one(measure, series, grown)
-    return sum(grown.values())
+def _total_increase(measure: Measure, series: Series, start: Scrape, end: Scrape) -> float:
+    """Return the summed increase of the counters of *series*."""
+    increase = _increases(measure, series, end.resolve(series.name), start, end)
+    _require_one(measure, series, increase)
+    return sum(increase.values())
 
 
-def _growth(
+def _increases(
     measure: Measure, series: Series, name: str, start: Scrape, end: Scrape
 ) -> dict[Labels, float]:
-    """Return by how much each counter of *series* grew, its samples being called *name*."""
-    if end.types.get(name) in UNCOUNTED:
+    """Return ``{labels: increase}`` of each counter of *series*; *name* is that of its samples."""
+    if end.types.get(name) in GAUGES:
         msg = f"{name} is a {end.types[name]}; allowed: a counter"
         raise Unmeasured(msg)
-    before, after = _found(series, name, start), _found(series, name, end, start)
+    before, after = _select(series, name, start), _select(series, name, end, start)
     if not after and not (measure.from_zero and name in end.types and not before):
-        raise Unmeasured(_absent(series, end))
+        raise Unmeasured(_absent_text(series, end))
     created = re.sub("_(total|bucket|count|sum)$", "_created", name)
-    born, reborn = _born(created, start), _born(created, end)
-    grown = {}
+    created_before, created_after = _created_times(created, start), _created_times(created, end)
+    increase = {}
     for labels, value in after.items():
         if labels not in before and not measure.from_zero:
             msg = (
-                f"{_called(name, labels)} was not there at the start of the slot; where a series "
-                "that is not there yet counts as 0, say from_zero = true"
+                f"{_series_text(name, labels)} was not there at the start of the slot; where a "
+                "series that is not there yet counts as 0, say from_zero = true"
             )
             raise Unmeasured(msg)
         earlier = before.get(labels, 0.0)
         if value < earlier:
-            msg = f"{_called(name, labels)} fell from {earlier:g} to {value:g}: it was reset"
+            msg = f"{_series_text(name, labels)} fell from {earlier:g} to {value:g}: it was reset"
             raise Unmeasured(msg)
-        whose = frozenset(pair for pair in labels if pair[0] != "le")
-        if labels in before and born.get(whose) != reborn.get(whose):
-            msg = f"{_called(name, labels)} was reset, as {created} says"
+        # All buckets of a histogram share one `_created` sample, which has no label `le`.
+        owner = frozenset(pair for pair in labels if pair[0] != "le")
+        if labels in before and created_before.get(owner) != created_after.get(owner):
+            msg = f"{_series_text(name, labels)} was reset, as {created} says"
             raise Unmeasured(msg)
-        grown[labels] = value - earlier
+        increase[labels] = value - earlier
     for labels in before.keys() - after.keys():
-        msg = f"{_called(name, labels)} was there at the start of the slot, and is gone"
+        msg = f"{_series_text(name, labels)} was there at the start of the slot, and is gone"
         raise Unmeasured(msg)
-    return grown
+    return increase
 
 
 def _quantile(measure: Measure, series: Series, start: Scrape, end: Scrape) -> Value:
-    """Return a quantile of what a histogram observed, as ``histogram_quantile`` does.
+    """Return a quantile of the observations between two scrapes, as ``histogram_quantile`` does.
 
-    Within a bucket it is interpolated, the lowest begins at 0 where its bound is above that. Unlike
-    there, one above the largest bound is no value: that bound would be too good.
+    It interpolates within a bucket; the lowest bucket begins at 0 if its bound is positive. Unlike
+    in Prometheus, a quantile above the largest finite bound has no value: Prometheus returns that
+    bound, which is better than the truth.
     """
     name = f"{series.name}_bucket"
     sets: dict[Labels, dict[float, float]] = {}
-    for labels, grown in _growth(measure, series, name, start, end).items():
+    for labels, increase in _increases(measure, series, name, start, end).items():
         rest = frozenset(pair for pair in labels if pair[0] != "le")
-        sets.setdefault(rest, {})[_bound(dict(labels).get("le", ""), series)] = grown
-    _one(measure, series, sets)
+        sets.setdefault(rest, {})[_bound(dict(labels).get("le", ""), series)] = increase
+    _require_one(measure, series, sets)
     if len({frozenset(one) for one in sets.values()}) > 1:
         msg = f"{series} has series with different buckets, which cannot be summed"
         raise Unmeasured(msg)
@@ -300,42 +311,42 @@ def _bound(text: str, series: Series) -> float:
         raise Unmeasured(msg) from None
 
 
-def _born(name: str, scrape: Scrape) -> dict[Labels, float]:
-    """Return ``{labels: when it began}`` as the samples called *name* say, if they are times."""
+def _created_times(name: str, scrape: Scrape) -> dict[Labels, float]:
+    """Return ``{labels: creation time}`` from the samples called *name*, where they are times."""
     return {
         frozenset(sample.labels.items()): sample.value
         for sample in scrape.samples.get(name, ())
-        if sample.value >= BIRTH
+        if sample.value >= MIN_TIMESTAMP
     }
 
 
-def _found(
+def _select(
     series: Series, name: str, scrape: Scrape, earlier: Scrape | None = None
 ) -> dict[Labels, float]:
-    """Return ``{labels: value}`` of each of *series* in *scrape*.
+    """Return ``{labels: value}`` of the selected series in *scrape*.
 
     Raises:
-        Unmeasured: One is there twice, is no finite number, or is stale: taken too early, or not
-            taken anew since the *earlier* scrape.
+        Unmeasured: A series appears twice, is not finite, or is stale: its timestamp is before the
+            slot, or the same as in the *earlier* scrape.
     """
-    taken = {} if earlier is None else _taken(name, earlier)
+    timestamps = {} if earlier is None else _timestamps(name, earlier)
     found: dict[Labels, float] = {}
     for sample in scrape.samples.get(name, ()):
-        if not series.within(sample.labels):
+        if not series.matches(sample.labels):
             continue
         labels = frozenset(sample.labels.items())
         if labels in found:
-            msg = f"{_called(name, labels)} is there twice"
+            msg = f"{_series_text(name, labels)} is there twice"
             raise Unmeasured(msg)
         if not math.isfinite(sample.value):
-            msg = f"{_called(name, labels)} is {sample.value}; allowed: a finite number"
+            msg = f"{_series_text(name, labels)} is {sample.value}; allowed: a finite number"
             raise Unmeasured(msg)
         if sample.timestamp is not None and float(sample.timestamp) < scrape.since:
-            msg = f"{_called(name, labels)} is stale: its sample is older than the slot"
+            msg = f"{_series_text(name, labels)} is stale: its sample is older than the slot"
             raise Unmeasured(msg)
-        if sample.timestamp is not None and float(sample.timestamp) == taken.get(labels):
+        if sample.timestamp is not None and float(sample.timestamp) == timestamps.get(labels):
             msg = (
-                f"{_called(name, labels)} is stale: its sample has the same time at the start "
+                f"{_series_text(name, labels)} is stale: its sample has the same time at the start "
                 "and at the end of the slot"
             )
             raise Unmeasured(msg)
@@ -343,8 +354,8 @@ def _found(
     return found
 
 
-def _taken(name: str, scrape: Scrape) -> dict[Labels, float]:
-    """Return ``{labels: when it was taken}`` of the samples that say so, in seconds since 1970."""
+def _timestamps(name: str, scrape: Scrape) -> dict[Labels, float]:
+    """Return ``{labels: timestamp}`` of the samples that have one, in seconds since 1970."""
     return {
         frozenset(sample.labels.items()): float(sample.timestamp)
         for sample in scrape.samples.get(name, ())
@@ -352,11 +363,11 @@ def _taken(name: str, scrape: Scrape) -> dict[Labels, float]:
     }
 
 
-def _one(measure: Measure, series: Series, found: Iterable[Labels]) -> None:
-    """See to it that one series was found, where several are not summed."""
+def _require_one(measure: Measure, series: Series, found: Iterable[Labels]) -> None:
+    """Raise `Unmeasured` where several series were found and they are not to be summed."""
     several = sorted(found, key=sorted)
     if len(several) > 1 and not measure.together:
-        examples = " and ".join(_called(series.name, labels) for labels in several[:2])
+        examples = " and ".join(_series_text(series.name, labels) for labels in several[:2])
         msg = (
             f"{series} is {len(several)} series, such as {examples}; allowed: one, by its labels, "
             "or all with sum = true"
@@ -364,12 +375,12 @@ def _one(measure: Measure, series: Series, found: Iterable[Labels]) -> None:
         raise Unmeasured(msg)
 
 
-def _absent(series: Series, end: Scrape) -> str:
+def _absent_text(series: Series, end: Scrape) -> str:
     name = series.name
     there = any(f"{name}{part}" in end.types for part in ("", "_total", "_bucket"))
     return f"{series} is not there" + (f"; {name} is, with other labels or none" if there else "")
 
 
-def _called(name: str, labels: Labels) -> str:
+def _series_text(name: str, labels: Labels) -> str:
     each = ", ".join(f"{label}={value!r}" for label, value in sorted(labels))
     return f"{name}{{{each}}}" if each else name

@@ -1,4 +1,4 @@
-"""One HTTP request whose time and size are bounded: no redirect is followed, no proxy used."""
+"""Sends one HTTP request of bounded time and size, without redirects and proxies."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-WELL = 200
-"""The status of an answer that is what was asked for."""
-LARGEST = 16 * 1024 * 1024
-"""How many bytes an answer may have."""
+OK = 200
+"""The HTTP status of success."""
+MAX_BYTES = 16 * 1024 * 1024
+"""The largest answer in bytes."""
 
 
 class NoAnswer(Exception):
-    """Why a request had no answer that can be used; the URL is not in it."""
+    """Why a request got no usable answer. The text does not name the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer.
+    """A complete answer.
 
     Args:
-        status: Its code, such as 200.
-        kind: What it says that it is: the ``Content-Type`` without its parameters, or ''.
-        body: What it says.
+        status: The HTTP status, such as 200.
+        kind: The media type: ``Content-Type`` without its parameters, or ''.
+        body: The content.
     """
 
     status: int
@@ -35,42 +35,42 @@ class Answer:
 
 
 def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
-    """Return the answer of *url*, whatever its status is.
+    """Return the answer of *url* with any status.
 
-    A redirect is such an answer, and never followed: what is measured is the program that was
-    named. A server that sends one byte now and then does not make it longer: a timer cuts the
-    connection. (A name is looked up by the machine's resolver, within the bounds of that.)
+    A redirect is returned and not followed: the named program is what is measured. The look-up of a
+    host name has the timeout of the machine's resolver.
 
     Args:
-        url: Where to ask; its scheme is http or https.
-        timeout: Seconds that the whole of it may take.
-        accept: The media types that are asked for.
+        url: An http or https URL.
+        timeout: Seconds for the whole request.
+        accept: The value of the ``Accept`` header.
 
     Raises:
-        NoAnswer: There is none, or no whole one.
+        NoAnswer: There is no complete answer.
     """
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     connects = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = connects(parts.hostname or "", parts.port, timeout=timeout)
-    late = threading.Event()
+    timed_out = threading.Event()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     timer = None
     try:
         connection.connect()
-        timer = threading.Timer(timeout, _cut, (connection.sock, late))
+        # The socket timeout restarts with each byte, so a slow server could exceed it for ever.
+        timer = threading.Timer(timeout, _abort, (connection.sock, timed_out))
         timer.daemon = True
         timer.start()
         headers = {"Accept": accept, "Cache-Control": "no-cache", "Connection": "close"}
         connection.request("GET", path, headers=headers)
         answer = _read(connection.getresponse())
-        if late.is_set():  # a head that is cut off looks like one that ends
+        if timed_out.is_set():  # headers that were cut off look like complete ones
             raise TimeoutError
     except (OSError, http.client.HTTPException) as error:
-        if late.is_set() or isinstance(error, TimeoutError):
+        if timed_out.is_set() or isinstance(error, TimeoutError):
             msg = f"no whole answer in {timeout:g} s"
         else:
-            msg = _why(error)
+            msg = _error_text(error)
         raise NoAnswer(msg) from None
     else:
         return answer
@@ -80,30 +80,30 @@ def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
         connection.close()
 
 
-def _cut(connected: socket.socket, late: threading.Event) -> None:
-    late.set()
+def _abort(connected: socket.socket, timed_out: threading.Event) -> None:
+    timed_out.set()
     with suppress(OSError):
         connected.shutdown(socket.SHUT_RDWR)
 
 
 def _read(response: http.client.HTTPResponse) -> Answer:
-    """Read an answer to its end.
+    """Read a whole answer.
 
     Raises:
         NoAnswer: It is too large.
-        http.client.IncompleteRead: It is not whole.
+        http.client.IncompleteRead: It is not complete.
     """
     with response:
-        body = response.read(LARGEST + 1)
-        if len(body) > LARGEST:
-            msg = f"the answer has more than {LARGEST} bytes"
+        body = response.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            msg = f"the answer has more than {MAX_BYTES} bytes"
             raise NoAnswer(msg)
-        if response.length:  # what is missing; with a bound, `read` says nothing of it
+        if response.length:  # bytes that are missing; `read(amount)` does not raise for them
             raise http.client.IncompleteRead(body, response.length)
         return Answer(response.status, response.headers.get_content_type(), body)
 
 
-def _why(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return f"the answer broke off after {len(error.partial)} bytes"
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What a Prometheus server is asked, and how its answer is read."""
+"""Builds queries for a Prometheus server and reads its answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pytest_soak.systems.http.exposition import Unmeasured
-from pytest_soak.systems.http.fetch import WELL
+from pytest_soak.systems.http.fetch import OK
 
 if TYPE_CHECKING:
     from pytest_soak.systems.http.fetch import Answer
@@ -18,9 +18,9 @@ SLOT = "{slot}"
 
 
 def url_of(base: str, query: str, seconds: float, timeout: float) -> str:
-    """Return the URL that asks the server at *base* for a *query* over the last *seconds*.
+    """Return the URL of a *query* over the last *seconds*, for the server at *base*.
 
-    It is evaluated at the server's own time, so that two clocks need not agree.
+    It names no time, so that the server uses its own clock: two clocks need not agree.
     """
     text = query.replace(SLOT, f"{max(1, round(seconds * 1000))}ms")
     given = urlencode({"query": text, "timeout": f"{timeout:g}s"})
@@ -28,19 +28,19 @@ def url_of(base: str, query: str, seconds: float, timeout: float) -> str:
 
 
 def read_answer(answer: Answer) -> float:
-    """Return the one number that a server answered with.
+    """Return the one number in the *answer* of a server.
 
     Raises:
-        Unmeasured: There is none, or more than one, or it was warned of. What the server says is
-            told whole: it may hold a secret, of which a part could not be masked.
+        Unmeasured: There is none, or more than one, or the server warns. The text of the server is
+            not shortened: it may hold a secret, and a part of a secret is not recognised.
     """
     try:
-        told: Any = json.loads(answer.body)
-        status = told["status"]
+        reply: Any = json.loads(answer.body)
+        status = reply["status"]
         if status == "error":
-            msg = f"the server refused: {told.get('error')}"
+            msg = f"the server refused: {reply.get('error')}"
             raise Unmeasured(msg)
-        kind, result = told["data"]["resultType"], told["data"]["result"]
+        kind, result = reply["data"]["resultType"], reply["data"]["result"]
         if kind not in ("scalar", "vector"):
             msg = f"the answer is a {kind}; allowed: one number at one moment"
             raise Unmeasured(msg)
@@ -49,11 +49,11 @@ def read_answer(answer: Answer) -> float:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         msg = f"the answer is none of a Prometheus server; status {answer.status}"
         raise Unmeasured(msg) from None
-    if answer.status != WELL or status != "success":
+    if answer.status != OK or status != "success":
         msg = f"the server answered with status {answer.status}, {status!r}"
         raise Unmeasured(msg)
-    if told.get("warnings"):
-        msg = f"the server warns: {told['warnings']}"
+    if reply.get("warnings"):
+        msg = f"the server warns: {reply['warnings']}"
         raise Unmeasured(msg)
     if len(numbers) != 1:
         series = f"has {len(numbers)} series; allowed: one, as of sum()" if numbers else "is empty"

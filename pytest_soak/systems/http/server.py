@@ -1,4 +1,4 @@
-"""A program that serves while somebody else measures it; or one that runs elsewhere."""
+"""The server that is measured: started by us, or external."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.errors import SystemFailure
-from pytest_soak.systems.command.managed_process import ManagedProcess, called, ended
+from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.processes import Usage, cpu_of
 from pytest_soak.systems.command.system import CommandSystem
 from pytest_soak.systems.http.endpoint import PORT
-from pytest_soak.systems.http.fetch import WELL, NoAnswer, fetch
+from pytest_soak.systems.http.fetch import OK, NoAnswer, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,51 +24,55 @@ if TYPE_CHECKING:
     from pytest_soak.systems.command.program import Program
     from pytest_soak.systems.http.endpoint import Endpoint
 
-STEP = 0.05
-"""Seconds between two looks at whether the program still runs."""
-NOT_GIVEN = ("PYTEST_SOAK_REPORT", "PYTEST_SOAK_STATE")
-EACH_TIME = ("PYTEST_SOAK_ITERATION", "PYTEST_SOAK_SEED")
+POLL_INTERVAL = 0.05
+"""Seconds between two checks whether the program still runs."""
+MAX_SAMPLE_INTERVAL = 1.0
+"""The longest time in seconds between two samples of the resource use."""
+COMMAND_ONLY = ("PYTEST_SOAK_REPORT", "PYTEST_SOAK_STATE")
+"""Variables of the system ``command`` that a server does not get."""
+PER_ITERATION = ("PYTEST_SOAK_ITERATION", "PYTEST_SOAK_SEED")
+"""Variables that a server for the whole chain does not get: they would soon be out of date."""
 
 
 class ExternalServer:
-    """A program that somebody else runs: nothing is known of it but what it answers."""
+    """A server that was not started by pytest-soak: only its answers are known."""
 
     port = 0
 
     def open(self, folder: Path, slot: float) -> None:
-        """Begin nothing."""
+        """Do nothing."""
 
     @contextmanager
     def serving(self, parameters: Mapping[str, float], iteration: int, seed: int) -> Iterator[None]:
-        """Let it serve; it reads its parameters by itself."""
+        """Do nothing: the server reads its parameters by itself."""
         del parameters, iteration, seed
         yield
 
-    def rest(self, until: float) -> None:
+    def wait_until(self, until: float) -> None:
         """Wait *until* then, in seconds of the monotonic clock."""
         time.sleep(max(0.0, until - time.monotonic()))
 
-    def finished(self, report: dict[str, object], problem: str, iteration: int) -> object:
+    def complete_report(self, report: dict[str, object], problem: str, iteration: int) -> object:
         """Return the *report* with its *problem*."""
         del iteration
         return {**report, "problem": problem} if problem else report
 
     def close(self) -> None:
-        """End nothing."""
+        """Do nothing."""
 
 
 class Server(CommandSystem):
-    """A program of ours that serves: it is started, looked after, told of parameters and ended.
+    """A server that pytest-soak starts, reloads with new parameters, watches and ends.
 
-    It has no input and leaves no report. Its end while it should serve is a failure.
+    It has no stdin and writes no report. If it ends while it should serve, the iteration fails.
     """
 
     def __init__(self, program: Program, endpoint: Endpoint) -> None:
-        """Take the *program*, in whose arguments the port still stands as ``{port}``."""
+        """Take the *program*; its arguments may contain ``{port}``."""
         super().__init__(program)
         self._template = program
         self._endpoint = endpoint
-        self._told = ""
+        self._kill_problem = ""
         self.port = 0
 
     def open(self, folder: Path, slot: float | None) -> None:
@@ -78,131 +82,139 @@ class Server(CommandSystem):
 
     @contextmanager
     def serving(self, parameters: Mapping[str, float], iteration: int, seed: int) -> Iterator[None]:
-        """Let it serve for one iteration, with *parameters*.
+        """Run the server with *parameters* for the body of one iteration.
 
         Raises:
-            SystemFailure: It cannot be started, another one answers in its place, it has ended, or
-                it wrote without end.
+            SystemFailure: It cannot be started, another program answers at its URL, it has ended,
+                or it wrote too much.
         """
-        if self._running is None:
-            self._see_nobody()
+        if self._process is None:
+            self._check_urls_are_free()
         try:
-            self._see_secrets()
+            self._update_mask()
             self._write("parameters.json", parameters)
-            self._begin(iteration, seed)
+            self._start_or_reload(iteration, seed)
             yield
-            self._check()
-            self._look()
-            if not self._endpoint.for_chain:
-                killed = self._end()
-                self._told = f"it had to be killed, as SIGTERM did not end it: {killed}"
-                self._told = self._told if killed else ""
+            self._check_running()
+            self._sample_usage()
+            if not self._endpoint.for_chain and (killed := self._terminate()):
+                self._kill_problem = f"it had to be killed, as SIGTERM did not end it: {killed}"
         except BaseException as error:
             failure = self._failure(error)
             if failure is None:
                 raise
             raise failure from None
 
-    def rest(self, until: float) -> None:
-        """Wait *until* then, in seconds of the monotonic clock; its end ends the wait.
+    def wait_until(self, until: float) -> None:
+        """Wait *until* a time in seconds of the monotonic clock, or until the server fails.
 
         Raises:
-            SystemFailure: It has ended, or it wrote without end.
+            SystemFailure: The server has ended, or wrote too much.
         """
         while True:
-            self._check()
+            self._check_running()
             now = time.monotonic()
-            if now >= self._look_at:
-                self._look()
+            if now >= self._next_sample:
+                self._sample_usage()
             if now >= until:
                 return
-            time.sleep(min(STEP, until - now))
+            time.sleep(min(POLL_INTERVAL, until - now))
 
-    def finished(self, report: dict[str, object], problem: str, iteration: int) -> object:
-        """Return the *report* with its *problem*, and with what the program used."""
-        problems = "; ".join(filter(None, (problem, self._told)))
+    def complete_report(self, report: dict[str, object], problem: str, iteration: int) -> object:
+        """Return the *report* with its *problem* and with what the server used."""
+        problems = "; ".join(filter(None, (problem, self._kill_problem)))
         return self._with_usage(report, problems, iteration, self._usage)
 
-    def _see_nobody(self) -> None:
-        """See to it that nobody answers where this program will: that would be measured instead.
+    def _check_urls_are_free(self) -> None:
+        """Check that no other program answers at our URLs: it would be measured instead of ours.
 
-        A proxy may be there, as long as it is not ready without the program.
+        Only status 200 counts, as a proxy that runs already answers with an error until then.
 
         Raises:
-            SystemFailure: Somebody does.
+            SystemFailure: Another program answers.
         """
         for url in filter(None, (self._endpoint.scrape, self._endpoint.ready)):
             if PORT in url:
                 continue
             with suppress(NoAnswer):
-                if fetch(url, self._endpoint.timeout).status == WELL:
+                if fetch(url, self._endpoint.timeout).status == OK:
                     msg = (
                         f"{url}: another program answers there, as this one is not started yet; "
-                        f"allowed: a port that nobody listens at, or {PORT}"
+                        f"allowed: a port that is free, or {PORT}"
                     )
                     raise SystemFailure(msg)
 
-    def _begin(self, iteration: int, seed: int) -> None:
-        """Start the program, or tell the one that runs of its new parameters."""
-        self._told, self._usage = "", Usage()
-        self._since = time.monotonic()
-        self._look_at, self._pause = self._since, 0.1
-        started = self._running
-        if started is None:
+    def _start_or_reload(self, iteration: int, seed: int) -> None:
+        """Start the server, or signal a running one to reload its parameters."""
+        self._kill_problem, self._usage = "", Usage()
+        self._begun = time.monotonic()
+        self._next_sample, self._sample_interval = self._begun, 0.1
+        process = self._process
+        if process is None:
             self.port = free_port()
             arguments = tuple(
                 word.replace(PORT, str(self.port)) for word in self._template.arguments
             )
             self._program = replace(self._program, arguments=arguments)
-            environ = self._environ(self._own / "none", iteration, seed)
-            self._running = ManagedProcess(self._program, environ, self._mark)
-            self._cpu_before, self._written = 0.0, 0
+            environ = self._environ(self._work_folder / "none", iteration, seed)
+            self._process = ManagedProcess(self._program, environ, self._mark)
+            self._cpu_before, self._written_before = 0.0, 0
             return
-        if started.code is not None:
-            msg = f"{called(self._program)} {ended(started.code)} between two iterations"
+        if process.exit_code is not None:
+            command = command_line(self._program)
+            msg = f"{command} {exit_text(process.exit_code)} between two iterations"
             raise SystemFailure(msg)
-        self._cpu_before, self._written = cpu_of(started.left()), started.output.written
+        self._cpu_before, self._written_before = (
+            cpu_of(process.find_processes()),
+            process.output.written,
+        )
         if self._endpoint.signal:
-            os.kill(started.pid, signal.Signals[self._endpoint.signal])
+            os.kill(process.pid, signal.Signals[self._endpoint.signal])
 
-    def _check(self) -> None:
-        started = self._running
-        assert started is not None  # noqa: S101 - it serves
-        if started.code is not None:
-            passed = time.monotonic() - self._since
-            msg = f"{called(self._program)} {ended(started.code)}, {passed:.1f} s into an iteration"
+    def _check_running(self) -> None:
+        process = self._process
+        assert process is not None  # noqa: S101 - it serves
+        if process.exit_code is not None:
+            passed = time.monotonic() - self._begun
+            ending = exit_text(process.exit_code)
+            msg = f"{command_line(self._program)} {ending}, {passed:.1f} s into an iteration"
             raise SystemFailure(msg)
-        if started.output.written - self._written > self._program.output:
+        if process.output.written - self._written_before > self._program.output:
             allowed = self._program.output / 1e6
-            msg = f"{called(self._program)} wrote more than {allowed:g} MB of output"
+            msg = f"{command_line(self._program)} wrote more than {allowed:g} MB of output"
             raise SystemFailure(msg)
 
-    def _look(self) -> None:
-        """Look at what it uses; ever more seldom, up to once a second."""
-        assert self._running is not None  # noqa: S101 - as above
-        self._usage.take(self._running.left(), self._cpu_before)
-        self._look_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, 1.0)
+    def _sample_usage(self) -> None:
+        """Sample the resource use; the interval doubles up to `MAX_SAMPLE_INTERVAL`."""
+        assert self._process is not None  # noqa: S101 - as above
+        self._usage.sample(self._process.find_processes(), self._cpu_before)
+        self._next_sample, self._sample_interval = (
+            time.monotonic() + self._sample_interval,
+            min(2 * self._sample_interval, MAX_SAMPLE_INTERVAL),
+        )
 
     def _environ(self, report: Path, iteration: int, seed: int) -> dict[str, str]:
         environ = super()._environ(report, iteration, seed)
-        gone = (*NOT_GIVEN, *(EACH_TIME if self._endpoint.for_chain else ()))
+        gone = (*COMMAND_ONLY, *(PER_ITERATION if self._endpoint.for_chain else ()))
         environ = {name: value for name, value in environ.items() if name not in gone}
         return {**environ, "PYTEST_SOAK_PORT": str(self.port)}
 
-    def _dismiss(self) -> str:
-        """End it; return what is to be told of it: that it had ended, or had to be killed."""
-        started = self._running
-        crash = started.code if started is not None else None
-        killed, who = self._end(), called(self._program)
+    def _stop(self) -> str:
+        """End the server; return the problem (it had ended, or had to be killed) or ''."""
+        process = self._process
+        crash = process.exit_code if process is not None else None
+        killed, command = self._terminate(), command_line(self._program)
         if crash is not None:
-            return f"{who} {ended(crash)} after its last slot"
+            return f"{command} {exit_text(crash)} after its last slot"
         if killed:
-            return f"{who} did not end with SIGTERM in {self._program.grace:g} s; killed: {killed}"
+            return (
+                f"{command} did not end with SIGTERM in {self._program.grace:g} s; killed: {killed}"
+            )
         return ""
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at now."""
+    """Return a port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The system ``http``: metrics scraped from a program, or asked of a Prometheus server."""
+"""The system ``http``: scrapes a program, or queries a Prometheus server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_soak.systems.http.exposition import (
     read_text,
     restarted,
 )
-from pytest_soak.systems.http.fetch import WELL, NoAnswer, fetch
+from pytest_soak.systems.http.fetch import OK, NoAnswer, fetch
 from pytest_soak.systems.http.server import ExternalServer, Server
 
 if TYPE_CHECKING:
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     from pytest_soak.systems.http.endpoint import Endpoint
     from pytest_soak.systems.http.fetch import Answer
 
-TEXT = ("text/plain", OPENMETRICS)
-"""What says to be metrics; a page for people does not."""
-NOTHING = Scrape({}, {})
-SPARE = 0.02
-"""The share of a slot by the hour that is left for what comes after it is measured."""
-PAUSE = 0.1
-"""Seconds between two questions whether a program is ready."""
+METRIC_TYPES = ("text/plain", OPENMETRICS)
+"""The media types of metrics; an HTML page is refused."""
+EMPTY = Scrape({}, {})
+REPORT_SHARE = 0.02
+"""The share of a slot by the hour that is left for the work after the measurement."""
+READY_INTERVAL = 0.1
+"""Seconds between two requests whether a program is ready."""
 
 
 class HttpSystem:
     """Measures a program over HTTP for the length of a slot.
 
-    Whatever cannot be told makes the report unusable, and says what it was: the iteration is
-    INCONCLUSIVE. Only the end of a program that was started fails it.
+    A metric that has no value makes the iteration INCONCLUSIVE, with the reason. The iteration
+    fails only if a program that pytest-soak started fails.
     """
 
     virtual_time = False
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Take the settings; nothing is started or asked yet."""
+        """Take the settings; nothing is started or requested yet."""
         self._endpoint = endpoint
         self.secrets = endpoint.secrets
         self._mask = Mask.of(self.secrets, os.environ)
@@ -63,64 +63,68 @@ class HttpSystem:
             self.program = list(endpoint.program.arguments)
 
     def open(self, folder: Path, slot: float | None) -> None:
-        """Take the length of a slot, and prepare for the program."""
-        self._given = slot
+        """Take the length of a slot in seconds, and prepare the server."""
+        self._hours_slot = slot
         self._server.open(folder, slot or self._endpoint.slot)
 
     def run(
         self, parameters: Mapping[str, float], iteration: int, seed: int, state: object
     ) -> tuple[object, object]:
-        """Let the program serve for one slot, and return what was measured; it keeps no state.
+        """Measure the program for one slot; return the report and no state.
 
         Raises:
-            SystemFailure: The program could not be started, ended, or wrote without end.
+            SystemFailure: The program could not be started, ended, or wrote too much.
         """
         del state
-        self._mask = self._mask.seeing(os.environ)
+        self._mask = self._mask.seeing(os.environ)  # a test may have changed them
         end = math.inf
-        if self._given is not None:
-            end = time.monotonic() + self._given * (1 - SPARE)
+        if self._hours_slot is not None:
+            end = time.monotonic() + self._hours_slot * (1 - REPORT_SHARE)
         report: dict[str, object] = {"iteration": iteration, "totals": {}}
         problem = ""
         with self._server.serving(parameters, iteration, seed):
             try:
                 self._measure(report, end)
             except (NoAnswer, Unmeasured) as error:
-                problem = "; ".join(self._told(line) for line in error.args)
-        return self._server.finished(report, problem, iteration), None
+                problem = "; ".join(self._safe_line(line) for line in error.args)
+        return self._server.complete_report(report, problem, iteration), None
 
     def close(self) -> None:
-        """End the program, where it is ours.
+        """End the program if it was started here.
 
         Raises:
-            SystemFailure: It had to be killed.
+            SystemFailure: It had to be killed, or had ended before.
         """
         self._server.close()
 
     def _measure(self, report: dict[str, object], end: float) -> None:
-        """Fill the *report* with what is measured until *end*, or for the slot of a run by count.
+        """Measure until *end* and write the results into *report*.
+
+        Args:
+            report: The report to fill.
+            end: Seconds of the monotonic clock; infinite in a run by count, which has its own slot.
 
         Raises:
-            NoAnswer: Nobody answered.
-            Unmeasured: Something of it cannot be told; each has its line.
+            NoAnswer: A request was not answered.
+            Unmeasured: One argument for each metric or parameter without a value.
         """
         endpoint = self._endpoint
         self._await_ready(end)
-        self._server.rest(time.monotonic() + endpoint.settle)
+        self._server.wait_until(time.monotonic() + endpoint.settle)
         since = time.time()
-        start = self._scrape() if endpoint.scrape else replace(NOTHING, at=time.monotonic())
+        start = self._scrape() if endpoint.scrape else replace(EMPTY, at=time.monotonic())
         end = start.at + endpoint.slot if end == math.inf else end
         if start.at >= end:
             msg = "the slot was over before the program was ready and had settled"
             raise Unmeasured(msg)
-        self._server.rest(end)
+        self._server.wait_until(end)
         problems: list[str] = []
         if endpoint.scrape:
             stop = self._scrape(since)
             if restarted(start, stop):
-                problems.append("the program was started anew during the slot, as it says itself")
+                problems.append("the program was restarted during the slot: its start time changed")
         else:
-            stop = replace(NOTHING, at=time.monotonic())
+            stop = replace(EMPTY, at=time.monotonic())
         values: dict[str, Value] = {}
         used: dict[str, float] = {}
         for name, how in endpoint.metrics.items():
@@ -130,7 +134,7 @@ class HttpSystem:
                 problems.append(f"{name}: {error}")
         for name, how in endpoint.parameters.items():
             try:
-                used[name] = self._used(how, start, stop)
+                used[name] = self._used_value(how, start, stop)
             except (NoAnswer, Unmeasured) as error:
                 problems.append(f"parameter {name}: {error}")
         report["totals"] = {name: value.value for name, value in values.items()}
@@ -142,10 +146,10 @@ class HttpSystem:
             raise Unmeasured(*problems)
 
     def _await_ready(self, end: float) -> None:
-        """Wait until the program that was started answers.
+        """Wait until the program answers.
 
         Raises:
-            NoAnswer: It does not in the time that it has.
+            NoAnswer: It was not ready before its timeout or before *end*.
         """
         endpoint = self._endpoint
         url = endpoint.ready or (endpoint.scrape if endpoint.program else "")
@@ -154,18 +158,18 @@ class HttpSystem:
         while url:
             now = time.monotonic()
             try:
-                self._ask(url, min(endpoint.timeout, max(until - now, PAUSE)))
+                self._fetch_ok(url, min(endpoint.timeout, max(until - now, READY_INTERVAL)))
             except NoAnswer as error:
                 if now >= until:
                     msg = f"the program was not ready in {until - begun:.3g} s: {error}"
                     raise NoAnswer(msg) from None
-                self._server.rest(now + PAUSE)
+                self._server.wait_until(now + READY_INTERVAL)
             else:
                 return
 
     def _scrape(self, since: float = -math.inf) -> Scrape:
-        """Return what the program says now, of which no sample may be older than *since*."""
-        answer = self._ask(self._endpoint.scrape, self._endpoint.timeout)
+        """Scrape the program now; a sample older than *since* (seconds since 1970) is stale."""
+        answer = self._fetch_ok(self._endpoint.scrape, self._endpoint.timeout)
         try:
             return read_text(answer.body, time.monotonic(), since, kind=answer.kind)
         except Unmeasured as error:
@@ -173,7 +177,7 @@ class HttpSystem:
             raise Unmeasured(msg) from None
 
     def _value(self, how: Measure, start: Scrape, stop: Scrape) -> Value:
-        """Return what one metric came to between *start* and *stop*."""
+        """Return the value of one metric between *start* and *stop*."""
         if not how.query:
             return measure(how, start, stop)
         timeout = self._endpoint.timeout
@@ -184,38 +188,38 @@ class HttpSystem:
             msg = f"{self._endpoint.server}: {error}"
             raise NoAnswer(msg) from None
 
-    def _used(self, how: Measure, start: Scrape, stop: Scrape) -> float:
+    def _used_value(self, how: Measure, start: Scrape, stop: Scrape) -> float:
         """Return the value of a parameter that the program used during the slot."""
         value = self._value(how, start, stop).value
-        before = value if how.query else measure(how, NOTHING, start).value
-        assert value is not None and before is not None  # noqa: PT018, S101 - a gauge is no ratio
+        before = value if how.query else measure(how, EMPTY, start).value
+        assert value is not None and before is not None  # noqa: PT018, S101 - only a ratio or quantile can be None
         if not math.isclose(value, before, rel_tol=1e-9):
             msg = f"{before:g} at the start of the slot and {value:g} at its end; see settle_s"
             raise Unmeasured(msg)
         return value
 
-    def _ask(self, url: str, timeout: float) -> Answer:
-        """Return what *url* answers with status 200.
+    def _fetch_ok(self, url: str, timeout: float) -> Answer:
+        """Return the answer of *url* with status 200.
 
         Raises:
-            NoAnswer: Nothing, or with another status; the line names the URL.
+            NoAnswer: There is none, or one with another status or type; the text names the URL.
         """
-        told = self._url(url)
+        target = self._url(url)
         try:
-            answer = fetch(told, timeout, accept="text/plain;version=0.0.4")
+            answer = fetch(target, timeout, accept="text/plain;version=0.0.4")
         except NoAnswer as error:
-            msg = f"{told}: {error}"
+            msg = f"{target}: {error}"
             raise NoAnswer(msg) from None
-        if answer.status != WELL:
-            msg = f"{told}: status {answer.status}; allowed: {WELL}"
+        if answer.status != OK:
+            msg = f"{target}: status {answer.status}; allowed: {OK}"
             raise NoAnswer(msg)
-        if url == self._endpoint.scrape and answer.kind not in TEXT:
-            msg = f"{told}: it is {answer.kind}; allowed: {' or '.join(TEXT)}"
+        if url == self._endpoint.scrape and answer.kind not in METRIC_TYPES:
+            msg = f"{target}: it is {answer.kind}; allowed: {' or '.join(METRIC_TYPES)}"
             raise NoAnswer(msg)
         return answer
 
-    def _told(self, line: str) -> str:
-        """Return *line* as the report has it; masked first, as a part of a secret is not found."""
+    def _safe_line(self, line: str) -> str:
+        """Return *line* for the report. Masked first: a part of a secret is not recognised."""
         return safe_text(self._mask.text(line), PROBLEM)
 
     def _url(self, url: str) -> str:

@@ -1,1 +1,1 @@
-"""Does tuning work? Tuners over many market regimes, beside no tuning, chance and an oracle."""
+"""Benchmark of tuners over many market regimes, against no tuning, random search and an oracle."""

@@ -1,8 +1,8 @@
 """Does tuning work?
 
 python -m pytest_soak_market.bench [run] [--set development] [--tuner a,b] [--iterations 6,8]
-python -m pytest_soak_market.bench search     # draw the regimes anew, with their oracles
-python -m pytest_soak_market.bench bounded    # the oracle, as far as the guard `budget` lets it go
+python -m pytest_soak_market.bench search     # draw new regimes, with their oracles
+python -m pytest_soak_market.bench bounded    # the oracle within the guard `budget`
 python -m pytest_soak_market.bench measure    # the pack's [effects], from development regimes
 """
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEEP = {regimes.DEVELOPMENT: 45, regimes.HELD_OUT: 40}
-"""How many regimes of each set are kept."""
+"""The number of regimes in each set."""
 MEASURED = 18
-"""How many development regimes the effects come from: those that were known at the time."""
+"""The number of development regimes that the effects were measured in: all that existed then."""
 TUNERS = f"{NONE},iter-watcher,trigger-table,random,adaptive"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_soak_market.bench", description=(__doc__ or "").splitlines()[0]
     )
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         try:
             offers = registry(given.plugins)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except Exception as error:  # noqa: BLE001 - a user's module may raise anything
             parser.error(f"argument -p: {str(error.__cause__ or error).partition(chr(10))[0]}")
         try:  # before anything runs
             for tuner, length in product(tuners, given.iterations):
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def at_least_one(text: str) -> int:
-    """Read how many there are to be."""
+    """Parse a count."""
     try:
         number = int(text)
     except ValueError:
@@ -98,7 +98,7 @@ def at_least_one(text: str) -> int:
 
 
 def lengths(text: str) -> list[int]:
-    """Read lengths of chains, with commas between."""
+    """Parse lengths of chains, separated by commas."""
     return [at_least_one(length) for length in text.split(",")]
 
 

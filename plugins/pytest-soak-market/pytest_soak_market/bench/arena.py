@@ -1,4 +1,4 @@
-"""One tuned chain in one regime, through the machinery that every soak goes through."""
+"""Runs one tuned chain in one regime, by the engine of every soak."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What came of one chain.
+    """The result of one chain.
 
     Args:
         parameters: The final effective parameters.
@@ -53,7 +53,7 @@ class Chain:
 
 
 def registry(modules: Sequence[str] = ()) -> Registry:
-    """Return a registry of what the core, the market, this benchmark and *modules* offer."""
+    """Return a registry of the core, the market, this benchmark and *modules*."""
     plugins = pytest.PytestPluginManager()
     plugins.add_hookspecs(hookspecs)
     for plugin in (CorePlugin(), market, RivalsPlugin()):
@@ -69,7 +69,7 @@ def bench_pack(settings: Mapping[str, float] | None = None) -> Pack:
 
 
 def overlay(settings: Mapping[str, float]) -> dict[str, Any]:
-    """Return what a regime changes in the pack: a scenario of its own, and the noise."""
+    """Return the overlay of the pack for a regime: its scenario and the noise."""
     return {"noise": NOISE, "scenarios": {"regime": {"market": dict(settings)}}}
 
 

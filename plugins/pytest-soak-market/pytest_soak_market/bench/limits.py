@@ -1,4 +1,4 @@
-"""How far metrics are from the pack's limits, in units of their noise."""
+"""The distance of metrics from the pack's limits, in units of their noise."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def broken(pack: Pack, totals: Mapping[str, Any], level: str) -> Iterator[str]:
 
 
 def passes(pack: Pack, totals: Mapping[str, Any], level: str) -> bool:
-    """Tell whether no KPI is beyond a limit of *level*."""
+    """Return whether no KPI is beyond a limit of *level*."""
     return not any(broken(pack, totals, level))
 
 
 class Limits:
-    """The limits of one level, and how good a run is under them."""
+    """The limits of one level, and the merit of a run under them."""
 
     def __init__(self, pack: Pack, level: str, noise: Mapping[str, float]) -> None:
         """Take the limits of *level* and, as the unit of distance, each metric's noise."""
@@ -47,11 +47,11 @@ class Limits:
         ]
 
     def merit(self, totals: Mapping[str, Any]) -> float:
-        """Return the log of the chance that a run like this one passes; 0 is certainty."""
+        """Return the log of the probability that a run like this one passes; 0 is certainty."""
         merit = 0.0
         for metric, limit, bad, sigma in self._limits:
             value = totals[metric]
             room = WORST if value is None else max(WORST, bad * (limit - value) / sigma)
             merit += math.log(0.5 * math.erfc(-max(room, FAR) / math.sqrt(2)))
-            merit += min(0.0, room - FAR)  # so far out a straight line is as good, and never log 0
+            merit += min(0.0, room - FAR)  # linear far out, where log would reach -inf
         return merit

@@ -1,4 +1,4 @@
-"""The oracle: what a large offline search finds in the corridor `limits`.
+"""The oracle: the best parameters of a large offline search in the corridor `limits`.
 
 About 300 runs of a regime: points spread over the whole corridor, then four rounds of local
 refinement around the best of them, with fresh seeds, then the finalists over more seeds. Nothing
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from pytest_soak import Pack
 
 UNSEEN = tuple(range(9_001, 9_006))
-"""The seeds on which final parameters are judged, the oracle's and everybody's."""
+"""The seeds on which all final parameters are judged, the oracle's too."""
 ENOUGH = 4
-"""Of the unseen seeds: untuned must fail on so many, and the oracle pass on so many."""
+"""The numbers of unseen seeds on which untuned must fail, and on which the oracle must pass."""
 
 SPREAD = 96
 ROUNDS = (0.25, 0.15, 0.10, 0.06)
@@ -89,7 +89,7 @@ class Search:
             self.try_out(point)
 
     def refine(self, limits: Limits) -> tuple[float, ...]:
-        """Look around the best points, ever closer, and return the best of all."""
+        """Search around the best points in ever smaller steps; return the best of all."""
         for width in ROUNDS:
             elite = self.best(limits, ELITE)
             for number in range(CHILDREN):
@@ -114,7 +114,7 @@ class Search:
 
 
 def judge(pack: Pack, settings: Mapping[str, float], parameters: Mapping[str, float]) -> list[bool]:
-    """Tell for each unseen seed whether no KPI is at FAIL, and then whether none is at WARN."""
+    """Return for each unseen seed whether no KPI is at FAIL, and whether none is at WARN."""
     seen = [simulate(settings, parameters, seed) for seed in UNSEEN]
     return [passes(pack, totals, level) for level in ("fail", "warn") for totals in seen]
 
@@ -171,7 +171,7 @@ def within_budget(pack: Pack, iterations: int) -> Pack:
 
 
 def bounded(pack: Pack, regimes: Sequence[Regime], iterations: int) -> str:
-    """Search *regimes* again, as far as the budget lets a chain go, and tell what passes."""
+    """Search *regimes* again within the budget of a chain, and report what passes."""
     bests = []
     for regime in regimes:
         rng = Random(regime.seed)  # noqa: S311 - reproducible search

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEPT = Path(__file__).with_name("regimes.json")
 SLOT_S = 60.0
-"""Simulated seconds of an iteration: a quarter of the pack's, for the sake of the computing."""
+"""Simulated seconds of an iteration: a quarter of the pack's, to save computing time."""
 
 NOISE = {
     "net_bps": 0.07,
@@ -37,7 +37,7 @@ measure` prints what it rests on."""
 
 DEVELOPMENT, HELD_OUT = "development", "held-out"
 FIRST_SEED = {DEVELOPMENT: 1, HELD_OUT: 10_001}
-"""The drawing seed at which each set begins. Nobody looks at a held-out regime by itself."""
+"""The drawing seed at which each set begins. Single held-out regimes must not be looked at."""
 
 EVEN = {
     "taker_patience_bps": (0.5, 1.3),
@@ -64,12 +64,12 @@ BY_FACTOR = {
 """Settings whose logarithm is drawn evenly."""
 
 REVERSAL = (0.01, 0.5)
-"""1 - flow_persistence, drawn as those."""
+"""1 - flow_persistence, drawn in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """What the offline search found: parameters, and on how many of the unseen seeds they pass."""
+    """The result of the offline search: parameters, and on how many unseen seeds they pass."""
 
     parameters: Mapping[str, float]
     passes: int
@@ -83,7 +83,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A market that fails untuned and that somebody could repair.
+    """A market that fails untuned and that some parameters repair.
 
     Args:
         seed: The drawing seed.

@@ -1,4 +1,4 @@
-"""Random search: what chance reaches with the same steps, the same corridor and the same guards."""
+"""Random search, with the same steps, corridor and guards as the tuners."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RandomSearch:
         return tuple(kpi.metric for kpi in self._pack.kpis)
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
-        """Go to a random neighbour of the best iteration, as far as the largest steps let it."""
+        """Propose a random neighbour of the best iteration, within the largest steps."""
         latest = history.latest
         if passes(self._pack, latest.metrics, "warn"):
             return Proposal()
@@ -54,7 +54,7 @@ class RandomSearch:
 
 
 class RivalsPlugin:
-    """Offers the tuners that exist only to be compared with."""
+    """Offers the tuners that exist only for comparison."""
 
     def pytest_soak_tuners(self) -> Mapping[str, Callable[[Pack], Tuner]]:
         """Offer random search."""

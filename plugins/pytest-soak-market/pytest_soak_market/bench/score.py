@@ -1,4 +1,4 @@
-"""The figures of the benchmark: what a tuner's chains came to, and how sure the difference is."""
+"""The figures of the benchmark: results of a tuner's chains, significance of differences."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from .regimes import Regime
 
 SURE = 2.0
-"""A change is more than noise from so many standard deviations of a difference."""
+"""The number of standard deviations of a difference from which a change is more than noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one chain came to.
+    """The scores of one chain.
 
     Args:
         regime: The drawing seed of its regime.
@@ -70,7 +70,7 @@ def score(pack: Pack, regime: Regime, chain: Chain) -> Score:
 def _unsafe(
     pack: Pack, regime: Regime, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> bool:
-    """Tell whether a KPI is newly at FAIL, having changed by more than noise."""
+    """Return whether a KPI is newly at FAIL after a change by more than noise."""
     new = {*broken(pack, after, "fail")} - {*broken(pack, before, "fail")}
     for metric in new:
         sigma = max(regime.noise[metric], pack.noise[metric]) * math.sqrt(2)

@@ -83,7 +83,7 @@ def _row(tuner: str, scores: Sequence[Score]) -> str:
 
 
 def _against(scores: Sequence[Score], others: Sequence[Score]) -> str:
-    """Return in how many pairs the share without FAIL is higher and lower, and how sure that is."""
+    """Return the numbers of pairs with a higher and a lower share without FAIL, and the p value."""
     pairs = [(a.fail, b.fail) for a, b in zip(scores, others, strict=True)]
     better = sum(a > b for a, b in pairs)
     worse = sum(a < b for a, b in pairs)

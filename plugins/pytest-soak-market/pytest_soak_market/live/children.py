@@ -1,4 +1,4 @@
-"""The programs that a system starts: asked for things line by line, and always ended."""
+"""Child processes that exchange lines of JSON with the system that started them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pytest_soak import ProcessReaper
 
 GRACE_S = 2.0
-"""How long a program may take to end by itself, and again after it was told to."""
-_TAIL = 20  # lines of its last words in an error
+"""Seconds from the end of stdin to SIGTERM, and from SIGTERM to SIGKILL."""
+_SHOWN_LINES = 20  # of stderr in an error
 
 
 class Child:
-    """A program that reads orders from its standard input and answers on its standard output."""
+    """A child process that reads orders from stdin and writes answers to stdout."""
 
-    def __init__(self, name: str, command: Sequence[str], kept: ProcessReaper) -> None:
-        """Start *command* as one of the *kept* processes; *name* is for errors."""
+    def __init__(self, name: str, command: Sequence[str], reaper: ProcessReaper) -> None:
+        """Start *command* under the *reaper*; *name* is shown in errors."""
         self.name = name
-        self._log = kept.folder / f"{name}.log"
+        self._log = reaper.folder / f"{name}.log"
         with self._log.open("wb") as errors:
             self.process = subprocess.Popen(  # noqa: S603 - our own program, or one that is pinned
                 command,
@@ -36,62 +36,62 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 encoding="utf-8",
-                env=kept.environ,
-                start_new_session=True,  # Ctrl-C is for the run, which ends its programs
+                env=reaper.environ,
+                start_new_session=True,  # Ctrl-C must reach pytest alone, which ends them
             )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
 
     @classmethod
-    def of_module(cls, name: str, module: str, kept: ProcessReaper) -> Child:
-        """Start a module of this distribution."""
-        return cls(name, (sys.executable, "-P", "-m", f"{__package__}.{module}"), kept)
+    def of_module(cls, name: str, module: str, reaper: ProcessReaper) -> Child:
+        """Start a module of this package as a child process."""
+        return cls(name, (sys.executable, "-P", "-m", f"{__package__}.{module}"), reaper)
 
-    def tell(self, order: object) -> None:
-        """Give an order.
+    def send(self, order: object) -> None:
+        """Send an order.
 
         Raises:
-            SystemFailure: the program is gone.
+            SystemFailure: the process has ended.
         """
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         try:
             self.process.stdin.write(f"{json.dumps(order)}\n")
             self.process.stdin.flush()
         except OSError:
-            raise self._gone() from None
+            raise self._ended() from None
 
-    def answer(self, seconds: float) -> Any:  # noqa: ANN401 - what JSON may be
+    def receive(self, seconds: float) -> Any:  # noqa: ANN401 - what JSON may be
         """Return its next answer.
 
         Raises:
-            SystemFailure: it gave none in *seconds*, or is gone.
+            SystemFailure: there was none within *seconds*, or the process has ended.
         """
         try:
             line = self._answers.get(timeout=seconds)
         except queue.Empty:
-            msg = f"{self.name} did not answer within {seconds:g} s{self._last_words()}"
+            msg = f"{self.name} did not answer within {seconds:g} s{self._last_lines()}"
             raise SystemFailure(msg) from None
         if not line:
-            raise self._gone()
+            raise self._ended()
         return json.loads(line)
 
     def check(self) -> None:
-        """Raise where the program is gone.
+        """Check that the process runs.
 
         Raises:
-            SystemFailure: it is.
+            SystemFailure: it has ended.
         """
         if self.process.poll() is not None:
-            raise self._gone()
+            raise self._ended()
 
     def end(self) -> None:
-        """End the program: let it end, ask it to, make it. What it started, closing *kept* ends."""
+        """End the process: close stdin, SIGTERM, SIGKILL. The reaper ends its child processes."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
-        with suppress(OSError):  # what it was told last, nobody was there to read
+        with suppress(OSError):  # a pipe with unread data, whose reader has ended
             self.process.stdin.close()
-        for ask in (self.process.poll, self.process.terminate):
-            ask()
+        for step in (self.process.poll, self.process.terminate):
+            step()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(GRACE_S)
                 break
@@ -107,11 +107,11 @@ class Child:
             self._answers.put(line)
         self._answers.put("")
 
-    def _gone(self) -> SystemFailure:
-        with suppress(subprocess.TimeoutExpired):  # it may only have closed its output
+    def _ended(self) -> SystemFailure:
+        with suppress(subprocess.TimeoutExpired):  # it has closed stdout and may be about to end
             self.process.wait(GRACE_S)
-        return SystemFailure(f"{self.name} ended ({self.process.returncode}){self._last_words()}")
+        return SystemFailure(f"{self.name} ended ({self.process.returncode}){self._last_lines()}")
 
-    def _last_words(self) -> str:
-        words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
-        return "".join(f"\n  {safe_text(line)}" for line in words)
+    def _last_lines(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
+        return "".join(f"\n  {safe_text(line)}" for line in lines)

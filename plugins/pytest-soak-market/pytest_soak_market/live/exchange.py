@@ -1,7 +1,7 @@
 """Our exchange as a process: the market's venue in wall-clock time, behind a WebSocket.
 
-It listens on a free port of 127.0.0.1. The first line on its standard input is its settings, as
-JSON; it answers with ``{"port": N}`` on its standard output, and ends when its standard input does.
+It listens on a free port of 127.0.0.1. The first line on stdin is its settings, as JSON. It answers
+with ``{"port": N}`` on stdout, and ends when stdin ends.
 """
 
 from __future__ import annotations
@@ -31,47 +31,49 @@ if TYPE_CHECKING:
     from .settings import Faults
 
 HOST = "127.0.0.1"
-HEARD = "/?heard="
-"""What a maker connects with: how many messages about its orders it has heard; the rest follow."""
+RECEIVED = "/?received="
+"""The path of a connection, before the number of private messages that the maker has received."""
 EXIT_CODE = 3
-"""Of the fault ``exit_after_s``."""
-_LONGEST_STEP_S = 1.0  # of the market, after which what it missed is left out
-_MOST_UNREAD = 100_000  # messages after which a maker that does not read is thrown out
-_MOST_KEPT = 100_000  # of what is about its orders, for when it connects again
+"""The exit code of the fault ``exit_after_s``."""
+_MAX_STEP_S = 1.0  # of the market; what it missed in a longer one is skipped
+_MAX_UNREAD = 100_000  # messages after which a maker that does not read is disconnected
+_MAX_PRIVATE = 100_000  # messages about its orders that are repeated when it reconnects
 
 
 class Exchange:
     """Run the market, and serve one maker at a time."""
 
     def __init__(self, settings: LiveSettings, seed: int) -> None:
-        """Open the market; faults are counted from the first connection."""
+        """Open the market; the times of faults count from the first connection."""
         self._faults = settings.faults
         self._rng = Random(seed)  # noqa: S311 - which orders a fault refuses
         self._venue = Venue(settings, Random(seed), time.monotonic(), self._publish)  # noqa: S311 - a game
         self._unread: deque[Message] = deque()
-        self._private: deque[Message] = deque(maxlen=_MOST_KEPT)
-        self._told = 0
-        self._news = asyncio.Event()
+        self._private: deque[Message] = deque(maxlen=_MAX_PRIVATE)
+        self._private_count = 0
+        self._has_unread = asyncio.Event()
         self._connection: ServerConnection | None = None
         self._first_s: float | None = None
-        self._mischief: asyncio.Task[None] | None = None
+        self._fault_task: asyncio.Task[None] | None = None
 
     async def trade(self) -> None:
-        """Let the background flow happen, each event when it is due."""
+        """Run the background flow, each event when it is due."""
         venue = self._venue
         while True:
             now_s = time.monotonic()
-            if now_s - venue.next_s > _LONGEST_STEP_S:  # the machine slept, or this process did
+            if (
+                now_s - venue.next_s > _MAX_STEP_S
+            ):  # the machine was suspended, or this process did not run
                 venue.skip_to(now_s)
             while venue.next_s <= now_s:
                 venue.step(time.monotonic())
             await asyncio.sleep(venue.next_s - time.monotonic())
 
     def admit(self, connection: ServerConnection, _: object) -> Response | None:
-        """Answer a maker that wants to connect; one of them at a time, and no fault in the way."""
+        """Refuse a connection while another maker is connected or a fault is active."""
         if self._first_s is None:
             self._first_s = time.monotonic()
-            self._mischief = asyncio.create_task(self._go_wrong(self._faults))
+            self._fault_task = asyncio.create_task(self._run_faults(self._faults))
         dropped = self._is_on(self._faults.drop_after_s, self._faults.drop_for_s)
         if self._connection is not None or dropped:
             return connection.respond(503, "not now")
@@ -80,11 +82,11 @@ class Exchange:
     async def handle(self, connection: ServerConnection) -> None:
         """Serve a maker until its connection ends; all its orders are cancelled then."""
         self._connection = connection
-        assert connection.request is not None  # noqa: S101 - it was made by one
-        missed = self._told - int(connection.request.path.rpartition(HEARD)[2])
+        assert connection.request is not None  # noqa: S101 - a connection begins with a request
+        missed = self._private_count - int(connection.request.path.rpartition(RECEIVED)[2])
         self._unread.extend(list(self._private)[len(self._private) - missed :])
         self._unread.append(Message(time.monotonic(), self._venue.mid, Topic.OPEN))
-        self._news.set()
+        self._has_unread.set()
         sending = asyncio.create_task(self._send(connection))
         try:
             async for frame in connection:
@@ -99,13 +101,13 @@ class Exchange:
             self._venue.cancel_all(time.monotonic())
 
     async def _send(self, connection: ServerConnection) -> None:
-        """Send what there is to tell, as fast as the maker takes it."""
+        """Send unread messages as fast as the maker reads them."""
         with contextlib.suppress(ConnectionClosed):
             while True:
-                await self._news.wait()
-                self._news.clear()
-                told, self._unread = self._unread, deque()
-                await connection.send(to_frame(told))
+                await self._has_unread.wait()
+                self._has_unread.clear()
+                frame, self._unread = self._unread, deque()
+                await connection.send(to_frame(frame))
 
     def _serve(self, request: Request) -> None:
         now_s = time.monotonic()
@@ -118,54 +120,54 @@ class Exchange:
         self._publish(answer._replace(since_s=request.sent_s))
 
     def _publish(self, message: Message) -> None:
-        """Tell the maker something, or let it wait."""
+        """Queue a message for the maker, unless a fault drops or delays it."""
         if message.topic is Topic.MARKET:
             if not self._is_on(self._faults.mute_after_s, self._faults.mute_for_s):
-                self._tell(message)
+                self._queue(message)
         elif self._faults.ack_delay_ms:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._faults.ack_delay_ms / 1e3, self._tell_private, message)
+            loop.call_later(self._faults.ack_delay_ms / 1e3, self._queue_private, message)
         else:
-            self._tell_private(message)
+            self._queue_private(message)
 
-    def _tell_private(self, message: Message) -> None:
-        """Tell what is about the maker's orders, now or when it connects again."""
+    def _queue_private(self, message: Message) -> None:
+        """Queue a message about the maker's orders; it is repeated if the maker missed it."""
         if message.topic is Topic.ACK:
             message = message._replace(venue_s=time.monotonic())
-        self._told += 1
+        self._private_count += 1
         self._private.append(message)
-        self._tell(message)
+        self._queue(message)
 
-    def _tell(self, message: Message) -> None:
+    def _queue(self, message: Message) -> None:
         if self._connection is None:
             return
         self._unread.append(message)
-        self._news.set()
-        if len(self._unread) > _MOST_UNREAD:
-            self._hang_up()
+        self._has_unread.set()
+        if len(self._unread) > _MAX_UNREAD:
+            self._disconnect()
 
     def _is_on(self, after_s: float, for_s: float) -> bool:
-        """Tell whether a fault is on that begins *after_s* and lasts *for_s*."""
+        """Return whether a fault is active that begins *after_s* and lasts *for_s* seconds."""
         if self._first_s is None or not after_s:
             return False
         return after_s <= time.monotonic() - self._first_s < after_s + for_s
 
-    async def _go_wrong(self, faults: Faults) -> None:
-        """Do what happens once, in its time."""
+    async def _run_faults(self, faults: Faults) -> None:
+        """Run the faults that happen once."""
         if faults.drop_after_s:
             await asyncio.sleep(faults.drop_after_s)
-            self._hang_up()
+            self._disconnect()
         if faults.exit_after_s:
             await asyncio.sleep(faults.exit_after_s - faults.drop_after_s)
             os._exit(EXIT_CODE)
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.transport.abort()
 
 
 async def main() -> None:
-    """Serve until the standard input ends."""
+    """Serve until stdin ends."""
     lines = await Lines.open()
     order = await lines.read()
     exchange = Exchange(convert(order["settings"], LiveSettings), order["seed"])

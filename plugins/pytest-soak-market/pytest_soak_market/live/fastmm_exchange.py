@@ -1,9 +1,9 @@
-"""The exchange of fastmm-engine-live as a process that ends with whoever started it.
+"""Runs the exchange of fastmm-engine-live, and ends it with the parent process.
 
-``fastmm-sim-exchange`` is a program that others wrote; it speaks as Binance Spot does. It is given
-a market like ours, as far as its settings go. The first line on standard input is our settings, as
-JSON; the answer is ``{"port": N}``. When standard input ends, the exchange is ended. If this
-process is killed, the reaper ends the exchange by the mark that it has inherited.
+``fastmm-sim-exchange`` is a third-party program with the protocol of Binance Spot. It gets a market
+like ours, as far as its settings allow. The first line on stdin is our settings, as JSON; the
+answer is ``{"port": N}``. When stdin ends, the exchange is ended. If this process is killed, the
+reaper ends the exchange by its inherited mark.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYMBOL = "BTCUSDT"
 KEY, SECRET = "sim-key", "sim-secret"
-"""Of its one account; it listens on 127.0.0.1 alone."""
+"""Of its only account. These are no secrets: it listens on 127.0.0.1 only."""
 
 
 def configuration(market: MarketSettings) -> dict[str, Any]:
@@ -69,11 +69,11 @@ def configuration(market: MarketSettings) -> dict[str, Any]:
 
 
 def to_toml(table: dict[str, Any]) -> str:
-    """Write *table* as TOML; its tables stand within lines."""
+    """Return *table* as TOML with inline tables."""
     return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
 
 
-def _value(value: Any) -> str:  # noqa: ANN401 - whatever TOML may hold
+def _value(value: Any) -> str:  # noqa: ANN401 - any TOML value
     if isinstance(value, dict):
         inside = ", ".join(f"{json.dumps(key)} = {_value(entry)}" for key, entry in value.items())
         return f"{{ {inside} }}"
@@ -83,7 +83,7 @@ def _value(value: Any) -> str:  # noqa: ANN401 - whatever TOML may hold
 
 
 async def main() -> None:
-    """Run the exchange until the standard input ends."""
+    """Run the exchange until stdin ends."""
     import fastmm_live  # noqa: PLC0415 - an extra
 
     lines = await Lines.open()
@@ -100,11 +100,11 @@ async def main() -> None:
     )
     try:
         assert exchange.stdout is not None  # noqa: S101 - it was asked for
-        told = await exchange.stdout.readuntil(b"/ws-api/")  # ws://127.0.0.1:PORT/ws-api/v3
-        lines.write({"port": int(told.removesuffix(b"/ws-api/").rpartition(b":")[2])})
+        output = await exchange.stdout.readuntil(b"/ws-api/")  # ws://127.0.0.1:PORT/ws-api/v3
+        lines.write({"port": int(output.removesuffix(b"/ws-api/").rpartition(b":")[2])})
         ending = asyncio.create_task(lines.ended())
-        over = asyncio.create_task(exchange.wait())
-        await asyncio.wait((ending, over), return_when=asyncio.FIRST_COMPLETED)
+        exited = asyncio.create_task(exchange.wait())
+        await asyncio.wait((ending, exited), return_when=asyncio.FIRST_COMPLETED)
     finally:
         with contextlib.suppress(ProcessLookupError):  # it has ended by itself
             exchange.kill()  # it has nothing to save

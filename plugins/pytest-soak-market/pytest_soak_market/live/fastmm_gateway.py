@@ -1,8 +1,8 @@
-"""The maker's connection to an exchange that speaks as Binance Spot does.
+"""The maker's connection to an exchange with the protocol of Binance Spot.
 
-Two connections: market data (depth and trades) and the WebSocket API, over which orders go out and
-their reports come in. What the exchange says becomes messages of our market. Its times are
-milliseconds of the wall clock; they are turned into the machine's monotonic time.
+It has two connections: market data (depth and trades), and the WebSocket API for orders and their
+reports. Both are translated into messages of our market. The exchange's times are milliseconds of
+the wall clock; they are converted to the monotonic clock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .gateway import GatewayLost
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_OPEN_S = 2.0  # how long one try to connect may take
+_CONNECT_TIMEOUT_S = 2.0  # of one attempt
 _SIDES = {BUY: "BUY", SELL: "SELL"}
 _STREAMS = f"{SYMBOL.lower()}@depth/{SYMBOL.lower()}@trade"
 
@@ -48,32 +48,33 @@ def lots(text: str) -> int:
 class OthersBook:
     """The order book without the maker's own orders, from depth updates.
 
-    An own order that ended is left out until the depth says so, too.
+    Reports and depth come on two connections. So an own order that has ended is subtracted until
+    the depth has caught up with the time of its end.
     """
 
     def __init__(self) -> None:
         """Start empty."""
         self._levels: dict[int, dict[int, int]] = {BUY: {}, SELL: {}}
         self._own: dict[tuple[int, int], int] = {}
-        self._leaving: list[tuple[float, int, int, int]] = []
+        self._removals: list[tuple[float, int, int, int]] = []
 
     def take(self, update: Mapping[str, Any], bids: str, asks: str) -> None:
-        """Take levels of a snapshot or an update; a quantity of 0 removes one."""
+        """Apply the levels of a snapshot or an update; a quantity of 0 removes a level."""
         for side, key in ((BUY, bids), (SELL, asks)):
             for price, quantity in update[key]:
                 self._levels[side][ticks(price)] = lots(quantity)
         at_ms = update.get("E", 0)
-        for _, side, price, left in [gone for gone in self._leaving if gone[0] <= at_ms]:
+        for _, side, price, left in [removal for removal in self._removals if removal[0] <= at_ms]:
             self._own[side, price] -= left
-        self._leaving = [gone for gone in self._leaving if gone[0] > at_ms]
+        self._removals = [removal for removal in self._removals if removal[0] > at_ms]
 
     def add(self, side: int, price: int, quantity: int) -> None:
-        """Know of an own order that rests."""
+        """Add an own resting order."""
         self._own[side, price] = self._own.get((side, price), 0) + quantity
 
     def remove(self, at_ms: float, side: int, price: int, quantity: int) -> None:
-        """Know of what is left of an own order, or traded of it, at a time."""
-        self._leaving.append((at_ms, side, price, quantity))
+        """Remove a quantity of an own order that ended or traded at *at_ms*."""
+        self._removals.append((at_ms, side, price, quantity))
 
     def mid(self, known: float) -> float:
         """Return the mid in ticks, or the one *known* where a side is empty."""
@@ -89,7 +90,7 @@ class FastmmGateway:
     """The connection to ``fastmm-sim-exchange``."""
 
     def __init__(self, port: int) -> None:
-        """Connect to *port* of 127.0.0.1, when asked to."""
+        """Take the *port* of 127.0.0.1 for `connect`."""
         self._uri = f"ws://{HOST}:{port}"
         self._resources = contextlib.AsyncExitStack()
         self._api: ClientConnection | None = None
@@ -97,17 +98,17 @@ class FastmmGateway:
         self._epoch_s = 0.0
         self._mid = 0.0
         self._book = OthersBook()
-        self._asked: dict[int, Request] = {}
+        self._pending: dict[int, Request] = {}
         self._orders: dict[int, Request] = {}
         self._acknowledged: dict[int, float] = {}
         self._replaced: set[int] = set()
 
     async def connect(self) -> None:
-        """Connect both ways; orders of an earlier connection are cancelled."""
+        """Make both connections; orders of an earlier connection are cancelled."""
         await self.close()
         self._epoch_s = time.time() - time.monotonic()
         try:
-            async with asyncio.timeout(_OPEN_S):
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 data = await self._dial(f"/stream?streams={_STREAMS}")
                 api = await self._dial("/ws-api/v3")
                 for method, params in (
@@ -127,8 +128,8 @@ class FastmmGateway:
             reading = asyncio.create_task(self._read(socket))
             self._resources.callback(reading.cancel)
 
-    async def hear(self, seconds: float) -> list[Message]:
-        """Return what the next frame that says anything says, or nothing after *seconds*."""
+    async def receive(self, seconds: float) -> list[Message]:
+        """Return the messages of the next frame that has any; none after *seconds*."""
         messages: list[Message] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -137,13 +138,13 @@ class FastmmGateway:
         return messages
 
     async def send(self, requests: list[Request]) -> None:
-        """Send requests, each in its turn."""
+        """Send *requests* one by one."""
         if self._api is None:
             msg = "not connected"
             raise GatewayLost(msg)
         for request in requests:
-            self._asked[request.order_id] = request
-            method, params = _asked_of(request)
+            self._pending[request.order_id] = request
+            method, params = _call_of(request)
             if request.kind is not RequestKind.CANCEL:
                 self._orders[request.order_id] = request
             if request.kind is RequestKind.REPLACE:
@@ -155,11 +156,11 @@ class FastmmGateway:
                 raise GatewayLost(str(error)) from None
 
     async def close(self) -> None:
-        """End both connections, and forget what was known over them."""
+        """End both connections and clear their state."""
         self._api = None
         self._frames = asyncio.Queue()
         self._book = OthersBook()
-        for known in (self._asked, self._orders, self._acknowledged, self._replaced):
+        for known in (self._pending, self._orders, self._acknowledged, self._replaced):
             known.clear()
         await self._resources.aclose()
 
@@ -202,8 +203,8 @@ class FastmmGateway:
         return [message._replace(lots=volume)]
 
     def _hear_answer(self, frame: Mapping[str, Any]) -> list[Message]:
-        """Return an acknowledgement, and what a refusal means."""
-        request = self._asked.pop(frame["id"], None)
+        """Return the acknowledgement of a request, and the end of a refused order."""
+        request = self._pending.pop(frame["id"], None)
         if request is None:
             return []
         now_s = self._answered_s(frame, request)
@@ -217,31 +218,30 @@ class FastmmGateway:
         return messages
 
     def _answered_s(self, frame: Mapping[str, Any], request: Request) -> float:
-        """Return when the exchange dealt with a request, or now where it does not tell."""
+        """Return the time of the exchange's answer, or now if it has none."""
         result = frame.get("result", {})
         at_ms = result.get("newOrderResponse", result).get("transactTime")
         if at_ms is None:
             return time.monotonic()
-        return max(
-            request.sent_s, float(at_ms) / 1e3 - self._epoch_s
-        )  # it counts whole milliseconds
+        # Whole milliseconds, rounded down, may lie before the request was sent.
+        return max(request.sent_s, float(at_ms) / 1e3 - self._epoch_s)
 
     def _hear_report(self, event: Mapping[str, Any]) -> list[Message]:
-        """Return what a report of an execution means for one of the maker's orders."""
+        """Return the messages for an execution report of an own order."""
         if event["e"] != "executionReport":
             return []
-        what = event["x"]
-        order_id = int(event["C"] if what == "CANCELED" else event["c"])
+        kind = event["x"]
+        order_id = int(event["C"] if kind == "CANCELED" else event["c"])
         order = self._orders.get(order_id)
         if order is None:
             return []
         at_s = event["E"] / 1e3 - self._epoch_s
         is_hedge = order.kind is RequestKind.HEDGE
         messages = []
-        if what == "NEW" and not is_hedge:
+        if kind == "NEW" and not is_hedge:
             self._acknowledged[order_id] = at_s
             self._book.add(order.side, order.price, order.quantity)
-        if what == "TRADE":
+        if kind == "TRADE":
             traded = lots(event["l"])
             if not is_hedge:
                 self._book.remove(event["E"], order.side, order.price, traded)
@@ -273,8 +273,8 @@ class FastmmGateway:
         return ended._replace(cause=cause, since_s=self._acknowledged.pop(order_id))
 
 
-def _asked_of(request: Request) -> tuple[str, dict[str, object]]:
-    """Return the method and the parameters that a request is at the exchange."""
+def _call_of(request: Request) -> tuple[str, dict[str, object]]:
+    """Return the method and parameters of the exchange's API for *request*."""
     if request.kind is RequestKind.CANCEL:
         return "order.cancel", {"symbol": SYMBOL, "origClientOrderId": str(request.order_id)}
     terms: dict[str, object] = {
@@ -298,7 +298,7 @@ def _asked_of(request: Request) -> tuple[str, dict[str, object]]:
 
 
 def _signed(params: Mapping[str, object]) -> dict[str, object]:
-    """Return parameters with the account's key, the time and the signature of it all."""
+    """Return *params* with API key, timestamp and signature."""
     whole = {**params, "apiKey": KEY, "timestamp": int(time.time() * 1e3)}
     text = "&".join(f"{key}={whole[key]}" for key in sorted(whole))
     signature = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""The maker's connection to an exchange."""
+"""The maker's connection to an exchange, and the one to ours."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from pytest_soak_market.market.messages import Topic
 
-from .exchange import HEARD, HOST
+from .exchange import HOST, RECEIVED
 from .wire import messages_of, to_frame
 
 if TYPE_CHECKING:
     from pytest_soak_market.market.messages import Message, Request
 
-_OPEN_S = 1.0  # how long one try to connect may take
+_CONNECT_TIMEOUT_S = 1.0  # of one attempt
 
 
 class GatewayLost(Exception):
-    """There is no connection: it broke, or could not be made."""
+    """The connection broke or could not be made."""
 
 
 class Gateway(Protocol):
-    """What a maker needs of an exchange; what it hears is in the words of our market."""
+    """The interface between the maker and any exchange, in messages of our market."""
 
     async def connect(self) -> None:
         """Connect.
 
         Raises:
-            GatewayLost: the exchange cannot be connected to.
+            GatewayLost: the connection cannot be made.
         """
 
-    async def hear(self, seconds: float) -> list[Message]:
-        """Return what came next, or nothing after *seconds*.
+    async def receive(self, seconds: float) -> list[Message]:
+        """Return the next messages; none after *seconds*.
 
         Raises:
             GatewayLost: the connection broke.
         """
 
     async def send(self, requests: list[Request]) -> None:
-        """Send requests to the exchange.
+        """Send *requests* to the exchange.
 
         Raises:
             GatewayLost: the connection broke.
@@ -55,25 +55,29 @@ class OurGateway:
     """The connection to our own exchange."""
 
     def __init__(self, port: int) -> None:
-        """Connect to *port* of 127.0.0.1, when asked to."""
+        """Take the *port* of 127.0.0.1 for `connect`."""
         self._port = port
         self._socket: ClientConnection | None = None
-        self._heard = 0
+        self._received = 0
 
     async def connect(self) -> None:
-        """Connect; what was missed about the maker's orders comes first."""
+        """Connect; the messages about own orders that were missed come first."""
         await self.close()
-        uri = f"ws://{HOST}:{self._port}{HEARD}{self._heard}"
+        uri = f"ws://{HOST}:{self._port}{RECEIVED}{self._received}"
         try:
-            async with asyncio.timeout(_OPEN_S):
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 self._socket = await connect(
-                    uri, compression=None, ping_interval=None, proxy=None, close_timeout=_OPEN_S
+                    uri,
+                    compression=None,
+                    ping_interval=None,
+                    proxy=None,
+                    close_timeout=_CONNECT_TIMEOUT_S,
                 )
         except (OSError, TimeoutError, WebSocketException) as error:
             raise GatewayLost(str(error)) from None
 
-    async def hear(self, seconds: float) -> list[Message]:
-        """Return what came in the next frame, or nothing after *seconds*."""
+    async def receive(self, seconds: float) -> list[Message]:
+        """Return the messages of the next frame; none after *seconds*."""
         socket = self._open()
         try:
             async with asyncio.timeout(seconds):
@@ -83,7 +87,7 @@ class OurGateway:
         except ConnectionClosed as error:
             raise GatewayLost(str(error)) from None
         messages = messages_of(frame)
-        self._heard += sum(m.topic not in (Topic.MARKET, Topic.OPEN) for m in messages)
+        self._received += sum(m.topic not in (Topic.MARKET, Topic.OPEN) for m in messages)
         return messages
 
     async def send(self, requests: list[Request]) -> None:

@@ -1,4 +1,4 @@
-"""How our programs talk to who started them: lines of JSON on standard input and output."""
+"""The child process's side of the protocol: lines of JSON on stdin and stdout."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ import json
 import sys
 from typing import Any
 
-_LOOK_S = 0.2  # between two looks whether standard input has ended
+_POLL_S = 0.2  # between two checks whether stdin has ended
 
 
 class Lines:
-    """Orders come in and answers go out, a line each.
+    """Reads orders and writes answers, one per line.
 
-    When standard input ends, whoever started the program is gone, and it is to end too: that holds
-    even where the other was killed.
+    When stdin ends, the parent process has ended (or was killed), and the child process must end.
     """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
-        """Read from *reader*; `open` is how to make one."""
+        """Read from *reader*; use `open` for stdin."""
         self._reader = reader
 
     @classmethod
     async def open(cls) -> Lines:
-        """Take up standard input."""
+        """Connect to stdin."""
         reader = asyncio.StreamReader(limit=2**20)
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         return cls(reader)
 
     async def read(self) -> Any:  # noqa: ANN401 - what JSON may be
-        """Return the next order, or None where there will be no more."""
+        """Return the next order, None at the end of stdin."""
         line = await self._reader.readline()
         return json.loads(line) if line else None
 
     async def ended(self) -> None:
-        """Wait until there will be no more orders."""
+        """Wait for the end of stdin."""
         while not self._reader.at_eof():  # noqa: ASYNC110 - a reader has no event for it
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
 
     def write(self, answer: object) -> None:
-        """Give an answer."""
+        """Write an answer."""
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The market maker as a process, against an exchange as another: a system in wall-clock time."""
+"""The system in wall-clock time: market maker and exchange are two child processes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from .settings import FastmmSettings
 
 START_S = 30.0
-"""The longest that a program may take to start, on a machine that is busy."""
+"""Timeout in seconds for the start of a process; long, as the machine may be busy."""
 LATE_S = 20.0
-"""How much longer than its slot and a drain the maker may take to report."""
+"""Seconds beyond slot and drain in which the maker must report."""
 OVERRIDES = "runtime_overrides.json"
 
 
 class LiveSystem:
-    """Our market maker over a WebSocket of 127.0.0.1, against our exchange; both are processes.
+    """The market maker against our exchange, over a WebSocket on 127.0.0.1.
 
-    They are started once per chain and ended with it. The maker reads the chain's overrides anew
-    for each iteration, and tells what it used.
+    Both processes are started once per chain. The maker reads the chain's overrides in each
+    iteration, and reports the parameters that it used.
     """
 
     name = "market-live"
@@ -38,10 +38,10 @@ class LiveSystem:
     """The module that runs the exchange."""
     secrets: tuple[str, ...] = ()
     virtual_time = False
-    keeps_state = False  # it ends with its processes
+    keeps_state = False  # the state is in the processes
 
     def __init__(self, settings: FastmmSettings) -> None:
-        """Soak under these settings; nothing is started before `open`."""
+        """Take the settings; nothing is started before `open`."""
         self._settings = settings
         self._slot_s = settings.slot_s
         self._overrides: Path | None = None
@@ -64,10 +64,10 @@ class LiveSystem:
 
         Arguments:
             folder: the chain's folder, with its overrides.
-            slot: seconds of an iteration; the scenario's unless given.
+            slot: seconds of an iteration; None for those of the scenario.
 
         Raises:
-            SystemFailure: one of them does not start.
+            SystemFailure: one of them does not start in time.
         """
         self._overrides = folder / OVERRIDES
         if slot is not None:
@@ -82,8 +82,8 @@ class LiveSystem:
         Arguments:
             parameters: all effective fields of the maker.
             iteration: its number, from 1.
-            seed: 64 bits, for what the maker varies by chance.
-            state: nothing; it has none.
+            seed: 64 bits, for the random sizes of the maker's orders.
+            state: unused.
 
         Returns:
             The maker's report, and no state.
@@ -94,7 +94,7 @@ class LiveSystem:
         del state
         exchange, maker, folder = self._start()
         report = folder / f"report_{iteration}.json"
-        maker.tell(
+        maker.send(
             {
                 "iteration": iteration,
                 "seed": seed,
@@ -105,7 +105,7 @@ class LiveSystem:
             }
         )
         try:
-            maker.answer(self._slot_s + DRAIN_S + LATE_S)
+            maker.receive(self._slot_s + DRAIN_S + LATE_S)
             exchange.check()
         except SystemFailure:
             self.close()
@@ -113,30 +113,30 @@ class LiveSystem:
         return json.loads(report.read_text(encoding="utf-8")), None
 
     def close(self) -> None:
-        """End both processes, whatever they are doing."""
+        """End both processes."""
         self._maker = self._exchange = self._folder = None
         resources, self._resources = self._resources, ExitStack()
         resources.close()
 
     def _start(self) -> tuple[Child, Child, Path]:
-        """Return the processes and their folder; start what is not running."""
+        """Return the processes and their folder; start them unless they run."""
         if self._exchange is None or self._maker is None or self._folder is None:
-            kept = ProcessReaper()  # the last to be closed: it ends whatever the others could not
-            self._resources.callback(kept.close)
-            self._folder = kept.folder
-            self._exchange = Child.of_module("the exchange", self.exchange, kept)
+            reaper = ProcessReaper()  # closed last: it ends what the others could not
+            self._resources.callback(reaper.close)
+            self._folder = reaper.folder
+            self._exchange = Child.of_module("the exchange", self.exchange, reaper)
             self._resources.callback(self._exchange.end)
             settings = asdict(self._settings)
-            self._exchange.tell({"settings": settings, "seed": 0, "folder": str(self._folder)})
-            where = self._exchange.answer(START_S)
-            self._maker = Child.of_module("the market maker", "trader", kept)
+            self._exchange.send({"settings": settings, "seed": 0, "folder": str(self._folder)})
+            port = self._exchange.receive(START_S)
+            self._maker = Child.of_module("the market maker", "trader", reaper)
             self._resources.callback(self._maker.end)
-            self._maker.tell({"system": self.name, "settings": settings, **where})
+            self._maker.send({"system": self.name, "settings": settings, **port})
         return self._exchange, self._maker, self._folder
 
 
 class FastmmSystem(LiveSystem):
-    """The same market maker against ``fastmm-sim-exchange``, which others wrote."""
+    """The same market maker against ``fastmm-sim-exchange`` of fastmm-engine-live."""
 
     name = "market-fastmm"
     exchange = "fastmm_exchange"

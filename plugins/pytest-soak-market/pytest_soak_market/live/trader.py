@@ -1,7 +1,7 @@
-"""The market maker as a process: hears an exchange, decides, trades, and reports slot by slot.
+"""The market maker as a process: receives messages, decides, trades, and reports slot by slot.
 
-The first line on its standard input is its settings, as JSON. Each further line orders a slot, and
-is answered by a line when the slot's report is written. It ends when its standard input does.
+The first line on stdin is its settings, as JSON. Each further line orders a slot, and is answered
+by a line when the slot's report is written. The process ends when stdin ends.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ GATEWAYS: dict[str, Callable[[int], Gateway]] = {
     "market-live": OurGateway,
     "market-fastmm": FastmmGateway,
 }
-"""How each system's maker connects to its exchange, on a port of 127.0.0.1."""
+"""The gateway of each system; each takes a port of 127.0.0.1."""
 DRAIN_S = 2.0
-"""The longest that the rest of the feed is heard for after a slot; then it is connected to anew."""
-_QUIET_S = 0.3  # without a message, after which there is nothing left to be heard
-_RETRY_S = 0.05  # between two tries to connect
+"""Timeout in seconds for the rest of the feed after a slot; then the maker reconnects."""
+_QUIET_S = 0.3  # without a message: the feed is drained
+_RETRY_S = 0.05  # between two attempts to connect
 
 
-class Slot:
-    """What one slot is measured by: the venue's word, and the maker's own times."""
+class SlotRecorder:
+    """Records one slot: the messages of the venue, and the maker's own times."""
 
     def __init__(
         self,
@@ -65,10 +65,16 @@ class Slot:
         mid: float,
         market_s: float | None = None,
     ) -> None:
-        """Measure from the warm-up after *began_s* to *slot_s* after it.
+        """Measure from the end of the warm-up to the end of the slot.
 
-        But silence of the feed is measured from *market_s*, when market data came last before the
-        slot; None is where nobody listened, and then the warm-up is not counted.
+        Arguments:
+            began_s: start of the slot, in seconds of the monotonic clock.
+            slot_s: length of the slot in seconds, with the warm-up.
+            cash: in USD, at the start.
+            lots: inventory at the start.
+            mid: in ticks, at the start.
+            market_s: time of the last market data before the slot, from which a gap of the feed
+                counts. None if the maker was not connected: then it counts from the warm-up's end.
         """
         self.began_s = began_s
         self.start_s = began_s + WARM_UP_S
@@ -77,17 +83,17 @@ class Slot:
         self.losses = 0
         self.unheard = 0
         self.market_s = self.start_s if market_s is None else market_s
-        self.heard_s = self.end_s  # up to then, what did not come is not the maker's slowness
+        self.silent_until_s = self.end_s  # a gap that lasts counts up to here
         self._acks_ms: list[float] = []
-        self._entered = 0
+        self._orders = 0
         self._refused = 0
         self._gap_s = 0.0
 
     def note(self, message: Message) -> None:
-        """Note what the venue tells."""
+        """Record a message of the venue."""
         self.recorder.note(message)
         at_s = message.venue_s
-        if message.topic is Topic.MARKET:  # whenever it came: an outage knows no slots
+        if message.topic is Topic.MARKET:  # at any time: an outage may span slots
             self._gap_s = max(self._gap_s, at_s - self.market_s)
             self.market_s = at_s
         if not self.start_s <= at_s <= self.end_s:
@@ -100,28 +106,28 @@ class Slot:
     def note_sent(self, requests: list[Request]) -> None:
         """Count the orders among *requests*, which were sent at one time."""
         if self.start_s <= requests[0].sent_s <= self.end_s:
-            self._entered += sum(
+            self._orders += sum(
                 request.kind in (RequestKind.NEW, RequestKind.REPLACE) for request in requests
             )
 
     def measure(self) -> tuple[dict[str, object], dict[str, int]]:
         """Return the metrics that only a real connection has, and their counts."""
-        refused = min(self._refused, self._entered)  # one may have been sent before the start
-        gap_s = max(self._gap_s, self.heard_s - self.market_s)
+        refused = min(self._refused, self._orders)  # one may have been sent before the start
+        gap_s = max(self._gap_s, self.silent_until_s - self.market_s)
         totals: dict[str, object] = {
             "feed_gap_ms": 1e3 * gap_s,
             "ack_p95_ms": percentile(self._acks_ms, 95),
-            "reject_ratio": ratio(refused, self._entered),
+            "reject_ratio": ratio(refused, self._orders),
         }
         counts = {
             "feed_gap_ms": len(self.recorder.lags_ms),
             "ack_p95_ms": len(self._acks_ms),
-            "reject_ratio": self._entered,
+            "reject_ratio": self._orders,
         }
         return totals, counts
 
     def describe(self) -> dict[str, object]:
-        """Return what else there is to tell of the slot."""
+        """Return the slot's further entries of the report's ``runtime``."""
         lags = self.recorder.lags_ms
         half = len(lags) // 2
         return {
@@ -135,7 +141,7 @@ class Trader:
     """Trade slot by slot; orders, inventory and memory carry over."""
 
     def __init__(self, settings: MarketSettings, gateway: Gateway, system: str) -> None:
-        """Trade through *gateway*; *system* is named in the reports."""
+        """Trade through *gateway*; *system* is the name for the reports."""
         self._settings = settings
         self._gateway = gateway
         self._system = system
@@ -148,17 +154,16 @@ class Trader:
     async def trade(
         self, iteration: int, seed: int, parameters: Mapping[str, float], slot_s: float
     ) -> dict[str, object]:
-        """Trade for *slot_s* seconds, the warm-up among them, and return the report.
+        """Trade for *slot_s* seconds, warm-up included, and return the report.
 
-        Whatever becomes of the exchange, it takes no longer than the slot, a drain, and a try to
-        connect.
+        It takes at most the slot, the drain and one attempt to connect, even if the exchange fails.
         """
         clock = WallClock()
         used = MakerParameters.from_mapping(parameters)
         maker = MarketMaker(self._settings, used, Random(seed), self._memory, clock)  # noqa: S311 - a game
         memory = self._memory = maker.memory
         mid = memory.mid or self._settings.price / TICK
-        slot = Slot(clock.now(), slot_s, self._cash, memory.lots, mid, self._market_s)
+        slot = SlotRecorder(clock.now(), slot_s, self._cash, memory.lots, mid, self._market_s)
         began = datetime.now(UTC)
         await self._run(maker, slot, clock)
         is_heard = await self._drain(maker, slot)
@@ -191,8 +196,8 @@ class Trader:
             },
         }
 
-    async def _run(self, maker: MarketMaker, slot: Slot, clock: Clock) -> None:
-        """Hear and trade until the slot is over."""
+    async def _run(self, maker: MarketMaker, slot: SlotRecorder, clock: Clock) -> None:
+        """Receive messages and trade until the slot is over."""
         is_warm = False
         while (now_s := clock.now()) < slot.end_s:
             if now_s >= slot.start_s and not is_warm:
@@ -205,7 +210,7 @@ class Trader:
             if message.topic is Topic.ACK:
                 continue
             if message.topic is Topic.OPEN or message.venue_s < slot.began_s:
-                maker.hear(message)  # what happened between the slots
+                maker.hear(message)  # it happened between the slots
                 continue
             if message.topic is Topic.MARKET:
                 slot.recorder.note_lag(message.venue_s, clock.now())
@@ -214,18 +219,18 @@ class Trader:
                 slot.note_sent(requests)
                 await self._send(slot, requests)
 
-    async def _drain(self, maker: MarketMaker, slot: Slot) -> bool:
-        """Hear what is left of the slot's feed, deciding nothing; return whether all was heard.
+    async def _drain(self, maker: MarketMaker, slot: SlotRecorder) -> bool:
+        """Receive the rest of the slot's feed without deciding; return whether that was all.
 
-        An overload's backlog would otherwise be measured again in the next slot. What cannot be
-        heard in time is given up, by connecting anew.
+        Otherwise the backlog of an overload would be measured again in the next slot. After the
+        timeout the maker reconnects, and the rest is lost.
         """
         until_s = time.monotonic() + DRAIN_S
-        heard_s = slot.market_s
+        silent_until_s = slot.market_s
         while self._is_connected or self._unheard:
             if time.monotonic() > until_s:
-                slot.heard_s = heard_s
-                # What is about the maker's orders will not be told again.
+                slot.silent_until_s = silent_until_s
+                # The exchange does not repeat messages about own orders that were received.
                 own = (message for message in self._unheard if message.topic is not Topic.MARKET)
                 self._unheard = deque(own)
                 self._is_connected = False
@@ -235,49 +240,49 @@ class Trader:
             if message is None:
                 break
             slot.note(message)
-            heard_s = message.venue_s
+            silent_until_s = message.venue_s
             if message.topic is not Topic.ACK:
                 maker.hear(message)
             if message.topic is Topic.MARKET:
                 if message.venue_s > slot.end_s:
                     return True
                 slot.unheard += 1
-        slot.heard_s = time.monotonic()  # that long nothing came
+        slot.silent_until_s = time.monotonic()  # the feed is silent: its gap counts up to now
         return True
 
-    async def _next(self, slot: Slot, seconds: float) -> Message | None:
-        """Return the next message, or None where none came or the connection broke."""
+    async def _next(self, slot: SlotRecorder, seconds: float) -> Message | None:
+        """Return the next message, None if none came or the connection broke."""
         if not self._unheard:
             try:
                 if not self._is_connected:
                     await self._gateway.connect()
                     self._is_connected = True
-                self._unheard.extend(await self._gateway.hear(seconds))
+                self._unheard.extend(await self._gateway.receive(seconds))
             except GatewayLost:
-                self._lose(slot)
+                self._count_loss(slot)
                 await asyncio.sleep(min(_RETRY_S, seconds))
         return self._unheard.popleft() if self._unheard else None
 
-    async def _send(self, slot: Slot, requests: list[Request]) -> None:
+    async def _send(self, slot: SlotRecorder, requests: list[Request]) -> None:
         try:
             await self._gateway.send(requests)
         except GatewayLost:
-            self._lose(slot)
+            self._count_loss(slot)
 
-    def _lose(self, slot: Slot) -> None:
+    def _count_loss(self, slot: SlotRecorder) -> None:
         slot.losses += self._is_connected
         self._is_connected = False
 
 
 def read_parameters(order: Mapping[str, Any]) -> dict[str, float]:
-    """Return what to trade with: what was ordered, and over it the overrides file, read anew."""
+    """Return the ordered parameters with the overrides file laid over them."""
     path = order["overrides"]
     over = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     return {**order["parameters"], **over}
 
 
 async def trade_slots(lines: Lines) -> None:
-    """Trade a slot for each order, until there are no more."""
+    """Trade one slot for each order until stdin ends."""
     first = await lines.read()
     settings = convert(first["settings"], LiveSettings)
     gateway = GATEWAYS[first["system"]](first["port"])
@@ -295,7 +300,7 @@ async def trade_slots(lines: Lines) -> None:
 
 
 async def main() -> None:
-    """Trade, until the standard input ends."""
+    """Trade until stdin ends, even in the middle of a slot."""
     lines = await Lines.open()
     trading = asyncio.create_task(trade_slots(lines))
     ending = asyncio.create_task(lines.ended())

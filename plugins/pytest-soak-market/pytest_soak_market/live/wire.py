@@ -1,4 +1,4 @@
-"""What travels over our exchange's WebSocket: a frame is a JSON list of requests or messages."""
+"""The frames on our exchange's WebSocket: JSON lists of requests or of messages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def to_frame(things: Iterable[Message] | Iterable[Request]) -> str:
-    """Return a frame of messages, or of requests."""
-    rows = [thing if isinstance(thing, Message) else astuple(thing) for thing in things]
+def to_frame(items: Iterable[Message] | Iterable[Request]) -> str:
+    """Return *items* as a frame."""
+    rows = [item if isinstance(item, Message) else astuple(item) for item in items]
     return json.dumps(rows)
 
 

@@ -1,9 +1,9 @@
-"""The market maker: hears the feed, decides at its pace, and sends requests.
+"""The market maker: receives the feed, decides at its pace, and sends requests.
 
-It is driven by messages and by a clock that is given to it: the same code runs in virtual time and
-as a process of its own. It knows only what the feed has told it. Each decision looks at both sides.
-Per side it keeps one order near the mid; one that the market has left behind stays in the tail,
-where replaces are used up and there is room, until it trades or its time is up.
+Messages and a clock drive it, so the same code runs in virtual time and as a process of its own. It
+knows only the messages of the feed. Each decision covers both sides. Per side it has one order near
+the mid. An order that the market has moved away from stays in the tail while no replaces are left
+and the concurrency limit permits, until it trades or reaches its maximum age.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _SLIPPAGE_WEIGHT = 0.02  # weight of the newest fill in the recent slippage
 class MarketMaker:
     """Quote both sides of one market.
 
-    ``blocks`` counts quote decisions and, by reason, the blocked ones. A quote decision is a look
-    at a side that finds its quote missing or out of place, whatever comes of it; a quote that is
-    gone without the maker's asking, and that the least interval forbids to renew, is one, too. Of
-    several reasons risk counts first.
+    ``blocks`` counts quote decisions and, by reason, the blocked ones. A quote decision is a
+    check of a side that finds its quote missing or out of place, with any outcome. A quote that
+    ended without a request of the maker, and that the minimum interval forbids to renew, counts
+    too. Of several reasons risk counts first.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MarketMaker:
         self.blocks: Counter[str] = Counter()
 
     def hear(self, message: Message) -> None:
-        """Take a message into the maker's view of the world."""
+        """Update the maker's memory with a message."""
         self.memory.mid = message.mid
         topic = message.topic
         if topic is Topic.MARKET:
@@ -87,7 +87,7 @@ class MarketMaker:
             self.memory.is_hedging = False
         elif topic is Topic.OPEN:
             self._forget_orders()
-        elif message.order_id in self._sides:  # or it was forgotten when the connection broke
+        elif message.order_id in self._sides:  # unknown: forgotten when the connection broke
             side = self._sides.pop(message.order_id)
             del self.memory.quotes[side][message.order_id]
 
@@ -105,7 +105,7 @@ class MarketMaker:
         self._outbox = []
         if now_s - memory.decided_s < self._interval_s:
             if message.topic is Topic.ENDED and message.order_id in self._sides:
-                self._note_wish(message.order_id)
+                self._count_blocked_renewal(message.order_id)
             self.hear(message)
         else:
             self.hear(message)
@@ -140,15 +140,15 @@ class MarketMaker:
             own.clear()
         self.memory.is_hedging = False
 
-    def _note_wish(self, order_id: int) -> None:
-        """Count the wish to renew a quote that comes too soon to be granted."""
+    def _count_blocked_renewal(self, order_id: int) -> None:
+        """Count a quote that ended and cannot be renewed before the minimum interval is over."""
         side = self._sides[order_id]
         if not self.memory.quotes[side][order_id].is_closing:
             self.blocks[DECISION] += 1
             self.blocks[RISK if self._is_risky(side) else MIN_INTERVAL] += 1
 
     def _is_risky(self, side: int) -> bool:
-        """Tell whether a side has too little room below the inventory limit to be quoted."""
+        """Return whether a side is too close to the inventory limit to be quoted."""
         value = side * self.memory.lots * self.memory.mid * CELL
         return value > self._limit * (1 - self._settings.risk_room)
 
@@ -188,7 +188,7 @@ class MarketMaker:
         return memory.mid * (1 + tilt / BPS), memory.mid * distance / BPS
 
     def _quote(self, side: int, target: float, now_s: float) -> None:
-        """Bring one side's near order to its target, in ticks, as far as pace and room permit."""
+        """Bring one side's near order to its target, in ticks, as far as rate and limits permit."""
         memory, settings = self.memory, self._settings
         own = memory.quotes[side]
         near: Quote | None = None
@@ -219,7 +219,7 @@ class MarketMaker:
             self.blocks[CONCURRENCY] += 1
 
     def _enter(self, kind: RequestKind, side: int, target: float, replaced: int = 0) -> None:
-        """Send a new order, in the place of an old one where the kind says so."""
+        """Send a new order; a REPLACE takes the place of the order *replaced*."""
         order_id = self._new_id()
         price = round(target)
         self.memory.quotes[side][order_id] = Quote(side, price, self._sent_s)
@@ -238,7 +238,7 @@ class MarketMaker:
                 self._cancel(order_id, quote)
 
     def _hedge(self, value: float) -> None:
-        """Trade inventory, in USD, down to its target; own orders it could meet go first."""
+        """Trade inventory, in USD, down to its target; cancel own orders in its way first."""
         side = SELL if value > 0 else BUY
         self._pull(-side)
         mid = self.memory.mid

@@ -1,4 +1,4 @@
-"""The time that a maker lives by: made for it, or the machine's."""
+"""The maker's clock: virtual time, or the machine's."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells a maker the time, and lets its work take some."""
+    """Gives the maker the time, and makes its work take time."""
 
     def now(self) -> float:
         """Return the time, in seconds."""
 
     def work(self, seconds: float) -> None:
-        """Let work take *seconds* of the maker's CPU time."""
+        """Spend *seconds* of the maker's CPU time."""
 
 
 class VirtualClock:
-    """Time that stands where it was put, and goes on by the maker's work alone."""
+    """Virtual time: it is set from outside, and the maker's work advances it."""
 
     def __init__(self) -> None:
-        """Start at 0; whoever drives the maker sets ``now_s``."""
+        """Start at 0; the caller that drives the maker sets ``now_s``."""
         self.now_s = 0.0
 
     def now(self) -> float:
@@ -28,7 +28,7 @@ class VirtualClock:
         return self.now_s
 
     def work(self, seconds: float) -> None:
-        """Let *seconds* go by."""
+        """Advance by *seconds*."""
         self.now_s += seconds
 
 

@@ -23,7 +23,7 @@ BACKGROUND = 0
 
 
 class BackgroundFlow:
-    """Everyone in the market but the maker; draws all randomness of an iteration from one source.
+    """All participants but the maker; all randomness of an iteration comes from one source.
 
     ``next_s`` is the virtual time of its next event.
     """
@@ -49,7 +49,7 @@ class BackgroundFlow:
             self._requote(maker)
 
     def step(self, mid: float) -> list[Trade]:
-        """Let the event due at ``next_s`` happen, and return its trades.
+        """Run the event due at ``next_s``, and return its trades.
 
         Arguments:
             mid: the mid just before it, in ticks.

@@ -1,4 +1,4 @@
-"""What the maker knows and carries over from one iteration to the next."""
+"""The maker's memory, which carries over from one iteration to the next."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Memory:
         next_id: the id of the next order.
         lots: inventory, signed.
         mid: the newest mid, in ticks.
-        busy_until_s: when the maker gets to the next message.
+        busy_until_s: when the maker can process the next message.
         decided_s: when it last decided.
         decided_mid: the mid it decided on, in ticks.
-        tokens: replaces it may send at once; it had them at ``tokens_s``.
-        tokens_s: see ``tokens``.
-        vip: recent flow of VIP takers, from -1 (all sell) to 1; it was that at ``vip_s``.
-        vip_s: see ``vip``.
+        tokens: replaces that it may send at once, at the time ``tokens_s``.
+        tokens_s: the time of ``tokens``.
+        vip: recent flow of VIP takers, from -1 (all sell) to 1, at the time ``vip_s``.
+        vip_s: the time of ``vip``.
         slippage: recent slippage per fill, in basis points.
-        is_hedging: whether a hedge is on its way.
+        is_hedging: whether a hedge was sent and has not ended.
         quotes: its orders by id, per side.
     """
 
@@ -66,7 +66,7 @@ class Memory:
 
     @classmethod
     def load(cls, dumped: Mapping[str, Any]) -> Memory:
-        """Build the memory that ``dump`` was called on."""
+        """Return the memory from the result of ``dump``."""
         memory = cls(**{**dumped, "quotes": {BUY: {}, SELL: {}}})
         for order_id, quote in dumped["quotes"]:
             memory.quotes[quote["side"]][order_id] = Quote(**quote)

@@ -1,4 +1,4 @@
-"""What travels between the maker and the venue: requests one way, the feed the other."""
+"""Requests from the maker to the venue, and messages of the feed from the venue to the maker."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Request:
 
 
 class Topic(StrEnum):
-    """What a message of the feed is about."""
+    """The kinds of messages of the feed."""
 
-    MARKET = "market"  # the mid moved or somebody traded: `lots` is the signed volume
+    MARKET = "market"  # the mid moved, or a trade of others: `lots` is the signed volume
     FILL = "fill"  # an order of ours traded: `lots` is signed
     ENDED = "ended"  # an order of ours is gone
     HEDGED = "hedged"  # our hedge is over
-    # Told by a real connection only:
-    OPEN = "open"  # it begins: no order of ours is there, and no hedge on its way
-    ACK = "ack"  # the venue has dealt with a request of ours
+    # From a real connection only:
+    OPEN = "open"  # it begins: no order and no hedge of ours exists
+    ACK = "ack"  # the venue has processed a request of ours
 
 
 class Message(NamedTuple):

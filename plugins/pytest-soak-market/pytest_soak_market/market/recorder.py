@@ -1,4 +1,4 @@
-"""What an iteration has measured: fills, ended orders, lags, the path of the mid, and the money."""
+"""Records an iteration: fills, ended orders, lags, the path of the mid, and the account."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RawFill:
 
 
 class Recorder:
-    """Follow a maker's account by what the venue tells, and collect what is measured.
+    """Follow a maker's account by the venue's messages, and collect the measurements.
 
     What happens before ``start_s`` is warm-up, what happens after ``end_s`` is too late. ``cash``
     is in USD, ``lots`` the inventory, ``mid`` in ticks.
@@ -61,13 +61,13 @@ class Recorder:
 
     @property
     def equities(self) -> tuple[float, float]:
-        """Return the equity at the start and at the end, or now where that is still to come."""
+        """Return the equity at the start and at the end, or now before the end."""
         now = self.equity
         start = now if self._equity_start is None else self._equity_start
         return start, now if self._equity_end is None else self._equity_end
 
     def note(self, message: Message) -> None:
-        """Note what the venue tells; messages come in the order of the venue's time."""
+        """Record a message of the venue; they come in the order of the venue's time."""
         now_s = message.venue_s
         if self._equity_start is None and now_s > self.start_s:
             self._equity_start = self.equity
@@ -84,7 +84,7 @@ class Recorder:
             self._mids.append(message.mid)
 
     def note_lag(self, venue_s: float, now_s: float) -> None:
-        """Note when the maker gets to a message of the feed."""
+        """Record when the maker processes a message of the feed."""
         if self.start_s <= now_s <= self.end_s:
             self.lags_ms.append(1e3 * (now_s - venue_s))
 

@@ -1,4 +1,4 @@
-"""The report of one iteration: its metrics, their counts, and what was used to get them."""
+"""Computes the report of one iteration: its metrics and their counts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def measure(
 
 
 def account(recorder: Recorder, fills: Sequence[Fill]) -> dict[str, float]:
-    """Return what a report says of one symbol: fills, and the account at the end, in USD."""
+    """Return a report's entry for one symbol: fills, and the account at the end, in USD."""
     return {
         "fills": len(fills),
         "notional": math.fsum(fill.notional for fill in fills),

@@ -1,4 +1,4 @@
-"""One stretch of virtual time: flow, venue and maker, in the order in which things happen."""
+"""Runs flow, venue and maker in virtual time, in the order of their events."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Session:
         self.recorder = Recorder(self.now_s, start_s, cash, lots, self._venue.mid)
 
     def run(self, until_s: float) -> None:
-        """Let everything happen that is due up to ``until_s``."""
+        """Process all events up to ``until_s``."""
         venue, maker, feed, requests = self._venue, self.maker, self._feed, self._requests
         memory, clock = maker.memory, self._clock
         latency_s = self._latency_s
@@ -88,7 +88,7 @@ class Session:
         self.now_s = until_s
 
     def drain(self) -> None:
-        """Let the maker hear what is left of the feed at once, deciding nothing.
+        """Let the maker process the rest of the feed at once, without decisions.
 
         An overload's backlog would otherwise be measured again by the next session.
         """
@@ -110,6 +110,6 @@ class Session:
         }
 
     def _publish(self, message: Message) -> None:
-        """Take what the venue tells into the books at once, and put it on its way to the maker."""
+        """Record a message of the venue at once, and queue it for the maker."""
         self.recorder.note(message)
         self._feed.append(message)

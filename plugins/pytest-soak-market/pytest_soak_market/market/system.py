@@ -1,4 +1,4 @@
-"""The market as a system that can be soaked."""
+"""The system ``market``: the market in virtual time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MarketSystem:
     keeps_state = True
 
     def __init__(self, settings: MarketSettings) -> None:
-        """Soak a market under these settings."""
+        """Take the settings of the market."""
         self._settings = settings
 
     @staticmethod

@@ -1,7 +1,6 @@
-"""The venue: an order book with background flow, that serves one maker and tells what happens.
+"""The venue: an order book with background flow that serves one maker and publishes messages.
 
-It has no time of its own. Whoever drives it says when a thing happens: in virtual time or by the
-wall clock.
+It has no clock. The caller gives the time of each event: virtual time or wall-clock time.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class Venue:
         return self._flow.next_s
 
     def skip_to(self, now_s: float) -> None:
-        """Leave out what would have happened up to now."""
+        """Skip the events that were due up to now."""
         self._flow.next_s = now_s
 
     def dump(self) -> dict[str, Any]:
@@ -83,7 +82,7 @@ class Venue:
         }
 
     def step(self, now_s: float) -> None:
-        """Let the next event of the background flow happen, and publish what the market saw."""
+        """Run the next event of the background flow, and publish its market data."""
         trades = self._flow.step(self.mid)
         mid_before = self.mid
         self.mid = self._measure_mid()
@@ -96,7 +95,7 @@ class Venue:
             self._publish(Message(now_s, self.mid, Topic.MARKET, lots=volume))
 
     def serve(self, now_s: float, request: Request) -> None:
-        """Do what the maker asks for."""
+        """Execute a request of the maker."""
         if request.kind is RequestKind.HEDGE:
             self._hedge(now_s, request)
         elif request.kind is RequestKind.CANCEL:
@@ -110,7 +109,7 @@ class Venue:
             self.refuse(now_s, request)
 
     def refuse(self, now_s: float, request: Request) -> None:
-        """Refuse an order on arrival; what it was to replace stays as it is."""
+        """Refuse an order on arrival; the order that it would replace stays."""
         self._publish(Message(now_s, self.mid, Topic.ENDED, request.order_id))
 
     def cancel(self, now_s: float, order_id: int) -> None:
@@ -119,7 +118,7 @@ class Venue:
             self._end(now_s, order_id, EndCause.CANCELLED)
 
     def cancel_all(self, now_s: float) -> None:
-        """Cancel all that the maker has resting."""
+        """Cancel all resting orders of the maker."""
         for order_id in list(self._acknowledged):
             self.cancel(now_s, order_id)
 
