@@ -290,9 +290,16 @@ def _reviewed(before: Decision, said: object, *, rolls_back: bool) -> Decision:
     return replace(
         said,
         vetoes=tuple(Veto(*map(str.__str__, astuple(veto))) for veto in said.vetoes),
-        notices=tuple(Notice(*map(str.__str__, astuple(notice))) for notice in said.notices),
+        notices=tuple(map(_notice, said.notices)),
         skip_reason=str.__str__(said.skip_reason),
     )
+
+
+def _notice(told: Notice) -> Notice:
+    guard, reason, parameter, detail = map(
+        str.__str__, (told.guard, told.reason, told.parameter, told.detail)
+    )
+    return Notice(guard, reason, parameter, detail, told.cut)
 
 
 def _ask(

@@ -27,5 +27,5 @@ class MetricsUsable:
         """Skip the decision if the latest iteration is INCONCLUSIVE."""
         summary = history.latest
         if summary.verdict is Verdict.INCONCLUSIVE or summary.problems:
-            return decision.skip("metrics_usable", REASON, "; ".join(summary.problems))
+            return decision.skip("metrics_usable", REASON, "; ".join(map(str, summary.problems)))
         return decision

@@ -71,6 +71,8 @@ class Notice:
     reason: str
     parameter: str = ""
     detail: str = ""
+    cut: bool = False
+    """Whether it tells of a step made smaller, as `Decision.cut` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,8 @@ class Decision:
         cut = replace(old, effective=stepped.delta, new=stepped.new, note=stepped.note)
         changes = tuple(cut if change is old else change for change in self.changes)
         told = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
-        return replace(self, changes=changes).notice(guard, guard, parameter.name, told)
+        notice = Notice(guard, guard, parameter.name, told, cut=True)
+        return replace(self, changes=changes, notices=(*self.notices, notice))
 
     def roll_back(self, guard: str, good: Summary, detail: str) -> Decision:
         """Return the decision to go back to the parameters of *good*; every change is stopped."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -84,9 +83,15 @@ def _change_fault(change: object) -> str:
 
 
 def _word_fault(kind: type[Veto | Notice], word: object) -> str:
-    if not isinstance(word, kind) or not all(isinstance(text, str) for text in astuple(word)):
+    if not isinstance(word, kind) or not _is_lawful(word):
         return f"gave {safe_repr(word)} as a {kind.__name__}"
     return "" if word.guard and word.reason else f"gave {safe_repr(word)}, without guard or reason"
+
+
+def _is_lawful(word: Veto | Notice) -> bool:
+    texts: tuple[object, ...] = (word.guard, word.reason, word.parameter, word.detail)
+    cut: object = word.cut if isinstance(word, Notice) else False
+    return all(isinstance(text, str) for text in texts) and isinstance(cut, bool)
 
 
 def rollback_fault(decision: Decision, history: History) -> str:

@@ -13,7 +13,8 @@ from pytest_soak.config.registry import Registry
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import what_raised
-from pytest_soak.model.verdict import closed_badly, unfit_verdict
+from pytest_soak.model.problem import Kind, Problem
+from pytest_soak.model.verdict import closing_problem, with_problem
 from pytest_soak.runner.chain import GATE, SLOT, Chain, GateItem, Slot, slot_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.hours import CLOCK, Hours
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.systems.protocol import System
 
-PARTIAL = "partial chain: only single iterations of it were asked for by node id"
 SESSION: pytest.StashKey[SoakSession] = pytest.StashKey()
 
 
@@ -186,14 +186,15 @@ class SoakSession:
         loop.lifecycle.leave()
         verdict = loop.verdict(chain.passed)
         if loop.lifecycle.fault:
-            verdict = closed_badly(verdict, loop.lifecycle.fault)
+            verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
         if chain.partial:
-            verdict = unfit_verdict(verdict, PARTIAL)
+            verdict = with_problem(verdict, Problem(Kind.PARTIAL))
         if not loop.finished:  # a gate that is run again has given its verdict
             try:
                 loop.finish(verdict, chain.passed)
             except (StoreError, OSError) as error:
-                verdict = unfit_verdict(verdict, ended_by(error))
+                fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
+                verdict = with_problem(verdict, fault)
             self._lines += markers.deadline(loop)
             self._lines += markers.gate(loop.plan, verdict)
             self._notify("verdict", plan=loop.plan, verdict=verdict)
@@ -223,7 +224,7 @@ class SoakSession:
         row: dict[str, Any] = {}
         if call.when == "call" and number == GATE:
             row = item.stash.get(rows.VERDICT, {})
-        elif call.when == "call" and chain.loop and chain.loop.done >= number:
+        elif call.when == "call" and chain.loop and chain.loop.has_run(number):
             row = rows.iteration_row(chain.name, chain.loop, number)
         if row or (self._lines and (call.when == "call" or not report.passed)):
             vars(report)["soak"] = mask_of(chain).data({"lines": self._lines, **row})
@@ -247,9 +248,9 @@ class SoakSession:
         elif report.when == "call" and report.passed:
             chain.passed.add(number)
             loop = opened(chain)
-            if loop.done < number:
+            if not loop.has_run(number):
                 try:
-                    self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                    self._tell(chain, loop.miss(number, Kind.NEVER_CALLED))
                     fault = self._take_observer_fault()
                 except StoreError as error:
                     fault = ended_by(error)
