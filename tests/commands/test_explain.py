@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.explain import explained
 from tests.commands.conftest import TUNED, soak
-from tests.support import problems, records, told
+from tests.support import records, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,7 +165,7 @@ def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
         sections(told("explain", "--iter", number, *work)[1]) for number in (1, 2, 3, 4)
     )
     assert first["what came of it"][0] == ("NOT EFFECTIVE: workers was set to 4, the report says 2")
-    assert problems(second) == ["iteration 2: override_not_effective: workers asked=4 used=2"]
+    assert second["problems"] == ["override_not_effective: workers asked=4 used=2"]
     assert second["tuners"] == ["demo-table: not asked, or its answer could not be used"]
     assert second["guards"][0].startswith("metrics_usable: stopped everything: inconclusive: over")
     assert second["changes"] == ["not applied: inconclusive"]

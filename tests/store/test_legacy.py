@@ -73,7 +73,7 @@ def test_a_cut_is_told_by_its_guard_alone(guard: str, cut: bool) -> None:
 def test_a_decision_from_before_notices_and_rollbacks_has_none() -> None:
     record = an_iteration()
     del record["decision"]["notices"]
-    due = {"skip_reason": "", "asked": {}, "notices": [], "rollback": None}
+    due: dict[str, Any] = {"skip_reason": "", "asked": {}, "notices": [], "rollback": None}
     assert upgrade(record)["decision"] == due
 
 
