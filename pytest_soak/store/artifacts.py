@@ -25,6 +25,11 @@ from pytest_soak.store.journal import ending_after
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+REPORT = "EDGE_REPORT_{}.json"
+OVERRIDES = "runtime_overrides.json"
+PROFILE = "applied_profile.json"
+GATE = "KPI_GATE.json"
+STATE = "system_state_{}.json"
 SEEDED = "manual_override"
 """The reason of an adjustment that a person or CI gave at the start."""
 
@@ -394,7 +399,7 @@ class Artifact:
 
 
 TABLE = (
-    Artifact("EDGE_REPORT_{}.json", "edge_report", of_iteration=_report),
+    Artifact(REPORT, "edge_report", of_iteration=_report),
     Artifact("ITER_SUMMARY_{}.json", "iter_summary", of_iteration=_summary, settles=True),
     Artifact(
         "backups/runtime_overrides_backup_{}.json",
@@ -403,19 +408,18 @@ TABLE = (
         acts=True,
     ),
     Artifact(
-        "runtime_overrides.json",
+        OVERRIDES,
         "runtime_overrides",
         of_run=lambda total: total.overrides,
         acts=True,
     ),
-    Artifact("applied_profile.json", "applied_profile", of_run=RunSummary.applied_profile),
+    Artifact(PROFILE, "applied_profile", of_run=RunSummary.applied_profile),
     Artifact("TUNING_REPORT.json", "tuning_report", of_run=RunSummary.tuning_report),
-    Artifact("KPI_GATE.json", "kpi_gate", of_run=RunSummary.kpi_gate),
-    Artifact("system_state_{}.json", "system_state"),
+    Artifact(GATE, "kpi_gate", of_run=RunSummary.kpi_gate),
+    Artifact(STATE, "system_state"),
     Artifact(JOURNAL, "journal_record"),
 )
 """Every artifact. Those that no function makes are the journal, and what it has the hash of."""
-REPORT, SUMMARY, BACKUP, OVERRIDES, PROFILE, TUNING, GATE, STATE, _ = (one.name for one in TABLE)
 
 
 def report_name(iteration: int) -> str:
