@@ -267,7 +267,7 @@ def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
     code, lines = told(*ENDED)
     assert code == 1
     assert lines[0] == f"{ended.name}, run unknown"
-    assert lines[1] == "FINDING  journal.jsonl: is missing: nobody knows what took place"
+    assert lines[1] == "FINDING  journal.jsonl: is missing, so it is not known what the run did"
     assert "FINDING  KPI_GATE.json: no record of the journal speaks of it" in lines
 
 
