@@ -13,6 +13,7 @@ from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, line
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import START, read_journal
+from pytest_soak.store.records import problems_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +49,11 @@ def records(folder: Path) -> list[dict[str, Any]]:
     """Return the records of the journal in *folder*."""
     lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def problems(told: dict[str, Any]) -> list[str]:
+    """Return the problems that a summary or a verdict has, as sentences."""
+    return [problem.located for problem in problems_from_json(told["problems"])]
 
 
 def patches(folder: Path) -> list[list[dict[str, Any]]]:

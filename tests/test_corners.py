@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.store.artifacts import rebuild
-from tests.support import DEMO, chain_folder, patches, read_json, records
+from tests.support import DEMO, chain_folder, patches, problems, read_json, records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -282,7 +282,7 @@ def test_an_iteration_that_was_skipped_says_that_it_did_not_run(pytester: pytest
     )
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert summary(pytester, 1)["problems"] == ["did not run"]
+    assert problems(summary(pytester, 1)) == ["iteration 1: did not run"]
     assert summary(pytester, 1)["verdict"] == "INCONCLUSIVE"
     assert summary(pytester, 2)["problems"] == []
 
@@ -292,7 +292,7 @@ def test_an_iteration_whose_test_never_asked_for_it_says_so(pytester: pytest.Pyt
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert summary(pytester, 1)["problems"] == []
-    assert summary(pytester, 2)["problems"] == ["its test never called soak.run()"]
+    assert problems(summary(pytester, 2)) == ["iteration 2: its test never called soak.run()"]
     assert summary(pytester, 2)["verdict"] == "INCONCLUSIVE"
 
 

@@ -10,7 +10,8 @@ from pytest_soak.commands.records import iterations, there_are, trusted
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.summary import Verified
-from pytest_soak.store.artifacts import CUTS, moves
+from pytest_soak.store.artifacts import moves
+from pytest_soak.store.records import problems_from_json
 from pytest_soak.verify.changes import replay, seen
 from pytest_soak.views.text import aligned, number
 
@@ -59,7 +60,7 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_head(step),
         *_parameters(step),
         *_metrics(record, step.config, following),
-        *_section("problems", record["summary"]["problems"]),
+        *_section("problems", list(map(str, problems_from_json(record["summary"]["problems"])))),
         *_section("tuners", _tuners(record, step.config)),
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
@@ -148,14 +149,14 @@ def _tuners(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[st
 
 
 def _guards(decision: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every guard's word; those that had none are not named in a journal."""
+    """Yield what every guard did; a journal does not name those that did nothing."""
     other = "none"
     for veto in decision["vetoes"]:
         what = f"stopped {veto['parameter'] or 'everything'}: {veto['reason']}"
         yield f"{veto['guard']}: {what}{': ' if veto['detail'] else ''}{veto['detail']}"
         other = "no other"
-    notices = decision.get("notices", ())  # journals of before have none
-    cut = {notice["parameter"] for notice in notices if notice["reason"] in CUTS}
+    notices = decision["notices"]
+    cut = {notice["parameter"] for notice in notices if notice["cut"]}
     for change in decision["changes"]:
         told = change["parameter"] in cut and not change["note"]
         if change["effective"] != change["requested"] and not told:
@@ -173,7 +174,7 @@ def _guards(decision: Mapping[str, Any]) -> Iterator[str]:
 
 def _changes(record: Mapping[str, Any]) -> Iterator[str]:
     decision = record["decision"]
-    back = decision.get("rollback")  # journals of before have none
+    back = decision["rollback"]
     if record["applied"] and back:
         yield f"rolled back to the parameters of iteration {back['to_iteration']}"
     elif record["applied"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.store.folder import JOURNAL, RUNS
+from pytest_soak.store.folder import JOURNAL, RUNS, run_age
 from pytest_soak.verify.artifacts import is_ours
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def chains(soak_dir: Path) -> list[Path]:
 def runs(chain: Path) -> list[Place]:
     """Return the runs of a *chain*: first the one in its folder, then the others, newest first."""
     aside = [Place(chain, path, _run_id(path, path.name)) for path in chain.glob(f"{RUNS}/*")]
-    newest = sorted(aside, key=lambda place: (place.run[:1].isdigit(), place.run), reverse=True)
+    newest = sorted(aside, key=lambda place: run_age(place.run), reverse=True)
     here = [Place(chain, chain, _run_id(chain, "unknown"))]
     return [place for place in (*here, *newest) if _has_files(place.folder)]
 

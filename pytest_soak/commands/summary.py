@@ -11,6 +11,7 @@ from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
+from pytest_soak.store.records import problems_from_json
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for record in records:
         total.take(record)
     ended, config = total.ended, total.config
-    gate = total.kpi_gate(ended) if ended else None
-    # Without an end there is no report either: only its rows are used, which have no verdict.
-    rows = total.tuning_report(ended or {"verdict": None})["rows"]
+    gate, rows = total.kpi_gate(), total.rows
     tuners = ", ".join(config["tuners"]) or "none"
     settled = [
         f"{config['pack']}/{config['profile']}",
@@ -103,11 +102,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [*(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
-def _problems(ended: Mapping[str, Any]) -> Iterator[str]:
-    if ended.get("kind") != "run_ended":
+def _problems(ended: Mapping[str, Any] | None) -> Iterator[str]:
+    if ended is None or ended["kind"] != "run_ended":
         yield "The run was broken off before the gate; `--soak-resume` goes on with it."
-    yield from map(plain, ended.get("problems", ()))
-    if ended.get("not_passed"):
+    if ended is None:
+        return
+    yield from (plain(problem.located) for problem in problems_from_json(ended["problems"]))
+    if ended["not_passed"]:
         yield f"The tests of these iterations did not pass: {_listed(ended['not_passed'])}"
 
 

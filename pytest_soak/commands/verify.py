@@ -14,7 +14,7 @@ from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, write_text
 from pytest_soak.store.folder import JOURNAL, FolderBusy, hold, lock_path
 from pytest_soak.store.journal import has_ended
-from pytest_soak.verify.artifacts import BACKUPS, ArtifactCheck, is_ours
+from pytest_soak.verify.artifacts import FOLDERS, ArtifactCheck, is_ours
 from pytest_soak.verify.changes import (
     check_decisions,
     check_settlements,
@@ -88,7 +88,7 @@ def examine(
 
     Args:
         content: The journal; None where there is no file.
-        head: The beginning of the hash that its last record must have; empty where nobody knows.
+        head: The beginning of the hash that its last record must have; empty if none was given.
         there: The files beside it, as paths inside the folder; None not to look at them.
         read: Gives the content of one of them.
     """
@@ -96,7 +96,7 @@ def examine(
     records = lines.records
     findings = [*lines.findings]
     if content is None:
-        findings.append(Finding(JOURNAL, "is missing: nobody knows what took place"))
+        findings.append(Finding(JOURNAL, "is missing, so it is not known what the run did"))
     if lines.torn:
         heal = "the next --soak-resume or rollback cuts them off, and says so in the journal"
         told = f"ends with {lines.torn} bytes of an unfinished record; {heal}"
@@ -139,7 +139,7 @@ def _notes(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _verify(place: Place, arguments: argparse.Namespace) -> tuple[int, list[str]]:
-    """Verify one run; while nobody else may work in the chain's folder, where files are made."""
+    """Verify one run; to make files, hold the chain's folder meanwhile."""
     if not arguments.repair:
         return _look(place, arguments.head or "", busy=_is_busy(place))
     held = hold(place.chain)
@@ -154,7 +154,7 @@ def _is_busy(place: Place) -> bool:
     if place.folder != place.chain or not lock_path(place.chain).exists():
         return False
     try:
-        with suppress(PermissionError):  # then nobody can hold it to write there
+        with suppress(PermissionError):  # then no soak can write there either
             hold(place.chain, patience=0).release()
     except FolderBusy:
         return True
@@ -165,8 +165,8 @@ def _look(
     place: Place, head: str, *, busy: bool = False, repair: bool = False
 ) -> tuple[int, list[str]]:
     """Look at one run; return 1 where something was found, and what to tell."""
-    there = [path.name for path in place.folder.glob("*")]
-    there += [f"{BACKUPS}/{path.name}" for path in (place.folder / BACKUPS).glob("*")]
+    found = (path for inside in FOLDERS for path in (place.folder / inside).glob("*"))
+    there = [path.relative_to(place.folder).as_posix() for path in found]
 
     def read(name: str) -> bytes | None:
         try:
@@ -190,9 +190,10 @@ def _look(
 
 
 def _repair(folder: Path, findings: list[Finding], lines: ParsedJournal) -> list[Finding]:
-    """Make the files that are missing; return what is left to be told."""
+    """Make the files that are missing; return the findings that remain."""
     missing = {finding.where for finding in findings if finding.missing}
-    (folder / BACKUPS).mkdir(exist_ok=True)
+    for inside in FOLDERS:
+        (folder / inside).mkdir(exist_ok=True)
     for name, content in rebuild(lines.records) if missing else ():
         if name in missing:
             write_text(str(folder / name), document(content))

@@ -21,6 +21,7 @@ from pytest_soak.packs.overlay import lay_over
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import ending_after
 from pytest_soak.verify.load import load_validated
 from pytest_soak.views.text import aligned, number
 
@@ -188,6 +189,7 @@ def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
     overrides: dict[str, float] = {}
     outcomes = {}
     verdict = "none"
+    ending: Mapping[str, Any] | None = None
     for record in records:
         overrides = apply(record.get("overrides", overrides), record.get("patch", ()))
         if record["kind"] == "iteration":
@@ -195,8 +197,9 @@ def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
             reason = record["decision"]["skip_reason"]
             told = _moves_or_reason(moved if record["applied"] else [], reason)
             outcomes[record["iteration"]] = Outcome(told, overrides, record["summary"]["verdict"])
-        elif record["kind"] == "run_ended":
-            verdict = record["verdict"]
+        ending = ending_after(ending, record)
+        if ending is not None and ending["kind"] == "run_ended":
+            verdict = ending["verdict"]
     return Variant(RECORDED, outcomes, verdict)
 
 

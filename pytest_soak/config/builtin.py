@@ -29,7 +29,7 @@ from pytest_soak.guards.smoothing import Smoothing
 from pytest_soak.guards.undone import Undone
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import JournalError, digest
+from pytest_soak.store.journal import JournalError, head_of
 from pytest_soak.systems.command.program import read_program
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.systems.replay import ReplaySystem
@@ -174,4 +174,4 @@ def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:
     if not reports:
         msg = f"--soak-replay: {journal}: holds no iteration of a recorded run"
         raise SoakUsageError(msg)
-    return ReplaySystem(reports, digest(records[-1]))
+    return ReplaySystem(reports, head_of(journal))

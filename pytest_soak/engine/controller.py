@@ -9,6 +9,7 @@ from pytest_soak.engine.strategies import Proposed, Strategies, StrategyFault
 from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import contradictions
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import (
@@ -70,9 +71,10 @@ class IterationResult:
 
 
 class Controller:
-    """What one chain has come to so far.
+    """The state of one chain after its iterations so far.
 
-    Same reports, same decisions: so a recorded soak can be replayed through other strategies.
+    The same reports give the same decisions, so a recorded soak can be replayed through other
+    strategies.
     """
 
     def __init__(self, plan: ChainPlan, strategies: Strategies) -> None:
@@ -86,7 +88,7 @@ class Controller:
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
         self.undone = 0
-        """The last iteration whose changes a rollback may have undone; nobody can see them."""
+        """The last iteration whose changes a rollback may have undone, so no report shows them."""
 
     @property
     def done(self) -> int:
@@ -132,6 +134,7 @@ class Controller:
         *,
         in_window: bool,
         restarted: bool = False,
+        edited: str = "",
     ) -> tuple[IterationResult, dict[str, Any] | None]:
         """Take one report through watchers, gates, tuners and guards.
 
@@ -142,22 +145,30 @@ class Controller:
             overrides: Those that were in force, from which *parameters* come.
             in_window: Whether nothing may be applied after it.
             restarted: Whether the system lost its state before it.
+            edited: How the overrides file was found changed by hand, if it was: then it is not
+                known which parameters the system used.
 
         Returns:
-            What it comes to, with ``applied`` telling whether its changes are to be applied; and
-            whether it shows the changes that were applied before: ``{"iteration", "verified"}``,
-            or None where there were none.
+            The result, whose ``applied`` says whether its changes are to be applied; and whether
+            it shows the changes that were applied before: ``{"iteration", "verified"}``, or None
+            where there were none.
         """
-        summary, judged, fault = self._watch(iteration, parameters, report, in_window=in_window)
+        problems = [report.problem] if report.problem else []
+        if edited:
+            problems.append(Problem(Kind.OVERRIDES_EDITED, iteration, {"found": edited}))
+        summary, judged, fault = self._watch(
+            iteration, parameters, report, problems, in_window=in_window
+        )
         summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
         self.judged.append(judged)
         self._ran_with.append(overrides)
         proposed, decision, fault = self._decide(summary, parameters, fault)
-        if fault and fault not in summary.problems:
-            problems = (*summary.problems, fault)
-            summary = replace(summary, problems=problems, verdict=Verdict.INCONCLUSIVE)
-            judged = replace(judged, problems=problems, verdict=Verdict.INCONCLUSIVE)
+        found = _fault(iteration, fault)
+        if fault and found not in summary.problems:
+            told = (*summary.problems, found)
+            summary = replace(summary, problems=told, verdict=Verdict.INCONCLUSIVE)
+            judged = replace(judged, problems=told, verdict=Verdict.INCONCLUSIVE)
         applies = self.plan.mode is Mode.APPLY and bool(decision.touched)
         settles = self._settlement(summary)
         self.entries[-1], self.judged[-1] = Entry(summary, decision, applies), judged
@@ -194,16 +205,28 @@ class Controller:
         return History(self.entries, self.rollbacks)
 
     def _watch(
-        self, iteration: int, parameters: Mapping[str, float], report: Report, *, in_window: bool
+        self,
+        iteration: int,
+        parameters: Mapping[str, float],
+        report: Report,
+        problems: list[Problem],
+        *,
+        in_window: bool,
     ) -> tuple[Summary, IterationVerdict, str]:
-        """Sum up the report: facts, whether it used what was asked for, the KPIs' words."""
-        problems = [report.problem] if report.problem else []
+        """Sum up the report: facts, whether it used what was asked for, the KPIs' verdicts.
+
+        A report with *problems* is not read any further; those that are found are added to them.
+        """
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
         wrong = contradictions(parameters, report.parameters)
-        if not report.problem:
+        if not problems:
             problems += [
-                f"override_not_effective: {name} asked={parameters[name]:g} used={used:g}"
+                Problem(
+                    Kind.OVERRIDE_NOT_EFFECTIVE,
+                    iteration,
+                    {"parameter": name, "asked": parameters[name], "used": used},
+                )
                 for name, used in wrong.items()
                 if used is not None
             ]
@@ -211,15 +234,19 @@ class Controller:
                 facts = self.strategies.observe(report, self._history)
             except StrategyFault as caught:
                 fault = str(caught)
-                problems.append(fault)
+                problems.append(_fault(iteration, fault))
             lacking = report.measured.lacking(self.strategies.required)
-            problems += [phrase for phrase in lacking if facts.get(phrase.split()[0]) is None]
+            problems += [
+                Problem(Kind.METRIC_UNUSABLE, iteration, {"metric": metric, "fault": what})
+                for metric, what in lacking.items()
+                if facts.get(metric) is None
+            ]
         judgements: tuple[Judgement, ...] = ()
         try:
             judgements = self.strategies.judge(facts, report.n)
         except StrategyFault as caught:
             fault = str(caught)
-            problems.append(fault)
+            problems.append(_fault(iteration, fault))
         verdict = worst(judgement.verdict for judgement in judgements)
         if problems:
             verdict = Verdict.INCONCLUSIVE
@@ -247,9 +274,9 @@ class Controller:
         try:
             if not summary.problems:
                 proposed = self.strategies.propose(history, parameters)
-            requests = tuple(wish for answer in proposed for wish in answer.requests)
-            wished = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, wished)
+            requests = tuple(request for answer in proposed for request in answer.requests)
+            requested = Decision(summary.iteration, parameters, requests)
+            decision = self.strategies.review(history, requested)
         except StrategyFault as caught:
             return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
         if self.plan.mode is Mode.RECOMMEND and decision.moves:
@@ -294,3 +321,8 @@ class Controller:
         verdict = on_settled(verdict, self.plan.window, max(applied, default=0))
         unverified = (s["iteration"] for s in self.settlements if s["verified"] == "unknown")
         return replace(verdict, unverified=tuple(unverified))
+
+
+def _fault(iteration: int, text: str) -> Problem:
+    """Return the problem of an iteration in which a strategy failed."""
+    return Problem(Kind.STRATEGY_FAULT, iteration, {"text": text})

@@ -16,15 +16,18 @@ from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.pace import Pace, WallClock
 from pytest_soak.model.patch import apply
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_lines
-from pytest_soak.model.verdict import ChainVerdict, closed_badly, unfit_verdict
+from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
 from pytest_soak.store.files import line, plain
+from pytest_soak.store.journal import has_ended
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
     judged_from_json,
     judgements_to_json,
+    own_problems,
     proposals_to_json,
     summary_from_json,
     summary_to_json,
@@ -32,7 +35,6 @@ from pytest_soak.store.records import (
 )
 from pytest_soak.store.store import open_chain
 from pytest_soak.verify.load import check_run
-from pytest_soak.verify.verdicts import own_problems, with_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,12 +54,11 @@ class SoakLoop:
     ) -> None:
         """Open the chain's store and take up what it already holds of this run.
 
-        An hours run keeps to the *clock*, the machine's unless another one is given.
+        An hours run follows the *clock*; the machine's, unless another one is given.
         """
         self.plan = plan
-        self.controller = Controller(
-            plan, Strategies(plan, registry)
-        )  # what it refuses opens nothing
+        # First, because a strategy that is refused must leave no folder behind.
+        self.controller = Controller(plan, Strategies(plan, registry))
         check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.lifecycle = Lifecycle(plan, self.store.folder)
@@ -68,7 +69,7 @@ class SoakLoop:
         self._told = True
         self.failed: set[int] = set()
         """The iterations whose tests did not pass, in the run that is taken up."""
-        self._chain_problems: list[str] = []
+        self._chain_problems: tuple[Problem, ...] = ()
         self._state: object = None
         try:
             self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
@@ -89,6 +90,14 @@ class SoakLoop:
         """The number of the last iteration that was recorded, 0 before the first."""
         return self.controller.done
 
+    def has_run(self, iteration: int) -> bool:
+        """Tell whether *iteration* has run: whether it is in the journal, with or without report.
+
+        It does not run again then, whatever was lost of its effects: those are made good from
+        the journal.
+        """
+        return self.store.knows(iteration)
+
     def run(self, iteration: int, system: System | None = None) -> IterationResult:
         """Run *iteration*, or return its result where it was just run.
 
@@ -100,7 +109,7 @@ class SoakLoop:
         """
         if self.latest is not None and self.latest.iteration == iteration:
             return self.latest
-        if iteration <= self.done:
+        if self.has_run(iteration):
             msg = f"iteration {iteration} cannot run again: {self.done} is already recorded"
             raise ValueError(msg)
         self._fill_gap(iteration)
@@ -113,12 +122,9 @@ class SoakLoop:
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
         report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
-        found = self.store.edited()
-        if found:  # nobody knows which parameters the system used
-            edited = f"overrides_edited by hand, put back: {found}"
-            report = replace(report, problem="; ".join(filter(None, (report.problem, edited))))
+        edited = self.store.edited()
         lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
-        return self._record(iteration, parameters, report, state, restarted=lost)
+        return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)
 
     def _answer(
         self, system: System, iteration: int, parameters: Mapping[str, float]
@@ -156,17 +162,17 @@ class SoakLoop:
         """Hide the values that secrets have now, too: a fixture may have fetched them."""
         self.mask = self.lifecycle.mask = self.mask.seeing(os.environ)
 
-    def miss(self, iteration: int, problem: str) -> IterationResult:
+    def miss(self, iteration: int, why: Kind) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""
         self._fill_gap(iteration)
         parameters = self.plan.effective(self.store.overrides)
-        report = Report(Measured({}, {}), problem=problem)
+        report = Report(Measured({}, {}), problem=Problem(why, iteration))
         return self._record(iteration, parameters, report, self._state)
 
     def _fill_gap(self, iteration: int) -> None:
         """Record the iterations before *iteration* that were left out."""
         while self.done + 1 < iteration:
-            self.miss(self.done + 1, "did not run")
+            self.miss(self.done + 1, Kind.NOT_RUN)
 
     def _record(
         self,
@@ -176,6 +182,7 @@ class SoakLoop:
         state: object,
         *,
         restarted: bool = False,
+        edited: str = "",
     ) -> IterationResult:
         """Take one report through watchers, tuners and guards to the store.
 
@@ -191,6 +198,7 @@ class SoakLoop:
                 before,
                 in_window=self.in_window(iteration),
                 restarted=restarted,
+                edited=edited,
             )
             body = {
                 "report": report.raw,
@@ -206,7 +214,7 @@ class SoakLoop:
                 iteration, body, self.controller.overrides_after(result, before)
             )
         except BaseException:
-            if not self.store.knows(iteration):
+            if not self.has_run(iteration):
                 self.controller.drop(iteration)
             raise
         self._state = state
@@ -215,14 +223,14 @@ class SoakLoop:
 
     def in_window(self, iteration: int) -> bool:
         """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
-        if iteration <= self.done:
+        if self.has_run(iteration):
             return self.controller.entries[iteration - 1].summary.in_window
         if self.pace is not None:
             return self.pace.closes(iteration, self.plan.window)
         return self.plan.in_window(iteration)
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
-        """Judge the chain. One that had ended before keeps what befell it as a whole.
+        """Judge the chain. One that had ended before keeps the problems of the chain as a whole.
 
         Args:
             ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
@@ -243,10 +251,8 @@ class SoakLoop:
         Raises:
             StoreError: It could not be written.
         """
-        word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
-        self.store.journal.append("run_ended", self.done, word)
-        self.finished, self._told = True, False
-        self.store.sum_up(word)
+        self._told = False
+        self._end("run_ended", verdict, ran)
         self._told = True
 
     def close(self, ran: set[int]) -> None:
@@ -263,19 +269,21 @@ class SoakLoop:
             if not self.finished:
                 verdict = self.verdict(ran)
                 if self.lifecycle.fault:
-                    verdict = closed_badly(verdict, self.lifecycle.fault)
-                verdict = unfit_verdict(verdict, "broken off: the gate did not run")
-                word = {**verdict_to_json(verdict), "not_passed": self._not_passed(ran)}
-                self.store.journal.append("run_interrupted", self.done, word)
-                self.store.sum_up(word)
+                    verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
+                self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
             elif not self._told:
                 self.store.restore()
         finally:
             self.store.close()
 
-    def _not_passed(self, ran: set[int] | None) -> list[int]:
+    def _end(self, kind: str, verdict: ChainVerdict, ran: set[int] | None) -> None:
+        """Record an end of this *kind*, then write what sums up the run."""
         done = range(1, self.done + 1)
-        return [] if ran is None else [number for number in done if number not in ran]
+        failed = [] if ran is None else [number for number in done if number not in ran]
+        body = {**verdict_to_json(verdict), "not_passed": failed}
+        self.store.journal.append(kind, self.done, body)
+        self.finished = kind == "run_ended"
+        self.store.sum_up()
 
     def _take_up(self) -> None:
         """Rebuild the chain's state from the records of iterations that are already settled."""
@@ -300,10 +308,10 @@ class SoakLoop:
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
                 self.controller.undone = record["iteration"]
-            elif record["kind"] in ("run_ended", "run_resumed"):
-                self.finished = record["kind"] == "run_ended"
-                self._chain_problems = own_problems(record) if self.finished else []
+            elif record["kind"] == "run_ended":  # a resume does not undo what happened before it
+                self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
+        self.finished = has_ended(self.store.journal.records)
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)
@@ -325,6 +333,6 @@ def _plain_state(state: object) -> object:
     try:
         read: object = json.loads(line(state))
         same = bool(read == state)
-    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+    except Exception:  # noqa: BLE001 - an object of a foreign class may raise anything
         same = False
     return read if same else None

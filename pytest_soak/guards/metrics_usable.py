@@ -18,5 +18,5 @@ class MetricsUsable(CoreGuard):
         """Skip the decision if the latest iteration is INCONCLUSIVE."""
         summary = history.latest
         if summary.verdict is Verdict.INCONCLUSIVE or summary.problems:
-            return decision.skip(self.name, REASON, "; ".join(summary.problems))
+            return decision.skip(self.name, REASON, "; ".join(map(str, summary.problems)))
         return decision

@@ -109,13 +109,13 @@ class Measured:
     values: Mapping[str, Value]
     problems: Mapping[str, str]
 
-    def lacking(self, required: Iterable[str]) -> tuple[str, ...]:
-        """Return one phrase, ``metric is missing``, for each *required* metric not usable."""
-        return tuple(
-            f"{name} {self.problems.get(name, 'is missing')}"
-            for name in dict.fromkeys(required)
+    def lacking(self, required: Iterable[str]) -> dict[str, str]:
+        """Return ``{metric: what is wrong}`` for each *required* metric without a usable value."""
+        return {
+            name: self.problems.get(name, "is missing")
+            for name in required
             if self.values.get(name) is None
-        )
+        }
 
 
 def measure(

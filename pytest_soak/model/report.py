@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 PROBLEM = 500
-"""How many letters of a report's own ``problem`` are told."""
+"""How many characters of a report's own ``problem`` are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,53 +25,57 @@ class Report:
     Args:
         measured: The metrics, with what is wrong with those that are not usable.
         n: ``{metric: count}``, how many observations a value rests on.
-        parameters: ``{field: number}`` that the system says it used, or None where it is silent.
-        problem: Why the report as a whole cannot be used, or an empty string.
+        parameters: ``{field: number}`` that the system says it used, or None where it does not say.
+        problem: Why the report as a whole cannot be used, or None.
         raw: The report as the system gave it.
     """
 
     measured: Measured
     n: Mapping[str, int] = field(default_factory=dict)
     parameters: Mapping[str, float] | None = None
-    problem: str = ""
+    problem: Problem | None = None
     raw: object = None
 
 
 def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
     """Read what a system returned for *iteration*.
 
-    A report of another iteration is stale. Whatever is wrong is told in the result, not raised:
+    A report of another iteration is stale. What is wrong is returned in the result, not raised:
     a system's bad report is an outcome of the soak (INCONCLUSIVE), not an error of the harness.
     """
     try:
         return _read(raw, iteration, metrics)
-    except Exception as error:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
-        problem = f"the report cannot be read: {safe_repr(error)}"
+    except Exception as error:  # noqa: BLE001 - an object of a foreign class may raise anything
+        problem = Problem(Kind.REPORT_UNREADABLE, iteration, {"error": safe_repr(error)})
         return _unusable(raw, problem, metrics)
 
 
-def _unusable(raw: object, problem: str, metrics: Mapping[str, Metric]) -> Report:
+def _unusable(raw: object, problem: Problem, metrics: Mapping[str, Metric]) -> Report:
     return Report(Measured({}, dict.fromkeys(metrics, "is missing")), problem=problem, raw=raw)
 
 
-def _misfit(raw: object, iteration: int) -> str:
-    """Return why *raw* is no report of *iteration* that can be used, or an empty string."""
+def _misfit(raw: object, iteration: int) -> Problem | None:
+    """Return why *raw* is no report of *iteration* that can be used, or None."""
     if raw is None:
-        return "no report"
+        return Problem(Kind.NO_REPORT, iteration)
     if not isinstance(raw, dict):
-        return f"the report is not an object but {type(raw).__name__}"
+        return Problem(Kind.REPORT_NOT_OBJECT, iteration, {"type": type(raw).__name__})
     if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        return f"stale report: it is of iteration {safe_repr(raw.get('iteration'))}"
-    totals: object = raw.get("totals")
-    lacking = "" if isinstance(totals, dict) else "the report's totals are not an object: "
-    return _told(raw.get("problem")) or (lacking and f"{lacking}{safe_repr(totals)}")
+        given = safe_repr(raw.get("iteration"))
+        return Problem(Kind.REPORT_STALE, iteration, {"given": given})
+    return _misfit_content(raw, iteration)
 
 
-def _told(problem: object) -> str:
-    """Return what the report's own ``problem`` says, or that it is no text."""
-    if problem is None or isinstance(problem, str):
-        return safe_text(problem or "", PROBLEM)
-    return f"the report's problem is not a text: {safe_repr(problem)}"
+def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None:
+    """Return what a report says of itself, or what its totals and parameters lack."""
+    own, totals = raw.get("problem"), raw.get("totals")
+    if own is not None and not isinstance(own, str):
+        return Problem(Kind.PROBLEM_NOT_TEXT, iteration, {"given": safe_repr(own)})
+    if own:
+        return Problem(Kind.SYSTEM, iteration, {"text": safe_text(own, PROBLEM)})
+    if not isinstance(totals, dict):
+        return Problem(Kind.TOTALS_NOT_OBJECT, iteration, {"given": safe_repr(totals)})
+    return _misfit_parameters(raw.get("parameters"), iteration)
 
 
 def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  # noqa: ANN401 - JSON
@@ -78,9 +83,6 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
     if problem:
         return _unusable(raw, problem, metrics)
     totals = raw["totals"]
-    parameters, problem = _read_parameters(raw.get("parameters"))
-    if problem:
-        return _unusable(raw, problem, metrics)
     counts = raw.get("n")
     told = counts if isinstance(counts, dict) else {}
     n = {
@@ -88,19 +90,26 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
         for key, value in told.items()
         if isinstance(key, str) and (number := count(value)) is not None
     }
-    return Report(measure(totals, told, metrics), n, parameters, raw=raw)
+    return Report(measure(totals, told, metrics), n, _parameters(raw.get("parameters")), raw=raw)
 
 
-def _read_parameters(raw: object) -> tuple[dict[str, float] | None, str]:
+def _misfit_parameters(raw: object, iteration: int) -> Problem | None:
+    """Return why a report's parameters cannot be used, or None."""
     if raw is None:
-        return None, ""
+        return None
     if not isinstance(raw, dict):
-        return None, f"the report's parameters are not an object: {safe_repr(raw)}"
+        return Problem(Kind.PARAMETERS_NOT_OBJECT, iteration, {"given": safe_repr(raw)})
     for name, value in raw.items():
         if not is_number(value):
-            where = f"the report's parameter {safe_text(str(name))}"
-            return None, f"{where} is not a number: {safe_repr(value)}"
-    return {str.__str__(n): exact(v) for n, v in raw.items() if isinstance(n, str)}, ""
+            data = {"parameter": safe_text(str(name)), "given": safe_repr(value)}
+            return Problem(Kind.PARAMETER_NOT_NUMBER, iteration, data)
+    return None
+
+
+def _parameters(raw: Mapping[object, Any] | None) -> dict[str, float] | None:
+    if raw is None:
+        return None
+    return {str.__str__(name): exact(v) for name, v in raw.items() if isinstance(name, str)}
 
 
 def contradictions(
@@ -111,7 +120,7 @@ def contradictions(
     Values within a billionth of each other are the same number, written twice.
 
     Returns:
-        ``{field: the value it used instead}``, None for a field that the system did not tell of;
+        ``{field: the value it used instead}``, None for a field that the system did not report;
         nothing for a field that it used as asked.
     """
     told = used or {}

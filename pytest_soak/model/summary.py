@@ -1,4 +1,4 @@
-"""The summary of one iteration: what is known of it once it has been watched."""
+"""The summary of one iteration: what the watchers and gates made of its report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytest_soak.model.metrics import Value
+    from pytest_soak.model.problem import Problem
 
 
 class Verified(StrEnum):
@@ -25,7 +26,7 @@ class Verified(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known of one iteration once it has been watched.
+    """What the watchers and gates made of the report of one iteration.
 
     Args:
         iteration: Its number, from 1.
@@ -33,7 +34,7 @@ class Summary:
         metrics: ``{metric: value}`` with the watchers' facts; None where undefined.
         n: ``{metric: count}`` behind the values.
         verdict: The gate's word for this iteration alone.
-        problems: Why it is INCONCLUSIVE, in phrases; empty where it is not.
+        problems: Why it is INCONCLUSIVE; empty where it is not.
         doubts: ``{field: false or unknown}`` for each parameter that the report contradicts or is
             silent on; the others were seen to be used as asked.
         in_window: Whether it belongs to the observation window.
@@ -45,13 +46,13 @@ class Summary:
     metrics: Mapping[str, Value]
     n: Mapping[str, int] = field(default_factory=dict)
     verdict: Verdict = Verdict.INCONCLUSIVE
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     doubts: Mapping[str, Verified] = field(default_factory=dict)
     in_window: bool = False
     restarted: bool = False
 
     def __post_init__(self) -> None:
-        """Make the mappings read-only: whoever sees the history sees what was recorded."""
+        """Make the mappings read-only: a strategy cannot change the history it is shown."""
         for name in ("parameters", "metrics", "n", "doubts"):
             view = MappingProxyType(dict(getattr(self, name)))
             object.__setattr__(self, name, view)
@@ -62,7 +63,7 @@ class Summary:
         return self.saw(self.doubts)
 
     def saw(self, fields: Iterable[str]) -> Verified:
-        """Return whether *fields* were used as asked: false if one was not, unknown if untold."""
+        """Return whether *fields* were used as asked; unknown if the report does not say."""
         words = {self.doubts.get(name, Verified.TRUE) for name in fields}
         for word in (Verified.FALSE, Verified.UNKNOWN):
             if word in words:

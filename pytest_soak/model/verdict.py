@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.problem import Kind, Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -76,13 +78,13 @@ class IterationVerdict:
         iteration: Its number, from 1.
         verdict: The worst of its judgements; INCONCLUSIVE where something was missing.
         judgements: One for each KPI.
-        problems: Why it is INCONCLUSIVE, in phrases.
+        problems: Why it is INCONCLUSIVE.
     """
 
     iteration: int
     verdict: Verdict
     judgements: tuple[Judgement, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,14 @@ class ChainVerdict:
         verdict: PASS, WARN, INCONCLUSIVE or FAIL.
         window: The iterations it was taken on.
         reasons: The KPIs behind it.
-        problems: What else is behind it, in phrases.
-        unverified: The iterations whose changes nobody can tell to have reached the system.
+        problems: What else is behind it; first those of the chain as a whole.
+        unverified: The iterations whose changes no report confirms.
     """
 
     verdict: Verdict
     window: tuple[int, ...]
     reasons: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     unverified: tuple[int, ...] = ()
 
 
@@ -124,7 +126,7 @@ def judge_chain(
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
     """
     ran = {entry.iteration: entry for entry in iterations}
-    missing = IterationVerdict(0, Verdict.INCONCLUSIVE, problems=("did not run",))
+    missing = IterationVerdict(0, Verdict.INCONCLUSIVE, problems=(Problem(Kind.NOT_RUN),))
     verdict = worst(ran.get(number, missing).verdict for number in window)
     unclear = [
         number
@@ -142,7 +144,7 @@ def judge_chain(
         if judgement.verdict is verdict is not Verdict.PASS
     }
     problems = (
-        f"iteration {number}: {problem}"
+        problem.of(number)
         for number in sorted(told)
         for problem in ran.get(number, missing).problems
     )
@@ -157,7 +159,7 @@ def last_iterations(ran: int, window: int) -> range:
 def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
     """Return *verdict*, INCONCLUSIVE where parameters were changed within its window.
 
-    So it may be where a deadline dropped the last slots, or a run was resumed with another length.
+    That happens where a deadline dropped the last slots, or a run was resumed with another length.
 
     Args:
         verdict: What the iterations that ran came to.
@@ -167,8 +169,8 @@ def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict
     settled = verdict.window[-1] - changed
     if settled >= window:
         return verdict
-    problem = f"only {settled} of {window} iterations ran on settled parameters"
-    return unfit_verdict(verdict, problem)
+    problem = Problem(Kind.UNSETTLED, data={"settled": settled, "window": window})
+    return with_problem(verdict, problem)
 
 
 def not_passed(judged: IterationVerdict) -> IterationVerdict:
@@ -176,28 +178,29 @@ def not_passed(judged: IterationVerdict) -> IterationVerdict:
     return replace(
         judged,
         verdict=max(judged.verdict, Verdict.INCONCLUSIVE),
-        problems=(*judged.problems, "its test did not pass"),
+        problems=(*judged.problems, Problem(Kind.TEST_NOT_PASSED, judged.iteration)),
     )
 
 
-CLOSING = "closing: "
-"""What the problem of a chain begins with whose system could not be closed."""
-
-
-def closed_badly(verdict: ChainVerdict, fault: str) -> ChainVerdict:
-    """Return the verdict of a chain whose system could not be closed: at least INCONCLUSIVE.
+def closing_problem(fault: str) -> Problem:
+    """Return the problem of a chain whose system could not be closed.
 
     Args:
-        verdict: What it was before.
-        fault: What went wrong, of which the first line is told.
+        fault: What went wrong, of which the first line is kept.
     """
-    problem = f"{CLOSING}{fault.partition(chr(10))[0]}"
-    if verdict.verdict is Verdict.FAIL:
-        return replace(verdict, problems=(problem, *verdict.problems))
-    return unfit_verdict(verdict, problem)
+    return Problem(Kind.CLOSING, data={"text": fault.partition("\n")[0]})
 
 
-def unfit_verdict(verdict: ChainVerdict, problem: str) -> ChainVerdict:
-    """Return the verdict of a chain that nobody saw as a whole: INCONCLUSIVE, whatever it was."""
-    problems = (problem, *verdict.problems)
+def with_problem(verdict: ChainVerdict, problem: Problem) -> ChainVerdict:
+    """Return *verdict* with a *problem* of the chain as a whole: at least INCONCLUSIVE.
+
+    A problem that it already has is not added again. A FAIL stays one where only the closing of
+    the system failed, because its iterations were measured; any other problem means that the chain
+    was not seen as a whole, so its verdict is INCONCLUSIVE whatever it was.
+    """
+    problems = verdict.problems
+    if problem not in problems:
+        problems = (problem, *problems)
+    if problem.kind is Kind.CLOSING and verdict.verdict is Verdict.FAIL:
+        return replace(verdict, problems=problems)
     return replace(verdict, verdict=Verdict.INCONCLUSIVE, reasons=(), problems=problems)

@@ -10,8 +10,8 @@ from pytest_soak.config.request import Resume
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
-from pytest_soak.store.folder import JOURNAL, chains_in, runs_in
-from pytest_soak.store.journal import ends_torn, first_and_last
+from pytest_soak.store.folder import JOURNAL, chains_in, run_age, runs_in
+from pytest_soak.store.journal import ends_torn, first_and_last, says_ended
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,8 +45,7 @@ def earlier_runs(folder: Path) -> list[EarlierRun]:
     for run, place in runs_in(folder).items():
         first, last = first_and_last(place / JOURNAL) or ({}, {})
         if first.get("kind") == "run_started":
-            ended = last["kind"] == "run_ended" or bool(last.get("ended"))
-            over = ended and (place / GATE).exists() and not ends_torn(place / JOURNAL)
+            over = says_ended(last) and (place / GATE).exists() and not ends_torn(place / JOURNAL)
             found.append(EarlierRun(run, last["iteration"], first, over))
     return found
 
@@ -107,7 +106,7 @@ def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
         SoakUsageError: As for `resume_chain`.
     """
     slugs = [chain.plan.slug for chain in chains if chain.plan]
-    newest = max((request.unfinished.get(slug, "") for slug in slugs), default="")
+    newest = max((request.unfinished.get(slug, "") for slug in slugs), key=run_age, default="")
     for chain in chains:
         if chain.plan:
             run = request.unfinished.get(chain.plan.slug, newest)

@@ -13,7 +13,8 @@ from pytest_soak.config.registry import Registry
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import what_raised
-from pytest_soak.model.verdict import closed_badly, unfit_verdict
+from pytest_soak.model.problem import Kind, Problem
+from pytest_soak.model.verdict import closing_problem, with_problem
 from pytest_soak.runner.chain import GATE, SLOT, Chain, Slot, slot_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.hours import CLOCK, Hours
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.systems.protocol import System
 
-PARTIAL = "partial chain: only single iterations of it were asked for by node id"
 SESSION: pytest.StashKey[SoakSession] = pytest.StashKey()
 
 
@@ -185,15 +185,16 @@ class SoakSession:
         loop.lifecycle.leave()
         verdict = loop.verdict(chain.passed)
         if loop.lifecycle.fault:
-            verdict = closed_badly(verdict, loop.lifecycle.fault)
+            verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
         if chain.partial:
-            verdict = unfit_verdict(verdict, PARTIAL)
+            verdict = with_problem(verdict, Problem(Kind.PARTIAL))
         again = loop.finished
         if not again:
             try:
                 loop.finish(verdict, chain.passed)
             except (StoreError, OSError) as error:
-                verdict = unfit_verdict(verdict, ended_by(error))
+                fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
+                verdict = with_problem(verdict, fault)
         self.views.tell(lambda view: view.judged(loop, verdict, again=again))
         if not again:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
@@ -219,7 +220,7 @@ class SoakSession:
         if number == GATE and (call.when == "call" or not report.passed):
             self._gated.add(chain.name)
         loop = chain.loop
-        if call.when == "call" and loop is not None and 0 < number <= loop.done:
+        if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
             self.views.tell(lambda view: view.reported(loop, number))
         if call.when == "call" or not report.passed:
             self.views.attach(item, report, mask_of(chain))
@@ -242,9 +243,9 @@ class SoakSession:
         elif report.when == "call" and report.passed:
             chain.passed.add(number)
             loop = opened(chain)
-            if loop.done < number:
+            if not loop.has_run(number):
                 try:
-                    self._tell(chain, loop.miss(number, "its test never called soak.run()"))
+                    self._tell(chain, loop.miss(number, Kind.NEVER_CALLED))
                     fault = self._take_observer_fault()
                 except StoreError as error:
                     fault = ended_by(error)

@@ -1,57 +1,71 @@
 """The artifacts as projections of the journal: each is what the records say, and nothing else.
 
-So a lost artifact can be rebuilt, and one that was changed by hand can be told.
+So a lost artifact can be rebuilt, and one that was changed by hand is found. `TABLE` lists them
+all; writing, rebuilding, restoring, `verify` and the schemas go by it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_soak.model.effect import effect
 from pytest_soak.model.noise import measure_noise
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.patch import apply
 from pytest_soak.model.verdict import Verdict
+from pytest_soak.store import legacy
+from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import ending_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+REPORT = "EDGE_REPORT_{}.json"
 OVERRIDES = "runtime_overrides.json"
 PROFILE = "applied_profile.json"
-TUNING = "TUNING_REPORT.json"
 GATE = "KPI_GATE.json"
-CUTS = ("budget", "smoothing")
-"""The notices that tell of a step made smaller."""
+STATE = "system_state_{}.json"
 SEEDED = "manual_override"
 """The reason of an adjustment that a person or CI gave at the start."""
 
 
-def report_name(iteration: int) -> str:
-    """Return the file name of an iteration's report."""
-    return f"EDGE_REPORT_{iteration}.json"
-
-
-def summary_name(iteration: int) -> str:
-    """Return the file name of an iteration's summary."""
-    return f"ITER_SUMMARY_{iteration}.json"
-
-
-def backup_name(iteration: int) -> str:
-    """Return the file name of the overrides before an iteration's apply."""
-    return f"backups/runtime_overrides_backup_{iteration}.json"
-
-
-def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, Any]:
-    """Return ``ITER_SUMMARY_N.json``.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One iteration, as artifacts are made from it.
 
     Args:
-        record: The iteration's record.
+        record: Its record.
+        before: The overrides that it ran with.
         verified: Whether the next report showed its changes: true, false, unknown; None until
             then, and where nothing was applied. The next record says it, in ``settles``.
     """
+
+    record: Mapping[str, Any]
+    before: Mapping[str, float] = field(default_factory=dict)
+    verified: str | None = None
+
+    def settled_by(self, following: Mapping[str, Any]) -> Recorded:
+        """Return it with what the record of the *following* iteration says of its changes."""
+        settles = following["settles"]
+        return replace(self, verified=settles["verified"] if settles else None)
+
+
+def _report(recorded: Recorded) -> Content | None:
+    report = recorded.record["report"]
+    return report if isinstance(report, dict) else None
+
+
+def _backup(recorded: Recorded) -> Content | None:
+    return recorded.before if recorded.record["patch"] else None
+
+
+def _summary(recorded: Recorded) -> Content:
+    record = recorded.record
     summary, decision = record["summary"], record["decision"]
     requests, changes = decision["requests"], decision["changes"]
     return {
@@ -62,7 +76,7 @@ def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, A
             "parameters": summary["parameters"],
             "doubts": summary["doubts"],
             "verdict": summary["verdict"],
-            "problems": summary["problems"],
+            "problems": legacy.problems_as_written(record, summary["problems"]),
             "observation_window": summary["in_window"],
             "restarted": summary["restarted"],
             "kpis": {judged["metric"]: judged["verdict"] for judged in record["judgements"]},
@@ -74,7 +88,7 @@ def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, A
             },
             "effective": {change["parameter"]: change["effective"] for change in changes},
             "applied": record["applied"],
-            "verified": verified,
+            "verified": recorded.verified,
             "reasons": list(dict.fromkeys(wish["reason"] for wish in requests)),
             "skip_reason": decision["skip_reason"],
             "vetoes": [
@@ -82,20 +96,20 @@ def iter_summary(record: Mapping[str, Any], verified: str | None) -> dict[str, A
                 for veto in decision["vetoes"]
             ],
             "notes": {c["parameter"]: c["note"] for c in changes if c["note"]},
-            "notices": decision.get("notices", []),
+            "notices": legacy.notices_as_written(record),
             "rollback": _rollback(decision),
         },
     }
 
 
 def _rollback(decision: Mapping[str, Any]) -> dict[str, Any] | None:
-    rollback = decision.get("rollback")
+    rollback = decision["rollback"]
     return rollback and {key: rollback[key] for key in ("guard", "to_iteration", "detail")}
 
 
 def moves(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the changes of an iteration that moved a value, applied or not; of a rollback, all."""
-    rollback = record["decision"].get("rollback")
+    rollback = record["decision"]["rollback"]
     if rollback:
         before = record["summary"]["parameters"]
         reason = f"{rollback['guard']} to iteration {rollback['to_iteration']}"
@@ -108,7 +122,7 @@ def moves(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 Key = tuple[tuple[str, float], ...]
-"""The parameters of an iteration, fit to be compared."""
+"""The parameters of an iteration, in a form that can be compared."""
 
 
 def _numbers(told: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
@@ -123,9 +137,11 @@ class RunSummary:
         self.config: dict[str, Any] = {}
         self.run = ""
         self.overrides: dict[str, float] = {}
-        self.ended: Mapping[str, Any] = {}
+        self.ended: Mapping[str, Any] | None = None
+        """The record that says how the run ended."""
         self._adjusted: list[dict[str, Any]] = []
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
+        """What each iteration came to."""
         self._skips: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
         self._stopped: dict[str, Counter[str]] = {}
@@ -141,11 +157,10 @@ class RunSummary:
         elif record["kind"] == "iteration":
             self._iterate(record)
         elif record["kind"] == "run_resumed":
-            self.config, self.ended = record["config"], {}
+            self.config = record["config"]
         elif record["kind"] == "rolled_back":
             self._roll_back(record)
-        elif record["kind"] in ("run_ended", "run_interrupted"):
-            self.ended = record
+        self.ended = ending_after(self.ended, record)
         self.overrides = apply(self.overrides, record.get("patch", ()))
 
     def _start(self, record: Mapping[str, Any]) -> None:
@@ -170,8 +185,8 @@ class RunSummary:
             )
         self._count(record["decision"])
         if record["settles"]:
-            self._rows[-1]["verified"] = record["settles"]["verified"]
-        self._rows.append(
+            self.rows[-1]["verified"] = record["settles"]["verified"]
+        self.rows.append(
             {
                 "iteration": record["iteration"],
                 "verdict": record["summary"]["verdict"],
@@ -207,12 +222,12 @@ class RunSummary:
             self._ran.append((record["iteration"], key, told))
         if record["applied"]:
             after = {**summary["parameters"], **{c["parameter"]: c["new"] for c in moved}}
-            back = record["decision"].get("rollback") is not None
+            back = record["decision"]["rollback"] is not None
             fields = [{"field": c["parameter"], "from": c["old"], "to": c["new"]} for c in moved]
             self._applied.append((record["iteration"], tuple(sorted(after.items())), fields, back))
 
     def effectiveness(self) -> list[dict[str, Any]]:
-        """Return for each apply what became of every KPI, against its baseline before.
+        """Return for each apply how every KPI changed against its baseline before.
 
         The baseline is the mean of the iterations up to the apply that ran with the parameters
         before it; compared is the mean of those after it that ran with the ones it set, until
@@ -251,14 +266,10 @@ class RunSummary:
         """Count what guards did, and for each parameter what stopped or cut its steps."""
         told = [(word["parameter"], word["reason"]) for word in decision["vetoes"]]
         self._skips.update(reason for _, reason in told)
-        notices = decision.get("notices", ())  # journals of before have none
+        notices = decision["notices"]
         self._notices.update(notice["reason"] for notice in notices)
         told += [(c["parameter"], c["note"]) for c in decision["changes"] if c["note"]]
-        told += [
-            (notice["parameter"], notice["reason"])
-            for notice in notices
-            if notice["reason"] in CUTS
-        ]
+        told += [(notice["parameter"], notice["reason"]) for notice in notices if notice["cut"]]
         for parameter, reason in told:
             if parameter:
                 self._stopped.setdefault(parameter, Counter())[reason] += 1
@@ -299,7 +310,7 @@ class RunSummary:
             return None
         told = [
             (row["metrics"].get(objective["metric"]), row["iteration"] in self._window)
-            for row in self._rows
+            for row in self.rows
         ]
         first = told[0][0] if told else None
         last = [value for value, in_window in told if in_window and value is not None]
@@ -313,25 +324,30 @@ class RunSummary:
         change = {"first": first, "last": mean, "change": mean - first, "beyond_noise": beyond}
         return {**objective, **change}
 
-    def tuning_report(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``TUNING_REPORT.json``: every iteration in a line, counts of skip reasons."""
+    def tuning_report(self) -> dict[str, Any] | None:
+        """Return ``TUNING_REPORT.json``: a row for every iteration, counts of skip reasons."""
+        if self.ended is None:
+            return None
         return {
             **self.config,
             "run": self.run,
             "objective": self.progress(),
-            "verdict": verdict["verdict"],
+            "verdict": self.ended["verdict"],
             "skip_reasons": dict(self._skips),
             "notices": dict(self._notices),
             "effectiveness": self.effectiveness(),
             "stopped": {name: dict(counts) for name, counts in self._stopped.items()},
-            "rows": self._rows,
+            "rows": self.rows,
         }
 
-    def kpi_gate(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
+    def kpi_gate(self) -> dict[str, Any] | None:
         """Return ``KPI_GATE.json``: the verdict, and limits and values in the window.
 
         Where an hours run stopped applying early, the verdict is on the last of what was left.
         """
+        verdict = self.ended
+        if verdict is None:
+            return None
         judged_on = set(verdict["window"])
         kpis = {
             metric: told
@@ -340,6 +356,7 @@ class RunSummary:
         }
         return {
             **{key: verdict[key] for key in VERDICT_KEYS},
+            "problems": legacy.problems_as_written(verdict, verdict["problems"]),
             "thresholds": self.config["kpis"],
             "verdicts": {
                 metric: max((value["verdict"] for value in values), key=ORDER.index)
@@ -350,31 +367,113 @@ class RunSummary:
 
 
 ORDER = tuple(word.name for word in Verdict)
-VERDICT_KEYS = ("verdict", "reasons", "problems", "unverified", "window")
+VERDICT_KEYS = ("verdict", "reasons", "unverified", "window")
 
 
-def rebuild(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+Content: TypeAlias = "Mapping[str, Any]"
+"""What is written into an artifact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A kind of file in a run's folder.
+
+    Args:
+        name: Its path in that folder; ``{}`` stands for the number of an iteration.
+        schema: Its JSON schema, ``<schema>.schema.json``; for the journal that of a line.
+        of_iteration: Makes it from one iteration, of which it tells; gives None where that
+            iteration has none.
+        of_run: Makes it from the whole run; gives None where there is nothing to sum up yet.
+        acts: Whether it is written when parameters are changed, by the one place that does it;
+            the others are written after each iteration, or when the run is summed up.
+        settles: Whether it also tells if the next report showed the iteration's changes, and so
+            is written again after that.
+    """
+
+    name: str
+    schema: str
+    of_iteration: Callable[[Recorded], Content | None] | None = None
+    of_run: Callable[[RunSummary], Content | None] | None = None
+    acts: bool = False
+    settles: bool = False
+
+
+TABLE = (
+    Artifact(REPORT, "edge_report", of_iteration=_report),
+    Artifact("ITER_SUMMARY_{}.json", "iter_summary", of_iteration=_summary, settles=True),
+    Artifact(
+        "backups/runtime_overrides_backup_{}.json",
+        "runtime_overrides",
+        of_iteration=_backup,
+        acts=True,
+    ),
+    Artifact(
+        OVERRIDES,
+        "runtime_overrides",
+        of_run=lambda total: total.overrides,
+        acts=True,
+    ),
+    Artifact(PROFILE, "applied_profile", of_run=RunSummary.applied_profile),
+    Artifact("TUNING_REPORT.json", "tuning_report", of_run=RunSummary.tuning_report),
+    Artifact(GATE, "kpi_gate", of_run=RunSummary.kpi_gate),
+    Artifact(STATE, "system_state"),
+    Artifact(JOURNAL, "journal_record"),
+)
+"""Every artifact. Those that no function makes are the journal, and what it has the hash of."""
+
+
+def report_name(iteration: int) -> str:
+    """Return the file name of an iteration's report."""
+    return REPORT.format(iteration)
+
+
+def named(name: str) -> Artifact | None:
+    """Return the artifact whose file is called *name*, a path in a run's folder, or None."""
+    return next((one for one in TABLE if pattern(one.name).fullmatch(name)), None)
+
+
+@cache
+def pattern(name: str) -> re.Pattern[str]:
+    """Return what matches the files of the artifact called *name*; its group is the iteration."""
+    return re.compile(re.escape(name).replace(r"\{\}", r"(\d+)"))
+
+
+def of_iteration(
+    recorded: Recorded, choose: Callable[[Artifact], bool]
+) -> Iterator[tuple[str, Content]]:
+    """Yield the artifacts that tell of one iteration, of those to *choose*: name and content."""
+    for one in TABLE:
+        content = one.of_iteration(recorded) if one.of_iteration and choose(one) else None
+        if content is not None:
+            yield one.name.format(recorded.record["iteration"]), content
+
+
+def of_run(total: RunSummary, choose: Callable[[Artifact], bool]) -> Iterator[tuple[str, Content]]:
+    """Yield the artifacts that tell of the whole run, of those to *choose*: name and content."""
+    for one in TABLE:
+        content = one.of_run(total) if one.of_run and choose(one) else None
+        if content is not None:
+            yield one.name, content
+
+
+def rebuild(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Content]]:
     """Yield every artifact that *records* imply, as ``(file name, content)``.
 
-    What sums up the run comes last, and only where the run has ended.
+    Those that tell of the whole run come last.
     """
     total = RunSummary()
-    previous: Mapping[str, Any] | None = None
+    last: Recorded | None = None
     for record in records:
         if record["kind"] == "iteration":
-            if previous is not None:
-                settled = record["settles"]["verified"] if record["settles"] else None
-                yield summary_name(previous["iteration"]), iter_summary(previous, settled)
-            if record["patch"]:
-                yield backup_name(record["iteration"]), dict(total.overrides)
-            if isinstance(record["report"], dict):
-                yield report_name(record["iteration"]), record["report"]
-            previous = record
+            if last is not None:
+                yield from of_iteration(last.settled_by(record), any_artifact)
+            last = Recorded(record, total.overrides)
         total.take(record)
-    if previous is not None:
-        yield summary_name(previous["iteration"]), iter_summary(previous, None)
-    yield OVERRIDES, total.overrides
-    yield PROFILE, total.applied_profile()
-    if total.ended:
-        yield TUNING, total.tuning_report(total.ended)
-        yield GATE, total.kpi_gate(total.ended)
+    if last is not None:
+        yield from of_iteration(last, any_artifact)
+    yield from of_run(total, any_artifact)
+
+
+def any_artifact(_: Artifact) -> bool:
+    """Choose every artifact."""
+    return True

@@ -119,10 +119,16 @@ def runs_in(folder: Path) -> dict[str, Path]:
     found = {}
     for place in places:
         run = journal_run(place / JOURNAL)
-        at_home = place in (
-            folder,
-            folder / RUNS / run,
-        )  # elsewhere nobody could bring it back from
+        at_home = place in (folder, folder / RUNS / run)  # it cannot be resumed from elsewhere
         if at_home and first_and_last(place / JOURNAL) is not None:
             found[run] = place
-    return dict(sorted(found.items(), reverse=True))
+    return {run: found[run] for run in sorted(found, key=run_age, reverse=True)}
+
+
+def run_age(run: str) -> tuple[bool, str]:
+    """Return the key that sorts runs by their ids, the oldest first.
+
+    A run id begins with the time (UTC) at which the run started. A folder whose journal does not
+    say which run it is of has another name, and counts as older.
+    """
+    return run[:1].isdigit(), run

@@ -12,6 +12,8 @@ from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
+from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.store import legacy
 from pytest_soak.store.files import (
     StoreError,
     line,
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READS = (legacy.FORMAT, SCHEMA_VERSION)
+"""The versions of the format that this release reads."""
 START = "0" * 64
 """What the first record is linked to."""
 MOST = 10**9
-"""How many iterations no run has: the number of one more may not even be part of a file's name."""
+"""More iterations than any run has; a larger number may not fit into a file's name."""
 RUN = re.compile(r"\w[\w-]{0,99}")
-"""What a run may be called, so that its name can be that of a folder."""
+"""What a run may be called: its name is that of a folder, too."""
 
 
 class JournalError(StoreError):
@@ -49,8 +53,8 @@ class Journal:
     def __init__(self, path: Path, run_id: str) -> None:
         """Go on with the journal at *path*, or start it.
 
-        What a crash left of a record that was being written gives way to a record of the damage: a
-        record counts from the moment it is on disk as a whole, and its effect comes after.
+        The rest of a record whose writing a crash interrupted is replaced by a record of the
+        damage. A record counts from the moment it is on disk as a whole; its effect comes after.
 
         Raises:
             JournalError: It is damaged elsewhere than at its end.
@@ -60,7 +64,7 @@ class Journal:
         self.run_id = run_id
         torn = torn_end(path)
         self.records = list(stream_journal(path, healing=True)) if path.exists() else []
-        self.head = digest(self.records[-1]) if self.records else START
+        self.head = head_of(path)
         self._seq = len(self.records)
         if torn:
             self._heal(torn)
@@ -71,7 +75,7 @@ class Journal:
         self._refused = ""
 
     def _sync_folder(self) -> None:
-        """Force to disk that there is a journal: its records are no use without.
+        """Force the entry of the file in its folder to disk; without it the records are lost.
 
         Raises:
             StoreError: It cannot be done.
@@ -85,8 +89,8 @@ class Journal:
     def _heal(self, torn: bytes) -> None:
         """Put a record of the damage in the place of the *torn* end.
 
-        In one step: a crash here leaves the one or the other, and no damage goes untold. Where the
-        first record was torn, there was no run.
+        In one step, so that a crash here leaves the one or the other. Where the first record was
+        torn, there was no run.
         """
         content = self.path.read_bytes().removesuffix(torn)
         if self.records:
@@ -143,10 +147,10 @@ class Journal:
         return record
 
     def _refuse_foreign(self) -> None:
-        """Make sure that the file is still the one that this journal has written, and no more.
+        """Make sure that the file is still what this journal has written, and no more.
 
         Raises:
-            StoreError: Somebody replaced, cut, edited or removed it.
+            StoreError: Another process replaced, cut, edited or removed it.
         """
         ours = os.fstat(self._file.fileno())
         try:
@@ -156,12 +160,12 @@ class Journal:
         else:
             if os.path.samestat(ours, there) and there.st_size == self._size:
                 return
-            what = "somebody else has changed it while the run went on"
+            what = "another process has changed it during the run"
         self._refused = f"{self.path}: {what}; nothing is recorded after that"
         raise StoreError(self._refused)
 
     def _take_back(self) -> None:
-        """Cut off what was written of a record that does not count; healing cuts the rest."""
+        """Cut off what was written of a record that does not count; else `_heal` does it."""
         with suppress(OSError):
             self._file.truncate(self._size)
 
@@ -172,11 +176,39 @@ class Journal:
 
 def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
     """Tell whether the run of *records* has a verdict that no resume has made void."""
-    ended = False
+    ending: Mapping[str, Any] | None = None
     for record in records:
-        kind = record.get("kind")
-        ended = kind == "run_ended" or (ended and kind != "run_resumed")
-    return ended
+        ending = ending_after(ending, record)
+    return ending is not None and ending["kind"] == "run_ended"
+
+
+def ending_after(
+    ending: Mapping[str, Any] | None, record: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the record that says how a run ended, or None for a run that goes on.
+
+    It is of kind ``run_ended``, or ``run_interrupted`` in a run without a verdict; a resume makes
+    both void.
+
+    Args:
+        ending: The one among the records before *record*.
+        record: The next one.
+    """
+    if record["kind"] in ("run_ended", "run_interrupted"):
+        return record
+    return None if record["kind"] == "run_resumed" else ending
+
+
+def says_ended(last: Mapping[str, Any]) -> bool:
+    """Tell what `has_ended` tells, from the *last* record alone."""
+    return last["kind"] == "run_ended" or bool(last.get("ended"))
+
+
+def head_of(path: Path) -> str:
+    """Return the SHA-256 of the last whole line of the journal at *path*; `START` without one."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n")] if b"\n" in content else b""
+    return hashlib.sha256(whole[whole.rfind(b"\n") + 1 :]).hexdigest() if whole else START
 
 
 def digest(record: Mapping[str, Any]) -> str:
@@ -194,7 +226,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the records of the journal at *path* one by one.
+    """Yield the records of the journal at *path* one by one, in the present format.
 
     Args:
         path: The file.
@@ -216,18 +248,35 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
             if not isinstance(record, dict) or record.get("prev") != previous:
                 msg = f"{path}, line {number}: does not follow the line before it"
                 raise JournalError(msg)
-            if record.get("v") != SCHEMA_VERSION:
-                msg = f"{path}, line {number}: not of version {SCHEMA_VERSION} of the format"
+            if not reads(record.get("v")):
+                msg = f"{path}, line {number}: {foreign(record.get('v'))}"
                 raise JournalError(msg)
+            try:
+                record = legacy.upgrade(record)
+            except (AttributeError, KeyError, TypeError):
+                msg = f"{path}, line {number}: does not have the shape of a record"
+                raise JournalError(msg) from None
             yield record
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
 
 
-def torn_end(path: Path) -> bytes:
-    """Return what there is of an unfinished record at the end of the journal at *path*.
+def reads(version: object) -> bool:
+    """Tell whether this release reads lines of *version* of the format."""
+    return type(version) is int and version in READS
 
-    Every record ends with a line break that is written with it, so that what comes after the
-    last one was never on disk as a whole.
+
+def foreign(version: object) -> str:
+    """Return what is told of a line of a *version* that this release does not read."""
+    reads = " and ".join(map(str, READS))
+    what = f"is of version {safe_text(line(version))} of the format"
+    return f"{what}; this release of pytest-soak reads {reads}"
+
+
+def torn_end(path: Path) -> bytes:
+    """Return the bytes of an unfinished record at the end of the journal at *path*.
+
+    Every record ends with a line break that is written with it, so what comes after the last line
+    break was never on disk as a whole.
     """
     content = path.read_bytes() if path.exists() else b""
     return content[content.rfind(b"\n") + 1 :]

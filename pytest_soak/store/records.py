@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
 from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
 
@@ -64,9 +65,9 @@ def decision_from_json(
         tuple(Change(**raw) for raw in changes),
         tuple(Veto(**_known(Veto, raw)) for raw in data["vetoes"]),
         data["skip_reason"],
-        data.get("asked", {}),
-        tuple(Notice(**_known(Notice, raw)) for raw in data.get("notices", ())),
-        Rollback(**_known(Rollback, data["rollback"])) if data.get("rollback") else None,
+        data["asked"],
+        tuple(Notice(**_known(Notice, raw)) for raw in data["notices"]),
+        Rollback(**_known(Rollback, data["rollback"])) if data["rollback"] else None,
     )
 
 
@@ -80,6 +81,32 @@ def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
         for field in fields(kind)
         if field.name in data or field.default is MISSING
     }
+
+
+def problem_to_json(problem: Problem) -> dict[str, Any]:
+    """Return *problem* as JSON."""
+    return {
+        "kind": str(problem.kind),
+        "iteration": problem.iteration,
+        "data": dict(problem.data),
+    }
+
+
+def problems_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Problem, ...]:
+    """Return the problems that *data* was written from."""
+    return tuple(Problem(Kind(raw["kind"]), raw["iteration"], raw["data"]) for raw in data)
+
+
+def own_problems(ending: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return the problems of the chain as a whole that the record of its end names.
+
+    Those that follow from its iterations are left out, as they are found again.
+    """
+    return tuple(
+        problem
+        for problem in problems_from_json(ending["problems"])
+        if not problem.iteration and problem.kind is not Kind.UNSETTLED
+    )
 
 
 def proposals_to_json(answers: Iterable[tuple[str, Proposal]]) -> list[dict[str, Any]]:
@@ -101,7 +128,7 @@ def summary_to_json(summary: Summary) -> dict[str, Any]:
         "metrics": dict(summary.metrics),
         "n": dict(summary.n),
         "verdict": summary.verdict.name,
-        "problems": list(summary.problems),
+        "problems": list(map(problem_to_json, summary.problems)),
         "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "in_window": summary.in_window,
         "restarted": summary.restarted,
@@ -120,7 +147,7 @@ def summary_from_json(data: Mapping[str, Any], iteration: int) -> Summary:
         metrics,
         data["n"],
         Verdict[data["verdict"]],
-        tuple(data["problems"]),
+        problems_from_json(data["problems"]),
         {name: Verified(word) for name, word in data["doubts"].items()},
         data["in_window"],
         data["restarted"],
@@ -146,7 +173,7 @@ def verdict_to_json(verdict: ChainVerdict) -> dict[str, Any]:
         "verdict": verdict.verdict.name,
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
-        "problems": list(verdict.problems),
+        "problems": list(map(problem_to_json, verdict.problems)),
         "unverified": list(verdict.unverified),
     }
 
@@ -160,5 +187,5 @@ def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
             Judgement(**{**_known(Judgement, raw), "verdict": Verdict[raw["verdict"]]})
             for raw in record["judgements"]
         ),
-        tuple(record["summary"]["problems"]),
+        problems_from_json(record["summary"]["problems"]),
     )

@@ -15,14 +15,13 @@ from pytest_soak.store.folder import JOURNAL, clear_for, hold, point_latest
 from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from filelock import FileLock
 
     from pytest_soak.model.patch import Operation
 
-STATE = "system_state_{}.json"
 STATES_KEPT = 2
 """The newest state, and the one to go back to where the newest record was lost in a crash."""
 
@@ -30,6 +29,10 @@ STATES_KEPT = 2
 def state_hash(overrides: Mapping[str, float]) -> str:
     """Return the SHA-256 of a set of overrides, written as one line of JSON."""
     return hashlib.sha256(line(dict(overrides)).encode()).hexdigest()
+
+
+def _acts(artifact: artifacts.Artifact) -> bool:
+    return artifact.acts
 
 
 def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
@@ -77,7 +80,7 @@ class ChainStore:
         self.effectiveness: list[dict[str, Any]] = []
         self.put_back = ""
         self._recorded: set[int] = set()
-        self._last: dict[str, Any] | None = None
+        self._last: artifacts.Recorded | None = None
         self._whole = True
 
     @property
@@ -118,25 +121,22 @@ class ChainStore:
     def take_up(self) -> None:
         """Take up what the journal says, and write the files anew from it."""
         self._recorded = {record["iteration"] for record in self.iterations}
-        self._last = self.iterations[-1] if self.iterations else None
         total = artifacts.RunSummary()
         before: Mapping[str, float] = {}
         for record in self.journal.records:
             before = total.overrides if record.get("patch") else before
+            if record["kind"] == "iteration":
+                self._last = artifacts.Recorded(record, total.overrides)
             total.take(record)
         self.overrides = total.overrides
         self._state = state_hash(self.overrides)
-        there = self._read_overrides()
-        if there not in (
-            None,
-            self.overrides,
-            before,
-        ):  # a crash may leave none, or the ones before
+        # A crash may leave no file, or the overrides before the last change.
+        if self._read_overrides() not in (None, self.overrides, before):
             self.put_back = self.edited()
         self.restore()
 
     def go_on(self, config: Mapping[str, Any], differences: Sequence[str]) -> None:
-        """Record that the run is resumed with *config*; what summed it up until now is void."""
+        """Record that the run is resumed with *config*, so that what summed it up is void."""
         last = self.journal.records[-1]["iteration"]
         body = {"config": dict(config), "differences": list(differences)}
         self.journal.append("run_resumed", last, body)
@@ -146,11 +146,11 @@ class ChainStore:
         """Make every artifact what the journal says."""
         said = set()
         for path, text in self.projections():
-            said.add(path.name)
+            said.add(path)
             if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
                 write_text(str(path), text)
-        for name in {artifacts.TUNING, artifacts.GATE} - said:
-            (self.folder / name).unlink(missing_ok=True)
+        for path in {self.folder / one.name for one in artifacts.TABLE if one.of_run} - said:
+            path.unlink(missing_ok=True)
         self._whole = True
 
     def projections(self) -> Iterator[tuple[Path, str]]:
@@ -173,13 +173,14 @@ class ChainStore:
             already recorded, which changes nothing.
 
         Raises:
-            StoreError: It cannot be written. Where that befalls the journal, nothing was recorded
-                or changed; elsewhere the journal knows, and `restore` makes the rest of it.
+            StoreError: It cannot be written. If it was the journal, nothing was recorded or
+                changed; if it was another file, `restore` makes it from the journal.
         """
         if iteration in self._recorded:
             return ()
+        before = self.overrides
         written, patch = self._change("iteration", iteration, body, after)
-        self._write_iteration(written)
+        self._write_iteration(artifacts.Recorded(written, before))
         self._whole = True
         return patch
 
@@ -230,25 +231,22 @@ class ChainStore:
             self._recorded.add(iteration)
         if patch:
             if kind == "iteration":
-                self.write(artifacts.backup_name(iteration), before)
+                self._write(artifacts.of_iteration(artifacts.Recorded(written, before), _acts))
             self.overrides = dict(after)
             self._state = record["state_after"]
             self.write(artifacts.OVERRIDES, after)
         return written, patch
 
-    def _write_iteration(self, record: dict[str, Any]) -> None:
+    def _write_iteration(self, recorded: artifacts.Recorded) -> None:
         """Write an iteration's artifacts, and settle those of the one before it."""
-        number = record["iteration"]
-        if isinstance(record["report"], dict):
-            self.write(artifacts.report_name(number), record["report"])
-        if self._last and record["settles"]:
-            settled = artifacts.iter_summary(self._last, record["settles"]["verified"])
-            self.write(artifacts.summary_name(number - 1), settled)
-        self.write(artifacts.summary_name(number), artifacts.iter_summary(record, None))
-        self._last = record
+        if self._last and recorded.record["settles"]:
+            settled = self._last.settled_by(recorded.record)
+            self._write(artifacts.of_iteration(settled, lambda one: one.settles))
+        self._write(artifacts.of_iteration(recorded, lambda one: not one.acts))
+        self._last = recorded
 
-    def sum_up(self, verdict: Mapping[str, Any] | None = None) -> None:
-        """Write what sums up the run: the applied profile and, with a *verdict*, the reports.
+    def sum_up(self) -> None:
+        """Write what sums up the run: the applied profile and, once it has ended, the reports.
 
         Streams the journal: a run's summary costs memory for its rows, not for its reports.
         """
@@ -258,18 +256,15 @@ class ChainStore:
         for record in stream_journal(self.journal.path):
             total.take(record)
         self.progress, self.effectiveness = total.progress(), total.effectiveness()
-        self.write(artifacts.PROFILE, total.applied_profile())
-        if verdict is not None:
-            self.write(artifacts.TUNING, total.tuning_report(verdict))
-            self.write(artifacts.GATE, total.kpi_gate(verdict))
+        self._write(artifacts.of_run(total, lambda one: not one.acts))
 
     def readback(self) -> dict[str, float]:
-        """Return the overrides as the file says them, for whoever doubts."""
+        """Return the overrides as they stand in the file."""
         found: dict[str, float] = json.loads(self.overrides_path.read_text(encoding="utf-8"))
         return found
 
     def edited(self) -> str:
-        """Put the overrides back where somebody else changed the file; return what was found."""
+        """Put the overrides back if the file was changed; return what was found in it."""
         there = self._read_overrides()
         if there == self.overrides:
             return ""
@@ -283,7 +278,7 @@ class ChainStore:
         )
 
     def _read_overrides(self) -> object:
-        """Return what the overrides file holds: None where it is not there, its text where bad."""
+        """Return what the overrides file holds: None without one, its text where it is no JSON."""
         try:
             text = self.overrides_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -299,6 +294,10 @@ class ChainStore:
         """Write one artifact."""
         write_text(f"{self._prefix}{name}", document(data))
 
+    def _write(self, built: Iterable[tuple[str, artifacts.Content]]) -> None:
+        for name, content in built:
+            self.write(name, content)
+
     def save_state(self, iteration: int, state: object) -> str:
         """Keep the system's *state* after *iteration*; return its hash, empty without a state.
 
@@ -307,8 +306,8 @@ class ChainStore:
         if state is None:
             return ""
         text = line(state)
-        create_synced(self._prefix + STATE.format(iteration), text)
-        (self.folder / STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
+        create_synced(self._prefix + artifacts.STATE.format(iteration), text)
+        (self.folder / artifacts.STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load_state(self, iteration: int, digest: str) -> object:
@@ -319,7 +318,7 @@ class ChainStore:
         """
         if not digest:
             return None
-        path = self.folder / STATE.format(iteration)
+        path = self.folder / artifacts.STATE.format(iteration)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             msg = f"{path}: not the system's state that the journal knows of"

@@ -210,7 +210,8 @@ def _parameters(pack: Pack) -> list[dict[str, float]]:
 def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> None:
     report = read_report(slot.report, slot.iteration, pack.metrics)
     lacking = report.measured.lacking(kpi.metric for kpi in pack.kpis)
-    problem = report.problem or "; ".join(lacking)
+    faults = [f"{metric} {fault}" for metric, fault in lacking.items()]
+    problem = str(report.problem or "; ".join(faults))
     if problem:
         raise trial.broken(Promise.REPORT, problem, slot)
     wrong = contradictions(slot.parameters, report.parameters)

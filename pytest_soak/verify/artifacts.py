@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.patch import PATCH_ERRORS
-from pytest_soak.schemas import ARTIFACTS
-from pytest_soak.store.artifacts import GATE, PROFILE, RunSummary, backup_name, rebuild
+from pytest_soak.store.artifacts import (
+    GATE,
+    PROFILE,
+    STATE,
+    TABLE,
+    RunSummary,
+    named,
+    pattern,
+    rebuild,
+)
 from pytest_soak.store.files import document
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import has_ended
-from pytest_soak.store.store import STATE
 from pytest_soak.verify.finding import Finding, at
 
 if TYPE_CHECKING:
@@ -23,26 +29,24 @@ if TYPE_CHECKING:
 AROUND = 40
 """How many characters are shown from where a file begins to differ."""
 UNBUILT: tuple[type[Exception], ...] = (*PATCH_ERRORS, LookupError, ValueError)
-"""What rebuilding may raise where records have the right shape and contradict each other."""
-STATES = re.compile(re.escape(STATE).replace(r"\{\}", r"(\d+)"))
-BACKUPS = backup_name(0).partition("/")[0]
+"""What rebuilding may raise where records have the right shape but contradict each other."""
+STATES = pattern(STATE)
+FOLDERS = sorted({one.name.rpartition("/")[0] for one in TABLE})
+"""The folders inside a run's folder that a soak writes to; the empty name is that folder itself."""
 DRAFT = ".tmp"
 
 
 def is_ours(name: str) -> bool:
     """Tell whether a soak writes files called *name*, a path inside the folder of its run."""
-    folder, _, file = name.rpartition("/")
-    backup = file.startswith(backup_name(0).rpartition("/")[2].partition("0")[0])
-    own = any(re.fullmatch(pattern, file) for pattern in ARTIFACTS)
-    return own and folder == (BACKUPS if backup else "")
+    return named(name) is not None
 
 
 class ArtifactCheck:
     """Compares the files of a run with its journal.
 
-    What a crash leaves undone of the last record's effects is a note in a run that has no end:
-    taking it up again makes it good. So it does in one that has ended and whose verdict, the last
-    file to be written, is not there; but a verdict that no file tells is never only a note.
+    After a crash the effects of the last record may be missing. In a run that has not ended, that
+    is a note: resuming it makes them good. Resuming also does so in a run that has ended and whose
+    verdict, the last file to be written, is missing; but a missing verdict is always a finding.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import line
-from pytest_soak.store.journal import has_ended
+from pytest_soak.store.journal import ending_after, has_ended
 from pytest_soak.store.store import state_hash
 from pytest_soak.verify.finding import Finding, at, unlike
 
@@ -108,7 +108,7 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
     """Yield where a record's effective parameters or its decision are not what took place."""
     known: dict[int, Mapping[str, float]] = {}
     ran: dict[int, Step] = {}
-    marks: list[Mapping[str, Any]] = []
+    ending: Mapping[str, Any] | None = None
     for step in steps:
         record, where = step.record, at(step.record)
         if record["kind"] == "iteration":
@@ -122,10 +122,10 @@ def check_decisions(steps: Iterable[Step]) -> Iterator[Finding]:
                 was = f"were {line(known[to])}" if to in known else "are not in the journal"
                 told = f"makes them {line(step.after)}; the overrides after iteration {to} {was}"
                 yield Finding(where, told)
-        if record.get("ended", ended := has_ended(marks)) != ended:
+        ended = ending is not None and ending["kind"] == "run_ended"
+        if record.get("ended", ended) != ended:
             yield Finding(where, f"says ended: {record['ended']}, the journal says otherwise")
-        if record["kind"] in ("run_ended", "run_resumed"):
-            marks = [record]
+        ending = ending_after(ending, record)
 
 
 def _iteration_faults(step: Step, ran: Mapping[int, Step]) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _iteration_faults(step: Step, ran: Mapping[int, Step]) -> Iterator[str]:
 
 def _rollback_faults(record: Mapping[str, Any], ran: Mapping[int, Step]) -> Iterator[str]:
     """Yield what a guard's rollback goes back to, where nothing ran with it."""
-    back = record["decision"].get("rollback")  # journals of before have none
+    back = record["decision"]["rollback"]
     if back:
         to = back["to_iteration"]
         good = ran[to].record["summary"]["parameters"] if to in ran else {}
@@ -173,7 +173,7 @@ def _wanted(step: Step, ran: Mapping[int, Step]) -> Mapping[str, float]:
     """Return the overrides that a decision makes; a rollback those that its target ran with."""
     if not step.record["applied"]:
         return step.before
-    back = step.record["decision"].get("rollback")
+    back = step.record["decision"]["rollback"]
     if back:
         return ran[back["to_iteration"]].before if back["to_iteration"] in ran else step.before
     return {**step.before, **{change["parameter"]: change["new"] for change in moves(step.record)}}

@@ -6,11 +6,10 @@ import hashlib
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.store.artifacts import report_name
+from pytest_soak.store.artifacts import STATE, report_name
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL, RUNS
 from pytest_soak.store.journal import JournalError, journal_run
-from pytest_soak.store.store import STATE
 from pytest_soak.verify.changes import check_states, replay
 from pytest_soak.verify.finding import Finding, at
 from pytest_soak.verify.parsed_journal import parse_journal

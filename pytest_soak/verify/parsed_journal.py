@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.schemas import schema_of
+from pytest_soak.store import legacy
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import SCHEMA_VERSION, START
+from pytest_soak.store.journal import SCHEMA_VERSION, START, foreign, reads
 from pytest_soak.verify.finding import Finding, as_json, at, shorten
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ParsedJournal:
     """A journal as it was read.
 
     Args:
-        records: The lines that have the shape of a record.
+        records: The lines that have the shape of a record, in the present format.
         hashes: The SHA-256 of every whole line.
         torn: How many bytes of an unfinished record come after the last whole line.
         findings: What is wrong with single lines, or with how they follow each other.
@@ -43,7 +44,7 @@ class ParsedJournal:
 
     @property
     def sound(self) -> bool:
-        """Whether every whole line can be taken at its word."""
+        """Whether every whole line can be relied on."""
         return all(finding.note for finding in self.findings)
 
     @property
@@ -61,12 +62,12 @@ def parse_journal(content: bytes) -> ParsedJournal:
     for seq, text in enumerate(whole.split(b"\n")[:-1]):
         previous = hashes[-1] if hashes else START
         hashes.append(hashlib.sha256(text).hexdigest())
-        fault, record = _parsed(text)
+        fault, record, canonical = _parsed(text)
         if fault:
             findings.append(Finding(f"{JOURNAL}, record {seq}", fault))
             continue
         told = list(_told(record, seq, previous, records))
-        if line(record).encode() != text:
+        if not canonical:
             told.append(
                 Finding(at(record), "is not written as a journal is: sorted keys, no spare spaces")
             )
@@ -75,20 +76,24 @@ def parse_journal(content: bytes) -> ParsedJournal:
     return ParsedJournal(tuple(records), tuple(hashes), len(content) - len(whole), tuple(findings))
 
 
-def _parsed(text: bytes) -> tuple[str, dict[str, Any]]:
-    """Return what keeps *text* from being a record that can be read, or the record."""
+def _parsed(text: bytes) -> tuple[str, dict[str, Any], bool]:
+    """Return why *text* is no record; or the record, and whether it is written as one should be."""
     try:
-        record: object = json.loads(text)
+        raw: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return f"is no JSON: {shorten(str(error))}", {}
-    if not isinstance(record, dict):
-        return f"is no record: {as_json(record)}", {}
-    version = record.get("v")
-    if version != SCHEMA_VERSION:
-        reads = f"this version of pytest-soak reads {SCHEMA_VERSION}"
-        return f"is of version {as_json(version)} of the format; {reads}", {}
-    fault = _misshapen(record)
-    return (f"has not the shape of a record: {fault}", {}) if fault else ("", record)
+        return f"is no JSON: {shorten(str(error))}", {}, False
+    if not isinstance(raw, dict):
+        return f"is no record: {as_json(raw)}", {}, False
+    if not reads(raw.get("v")):
+        return foreign(raw.get("v")), {}, False
+    try:
+        record = legacy.upgrade(raw)
+        fault = _misshapen({**record, "v": SCHEMA_VERSION})
+    except (AttributeError, KeyError, TypeError) as error:
+        fault = f"{type(error).__name__}: {safe_text(str(error))}"
+    if fault:
+        return f"has not the shape of a record: {fault}", {}, False
+    return "", record, line(raw).encode() == text
 
 
 @cache

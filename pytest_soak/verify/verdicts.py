@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.verdict import (
-    CLOSING,
     Verdict,
-    closed_badly,
     judge_chain,
+    last_iterations,
     not_passed,
-    unfit_verdict,
+    on_settled,
+    with_problem,
     worst,
 )
-from pytest_soak.store.records import judged_from_json, verdict_to_json
+from pytest_soak.store.legacy import problems_once
+from pytest_soak.store.records import judged_from_json, own_problems, verdict_to_json
 from pytest_soak.verify.finding import Finding, at, unlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_soak.model.verdict import ChainVerdict
-
-OF_ITERATION = re.compile(r"iteration (\d+): (.*)", re.DOTALL)
-"""A problem of a chain's verdict that is one of its iterations'; others are the chain's own."""
-NOT_PASSED = "its test did not pass"
-
-
-def own_problems(record: Mapping[str, Any]) -> list[str]:
-    """Return what befell the chain as a whole, as the *record* of its end tells."""
-    return [problem for problem in record["problems"] if not OF_ITERATION.match(problem)]
-
-
-def with_problem(verdict: ChainVerdict, problem: str) -> ChainVerdict:
-    """Return *verdict* with a *problem* of the chain as a whole."""
-    if problem.startswith(CLOSING):
-        return closed_badly(verdict, problem.removeprefix(CLOSING))
-    return unfit_verdict(verdict, problem)
 
 
 def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -51,7 +33,7 @@ def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             yield from _check_iteration(record)
         elif record["kind"] in ("run_ended", "run_interrupted"):
             due = _due(record, iterations, config)
-            there = {name: record[name] for name in due}
+            there = {**{name: record[name] for name in due}, "problems": problems_once(record)}
             if there != due:
                 yield Finding(at(record), f"does not follow: {unlike(there, due)}")
 
@@ -71,12 +53,11 @@ def _due(
 ) -> dict[str, Any]:
     """Return what the verdict in *record* should be.
 
-    Which tests did not pass, and what befell the chain as a whole, is in its problems alone: both
-    can only make it worse. An hours run may end before the planned number of iterations.
+    Which tests did not pass, and the problems of the chain as a whole, are in this record alone:
+    both can only make the verdict worse. An hours run may end before the planned number of
+    iterations.
     """
-    own = own_problems(record)
-    matches = filter(None, map(OF_ITERATION.match, record["problems"]))
-    failed = {int(match[1]) for match in matches if match[2] == NOT_PASSED}
+    failed = record["not_passed"]
     last: int = config["iterations"]
     if config.get("slot") and record["window"]:
         last = record["window"][-1]
@@ -84,9 +65,11 @@ def _due(
         not_passed(judged) if judged.iteration in failed else judged
         for judged in map(judged_from_json, iterations)
     ]
-    window = range(max(1, last - config["observe"] + 1), last + 1)
+    window = last_iterations(last, config["observe"])
     verdict = judge_chain(counted, last, window, config["max_inconclusive"])
-    for problem in reversed(own):
+    applied = (iteration["iteration"] for iteration in iterations if iteration["applied"])
+    verdict = on_settled(verdict, config["observe"], max(applied, default=0))
+    for problem in reversed(own_problems({"problems": problems_once(record)})):
         verdict = with_problem(verdict, problem)
     due = verdict_to_json(verdict)
     settled = filter(None, (iteration["settles"] for iteration in iterations))

@@ -110,7 +110,7 @@ def iteration(
         result: The iteration's result.
         readback: Reads the overrides from their file.
     """
-    problems = map(one_line, result.summary.problems)
+    problems = [one_line(str(problem)) for problem in result.summary.problems]
     lines = [f"| soak_iter | INCONCLUSIVE | {problem} |" for problem in problems]
     if plan.mode is Mode.OFF:
         return lines

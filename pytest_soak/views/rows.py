@@ -52,7 +52,7 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
         "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "applied": entry.applied,
         "skip_reason": decision.skip_reason if decision else "",
-        "problems": list(summary.problems),
+        "problems": list(map(str, summary.problems)),
         "changes": [
             [change.parameter, change.old, change.new, str(change.note), change.reason]
             for change in (decision.changes if decision else ())
@@ -76,7 +76,7 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "final": verdict.verdict.name,
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
-        "why": list(verdict.problems),
+        "why": [problem.located for problem in verdict.problems],
         "slots": _slots(loop),
         "objective": loop.store.progress,
         "effects": _effects(loop),
@@ -121,7 +121,7 @@ def _effects(loop: SoakLoop) -> list[list[Any]]:
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
     lines = [f"KPI gate: {verdict.verdict.name}"]
-    lines += [f"  {one_line(problem)}" for problem in verdict.problems]
+    lines += [f"  {one_line(problem.located)}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:

@@ -163,7 +163,8 @@ def test_a_page_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
 def hostile(records: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
     """Return *records* in which *text* stands wherever somebody may choose a name."""
     config = {**records[0]["config"], "chain": text, "scenario": text}
-    ended = {**records[-1], "problems": [text]}
+    said = {"kind": "closing", "iteration": 0, "data": {"text": text}}
+    ended = {**records[-1], "problems": [said]}
     return [{**records[0], "config": config}, *records[1:-1], ended]
 
 
@@ -174,7 +175,7 @@ def test_whatever_a_name_has_is_shown_and_does_nothing(ended: Path, text: str) -
     inline = [shown(token) for token in tokens if token.type == "inline"]
     assert inline[0].endswith(f": {text}")
     assert f"/{text}, tuner" in inline[1]
-    assert inline[2] == text
+    assert inline[2] == f"closing: {text}"
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))

@@ -267,7 +267,7 @@ def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
     code, lines = told(*ENDED)
     assert code == 1
     assert lines[0] == f"{ended.name}, run unknown"
-    assert lines[1] == "FINDING  journal.jsonl: is missing: nobody knows what took place"
+    assert lines[1] == "FINDING  journal.jsonl: is missing, so it is not known what the run did"
     assert "FINDING  KPI_GATE.json: no record of the journal speaks of it" in lines
 
 
@@ -541,6 +541,10 @@ def used(workers: float | None) -> Callable[[list[dict[str, Any]]], object]:
     return change
 
 
+def a_problem(kind: str, iteration: int = 0) -> dict[str, Any]:
+    return {"kind": kind, "iteration": iteration, "data": {}}
+
+
 FORGED = {
     "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): stands at place 3"),
     "run": Forged(
@@ -555,8 +559,8 @@ FORGED = {
         lambda found: found.pop(3), "record 4 (iteration 4): is of iteration 4, due was 3"
     ),
     "version": Forged(
-        put(3, "v", to=2),
-        "record 3: is of version 2 of the format; this version of pytest-soak reads 1",
+        put(3, "v", to=3),
+        "record 3: is of version 3 of the format; this release of pytest-soak reads 1 and 2",
     ),
     "no record": Forged(lambda found: found[3].clear(), "record 3: is of version null of"),
     "shape": Forged(
@@ -660,7 +664,7 @@ FORGED = {
         "record 1 (iteration 1): its verdict is PASS, its KPIs and problems give FAIL",
     ),
     "problem": Forged(
-        put(1, "summary", "problems", to=["no report"]),
+        put(1, "summary", "problems", to=[a_problem("no_report", 1)]),
         "record 1 (iteration 1): its verdict is FAIL, its KPIs and problems give INCONCLUSIVE",
     ),
     "gate": Forged(
@@ -671,18 +675,25 @@ FORGED = {
         put(7, "window", to=[6]), "record 7 (run_ended): does not follow: window is [6], not [5, 6]"
     ),
     "gate's test": Forged(
-        put(7, "problems", to=["iteration 6: its test did not pass"]),
-        'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
+        put(7, "not_passed", to=[6]),
+        "does not follow: problems is [], not "
+        '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], verdict is "PASS"',
+    ),
+    "a test that is said to have passed": Forged(
+        put(7, "problems", to=[a_problem("test_not_passed", 6)]),
+        "does not follow: problems is "
+        '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], not []',
     ),
     "gate's part": Forged(
-        put(7, "problems", to=["partial chain"]),
+        put(7, "problems", to=[a_problem("partial")]),
         'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
     ),
     "unverified": Forged(put(7, "unverified", to=[1]), "unverified is [1], not []"),
     "iterations": Forged(
         put(0, "config", "iterations", to=8),
-        'does not follow: problems is [], not ["iteration 7: did not run", '
-        '"iteration 8: did not run"], verdict is "PASS", not "INCONCLUSIVE", window is [5, 6]',
+        'does not follow: problems is [], not [{"data": {}, "iteration": 7, "kind": "not_run"}, '
+        '{"data": {}, "iteration": 8, "kind": "not_run"}], verdict is "PASS", '
+        'not "INCONCLUSIVE", window is [5, 6]',
     ),
 }
 

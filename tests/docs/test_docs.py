@@ -21,7 +21,7 @@ from pytest_soak import hookspecs
 from pytest_soak.commands import cli
 from pytest_soak.config import options
 from pytest_soak.schemas import schema_of
-from pytest_soak.store import artifacts, folder, store
+from pytest_soak.store import artifacts, folder
 from pytest_soak.store.journal import read_journal
 from tests.support import told
 
@@ -325,10 +325,10 @@ def test_an_option_that_a_page_mentions_exists(pytestconfig: pytest.Config) -> N
 
 def test_every_artifact_is_documented() -> None:
     page = (ROOT / "docs" / "artifacts.md").read_text(encoding="utf-8")
-    names = {artifacts.OVERRIDES, artifacts.PROFILE, artifacts.TUNING, artifacts.GATE}
-    names |= {store.STATE.format("N"), folder.RUNS}
-    for name in (*names, "EDGE_REPORT_N.json", "ITER_SUMMARY_N.json", "journal.jsonl"):
-        assert f"`{name}" in page
+    for artifact in artifacts.TABLE:
+        assert f"| `{artifact.name.format('N')}` |" in page
+        assert f"| [`{artifact.schema}`](../pytest_soak/schemas/{artifact.schema}" in page
+    assert f"| `{folder.RUNS}/" in page
 
 
 def test_every_artifact_that_a_run_leaves_is_documented(pytester: pytest.Pytester) -> None:

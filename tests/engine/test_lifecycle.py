@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, problems, read_json, records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,7 +152,7 @@ def test_a_close_that_raises_is_inconclusive_and_told(
     )
     gate = read_json(chain_folder(pytester) / "KPI_GATE.json")
     assert gate["verdict"] == "INCONCLUSIVE"
-    assert "still there" in gate["problems"][0]
+    assert "still there" in problems(gate)[0]
     assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0
 
 
@@ -165,7 +165,7 @@ def test_a_close_that_raises_in_a_broken_off_run_is_in_its_journal(
     assert pytester.runpytest_subprocess(*CALM).ret == pytest.ExitCode.INTERRUPTED
     last = records(chain_folder(pytester))[-1]
     assert last["kind"] == "run_interrupted"
-    told = [problem for problem in last["problems"] if "iteration" not in problem]
+    told = [problem for problem in problems(last) if "iteration" not in problem]
     assert told[0] == "broken off: the gate did not run"
     assert told[1].startswith("closing: system house: close() raised OSError: still there")
     assert pytester.run(sys.executable, "-m", "pytest_soak", "verify").ret == 0

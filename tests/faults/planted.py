@@ -69,7 +69,7 @@ def after_take_up(change: Callable[[ChainStore, str, float], float]) -> None:
 
     def take_up_wrong(self: ChainStore) -> None:
         take_up(self)
-        for move in artifacts.moves(self._last or {"decision": {"changes": []}}):
+        for move in artifacts.moves(self._last.record) if self._last else ():
             name = move["parameter"]
             self.overrides[name] = change(self, name, move["effective"])
         self.write(artifacts.OVERRIDES, self.overrides)

@@ -62,7 +62,7 @@ def commit(store: ChainStore) -> None:
         "settles": {"iteration": iteration - 1, "verified": "true"} if iteration > 1 else None,
         "summary": {**summary, "verdict": "PASS", "in_window": False, "restarted": False},
         "judgements": [],
-        "decision": {"requests": [], "changes": [], "vetoes": [], "skip_reason": ""},
+        "decision": DECISION,
         "applied": True,
         "system_state": digest,
     }
@@ -75,9 +75,18 @@ def resume(store: ChainStore) -> None:
 
 def end(store: ChainStore) -> None:
     store.journal.append("run_ended", 3, WORD)
-    store.sum_up(WORD)
+    store.sum_up()
 
 
+DECISION: dict[str, Any] = {
+    "requests": [],
+    "changes": [],
+    "vetoes": [],
+    "skip_reason": "",
+    "asked": {},
+    "notices": [],
+    "rollback": None,
+}
 ACTS = (begin, commit, commit, commit, resume, commit, end)
 
 

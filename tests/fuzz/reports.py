@@ -143,7 +143,7 @@ def check(result: IterationResult, given: object, plan: ChainPlan) -> None:
     """Check that the verdict rests on values that the report really has."""
     summary = result.summary
     for problem in summary.problems:
-        taught(problem)
+        taught(str(problem))
     if summary.verdict is Verdict.INCONCLUSIVE:
         promised(kept=bool(summary.problems), promise="INCONCLUSIVE without a word")
         promised(kept=not result.applied, promise="tuned on an INCONCLUSIVE iteration")

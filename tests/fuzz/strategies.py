@@ -211,7 +211,8 @@ def check(result: IterationResult, who: str) -> None:
     """Check that a fault names its owner and applies nothing, and that all else is in bounds."""
     if result.fault:
         promised(
-            kept=result.fault in result.summary.problems, promise="a fault that is not reported"
+            kept=result.fault in map(str, result.summary.problems),
+            promise="a fault that is not reported",
         )
         promised(kept=not result.applied, promise="applied, though a strategy failed")
         promised(kept=who in result.fault, promise=f"a fault without its owner: {result.fault}")
@@ -220,7 +221,7 @@ def check(result: IterationResult, who: str) -> None:
         )
         promised(kept=len(result.fault) < 1000, promise=f"a fault without end: {result.fault[:99]}")
     for problem in result.summary.problems:
-        promised(kept=bool(problem.strip()), promise="an empty problem")
+        promised(kept=bool(str(problem).strip()), promise="an empty problem")
     for change in result.decision.changes:
         promised(kept=is_dataclass(change), promise=f"a change that is none: {safe_repr(change)}")
         promised(kept=0 <= change.new <= 100, promise=f"{change.parameter} became {change.new}")

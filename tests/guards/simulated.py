@@ -19,6 +19,7 @@ from pytest_soak.model.decision import Decision, request
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
@@ -87,7 +88,7 @@ def soak(
             parameters,
             found,
             verdict=Verdict.FAIL if found else Verdict.INCONCLUSIVE,
-            problems=() if found else ("no report",),
+            problems=() if found else (Problem(Kind.NO_REPORT),),
             in_window=number > iterations - window,
         )
         entries.append(Entry(summary))

@@ -16,6 +16,7 @@ from pytest_soak.guards.protocol import NoSettings
 from pytest_soak.model.decision import Decision, Request, take
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Verdict
 from tests.guards.simulated import demo
@@ -35,8 +36,15 @@ def asked(*requests: Request, workers: float = 4, batch: float = 40) -> Decision
     return Decision(3, {"batch": batch, "workers": workers}, requests)
 
 
-def after(verdict: Verdict, *problems: str, in_window: bool = False) -> History:
-    earlier = Summary(2, {}, {}, verdict=Verdict.INCONCLUSIVE, problems=("old",), in_window=True)
+def a_problem(text: str) -> Problem:
+    return Problem(Kind.SYSTEM, data={"text": text})
+
+
+def after(verdict: Verdict, *texts: str, in_window: bool = False) -> History:
+    problems = tuple(map(a_problem, texts))
+    earlier = Summary(
+        2, {}, {}, verdict=Verdict.INCONCLUSIVE, problems=(a_problem("old"),), in_window=True
+    )
     latest = Summary(3, {}, {}, verdict=verdict, problems=problems, in_window=in_window)
     return History([Entry(earlier), Entry(latest)])
 

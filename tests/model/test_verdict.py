@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.model.metrics import Op
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.verdict import (
     ChainVerdict,
     IterationVerdict,
     Judgement,
     Threshold,
     Verdict,
+    closing_problem,
     judge_chain,
     not_passed,
-    unfit_verdict,
+    with_problem,
     worst,
 )
 
@@ -29,8 +31,11 @@ PASS, WARN, INCONCLUSIVE, FAIL = Verdict
 WORDS = st.sampled_from(list(Verdict))
 
 
+MISSING = Problem(Kind.METRIC_UNUSABLE, data={"metric": "latency", "fault": "is missing"})
+
+
 def an_iteration(number: int, verdict: Verdict, metric: str = "latency") -> IterationVerdict:
-    problems = ("latency is missing",) if verdict is INCONCLUSIVE else ()
+    problems = (MISSING.of(number),) if verdict is INCONCLUSIVE else ()
     return IterationVerdict(number, verdict, (Judgement(metric, verdict),), problems)
 
 
@@ -91,19 +96,19 @@ def test_a_failing_iteration_before_the_window_does_not_count() -> None:
 def test_an_inconclusive_iteration_of_the_window_makes_the_chain_inconclusive() -> None:
     judged = a_chain(PASS, PASS, INCONCLUSIVE, PASS, max_inconclusive=9)
     assert judged.verdict is INCONCLUSIVE
-    assert judged.problems == ("iteration 3: latency is missing",)
+    assert [one.located for one in judged.problems] == ["iteration 3: latency is missing"]
 
 
 def test_a_missing_iteration_of_the_window_makes_the_chain_inconclusive() -> None:
     judged = judge_chain([an_iteration(n, PASS) for n in (1, 2, 4)], 4, (3, 4), 9)
     assert judged.verdict is INCONCLUSIVE
-    assert judged.problems == ("iteration 3: did not run",)
+    assert [one.located for one in judged.problems] == ["iteration 3: did not run"]
 
 
 def test_a_failing_window_fails_even_where_an_iteration_of_it_is_missing() -> None:
     judged = judge_chain([an_iteration(n, FAIL) for n in (1, 2, 3)], 4, (3, 4))
     assert judged.verdict is FAIL
-    assert judged.problems == ("iteration 4: did not run",)
+    assert [one.located for one in judged.problems] == ["iteration 4: did not run"]
 
 
 @pytest.mark.parametrize("window", [(), (1,), (5, 6)])
@@ -126,7 +131,7 @@ def test_an_iteration_before_the_window_that_did_not_run_counts_as_inconclusive(
     ran = [an_iteration(n, PASS) for n in (2, 3, 4)]
     judged = judge_chain(ran, 4, (3, 4))
     assert judged.verdict is INCONCLUSIVE
-    assert judged.problems == ("iteration 1: did not run",)
+    assert [one.located for one in judged.problems] == ["iteration 1: did not run"]
     assert judge_chain(ran, 4, (3, 4), 1).verdict is PASS
 
 
@@ -134,13 +139,13 @@ def test_an_inconclusive_iteration_after_the_window_counts_as_one_before_it() ->
     entries = [an_iteration(n, word) for n, word in enumerate((PASS, PASS, INCONCLUSIVE), 1)]
     judged = judge_chain(entries, 3, (1, 2))
     assert judged.verdict is INCONCLUSIVE
-    assert judged.problems == ("iteration 3: latency is missing",)
+    assert [one.located for one in judged.problems] == ["iteration 3: latency is missing"]
 
 
 def test_too_many_inconclusive_before_the_window_do_not_soften_a_failure() -> None:
     judged = a_chain(INCONCLUSIVE, FAIL, FAIL)
     assert judged.verdict is FAIL
-    assert judged.problems == ("iteration 1: latency is missing",)
+    assert [one.located for one in judged.problems] == ["iteration 1: latency is missing"]
 
 
 def test_the_reasons_are_the_metrics_with_the_worst_word_each_once() -> None:
@@ -178,16 +183,31 @@ def test_the_order_in_which_iterations_are_given_does_not_matter(
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_an_iteration_whose_test_did_not_pass_is_inconclusive_at_best(verdict: Verdict) -> None:
-    judged = IterationVerdict(3, verdict, (Judgement("latency", verdict),), ("rate is missing",))
+    judged = IterationVerdict(3, verdict, (Judgement("latency", verdict),), (MISSING.of(3),))
     after = not_passed(judged)
     assert after.verdict is max(verdict, INCONCLUSIVE)
-    assert after.problems == ("rate is missing", "its test did not pass")
+    assert after.problems == (MISSING.of(3), Problem(Kind.TEST_NOT_PASSED, 3))
     assert (after.iteration, after.judgements) == (3, judged.judgements)
 
 
+NOT_RUN = Problem(Kind.NOT_RUN, 4)
+PARTIAL = Problem(Kind.PARTIAL)
+
+
 @pytest.mark.parametrize("verdict", Verdict)
-def test_a_chain_that_nobody_saw_whole_is_inconclusive_whatever_it_was(verdict: Verdict) -> None:
-    judged = ChainVerdict(verdict, (3, 4), ("latency",), ("iteration 4: did not run",), (2,))
-    assert unfit_verdict(judged, "a part ran elsewhere") == ChainVerdict(
-        INCONCLUSIVE, (3, 4), (), ("a part ran elsewhere", "iteration 4: did not run"), (2,)
-    )
+def test_a_chain_that_was_not_seen_as_a_whole_is_inconclusive(verdict: Verdict) -> None:
+    judged = ChainVerdict(verdict, (3, 4), ("latency",), (NOT_RUN,), (2,))
+    due = ChainVerdict(INCONCLUSIVE, (3, 4), (), (PARTIAL, NOT_RUN), (2,))
+    assert with_problem(judged, PARTIAL) == due
+    assert with_problem(due, PARTIAL) == due  # a problem is added once
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_failed_closing_leaves_a_fail_and_its_reasons(verdict: Verdict) -> None:
+    closing = closing_problem("still there\nat line 3")
+    assert str(closing) == "closing: still there"
+    judged = ChainVerdict(verdict, (3, 4), ("latency",), (NOT_RUN,))
+    after = with_problem(judged, closing)
+    assert after.problems == (closing, NOT_RUN)
+    assert after.verdict is max(verdict, INCONCLUSIVE)
+    assert after.reasons == (("latency",) if verdict is FAIL else ())

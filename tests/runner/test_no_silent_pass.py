@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, problems, read_json, records
 
 TUNED = ("--soak-iterations=6", "--auto-tune")
 
@@ -187,8 +187,8 @@ def test_a_run_broken_off_is_inconclusive_in_its_artifacts(pytester: pytest.Pyte
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     gate = read_json(chain_folder(pytester) / "KPI_GATE.json")
     assert gate["verdict"] == "INCONCLUSIVE"
-    assert gate["problems"][0] == "broken off: the gate did not run"
-    assert "iteration 3: its test did not pass" in gate["problems"]
+    assert problems(gate)[0] == "broken off: the gate did not run"
+    assert "iteration 3: its test did not pass" in problems(gate)
     assert read_json(chain_folder(pytester) / "TUNING_REPORT.json")["verdict"] == "INCONCLUSIVE"
 
 

@@ -530,7 +530,7 @@ def test_a_subtest_is_not_taken_for_the_test(pytester: pytest.Pytester) -> None:
         def test_demo(soak, subtests):
             with subtests.test("before"):
                 assert soak
-            assert soak.run().report.problem == ""
+            assert soak.run().report.problem is None
         """
     )
     assert pytester.runpytest(*ARGS).ret == 0

@@ -41,7 +41,7 @@ def test_records_are_numbered_and_each_is_linked_to_the_one_before(journal: Jour
     assert records[0]["prev"] == START
     assert len({record["prev"] for record in records}) == 3
     assert {record["run"] for record in records} == {"run-1"}
-    assert {record["v"] for record in records} == {1}
+    assert {record["v"] for record in records} == {2}
 
 
 def test_a_record_says_what_it_was_given_and_cannot_forge_its_own_head(journal: Journal) -> None:
@@ -300,8 +300,12 @@ def test_a_record_that_was_interrupted_does_not_count_and_the_next_one_follows(
 
 def test_a_journal_of_another_version_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_text(f'{{"v": 2, "prev": "{START}"}}\n')
-    with pytest.raises(JournalError, match=r"line 1: not of version 1 of the format"):
+    path.write_text(f'{{"v": 3, "prev": "{START}"}}\n')
+    told = r"line 1: is of version 3 of the format; this release of pytest-soak reads 1 and 2"
+    with pytest.raises(JournalError, match=told):
+        read_journal(path)
+    path.write_text(f'{{"v": 1, "prev": "{START}"}}\n')
+    with pytest.raises(JournalError, match=r"line 1: does not have the shape of a record"):
         read_journal(path)
     path.write_text("[" * 100_000 + "\n")
     with pytest.raises(JournalError, match=r"journal\.jsonl, line 1: "):

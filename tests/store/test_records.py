@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.decision import Change, Decision, Notice, Request, Veto
 from pytest_soak.model.parameters import Corridor, Note
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict
 from pytest_soak.store.files import line
@@ -50,16 +51,19 @@ COUNTS = st.none() | st.integers()
 JUDGEMENTS = some(
     st.builds(Judgement, WORDS, st.sampled_from(Verdict), st.none() | NUMBERS, COUNTS, WORDS, WORDS)
 )
+NUMBERS_OF = st.integers(0, 9)
+DATA = st.dictionaries(WORDS, WORDS | NUMBERS, max_size=2)
+NOTICES = some(st.builds(Notice, WORDS, WORDS, WORDS, WORDS, st.booleans()))
 VALUES = st.none() | NUMBERS | some(WORDS)
 
 
-@given(REQUESTS, CHANGES, VETOES, NOTICES, WORDS)
+@given(REQUESTS, CHANGES, VETOES, WORDS, NOTICES)
 def test_a_decision_comes_back_the_same(
     requests: tuple[Request, ...],
     changes: tuple[Change, ...],
     vetoes: tuple[Veto, ...],
-    notices: tuple[Notice, ...],
     skip_reason: str,
+    notices: tuple[Notice, ...],
 ) -> None:
     decision = Decision(3, {"workers": 2}, requests, changes, vetoes, skip_reason, notices=notices)
     written = json.loads(line(decision_to_json(decision)))
@@ -76,7 +80,7 @@ def test_a_notice_of_version_0_1_0_which_does_not_say_whether_it_cut_is_read() -
 @given(
     st.dictionaries(WORDS, VALUES, max_size=3),
     st.sampled_from(Verdict),
-    some(WORDS),
+    some(st.builds(Problem, st.sampled_from(Kind), NUMBERS_OF, DATA)),
     st.dictionaries(FIELDS, st.sampled_from(Verified)),
     st.booleans(),
     JUDGEMENTS,
@@ -84,7 +88,7 @@ def test_a_notice_of_version_0_1_0_which_does_not_say_whether_it_cut_is_read() -
 def test_a_summary_and_its_judgements_come_back_the_same(
     metrics: dict[str, float | tuple[str, ...] | None],
     verdict: Verdict,
-    problems: tuple[str, ...],
+    problems: tuple[Problem, ...],
     doubts: dict[str, Verified],
     in_window: bool,
     judgements: tuple[Judgement, ...],

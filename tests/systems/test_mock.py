@@ -117,8 +117,8 @@ def test_a_report_is_usable_and_has_the_parameters_it_used(
 ) -> None:
     raw, state = MockSystem(PACK, "busy").run(parameters, 3, seed, None)
     report = read_report(raw, 3, PACK.metrics)
-    assert report.problem == ""
-    assert report.measured.lacking(kpi.metric for kpi in PACK.kpis) == ()
+    assert report.problem is None
+    assert report.measured.lacking(kpi.metric for kpi in PACK.kpis) == {}
     assert contradictions(parameters, report.parameters) == {}
     assert report.n == dict.fromkeys(PACK.mock, 1000)
     assert state is None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Corridor
+from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.summary import Summary
 from pytest_soak.packs.loader import build_pack
@@ -226,7 +227,12 @@ def test_iterations_that_told_nothing_are_not_learned_from() -> None:
     good = entry(1, START, heat=22, flow=9)
     lost = Entry(replace(good.summary, iteration=2, metrics={"heat": 99, "flow": None}))
     odd = Entry(
-        replace(good.summary, iteration=3, metrics={"heat": 99, "flow": 0}, problems=("x",))
+        replace(
+            good.summary,
+            iteration=3,
+            metrics={"heat": 99, "flow": 0},
+            problems=(Problem(Kind.NO_REPORT),),
+        )
     )
     assert tuner.propose(History([good, lost, odd]), START) == tuner.propose(History([good]), START)
     assert tuner.propose(History([lost, odd]), START) == Proposal()

@@ -81,7 +81,7 @@ def test_a_journal_as_it_is_written_is_sound(folder: Path) -> None:
 
 
 ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
-    "version": (set_in(1, "v", to=2), "record 1: is of version 2 of the format"),
+    "version": (set_in(1, "v", to=3), "record 1: is of version 3 of the format"),
     "kind of no kind": (
         set_in(1, "kind", to=[]),
         "record 1: has not the shape of a record: $.kind",

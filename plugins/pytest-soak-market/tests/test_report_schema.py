@@ -67,7 +67,7 @@ def test_example_schema_and_pack_name_the_same_metrics() -> None:
 
 def test_the_pack_finds_nothing_wrong_with_the_example() -> None:
     read = read_report(EXAMPLE, 1, PACK.metrics)
-    assert (read.problem, read.measured.problems) == ("", {})
+    assert (read.problem, read.measured.problems) == (None, {})
     assert read.parameters == S1
 
 

@@ -19,6 +19,7 @@ from pytest_soak_optuna.trials import next_point
 from pytest_soak_optuna.tuner import OptunaTuner
 
 from pytest_soak import Entry, History, Pack, Proposal, Summary
+from pytest_soak.model.problem import Kind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +168,9 @@ def test_a_gate_setting_moves_the_goal(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"problems": ("stale report",)}, {"restarted": True}], ids=["problems", "restarted"]
+    "more",
+    [{"problems": (Problem(Kind.NO_REPORT),)}, {"restarted": True}],
+    ids=["problems", "restarted"],
 )
 def test_an_iteration_without_a_valid_measurement_is_no_trial(
     pack: Pack, more: dict[str, Any]

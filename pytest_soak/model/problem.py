@@ -1,0 +1,104 @@
+"""Problems: why an iteration or a chain cannot be judged, as records.
+
+A problem is recorded as a kind and its data. Its sentence is made where it is shown, from one
+table; no code reads a sentence back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(StrEnum):
+    """What can be wrong with a report, an iteration or a chain."""
+
+    NO_REPORT = "no_report"
+    REPORT_UNREADABLE = "report_unreadable"
+    REPORT_NOT_OBJECT = "report_not_object"
+    REPORT_STALE = "report_stale"
+    TOTALS_NOT_OBJECT = "totals_not_object"
+    PARAMETERS_NOT_OBJECT = "parameters_not_object"
+    PARAMETER_NOT_NUMBER = "parameter_not_number"
+    PROBLEM_NOT_TEXT = "problem_not_text"
+    SYSTEM = "system"
+    OVERRIDES_EDITED = "overrides_edited"
+    OVERRIDE_NOT_EFFECTIVE = "override_not_effective"
+    METRIC_UNUSABLE = "metric_unusable"
+    STRATEGY_FAULT = "strategy_fault"
+    NEVER_CALLED = "never_called"
+    NOT_RUN = "not_run"
+    TEST_NOT_PASSED = "test_not_passed"
+    UNSETTLED = "unsettled"
+    CLOSING = "closing"
+    PARTIAL = "partial"
+    BROKEN_OFF = "broken_off"
+    NOT_RECORDED = "not_recorded"
+    EARLIER_FORMAT = "earlier_format"
+
+
+SENTENCES = {
+    Kind.NO_REPORT: "no report",
+    Kind.REPORT_UNREADABLE: "the report cannot be read: {error}",
+    Kind.REPORT_NOT_OBJECT: "the report is not an object but {type}",
+    Kind.REPORT_STALE: "stale report: it is of iteration {given}",
+    Kind.TOTALS_NOT_OBJECT: "the report's totals are not an object: {given}",
+    Kind.PARAMETERS_NOT_OBJECT: "the report's parameters are not an object: {given}",
+    Kind.PARAMETER_NOT_NUMBER: "the report's parameter {parameter} is not a number: {given}",
+    Kind.PROBLEM_NOT_TEXT: "the report's problem is not a text: {given}",
+    Kind.SYSTEM: "{text}",
+    Kind.OVERRIDES_EDITED: "overrides_edited by hand, put back: {found}",
+    Kind.OVERRIDE_NOT_EFFECTIVE: (
+        "override_not_effective: {parameter} asked={asked:g} used={used:g}"
+    ),
+    Kind.METRIC_UNUSABLE: "{metric} {fault}",
+    Kind.STRATEGY_FAULT: "{text}",
+    Kind.NEVER_CALLED: "its test never called soak.run()",
+    Kind.NOT_RUN: "did not run",
+    Kind.TEST_NOT_PASSED: "its test did not pass",
+    Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
+    Kind.CLOSING: "closing: {text}",
+    Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",
+    Kind.BROKEN_OFF: "broken off: the gate did not run",
+    Kind.NOT_RECORDED: "{text}",
+    Kind.EARLIER_FORMAT: "{text}",
+}
+"""What a person reads of each kind; the names in braces are the keys of its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why an iteration or a chain is INCONCLUSIVE.
+
+    Args:
+        kind: What is wrong.
+        iteration: The iteration that it is about; 0 for the chain as a whole.
+        data: ``{name: text or number}`` that its sentence needs. Texts from outside, such as what
+            an exception says, stand here as they are.
+    """
+
+    kind: Kind
+    iteration: int = 0
+    data: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the data read-only."""
+        object.__setattr__(self, "data", MappingProxyType(dict(self.data)))
+
+    def __str__(self) -> str:
+        """Return its sentence, without the iteration."""
+        return SENTENCES[self.kind].format_map(self.data)
+
+    @property
+    def located(self) -> str:
+        """Its sentence for a reader of the whole chain, which names the iteration."""
+        return f"iteration {self.iteration}: {self}" if self.iteration else str(self)
+
+    def of(self, iteration: int) -> Problem:
+        """Return the same problem of *iteration*."""
+        return replace(self, iteration=iteration)

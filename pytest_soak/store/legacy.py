@@ -1,0 +1,98 @@
+"""Journals of format 1, which release 0.1.0 wrote, read as format 2.
+
+Format 1 told problems as sentences and did not say which notice is a cut. This is the only place
+that reads a sentence back. The lines on disk, and their hashes, stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.model.problem import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FORMAT = 1
+CUTS = ("budget", "smoothing")
+"""The guards of 0.1.0 whose notices tell of a step made smaller."""
+SENTENCES = {
+    Kind.NOT_RUN: "did not run",
+    Kind.TEST_NOT_PASSED: "its test did not pass",
+    Kind.BROKEN_OFF: "broken off: the gate did not run",
+    Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",
+    Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
+    Kind.CLOSING: "closing: {text}",
+    Kind.EARLIER_FORMAT: "{text}",
+}
+"""How 0.1.0 worded the problems that are more than text to this version; the last one takes all."""
+PATTERNS = {
+    kind: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(sentence)), re.DOTALL)
+    for kind, sentence in SENTENCES.items()
+}
+OF_ITERATION = re.compile(r"iteration (\d+): (.*)", re.DOTALL)
+
+
+def upgrade(record: dict[str, Any]) -> dict[str, Any]:
+    """Return *record* in format 2, if it is of format 1; ``v`` stays what its line says.
+
+    Raises:
+        AttributeError, KeyError, TypeError: It does not have the shape of a record.
+    """
+    if record["v"] != FORMAT:
+        return record
+    if record["kind"] == "iteration":
+        summary, decision = record["summary"], record["decision"]
+        problems = [_parsed(text, record["iteration"]) for text in summary["problems"]]
+        cuts = [{**told, "cut": told["guard"] in CUTS} for told in decision.get("notices", ())]
+        return {
+            **record,
+            "summary": {**summary, "problems": problems},
+            "decision": {"asked": {}, "rollback": None, **decision, "notices": cuts},
+        }
+    if "problems" in record:
+        return {**record, "problems": [_located(text) for text in record["problems"]]}
+    return record
+
+
+def _located(text: str) -> dict[str, Any]:
+    """Return the problem that a chain's verdict told as *text*."""
+    match = OF_ITERATION.fullmatch(text)
+    return _parsed(match[2], int(match[1])) if match else _parsed(text, 0)
+
+
+def _parsed(text: str, iteration: int) -> dict[str, Any]:
+    matches = ((kind, pattern.fullmatch(text)) for kind, pattern in PATTERNS.items())
+    kind, match = next((kind, match) for kind, match in matches if match)
+    data: dict[str, Any] = match.groupdict()
+    if kind is Kind.UNSETTLED:
+        data = {name: int(number) for name, number in data.items()}
+    return {"kind": str(kind), "iteration": iteration, "data": data}
+
+
+def problems_as_written(record: Mapping[str, Any], problems: Sequence[Any]) -> list[Any]:
+    """Return *problems* of *record* as an artifact made from it tells them."""
+    if record["v"] != FORMAT:
+        return list(problems)
+    told = [SENTENCES[one["kind"]].format_map(one["data"]) for one in problems]
+    if record["kind"] == "iteration":
+        return told
+    where = (f"iteration {one['iteration']}: " if one["iteration"] else "" for one in problems)
+    return [place + text for place, text in zip(where, told, strict=True)]
+
+
+def notices_as_written(record: Mapping[str, Any]) -> list[Any]:
+    """Return the notices of an iteration's *record* as its summary tells them."""
+    notices = record["decision"]["notices"]
+    if record["v"] != FORMAT:
+        return list(notices)
+    return [{key: told[key] for key in told if key != "cut"} for told in notices]
+
+
+def problems_once(record: Mapping[str, Any]) -> list[Any]:
+    """Return the problems of a chain's end. 0.1.0 added some again when a run was resumed."""
+    problems = record["problems"]
+    if record["v"] != FORMAT:
+        return list(problems)
+    return [one for place, one in enumerate(problems) if one not in problems[:place]]
