@@ -20,7 +20,8 @@ GATE_ID = "kpi-gate"
 GATE = 0
 """The slot number of a chain's gate item; iterations count from 1."""
 
-_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\]$")
+# `--dist loadgroup` adds the name of a group with older releases of pytest: `[iter-00001]@db`.
+_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
 
 
 def slot_ids(iterations: int) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.report import report_collection_diff
+from xdist.workermanage import parse_tx_spec_config
 
 from pytest_soak.config.options import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
@@ -15,23 +17,165 @@ from pytest_soak.runner.chain import chain_name
 from pytest_soak.views.terminal import show_ending
 
 if TYPE_CHECKING:
-    from xdist.remote import Producer
+    from collections.abc import Iterable, Sequence
+
     from xdist.workermanage import WorkerController
 
 KEY = "soak"
 ERRORS = "soak_usage_errors"
 UNFIT = "soak_unfit"
 ENDINGS = "soak_endings"
+ENOUGH = 2
+"""How many items a worker must have to run one: see `ChainScheduling`."""
+MOST_CRASHES = 3
+"""How many workers may crash at one item; after that only the gate of its chain is run."""
 
 
-class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
-    """Sends each chain to one worker, as `--dist loadscope` sends each module.
+class ChainScheduling:
+    """Hands out whole chains, one at a time to each worker. Implements xdist's `Scheduling`.
 
-    `--dist loadgroup` cannot serve: on this pytest it scatters the members of a group silently.
+    None of xdist's own schedulers can be used. `--dist loadgroup` scatters the members of a group on
+    this pytest, and `LoadScopeScheduling` may hang after a worker has crashed (pytest-xdist issues
+    1323, 1327, 1362, 1378).
+
+    A worker holds back its last item until it is sent more or is shut down: the item needs to know
+    its `nextitem`. So every worker with fewer than two items is sent a chain, or is shut down.
     """
 
-    def _split_scope(self, nodeid: str) -> str:
-        return chain_name(nodeid)
+    def __init__(self, config: pytest.Config) -> None:
+        """Expect as many workers as *config* says."""
+        self.config = config
+        """Read by pytest-rerunfailures."""
+        self._expected = len(parse_tx_spec_config(config))
+        self._collections: dict[WorkerController, list[str]] = {}
+        self._pending: dict[WorkerController, deque[int]] = {}
+        self._items: list[str] = []
+        self._queue: deque[list[int]] = deque()
+        self._crashes: Counter[int] = Counter()
+        self._begun = False
+
+    @property
+    def nodes(self) -> list[WorkerController]:
+        """The workers that have joined and have not ended."""
+        return list(self._pending)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether every worker that was expected at the start has told what it collected."""
+        return self._begun or len(self._collections) >= self._expected
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether all that is left to do is to shut the workers down."""
+        working = any(len(pending) > 1 for pending in self._pending.values())
+        return self._begun and not self._queue and not working
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether any item is still to be run."""
+        return bool(self._queue) or any(self._pending.values())
+
+    def add_node(self, node: WorkerController) -> None:
+        """Let the worker *node* join; it gets work once it has told what it collected."""
+        self._pending[node] = deque()
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take what *node* has collected: the node ids of its items, in order."""
+        if node not in self._pending:  # it was told to end before it had joined
+            return
+        if self._begun and not self._same(node, collection):
+            self._give_up()
+            node.shutdown()
+            return
+        self._collections[node] = list(collection)
+
+    def schedule(self) -> None:
+        """Send work to every worker that can take some."""
+        if not self._begun:
+            self._begin()
+        for node in self._collections:
+            self._feed(node)
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        """Note that *node* has run an item, and send it more where it has too little."""
+        del duration
+        self._pending[node].remove(item_index)
+        self._feed(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Take back the work of a worker that has ended; return the item at which it crashed.
+
+        Raises:
+            KeyError: It had not joined; xdist expects that.
+        """
+        rest = self._pending.pop(node)
+        self._collections.pop(node, None)
+        if hasattr(node, "workeroutput"):  # it has ended by itself
+            if rest or not self._begun:  # by `pytest.exit`, which ends a run without xdist, too
+                self._give_up()
+            return None
+        if not rest:
+            return None
+        crashed = rest[0]
+        broken, *others = self._chains(rest)
+        self._crashes[crashed] += 1
+        if self._crashes[crashed] == MOST_CRASHES:
+            broken = [gate for gate in broken[-1:] if gate != crashed]
+        self._queue.extendleft(chain for chain in (*reversed(others), broken) if chain)
+        self.schedule()
+        return self._items[crashed]
+
+    def mark_test_pending(self, item: str) -> None:
+        """Do nothing: pytest-rerunfailures asks for an item again that is already in the queue."""
+
+    def remove_pending_tests_from_node(
+        self, node: WorkerController, indices: Sequence[int]
+    ) -> None:
+        """Do nothing: work is never taken away from a worker."""
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._items = next(iter(self._collections.values()))
+        if all([self._same(node, found) for node, found in self._collections.items()]):
+            self._queue.extend(self._chains(range(len(self._items))))
+
+    def _chains(self, indices: Iterable[int]) -> list[list[int]]:
+        """Return the items *indices* by chain, in order."""
+        chains: dict[str, list[int]] = {}
+        for index in indices:
+            chains.setdefault(chain_name(self._items[index]), []).append(index)
+        return list(chains.values())
+
+    def _same(self, node: WorkerController, collection: Sequence[str]) -> bool:
+        """Tell whether *node* has collected what the first worker has; report a difference."""
+        difference = report_collection_diff(
+            self._items, collection, "the first worker", node.gateway.id
+        )
+        if difference:
+            report = pytest.CollectReport(node.gateway.id, "failed", difference, [])
+            self.config.hook.pytest_collectreport(report=report)
+        return not difference
+
+    def _feed(self, node: WorkerController) -> None:
+        pending = self._pending[node]
+        while len(pending) < ENOUGH and not node.shutting_down:
+            if not self._queue:
+                node.shutdown()
+                return
+            chain = self._queue.popleft()
+            try:
+                node.send_runtest_some(chain)
+            except OSError:  # it has just died, and xdist will tell
+                self._queue.appendleft(chain)
+                return
+            pending.extend(chain)
+
+    def _give_up(self) -> None:
+        """Hand out no more work; the exit code tells of the chains that were not run."""
+        self._begun = True
+        self._queue.clear()
 
 
 class Distribution:
@@ -45,9 +189,9 @@ class Distribution:
         self._unfit: dict[str, None] = {}
         self._collected = False
 
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> ChainScheduling:
         """Schedule by chain."""
-        return ChainScheduling(config, log)
+        return ChainScheduling(config)
 
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Give a worker what was read once: run id, folder, overrides, what to go on with."""
