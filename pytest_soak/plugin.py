@@ -12,7 +12,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.fixtures import mock_soak, override_snapshot, soak, soak_slot, soak_system
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 __all__ = ["mock_soak", "override_snapshot", "soak", "soak_slot", "soak_system"]
 
@@ -41,6 +41,22 @@ def pytest_configure(config: pytest.Config) -> None:
         start_session(config, request)
     except SoakUsageError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
+    """Check at the very end of a run that soaks that exit code 0 is earned."""
+    try:
+        code = yield
+    except SystemExit as error:  # of a hook at the end of the session, which would end the process
+        if error.code:
+            raise
+        code = pytest.ExitCode.OK
+    if not options.soaks(config):
+        return code
+    from pytest_soak.runner.exit_code import earned  # noqa: PLC0415 - only for a soak
+
+    return earned(config, code)
 
 
 class NoSoak:

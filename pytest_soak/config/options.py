@@ -84,9 +84,11 @@ COMMAND = "soak_command"
 """The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
-    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
-    "soak; the arguments are settings of its own, see the docs of pytest-soak"
+    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=, skippable=): this "
+    "test is a soak; the arguments are settings of its own, see the docs of pytest-soak"
 )
+SKIPPABLE = "skippable"
+"""The marker's argument by which a chain may be skipped; not a setting of a run."""
 SKIP_REASON = f"a soak: run it with {LENGTH} [--auto-tune]"
 
 
@@ -191,6 +193,12 @@ def add_options(parser: pytest.Parser) -> None:
         else:
             group.addoption(setting.flag, metavar=setting.metavar, type=setting.kind, help=text)
             parser.addini(setting.ini, text, default="")
+
+
+def soaks(config: pytest.Config) -> bool:
+    """Tell whether this process was asked to soak, and is not a worker of one that was."""
+    lengths = config.getoption("soak_iterations"), config.getoption("soak_hours")
+    return lengths != (None, None) and not hasattr(config, "workerinput")
 
 
 def read_request(config: pytest.Config) -> SoakRequest | None:
@@ -367,17 +375,21 @@ def read_marker(
     """
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
+    allowed = ", ".join((*known, SKIPPABLE))
     if args:
-        msg = (
-            f"{source}: {safe_repr(args[0])} given by position; allowed: {', '.join(known)} by name"
-        )
+        msg = f"{source}: {safe_repr(args[0])} given by position; allowed: {allowed} by name"
         raise SoakUsageError(msg)
     found = {}
     for name, value in kwargs.items():
-        if name not in known:
-            msg = f"{source}: unknown argument {safe_repr(name)}; allowed: {', '.join(known)}"
-            raise SoakUsageError(msg)
         where = f"{source}({name}=)"
+        if name == SKIPPABLE and isinstance(value, bool):
+            continue
+        if name == SKIPPABLE:
+            msg = f"{where}: {safe_repr(value)} given; allowed: True or False"
+            raise SoakUsageError(msg)
+        if name not in known:
+            msg = f"{source}: unknown argument {safe_repr(name)}; allowed: {allowed}"
+            raise SoakUsageError(msg)
         found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
     return found
 

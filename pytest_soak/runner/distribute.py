@@ -14,6 +14,7 @@ from xdist.workermanage import parse_tx_spec_config
 from pytest_soak.config.options import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import chain_name
+from pytest_soak.runner.exit_code import EXPECTED
 from pytest_soak.views.terminal import show_ending
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 
     from xdist.workermanage import WorkerController
 
+    from pytest_soak.runner.exit_code import Expected
+
 KEY = "soak"
 ERRORS = "soak_usage_errors"
 UNFIT = "soak_unfit"
+EXPECT = "soak_expected"
 ENDINGS = "soak_endings"
 ENOUGH = 2
 """How many items a worker must have to run one: see `ChainScheduling`."""
@@ -34,9 +38,9 @@ MOST_CRASHES = 3
 class ChainScheduling:
     """Hands out whole chains, one at a time to each worker. Implements xdist's `Scheduling`.
 
-    None of xdist's own schedulers can be used. `--dist loadgroup` scatters the members of a group on
-    this pytest, and `LoadScopeScheduling` may hang after a worker has crashed (pytest-xdist issues
-    1323, 1327, 1362, 1378).
+    None of xdist's own schedulers can be used. `--dist loadgroup` scatters the members of a group
+    on this pytest, and `LoadScopeScheduling` may hang after a worker has crashed (pytest-xdist
+    issues 1323, 1327, 1362, 1378).
 
     A worker holds back its last item until it is sent more or is shut down: the item needs to know
     its `nextitem`. So every worker with fewer than two items is sent a chain, or is shut down.
@@ -138,7 +142,7 @@ class ChainScheduling:
     def _begin(self) -> None:
         self._begun = True
         self._items = next(iter(self._collections.values()))
-        if all([self._same(node, found) for node, found in self._collections.items()]):
+        if all(self._same(node, found) for node, found in self._collections.items()):
             self._queue.extend(self._chains(range(len(self._items))))
 
     def _chains(self, indices: Iterable[int]) -> list[list[int]]:
@@ -181,12 +185,14 @@ class ChainScheduling:
 class Distribution:
     """The controller's side: hands out the request, and takes usage errors back."""
 
-    def __init__(self, request: SoakRequest) -> None:
-        """Take the *request* that every worker must share."""
+    def __init__(self, request: SoakRequest, expected: Expected) -> None:
+        """Take the *request* that every worker must share, and where to note what it collects."""
         self._request = request
         self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
         self._unfit: dict[str, None] = {}
+        self._expected = expected
+        self._told = False
         self._collected = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> ChainScheduling:
@@ -205,9 +211,14 @@ class Distribution:
             "late": self._collected,
         }
 
-    def pytest_xdist_node_collection_finished(self) -> None:
-        """Note that chains may run from now on: a worker that joins later finds them held."""
-        self._collected = True
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Note that chains may run from now on: a worker that joins later finds them held.
+
+        The node ids tell which chains there are, unless a worker that ends in peace tells better.
+        """
+        self._collected = self._expected.collected = True
+        if not self._told:
+            self._expected.chains.update(map(chain_name, ids))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
@@ -218,14 +229,21 @@ class Distribution:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take a worker's usage errors, and what became of chains without a verdict."""
+        """Take a worker's usage errors, the faults of its chains, and what it has collected."""
         output = getattr(node, "workeroutput", None) or {}
         self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
         self._unfit.update(dict.fromkeys(output.get(UNFIT, ())))
+        if EXPECT in output:
+            chains, skipped = output[EXPECT]
+            if not self._told:
+                self._expected.chains.clear()
+            self._expected.chains.update(chains)
+            self._expected.skipped.update(skipped)
+            self._told = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn usage errors of workers into exit code 4, chains without a verdict into 1.
+        """Turn usage errors of workers into exit code 4, faults of chains into 1.
 
         How those chains ended is shown: after an interruption xdist calls nobody for a worker that
         is down, but has what it handed over.
@@ -267,8 +285,15 @@ def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     output.setdefault(ERRORS, []).append(str(error))
 
 
+def report_expected(config: pytest.Config, expected: Expected) -> None:
+    """Tell the controller which chains this worker has collected, and which a mark skipped."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
+    if expected.collected:
+        output[EXPECT] = sorted(expected.chains), expected.skipped
+
+
 def report_unfit(config: pytest.Config, fault: str) -> None:
-    """Tell the controller that a chain in this worker got no verdict, or that it had a *fault*."""
+    """Tell the controller that a chain in this worker had a *fault* at its end."""
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(UNFIT, []).append(fault)
 
@@ -288,4 +313,6 @@ def join(config: pytest.Config, request: SoakRequest) -> None:
     if config.getoption("dist", "no") == "each":
         msg = "--dist each: runs every chain once per worker, in one folder; allowed: any other"
         raise SoakUsageError(msg)
-    config.pluginmanager.register(Distribution(request), "soak-distribution")
+    config.pluginmanager.register(
+        Distribution(request, config.stash[EXPECTED]), "soak-distribution"
+    )
