@@ -198,8 +198,8 @@ def refuse_unfit(items: Iterable[pytest.Item]) -> None:
             )
         elif isinstance(item, pytest.Function) and _fetches_soak(item):
             faults.append(
-                f"{item.nodeid}: asks for the fixture soak by request.getfixturevalue(), too late to "
-                "get iterations; allowed: soak as an argument, or @pytest.mark.soak"
+                f"{item.nodeid}: asks for the fixture soak by request.getfixturevalue(), too late "
+                "for iterations; allowed: soak as an argument, or @pytest.mark.soak"
             )
     if faults:
         raise SoakUsageError("\nERROR: ".join(faults))
