@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.report import report_collection_diff
-from xdist.workermanage import parse_tx_spec_config
 
 from pytest_soak.config.options import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
@@ -46,11 +45,11 @@ class ChainScheduling:
     its `nextitem`. So every worker with fewer than two items is sent a chain, or is shut down.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        """Expect as many workers as *config* says."""
+    def __init__(self, config: pytest.Config, expected: int) -> None:
+        """Wait at the start for the collections of the *expected* workers."""
         self.config = config
         """Read by pytest-rerunfailures."""
-        self._expected = len(parse_tx_spec_config(config))
+        self._expected = expected
         self._collections: dict[WorkerController, list[str]] = {}
         self._pending: dict[WorkerController, deque[int]] = {}
         self._items: list[str] = []
@@ -197,7 +196,7 @@ class Distribution:
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> ChainScheduling:
         """Schedule by chain."""
-        return ChainScheduling(config)
+        return ChainScheduling(config, len(self._nodes))
 
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Give a worker what was read once: run id, folder, overrides, what to go on with."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHAINS = "abcd"
 ITEMS = ("iter-00001", "iter-00002", "iter-00003", "kpi-gate")
+CALM = ("--soak-iterations=3", "--soak-scenario=calm", "-p", "no:randomly")
 PHASES = ("setup", "call", "teardown")
 PATIENCE = 100.0
 """Seconds after which a run hangs; alone on a machine it takes 3."""
@@ -108,10 +109,8 @@ def soak(
     pytester.makeconftest(CONFTEST.format(crashes=crashes))
     pytester.makepyfile(test_q=TEST.format(chains=list(CHAINS[:chains])))
     return pytester.runpytest_subprocess(
-        "--soak-iterations=3",
-        "--soak-scenario=calm",
+        *CALM,
         f"-n{workers}",
-        *("-p", "no:randomly"),
         *args,
         timeout=PATIENCE,
     )
@@ -252,7 +251,7 @@ def test_workers_that_collect_different_items_are_told_apart(pytester: pytest.Py
         soak.run()
     """
     pytester.makepyfile(test_q=test)
-    result = pytester.runpytest("--soak-iterations=3", "--soak-scenario=calm", "-n2")
+    result = pytester.runpytest_subprocess(*CALM, "-n2", timeout=PATIENCE)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["Different tests were collected between the first worker and gw?*"]
@@ -275,7 +274,7 @@ def test_a_replacement_that_collects_different_items_ends_the_run(
             os._exit(137)
     """
     pytester.makepyfile(test_q=test)
-    result = pytester.runpytest("--soak-iterations=3", "--soak-scenario=calm", "-n1")
+    result = pytester.runpytest_subprocess(*CALM, "-n1", timeout=PATIENCE)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
