@@ -15,7 +15,7 @@ from pytest_soak import hookspecs
 from pytest_soak.config import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from pytest_soak.runner.session import Soak
     from pytest_soak.runner.snapshots import OverrideSnapshot
@@ -55,6 +55,22 @@ def _start(config: pytest.Config) -> bool:
     except SoakUsageError as error:
         raise pytest.UsageError(str(error)) from None
     return request is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
+    """Check at the very end of a run that soaks that exit code 0 is earned."""
+    if not options.soaks(config):
+        return (yield)
+    try:
+        code = yield
+    except SystemExit as error:  # of a hook at the end of the session, which would end the process
+        if error.code:
+            raise
+        code = pytest.ExitCode.OK
+    from pytest_soak.runner.exit_code import earned  # noqa: PLC0415 - only for a soak
+
+    return earned(config, code)
 
 
 class NoSoak:

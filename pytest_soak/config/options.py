@@ -84,9 +84,11 @@ COMMAND = "soak_command"
 """The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
-    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=): this test is a "
-    "soak; the arguments are settings of its own, see the docs of pytest-soak"
+    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=, skippable=): this "
+    "test is a soak; the arguments are settings of its own, see the docs of pytest-soak"
 )
+SKIPPABLE = "skippable"
+"""The marker's argument by which a chain may be skipped; not a setting of a run."""
 SKIP_REASON = f"a soak: run it with {LENGTH} [--auto-tune]"
 FLAGS = {
     "--soak-iterations": "soak_iterations",
@@ -144,3 +146,9 @@ def given_flags(config: pytest.Config) -> list[str]:
     """Return the options that have a value, from the command line or from ``addopts``."""
     values = {flag: config.getoption(name) for flag, name in FLAGS.items()}
     return [flag for flag, value in values.items() if value is not None and value is not False]
+
+
+def soaks(config: pytest.Config) -> bool:
+    """Tell whether this process was asked to soak, and is not a worker of one that was."""
+    lengths = config.getoption("soak_iterations"), config.getoption("soak_hours")
+    return lengths != (None, None) and not hasattr(config, "workerinput")

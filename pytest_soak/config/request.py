@@ -13,7 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.config.options import COMMAND, DEFAULT_DIR, LENGTH, SETTINGS, Setting, given_flags
+from pytest_soak.config.options import (
+    COMMAND,
+    DEFAULT_DIR,
+    LENGTH,
+    SETTINGS,
+    SKIPPABLE,
+    Setting,
+    given_flags,
+)
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import safe_repr, safe_text
@@ -305,16 +313,21 @@ def read_marker(
     """
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
+    allowed = (*known, SKIPPABLE)
     if args:
-        msg = (
-            f"{source}: {safe_repr(args[0])} given by position; allowed: {', '.join(known)} by name"
-        )
+        by_name = f"{', '.join(allowed)} by name"
+        msg = f"{source}: {safe_repr(args[0])} given by position; allowed: {by_name}"
         raise SoakUsageError(msg)
     found = {}
     for name, value in kwargs.items():
-        if name not in known:
-            raise SoakUsageError(unknown("argument", name, source, known))
         where = f"{source}({name}=)"
+        if name == SKIPPABLE and isinstance(value, bool):
+            continue
+        if name == SKIPPABLE:
+            msg = f"{where}: {safe_repr(value)} given; allowed: True or False"
+            raise SoakUsageError(msg)
+        if name not in known:
+            raise SoakUsageError(unknown("argument", name, source, allowed))
         found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
     return found
 

@@ -20,7 +20,8 @@ GATE_ID = "kpi-gate"
 GATE = 0
 """The slot number of a chain's gate item; iterations count from 1."""
 
-_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\]$")
+# `--dist loadgroup` adds the name of a group with older releases of pytest: `[iter-00001]@db`.
+_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
 
 
 def slot_ids(iterations: int) -> list[str]:
@@ -51,6 +52,8 @@ class Chain:
         plan: What was settled about it, once collection is done.
         loop: Its iterations, once the first one is set up.
         passed: The iterations whose tests passed.
+        raised: The iterations whose tests raised, whatever is reported of them.
+        skippable: Whether a mark may skip it: then it needs no verdict.
         broken: The iteration whose test failed and ended the chain, or 0.
         partial: Whether only some of its iterations were asked for by node id.
         resumed: The last iteration that was settled before this run resumed it, or 0.
@@ -63,6 +66,8 @@ class Chain:
     plan: ChainPlan | None = None
     loop: SoakLoop | None = None
     passed: set[int] = field(default_factory=set)
+    raised: set[int] = field(default_factory=set)
+    skippable: bool = False
     broken: int = 0
     partial: bool = False
     resumed: int = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_soak.config.options import SKIPPABLE
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
@@ -22,13 +24,19 @@ from pytest_soak.runner.chain import (
     slot_ids,
     slot_of,
 )
+from pytest_soak.runner.exit_code import EXPECTED
 from pytest_soak.runner.resume import resume_chains
 from pytest_soak.store.folder import refuse_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from types import CodeType
 
     from pytest_soak.config.registry import Registry
+
+
+SLOT_FIXTURE = "soak_slot"
+"""The fixture that all others of a soak request, and that is parametrized into iterations."""
 
 
 class SoakCollection:
@@ -46,19 +54,21 @@ class SoakCollection:
         self._request = request
         self._registry = registry
         self._judge = judge
+        self._expected = config.stash[EXPECTED]
         self.chains: dict[str, Chain] = {}
+        self._deselected: set[pytest.Item] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Give each soak test its iterations and its gate, after all its other parameters."""
-        soaks = "soak_slot" in metafunc.fixturenames
+        soaks = SLOT_FIXTURE in metafunc.fixturenames
         if not soaks and not list(metafunc.definition.iter_markers("soak")):
             return
         if not soaks:
-            metafunc.fixturenames.append("soak_slot")
+            metafunc.fixturenames.append(SLOT_FIXTURE)
         count = self._request.iterations
         metafunc.parametrize(
-            "soak_slot",
+            SLOT_FIXTURE,
             [*range(1, count + 1), GATE],
             ids=slot_ids(count),
             indirect=True,
@@ -77,7 +87,7 @@ class SoakCollection:
         callspec = getattr(item, "callspec", None)
         if not isinstance(item, pytest.Function) or callspec is None:
             return item
-        number = callspec.params.get("soak_slot")
+        number = callspec.params.get(SLOT_FIXTURE)
         if number is None:
             return item
         chain = self._chain_of(item)
@@ -111,6 +121,7 @@ class SoakCollection:
             self._config.hook.pytest_deselected(items=others)
             items[:] = [item for item in items if slot_of(item) is not None]
         collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
+        self._expected.chains.update(collected)
         named = named_nodes(session)
         # --lf and node ids drop members while collecting: other plugins see whole chains too.
         items[:] = select(items, (), named, ())
@@ -137,6 +148,18 @@ class SoakCollection:
             distribute.report_usage_error(self._config, error)
             items.clear()
 
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note what was deselected: a chain that merely disappears must have a verdict."""
+        self._deselected.update(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Settle which chains must have a verdict at the end."""
+        left = {slot.chain.name for slot in map(slot_of, session.items) if slot}
+        for name in self._expected.chains - left:
+            if not self._deselected.isdisjoint(self.chains[name].members.values()):
+                self._expected.chains.remove(name)
+        self._expected.collected = True
+
     def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
         """Correct what was reported as deselected: the members that go or come with their chain."""
         if left - chosen:
@@ -150,6 +173,7 @@ class SoakCollection:
         settings: dict[str, Any] = {}
         for mark in reversed(list(item.iter_markers("soak"))):
             settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
+            chain.skippable = mark.kwargs.get(SKIPPABLE, chain.skippable)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
         Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
         if not self._request.late:  # another worker of this run may hold it, and no one else
@@ -177,18 +201,72 @@ def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:
-    """Refuse items that are marked as soaks and can be none.
+    """Refuse items that want to be soaks and cannot be.
 
     Raises:
-        SoakUsageError: There is one, such as a method of a `unittest.TestCase`.
+        SoakUsageError: There are some, such as methods of a `unittest.TestCase`, or a test that
+            asks for `soak` by name when it runs: it could not be parametrized.
     """
+    faults = []
     for item in items:
+        why = ""
         if item.get_closest_marker("soak"):
-            msg = (
-                f"{item.nodeid}: marked soak, but cannot be parametrized into iterations; allowed: "
-                "test functions, and methods of classes that are no unittest.TestCase"
+            why = "marked soak"
+        elif SLOT_FIXTURE in getattr(item, "fixturenames", ()):
+            why = "requests the fixture soak"
+        if why:
+            faults.append(
+                f"{item.nodeid}: {why}, but cannot be parametrized into iterations; allowed: test "
+                "functions, and methods of classes that are no unittest.TestCase"
             )
-            raise SoakUsageError(msg)
+        elif isinstance(item, pytest.Function) and _fetches_soak(item):
+            faults.append(
+                f"{item.nodeid}: asks for the fixture soak by request.getfixturevalue(), too late "
+                "for iterations; allowed: soak as an argument, or @pytest.mark.soak"
+            )
+    if faults:
+        raise SoakUsageError("\nERROR: ".join(faults))
+
+
+def _fetches_soak(item: pytest.Function) -> bool:
+    """Tell whether *item*, or a fixture of it, names a soak's fixture to `getfixturevalue`.
+
+    The names are looked for among the texts of the functions that call it, and among the test's
+    parameters.
+    """
+    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001 - nothing public tells
+    functions = [item.function, *(found.func for several in definitions for found in several)]
+    codes = [code for function in functions for code in _codes(function)]
+    callers = [code for code in codes if "getfixturevalue" in code.co_names]
+    named = {const for code in callers for const in code.co_consts if isinstance(const, str)}
+    if callers and hasattr(item, "callspec"):
+        named.update(value for value in item.callspec.params.values() if isinstance(value, str))
+    return any(_leads_to_soak(item, name) for name in named)
+
+
+def _codes(function: object) -> Iterator[CodeType]:
+    """Yield the code of *function*, and of what is defined in it."""
+    found = [getattr(function, "__code__", None)]
+    while found:
+        code = found.pop()
+        if code is not None:
+            yield code
+            found += [const for const in code.co_consts if inspect.iscode(const)]
+
+
+def _leads_to_soak(item: pytest.Function, name: str) -> bool:
+    """Tell whether the fixture *name*, as *item* sees it, requests an iteration."""
+    seen: set[str] = set()
+    names = [name]
+    while names:
+        name = names.pop()
+        if name == SLOT_FIXTURE:
+            return True
+        if name not in seen:
+            seen.add(name)
+            definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 - nothing public tells
+            names += [argument for found in definitions or () for argument in found.argnames]
+    return False
 
 
 def fixed_system(item: pytest.Function) -> str:

@@ -2,52 +2,201 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.report import report_collection_diff
 
 from pytest_soak.config.request import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import chain_name
+from pytest_soak.runner.exit_code import EXPECTED
 from pytest_soak.views.views import show_ending
 
 if TYPE_CHECKING:
-    from xdist.remote import Producer
+    from collections.abc import Iterable, Sequence
+
     from xdist.workermanage import WorkerController
+
+    from pytest_soak.runner.exit_code import Expected
 
 KEY = "soak"
 ERRORS = "soak_usage_errors"
 UNFIT = "soak_unfit"
+EXPECT = "soak_expected"
 ENDINGS = "soak_endings"
+ENOUGH = 2
+"""How many items a worker must have to run one: see `ChainScheduling`."""
+MOST_CRASHES = 3
+"""How many workers may crash at one item; after that only the gate of its chain is run."""
 
 
-class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
-    """Sends each chain to one worker, as `--dist loadscope` sends each module.
+class ChainScheduling:
+    """Hands out whole chains, one at a time to each worker. Implements xdist's `Scheduling`.
 
-    `--dist loadgroup` cannot serve: on this pytest it scatters the members of a group silently.
+    None of xdist's own schedulers can be used. `--dist loadgroup` scatters the members of a group
+    on this pytest, and `LoadScopeScheduling` may hang after a worker has crashed (pytest-xdist
+    issues 1323, 1327, 1362, 1378).
+
+    A worker holds back its last item until it is sent more or is shut down: the item needs to know
+    its `nextitem`. So every worker with fewer than two items is sent a chain, or is shut down.
     """
 
-    def _split_scope(self, nodeid: str) -> str:
-        return chain_name(nodeid)
+    def __init__(self, config: pytest.Config, expected: int) -> None:
+        """Wait at the start for the collections of the *expected* workers."""
+        self.config = config
+        """Read by pytest-rerunfailures."""
+        self._expected = expected
+        self._collections: dict[WorkerController, list[str]] = {}
+        self._pending: dict[WorkerController, deque[int]] = {}
+        self._items: list[str] = []
+        self._queue: deque[list[int]] = deque()
+        self._crashes: Counter[int] = Counter()
+        self._begun = False
+
+    @property
+    def nodes(self) -> list[WorkerController]:
+        """The workers that have joined and have not ended."""
+        return list(self._pending)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether every worker that was expected at the start has told what it collected."""
+        return self._begun or len(self._collections) >= self._expected
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether all that is left to do is to shut the workers down."""
+        working = any(len(pending) > 1 for pending in self._pending.values())
+        return self._begun and not self._queue and not working
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether any item is still to be run."""
+        return bool(self._queue) or any(self._pending.values())
+
+    def add_node(self, node: WorkerController) -> None:
+        """Let the worker *node* join; it gets work once it has told what it collected."""
+        self._pending[node] = deque()
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take what *node* has collected: the node ids of its items, in order."""
+        if node not in self._pending:  # it was told to end before it had joined
+            return
+        if self._begun and not self._same(node, collection):
+            self._give_up()
+            node.shutdown()
+            return
+        self._collections[node] = list(collection)
+
+    def schedule(self) -> None:
+        """Send work to every worker that can take some."""
+        if not self._begun:
+            self._begin()
+        for node in self._collections:
+            self._feed(node)
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        """Note that *node* has run an item, and send it more where it has too little."""
+        del duration
+        self._pending[node].remove(item_index)
+        self._feed(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Take back the work of a worker that has ended; return the item at which it crashed.
+
+        Raises:
+            KeyError: It had not joined; xdist expects that.
+        """
+        rest = self._pending.pop(node)
+        self._collections.pop(node, None)
+        if hasattr(node, "workeroutput"):  # it has ended by itself
+            if rest or not self._begun:  # by `pytest.exit`, which ends a run without xdist, too
+                self._give_up()
+            return None
+        if not rest:
+            return None
+        crashed = rest[0]
+        broken, *others = self._chains(rest)
+        self._crashes[crashed] += 1
+        if self._crashes[crashed] == MOST_CRASHES:
+            broken = [gate for gate in broken[-1:] if gate != crashed]
+        self._queue.extendleft(chain for chain in (*reversed(others), broken) if chain)
+        self.schedule()
+        return self._items[crashed]
+
+    def mark_test_pending(self, item: str) -> None:
+        """Do nothing: pytest-rerunfailures asks for an item again that is already in the queue."""
+
+    def remove_pending_tests_from_node(
+        self, node: WorkerController, indices: Sequence[int]
+    ) -> None:
+        """Do nothing: work is never taken away from a worker."""
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._items = next(iter(self._collections.values()))
+        if all(self._same(node, found) for node, found in self._collections.items()):
+            self._queue.extend(self._chains(range(len(self._items))))
+
+    def _chains(self, indices: Iterable[int]) -> list[list[int]]:
+        """Return the items *indices* by chain, in order."""
+        chains: dict[str, list[int]] = {}
+        for index in indices:
+            chains.setdefault(chain_name(self._items[index]), []).append(index)
+        return list(chains.values())
+
+    def _same(self, node: WorkerController, collection: Sequence[str]) -> bool:
+        """Tell whether *node* has collected what the first worker has; report a difference."""
+        difference = report_collection_diff(
+            self._items, collection, "the first worker", node.gateway.id
+        )
+        if difference:
+            report = pytest.CollectReport(node.gateway.id, "failed", difference, [])
+            self.config.hook.pytest_collectreport(report=report)
+        return not difference
+
+    def _feed(self, node: WorkerController) -> None:
+        pending = self._pending[node]
+        while len(pending) < ENOUGH and not node.shutting_down:
+            if not self._queue:
+                node.shutdown()
+                return
+            chain = self._queue.popleft()
+            try:
+                node.send_runtest_some(chain)
+            except OSError:  # it has just died, and xdist will tell
+                self._queue.appendleft(chain)
+                return
+            pending.extend(chain)
+
+    def _give_up(self) -> None:
+        """Hand out no more work; the exit code tells of the chains that were not run."""
+        self._begun = True
+        self._queue.clear()
 
 
 class Distribution:
     """The controller's side: hands out the request, and takes usage errors back."""
 
-    def __init__(self, request: SoakRequest) -> None:
-        """Take the *request* that every worker must share."""
+    def __init__(self, request: SoakRequest, expected: Expected) -> None:
+        """Take the *request* that every worker must share, and where to note what it collects."""
         self._request = request
         self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
         self._unfit: dict[str, None] = {}
+        self._expected = expected
+        self._told = False
         self._collected = False
 
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> ChainScheduling:
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> ChainScheduling:
         """Schedule by chain."""
-        return ChainScheduling(config, log)
+        return ChainScheduling(config, len(self._nodes))
 
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Give a worker what was read once: run id, folder, overrides, what to go on with."""
@@ -61,9 +210,14 @@ class Distribution:
             "late": self._collected,
         }
 
-    def pytest_xdist_node_collection_finished(self) -> None:
-        """Note that chains may run from now on: a worker that joins later finds them held."""
-        self._collected = True
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Note that chains may run from now on: a worker that joins later finds them held.
+
+        The node ids tell which chains there are, unless a worker that ends in peace tells better.
+        """
+        self._collected = self._expected.collected = True
+        if not self._told:
+            self._expected.chains.update(map(chain_name, ids))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
@@ -74,14 +228,21 @@ class Distribution:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take a worker's usage errors, and what became of chains without a verdict."""
+        """Take a worker's usage errors, the faults of its chains, and what it has collected."""
         output = getattr(node, "workeroutput", None) or {}
         self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
         self._unfit.update(dict.fromkeys(output.get(UNFIT, ())))
+        if EXPECT in output:
+            chains, skipped = output[EXPECT]
+            if not self._told:
+                self._expected.chains.clear()
+            self._expected.chains.update(chains)
+            self._expected.skipped.update(skipped)
+            self._told = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn usage errors of workers into exit code 4, chains without a verdict into 1.
+        """Turn usage errors of workers into exit code 4, faults of chains into 1.
 
         How those chains ended is shown: after an interruption xdist calls nobody for a worker that
         is down, but has what it handed over.
@@ -123,8 +284,15 @@ def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
     output.setdefault(ERRORS, []).append(str(error))
 
 
+def report_expected(config: pytest.Config, expected: Expected) -> None:
+    """Tell the controller which chains this worker has collected, and which a mark skipped."""
+    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
+    if expected.collected:
+        output[EXPECT] = sorted(expected.chains), expected.skipped
+
+
 def report_unfit(config: pytest.Config, fault: str) -> None:
-    """Tell the controller that a chain in this worker got no verdict, or that it had a *fault*."""
+    """Tell the controller that a chain in this worker had a *fault* at its end."""
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output.setdefault(UNFIT, []).append(fault)
 
@@ -144,4 +312,6 @@ def join(config: pytest.Config, request: SoakRequest) -> None:
     if config.getoption("dist", "no") == "each":
         msg = "--dist each: runs every chain once per worker, in one folder; allowed: any other"
         raise SoakUsageError(msg)
-    config.pluginmanager.register(Distribution(request), "soak-distribution")
+    config.pluginmanager.register(
+        Distribution(request, config.stash[EXPECTED]), "soak-distribution"
+    )

@@ -12,11 +12,12 @@ from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
-from pytest_soak.errors import what_raised
+from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.verdict import closing_problem, with_problem
 from pytest_soak.runner.chain import GATE, SLOT, Chain, Slot, slot_of
 from pytest_soak.runner.collect import SoakCollection
+from pytest_soak.runner.exit_code import EXPECTED, Expected
 from pytest_soak.runner.hours import CLOCK, Hours
 from pytest_soak.runner.interruption import Interruption
 from pytest_soak.runner.resume import unfinished_runs
@@ -33,16 +34,36 @@ if TYPE_CHECKING:
     from pytest_soak.systems.protocol import System
 
 SESSION: pytest.StashKey[SoakSession] = pytest.StashKey()
+NEEDED = tuple(
+    f"soak-{part}"
+    for part in (
+        "core",
+        "session",
+        "collection",
+        "secrecy",
+        "interruption",
+        "hours",
+        "distribution",
+    )
+)
+"""The parts of the plugin that nobody may switch off."""
 
 
 def start_session(config: pytest.Config, request: SoakRequest) -> None:
     """Register what a run that soaks needs.
 
     Raises:
-        SoakUsageError: The kind of distribution cannot keep chains whole.
+        SoakUsageError: The kind of distribution cannot keep chains whole, or ``-p no:`` switches
+            off a part of the plugin.
     """
+    for name in NEEDED:
+        if config.pluginmanager.is_blocked(name):
+            msg = f"-p no:{name}: a soak cannot run without it"
+            raise SoakUsageError(msg)
     if request.resume:
         request = replace(request, unfinished=unfinished_runs(request.folder))
+    runs = frozenset((request.run_id, *request.unfinished.values()))
+    config.stash[EXPECTED] = Expected(request.folder, runs)
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_soak.runner import distribute  # noqa: PLC0415 - only where xdist is there
 
@@ -75,6 +96,7 @@ class SoakSession:
         self._running: pytest.Item | None = None
         self._faults: dict[str, None] = {}
         self._gated: set[str] = set()
+        self._expected = config.stash[EXPECTED]
         self._collection = SoakCollection(config, request, self._registry, self.judge)
         config.pluginmanager.register(self._collection, "soak-collection")
         config.pluginmanager.register(Secrecy(self._collection.chains), "soak-secrecy")
@@ -102,9 +124,11 @@ class SoakSession:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Open the chain's loop before its first iteration; skip what comes after a failure."""
+        """Open the chain's loop before its first iteration; skip what comes after a failure.
+
+        Not ``tryfirst``: a chain that a mark skips leaves nothing in its folder.
+        """
         slot = slot_of(item)
         if slot is None:
             return
@@ -217,6 +241,8 @@ class SoakSession:
         elif report.when == "setup" and report.skipped and chain.passed:
             report.outcome = "failed"
             report.longrepr = "KPI gate: skipped, though iterations of its chain ran"
+        elif report.when == "setup" and report.skipped and chain.loop is None:
+            self._expected.skipped[chain.name] = chain.skippable
         if number == GATE and (call.when == "call" or not report.passed):
             self._gated.add(chain.name)
         loop = chain.loop
@@ -227,12 +253,22 @@ class SoakSession:
         clean(report, mask_of(chain))  # again: others may have added to it
         return report
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Know which test runs: what is reported meanwhile is of its subtests."""
+        """Know which test runs, and whether it raises, before any other hook can hide that.
+
+        What is reported while it runs is of its subtests.
+        """
         self._running = item
+        slot = slot_of(item)
+        raised = slot.chain.raised if slot else set()
+        number = slot.number if slot else GATE
+        raised.discard(number)
         try:
             return (yield)
+        except BaseException:
+            raised.add(number)
+            raise
         finally:
             self._running = None
 
@@ -240,7 +276,7 @@ class SoakSession:
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
-        elif report.when == "call" and report.passed:
+        elif report.when == "call" and report.passed and number not in chain.raised:
             chain.passed.add(number)
             loop = opened(chain)
             if not loop.has_run(number):
@@ -255,19 +291,22 @@ class SoakSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close what is open; a chain that ran and got no verdict cannot pass."""
+        """Close what is open, and tell the controller what this worker has collected."""
+        if self._request.worker:
+            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
+
+            distribute.report_expected(self._config, self._expected)
         for chain in self._collection.chains.values():
             if chain.loop is None:
                 continue
             fault = ""
-            unjudged = chain.loop.done and not chain.loop.finished  # or it was skipped whole
             try:
                 chain.loop.close(chain.passed)
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
-            if unjudged or fault:
-                self._note_unfit(session, f"{chain.name}: {fault}" if fault else "")
+            if fault:
+                self._note_unfit(session, f"{chain.name}: {fault}")
             if chain.name not in self._gated:
                 self._tell_ending(chain)
 
@@ -286,7 +325,7 @@ class SoakSession:
             show_ending(self._config, ending)
 
     def _note_unfit(self, session: pytest.Session, fault: str) -> None:
-        """Fail the run: a chain has no verdict, or a *fault* at its end."""
+        """Fail the run where a chain had a *fault* at its end."""
         if self._request.worker:
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 
@@ -294,8 +333,7 @@ class SoakSession:
             return
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if fault:
-            self._faults[fault] = None
+        self._faults[fault] = None
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Tell what went wrong when chains were closed, each once."""

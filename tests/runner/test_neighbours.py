@@ -476,8 +476,8 @@ def test_a_skip_mark_skips_the_gate_with_its_iterations(
     pytester.makepyfile(test_demo=f"import pytest\n\n@pytest.mark.skip\n{DEMO.strip()}")
     result = pytester.runpytest(*UNTUNED, workers)
     result.assert_outcomes(skipped=6)
-    assert result.ret == pytest.ExitCode.OK
-    assert verdict(pytester) == "INCONCLUSIVE"
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert not list((pytester.path / "artifacts" / "soak").iterdir())
 
 
 def test_no_mark_makes_a_failed_gate_an_expected_one(pytester: pytest.Pytester) -> None:

@@ -1,0 +1,113 @@
+"""Exit code 0 is earned: at the end of a run, what the journals say is held against the collection.
+
+It is checked once, when pytest's main loop has ended: no hook, mark or `pytest.exit` can take part.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.model.verdict import Verdict
+from pytest_soak.store.folder import JOURNAL, RUNS
+from pytest_soak.store.journal import first_and_last
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+ONLY_LOOKS = (
+    "cacheshow",
+    "collectonly",
+    "help",
+    "markers",
+    "show_fixtures_per_test",
+    "showfixtures",
+    "version",
+)
+"""pytest's options that run no test."""
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a run has to have recorded at its end.
+
+    Args:
+        folder: Where the chains' folders are.
+        runs: The ids of the runs that chains may belong to: the new one, those that are resumed.
+        chains: The names of the chains that were collected and that nobody deselected.
+        skipped: ``{chain: whether it may be}`` of the chains that a mark skipped.
+        collected: Whether the collection has come to its end.
+    """
+
+    folder: Path
+    runs: frozenset[str]
+    chains: set[str] = field(default_factory=set)
+    skipped: dict[str, bool] = field(default_factory=dict)
+    collected: bool = False
+
+
+EXPECTED: pytest.StashKey[Expected] = pytest.StashKey()
+
+
+def earned(config: pytest.Config, code: int) -> int:
+    """Return the exit code of a run that was asked to soak, and tell why it cannot be 0.
+
+    Args:
+        config: pytest's.
+        code: The exit code that the run has without this check. Only 0 and 5 may become 1.
+    """
+    if any(config.getoption(option, default=False) for option in ONLY_LOOKS):
+        return code
+    expected = config.stash.get(EXPECTED, None)
+    faults: list[str] = []
+    passes = code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if passes or code == pytest.ExitCode.TESTS_FAILED:
+        faults = list(_faults(expected, passes=passes)) if expected else []
+    if code == pytest.ExitCode.OK and not (expected and expected.collected):
+        faults.append("the run ended before all tests were collected")
+    _tell(config, faults)
+    return pytest.ExitCode.TESTS_FAILED if faults else code
+
+
+def _faults(expected: Expected, *, passes: bool) -> Iterator[str]:
+    words = recorded_verdicts(expected.folder, expected.runs)
+    for name in sorted(expected.chains):
+        word = words.get(name)
+        skipped = word is None and name in expected.skipped
+        if skipped and expected.skipped[name]:
+            continue
+        if skipped:
+            allowed = "allowed with @pytest.mark.soak(skippable=True)"
+            yield f"no verdict was recorded for {name}: it was skipped; {allowed}"
+        elif not word:
+            yield f"no verdict was recorded for {name}"
+        elif passes and not Verdict[word].good:
+            yield f"the verdict of {name} is {word}"
+
+
+def recorded_verdicts(soak_dir: Path, runs: Collection[str]) -> Mapping[str, str]:
+    """Return ``{chain: word}`` as recorded in *runs*; the word is empty where a run has none."""
+    words = {}
+    for folder in soak_dir.iterdir():
+        for place in (folder, *(folder / RUNS / run for run in runs)):
+            ends = first_and_last(place / JOURNAL)
+            if ends and ends[0]["run"] in runs and ends[0]["kind"] == "run_started":
+                first, last = ends
+                word = str(last["verdict"]) if last["kind"] == "run_ended" else ""
+                words[first["config"]["chain"]] = word
+    return words
+
+
+def _tell(config: pytest.Config, faults: list[str]) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    for fault in faults:
+        line = f"ERROR: {safe_text(fault)}; exit code 1"
+        if terminal is None:
+            sys.stderr.write(f"{line}\n")
+        else:
+            terminal.write_line(line, red=True)
