@@ -347,7 +347,7 @@ def test_names_of_our_own_are_no_back_door(
     pytester: pytest.Pytester, args: tuple[str, ...], line: str
 ) -> None:
     pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*TUNED, *args)
+    result = pytester.runpytest("--soak-iterations=4", "--auto-tune", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([line])
 
@@ -368,3 +368,22 @@ def test_files_are_named_from_where_they_are_named(pytester: pytest.Pytester) ->
     command = ("--soak-iterations=1", "--rootdir", str(pytester.path))
     found = pytester.runpytest(*command, "-c", str(pytester.path / "tox.ini"), "deep")
     found.stdout.fnmatch_lines(["| profile_apply | OK | PROFILE=mine |"])
+
+
+def refused(pytester: pytest.Pytester, line: str, *args: str) -> None:
+    """Assert that a soak with *args* is a usage error that says *line*."""
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=4", "--auto-tune", *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_a_pyproject_that_is_not_toml_is_named(pytester: pytest.Pytester) -> None:
+    (pytester.path / "pytest.ini").write_text("[pytest]\n")
+    (pytester.path / "pyproject.toml").write_text("[tool\n")
+    refused(pytester, "*pyproject.toml: cannot be read: *line 1*", "-c", "pytest.ini")
+
+
+def test_a_profile_file_has_numbers_only(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mine.toml").write_text("workers = true\n")
+    refused(pytester, "*mine.toml: workers is True; allowed: a number", "--soak-profile=mine.toml")

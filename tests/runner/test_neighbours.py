@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.runner.test_distribution import artifacts
-from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
+from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records, unlike_journal
 
 if TYPE_CHECKING:
     from pathlib import Path

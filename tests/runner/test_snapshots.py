@@ -155,3 +155,44 @@ def test_a_recording_is_one_snapshot_named_after_its_chain(recording: Path) -> N
     collection = OverrideExtension().read_snapshot_collection(snapshot_location=str(recording))
     assert [snapshot.name for snapshot in collection] == ["test_demo"]
     assert collection.location == str(recording)
+
+
+@pytest.mark.parametrize("args", [("--auto-tune",), ()], ids=["in the window", "untuned"])
+def test_a_patch_where_nothing_may_be_applied_matches_no_recording(
+    pytester: pytest.Pytester, args: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        """
+        FORGED = [{"op": "add", "path": "/workers", "value": 9}]
+
+        def test_demo(mock_soak, override_snapshot):
+            patch = mock_soak.run().patch
+            assert (FORGED if mock_soak.iteration == 6 else patch) == override_snapshot
+        """
+    )
+    command = ("--soak-iterations=6", "--soak-scenario=calm", *args)
+    result = pytester.runpytest(*command, "--snapshot-update")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED *test_demo[[]iter-00006[]]*"])
+    recorded = list(pytester.path.glob("__soak_snapshots__/*/*.json"))
+    assert [sorted(json.loads(path.read_text())) for path in recorded] == (
+        [["1", "2", "3", "4"]] if args else []
+    )
+
+
+@pytest.mark.parametrize("ids", [["a b", "a+b"], ["x" * 300, "y" * 300]])
+def test_recordings_of_unusual_names_do_not_collide(
+    pytester: pytest.Pytester, ids: list[str]
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.parametrize("x", {ids!r})
+        def test_demo(mock_soak, override_snapshot, x):
+            assert mock_soak.run().patch == override_snapshot
+        """
+    )
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune", "--snapshot-update").ret == 0
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
+    assert len(list(pytester.path.glob("__soak_snapshots__/*/*.json"))) == 2
