@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.strategies import SLOW, tuner
+from tests.strategies import SLOW, mock_system, tuner
 from tests.support import (
     DEMO,
     PATIENCE,
@@ -337,20 +337,16 @@ def test_a_folder_that_cannot_be_made_is_told_without_a_traceback(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-EDITOR = """
-import pathlib
-from pytest_soak.systems.mock import MockSystem
-
-class Edited(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        if iteration == 2:
-            (path,) = pathlib.Path("artifacts/soak").glob("test_demo-*/runtime_overrides.json")
-            {mischief}
-        return super().run(parameters, iteration, seed, state)
-
-def pytest_soak_systems():
-    return {{"edited": Edited}}
-"""
+def edited(mischief: str) -> str:
+    """Return the conftest of a system that does *mischief* to the overrides in iteration 2."""
+    return mock_system(
+        "edited",
+        before=f"""
+            if iteration == 2:
+                (path,) = Path("artifacts/soak").glob("test_demo-*/runtime_overrides.json")
+                {mischief}
+        """,
+    )
 
 
 @pytest.mark.parametrize(
@@ -365,7 +361,7 @@ def pytest_soak_systems():
 def test_overrides_edited_during_a_run_are_told_and_put_back(
     pytester: pytest.Pytester, mischief: str, found: str
 ) -> None:
-    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makeconftest(edited(mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # one iteration is not to be trusted
@@ -439,7 +435,7 @@ def test_a_journal_that_somebody_changes_during_a_run_ends_the_chain(
 def test_an_overrides_file_that_nobody_can_read_is_told_without_a_traceback(
     pytester: pytest.Pytester, mischief: str
 ) -> None:
-    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makeconftest(edited(mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -8,37 +8,28 @@ import sys
 import pytest
 
 from pytest_soak.store.artifacts import rebuild
+from tests.strategies import mock_system
 from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
 
-COUNTED = """
-import os
-from pathlib import Path
-
-import subprocess
-import sys
-
-import pytest
-from pytest_soak.systems.mock import MockSystem
-
-class Counted:
-    keeps_state = {keeps_state}
-
-    def __init__(self, pack, scenario):
-        self.mock = MockSystem(pack, scenario)
-
-    def run(self, parameters, iteration, seed, state):
-        with Path("counter").open("a") as file:
-            file.write(f"{{iteration}}\\n")
-        dies = Path("dies")
-        if dies.exists() and int(dies.read_text()) == iteration:
-            dies.unlink()
-            os._exit(9)
-        report, _ = self.mock.run(parameters, iteration, seed, None)
-        return report, {{"seen": [*(state or {{"seen": []}})["seen"], iteration]}}
-
-def pytest_soak_systems():
-    return {{"counted": Counted}}
+COUNTS = """
+with Path("counter").open("a") as file:
+    file.write(f"{iteration}\\n")
+dies = Path("dies")
+if dies.exists() and int(dies.read_text()) == iteration:
+    dies.unlink()
+    os._exit(9)
 """
+
+
+def counted(*, keeps_state: bool) -> str:
+    """Return the conftest of a system that counts its runs, and dies where it is told to."""
+    return mock_system(
+        "counted",
+        members=f"keeps_state = {keeps_state}",
+        before=COUNTS,
+        returns='report, {"seen": [*(state or {"seen": []})["seen"], iteration]}',
+    )
+
 
 ARGS = ("--soak-iterations=6", "--auto-tune", "--soak-system=counted")
 
@@ -49,7 +40,7 @@ def counter(pytester: pytest.Pytester) -> list[int]:
 
 def break_off(pytester: pytest.Pytester, iteration: int) -> None:
     """Leave a run whose process died in *iteration*."""
-    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makeconftest(counted(keeps_state=True))
     pytester.makepyfile(test_demo=DEMO)
     (pytester.path / "dies").write_text(str(iteration))
     assert pytester.runpytest_subprocess(*ARGS).ret == 9
@@ -205,7 +196,7 @@ def test_with_nothing_to_resume_a_new_run_starts_and_says_so(pytester: pytest.Py
 def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makeconftest(COUNTED.format(keeps_state=False))
+    pytester.makeconftest(counted(keeps_state=False))
     pytester.makepyfile(test_demo=DEMO)
     (pytester.path / "dies").write_text("3")
     pytester.runpytest_subprocess(*ARGS)
@@ -222,7 +213,7 @@ def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
 def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makeconftest(counted(keeps_state=True))
     pytester.makepyfile(test_demo=DEMO)
     assert pytester.runpytest(*ARGS).ret == 0
     folder = chain_folder(pytester)

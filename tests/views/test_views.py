@@ -251,22 +251,8 @@ def test_the_noise_of_an_effect_may_come_from_the_run_itself(pytester: pytest.Py
 
 
 def test_an_iteration_that_nobody_can_judge_is_in_no_baseline(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        import pytest
-        from pytest_soak.systems.mock import MockSystem
-
-        class Blind(MockSystem):
-            def run(self, parameters, iteration, seed, state):
-                report, state = super().run(parameters, iteration, seed, state)
-                if iteration == 2:
-                    report["totals"]["latency_p95_ms"] = None
-                return report, state
-
-        def pytest_soak_systems():
-            return {"blind": Blind}
-        """
-    )
+    no_latency = "if iteration == 2: report['totals']['latency_p95_ms'] = None"
+    pytester.makeconftest(mock_system("blind", after=no_latency))
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=5", "--auto-tune", "--soak-system=blind")
     first, second = effects(chain_folder(pytester))
