@@ -10,6 +10,7 @@ import pytest
 from pytest_soak.config import options
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.pace import slots_in
+from tests.strategies import mock_system, tuner
 from tests.support import DEMO
 
 if TYPE_CHECKING:
@@ -259,17 +260,7 @@ def test_a_missing_secret_is_named_and_safe_mode_runs_without(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXCHANGE_KEY", raising=False)
-    pytester.makeconftest(
-        """
-        from pytest_soak.systems.mock import MockSystem
-
-        class Secretive(MockSystem):
-            secrets = ("EXCHANGE_KEY",)
-
-        def pytest_soak_systems():
-            return {"secretive": Secretive}
-        """
-    )
+    pytester.makeconftest(mock_system("secretive", members='secrets = ("EXCHANGE_KEY",)'))
     pytester.makepyfile(test_demo=DEMO)
     args = ("--soak-iterations=5", "--auto-tune", "--soak-system=secretive")
     refused = pytester.runpytest(*args)
@@ -292,17 +283,7 @@ def test_a_profile_file_is_checked_like_a_pack(pytester: pytest.Pytester) -> Non
 
 
 def test_a_tuner_that_needs_an_unknown_metric_is_refused(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        class Wants:
-            requires = ("happiness",)
-            def __init__(self, pack): pass
-            def propose(self, history, parameters): raise AssertionError
-
-        def pytest_soak_tuners():
-            return {"wants": Wants}
-        """
-    )
+    pytester.makeconftest(tuner(name="wants", members='requires = ("happiness",)'))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*TUNED, "--soak-tuner=wants")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
