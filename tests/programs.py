@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from tests.support import DEMO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
 
 PRELUDE = """
@@ -64,7 +61,6 @@ for line in sys.stdin:
 """
 )
 ARGS = ("-p", "no:randomly", "--soak-system=command", "--soak-iterations=3")
-PATIENCE = 60
 
 
 def toml(value: object) -> str:
@@ -87,14 +83,6 @@ def prepare(
     inside = "".join(f"{indent}{line}\n" for line in body.strip().splitlines())
     (pytester.path / "program.py").write_text((LONG if long else ONCE) + inside)
     pytester.makepyfile(test_demo=DEMO)
-
-
-def wait_for(met: Callable[[], Any]) -> None:
-    """Wait until *met*, which a busy machine may take a while to come to."""
-    end = time.monotonic() + PATIENCE
-    while not met():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def left_in(folder: Path) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import stat
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from pytest_soak.store.journal import START, read_journal
 from pytest_soak.store.records import problems_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pytest
@@ -25,6 +27,10 @@ DEMO = """
 def test_demo(soak):
     soak.run()
 """
+PATIENCE = 60
+"""Seconds in which a busy machine must have done what a test waits for."""
+DIFFERS = {"time", "ts", "run", "prev", "head"}
+"""What differs from run to run: times, run ids, hashes over both."""
 
 
 def chain_folder(pytester: pytest.Pytester, name: str = "test_demo") -> Path:
@@ -65,11 +71,40 @@ def patches(folder: Path) -> list[list[dict[str, Any]]]:
     ]
 
 
+def timeless(value: Any) -> Any:
+    """Return *value* without what differs from run to run."""
+    if isinstance(value, dict):
+        return {key: timeless(entry) for key, entry in value.items() if key not in DIFFERS}
+    if isinstance(value, list):
+        return [timeless(entry) for entry in value]
+    return value
+
+
+def artifacts(folder: Path) -> dict[str, Any]:
+    """Return every artifact of the newest run in *folder*, without what differs from run to run."""
+    found: dict[str, Any] = {
+        str(path.relative_to(folder)): timeless(json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(folder.rglob("*.json"))
+        if "runs" not in path.relative_to(folder).parts
+    }
+    found["journal.jsonl"] = timeless(records(folder))
+    return found
+
+
 def unlike_journal(folder: Path) -> list[str]:
     """Return the artifacts in *folder* that are missing or not what its journal says."""
     said = {name: document(content) for name, content in rebuild(read_journal(folder / JOURNAL))}
     there = {name: (folder / name).read_text() for name in said if (folder / name).exists()}
     return [name for name, text in said.items() if there.get(name) != text]
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return every file below *folder* with its time and content."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if stat.S_ISREG(path.lstat().st_mode)
+    }
 
 
 def told(*args: object) -> tuple[int, list[str]]:
@@ -90,3 +125,11 @@ def linked(records: Iterable[dict[str, Any]]) -> bytes:
         prev = hashlib.sha256(lines[-1]).hexdigest() if lines else START
         lines.append(line({**record, "prev": prev}).encode())
     return b"".join(text + b"\n" for text in lines)
+
+
+def wait_for(met: Callable[[], Any]) -> None:
+    """Wait until *met* returns a true value."""
+    end = time.monotonic() + PATIENCE
+    while not met():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.strategies import mock_system
 from tests.support import DEMO
 
 if TYPE_CHECKING:
@@ -46,15 +47,8 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "test_demo.py").write_text(STOPS)
     soak(folder, *TUNED, "--soak-dir=broken", "-x", code=1)
     (folder / "test_demo.py").write_text(DEMO)
-    (folder / "conftest.py").write_text(
-        "from pytest_soak.systems.mock import MockSystem\n\n"
-        "class Keeps(MockSystem):\n"
-        "    def run(self, parameters, iteration, seed, state):\n"
-        "        report, _ = super().run(parameters, iteration, seed, state)\n"
-        "        return report, {'ran': iteration}\n\n"
-        "def pytest_soak_systems():\n"
-        "    return {'keeps': Keeps}\n"
-    )
+    keeps = mock_system("keeps", returns='report, {"ran": iteration}')
+    (folder / "conftest.py").write_text(keeps)
     soak(folder, *TUNED, "--soak-dir=keeps", "--soak-system=keeps")
     return folder
 

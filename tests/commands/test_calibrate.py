@@ -10,29 +10,23 @@ import pytest
 
 from pytest_soak.commands import calibrate
 from pytest_soak.errors import SoakUsageError
+from tests.strategies import mock_system
 from tests.support import DEMO, chain_folder, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BLOCKED = """
-import pytest
-from pytest_soak.systems.mock import MockSystem
-
-class Blocked(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        report, state = super().run(parameters, iteration, seed, state)
+BLOCKED = mock_system(
+    "blocked",
+    after="""
         report["totals"]["blocked"] = {"queue": (iteration % 3) / 10}
         report["totals"]["mood"] = ["fair"]
         report["totals"]["flat"] = 1
         if iteration == 4:
             report["totals"]["latency_p95_ms"] = 10**6
             report["totals"]["error_rate"] = None
-        return report, state
-
-def pytest_soak_systems():
-    return {"blocked": Blocked}
-"""
+    """,
+)
 METRICS = """
 [tool.pytest-soak.packs.demo.metrics]
 blocked = { kind = "shares" }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.explain import explained
 from tests.commands.conftest import TUNED, soak
+from tests.strategies import mock_system
 from tests.support import records, told
 
 if TYPE_CHECKING:
@@ -47,23 +48,17 @@ def pytest_soak_tuners():
 def pytest_soak_guards():
     return {"half": lambda pack: Half()}
 """
-DEAF = """
-from pytest_soak.systems.mock import MockSystem
-
-class Deaf(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        report, state = super().run(parameters, iteration, seed, state)
+DEAF = mock_system(
+    "deaf",
+    after="""
         if iteration == 2:
             report["parameters"]["workers"] = 2
         if iteration == 3:
             del report["parameters"]
         if iteration == 4:
             report["totals"]["error_rate"] = None
-        return report, state
-
-def pytest_soak_systems():
-    return {"deaf": Deaf}
-"""
+    """,
+)
 
 
 def sections(lines: list[str]) -> dict[str, list[str]]:

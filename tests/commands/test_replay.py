@@ -18,23 +18,13 @@ from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.strategies import Strategies
 from tests.commands.conftest import TUNED, only_chain, soak
+from tests.strategies import tuner
 from tests.support import records
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SLOWLY = """
-from pytest_soak import Proposal
-
-class Slowly:
-    requires = ("latency_p95_ms",)
-
-    def propose(self, history, parameters):
-        return Proposal({"workers": 1}, ("one more",))
-
-def pytest_soak_tuners():
-    return {"slowly": lambda pack: Slowly()}
-"""
+SLOWLY = tuner('Proposal({"workers": 1}, ("one more",))', name="slowly")
 
 
 def replay(*args: object, name: str = "replay") -> tuple[int, str, str]:

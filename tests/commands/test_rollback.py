@@ -13,9 +13,17 @@ import pytest
 
 from pytest_soak.runner.resume import newest_unfinished
 from tests.commands.conftest import TUNED, only_chain, soak
-from tests.commands.test_verify import tree
-from tests.runner.test_interruption import SLOW, wait_for
-from tests.support import DEMO, linked, read_json, records, told, unlike_journal
+from tests.strategies import SLOW
+from tests.support import (
+    DEMO,
+    linked,
+    read_json,
+    records,
+    told,
+    tree,
+    unlike_journal,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,33 +10,15 @@ from pytest_soak.commands.explain import explained
 from pytest_soak.commands.verify import examine
 from tests.commands.conftest import only_chain, soak
 from tests.commands.test_replay import replay
+from tests.strategies import mock_system, tuner
 from tests.support import linked, records, told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GREEDY = """
-from pytest_soak import Proposal
-from pytest_soak.systems.mock import MockSystem
-
-class Cliff(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        report, state = super().run(parameters, iteration, seed, state)
-        report["totals"]["throughput"] = 90 if parameters["workers"] > 4 else 100
-        return report, state
-
-class Up:
-    requires = ()
-
-    def propose(self, history, parameters):
-        return Proposal({"workers": 1, "batch_size": -9}, ("up",))
-
-def pytest_soak_systems():
-    return {"cliff": Cliff}
-
-def pytest_soak_tuners():
-    return {"up": lambda pack: Up()}
-"""
+GREEDY = mock_system(
+    "cliff", after="report['totals']['throughput'] = 90 if parameters['workers'] > 4 else 100"
+) + tuner('Proposal({"workers": 1, "batch_size": -9}, ("up",))', name="up")
 PACK = """
 [tool.pytest-soak.packs.demo]
 objective = { metric = "throughput", better = "up" }

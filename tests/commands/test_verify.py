@@ -6,7 +6,6 @@ import copy
 import hashlib
 import random
 import shutil
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from pytest_soak.store.journal import Journal
 from pytest_soak.store.store import ChainStore, state_hash
 from pytest_soak.verify.artifacts import difference, is_ours
 from pytest_soak.verify.finding import Finding, shorten, unlike
-from tests.store.test_schemas import ODD, RUNS
-from tests.support import DEMO, linked, read_json, records, told
+from tests.runs import RUNS
+from tests.support import DEMO, linked, read_json, records, told, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +33,6 @@ BROKEN = ("verify", "--soak-dir", "broken")
 KEEPS = ("verify", "--soak-dir", "keeps")
 LAST = ("KPI_GATE.json", "TUNING_REPORT.json")
 """What is written at the end of a run."""
-
-
-def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return every file below *folder* with its time and content."""
-    return {
-        str(path): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if stat.S_ISREG(path.lstat().st_mode)
-    }
 
 
 def told_of(findings: list[str]) -> list[str]:
@@ -885,7 +875,7 @@ def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
     pytester: pytest.Pytester, name: str
 ) -> None:
     run = RUNS.get(name, RUNS["tuned"])
-    pytester.makeconftest(ODD.format(mischief=run.mischief or "pass"))
+    pytester.makeconftest(run.conftest)
     bodies = {
         "never run": "def test_demo(soak):\n    soak.iteration == 2 or soak.run()\n",
         "failing": "def test_demo(soak):\n    soak.run()\n    assert soak.iteration != 6\n",

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.logged import LoggedSoak
 from tests.support import DEMO, chain_folder, patches, read_json, records
 
 VARIABLE = "SOAK_DEMO_RUNTIME_OVERRIDES_JSON"
@@ -37,15 +38,13 @@ def test_the_first_source_that_is_present_wins_whole(
 def test_a_seed_in_the_environment_masks_no_later_change(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytester.makepyfile(test_demo=DEMO)
-    monkeypatch.setenv(VARIABLE, '{"workers": 3}')
-    pytester.runpytest("--soak-iterations=4", "--auto-tune")
-    used = [
-        record["report"]["parameters"]["workers"]
-        for record in records(chain_folder(pytester))
-        if record["kind"] == "iteration"
-    ]
-    assert used[:3] == [3, 5, 7]
+    logged = LoggedSoak(pytester)
+    monkeypatch.setenv(VARIABLE, '{"workers": 3, "backoff_s": 0.3}')
+    logged.soak(4, "--auto-tune")
+    assert logged.ran("workers") == [3, 5, 7, 7]
+    assert logged.ran("backoff_s")[:2] == [0.3, 0.4]
+    assert logged.read("runtime_overrides.json")["workers"] == 7
+    assert records(logged.folder)[0]["overrides_source"] == "env"
 
 
 def test_a_soak_reads_the_seeded_file_and_never_writes_it(pytester: pytest.Pytester) -> None:
@@ -128,3 +127,10 @@ def test_option_over_marker_over_ini_over_pack(
     pytester.makeini(f"[pytest]\nsoak_scenario = {ini}")
     pytester.runpytest("--soak-iterations=1", *option)
     assert records(chain_folder(pytester))[0]["config"]["scenario"] == scenario
+
+
+def test_a_number_in_the_ini_file_is_used(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nsoak_observe = 3")
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=4", "--auto-tune")
+    assert read_json(chain_folder(pytester) / "KPI_GATE.json")["window"] == [2, 3, 4]

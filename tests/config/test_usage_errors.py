@@ -10,6 +10,7 @@ import pytest
 from pytest_soak.config import request
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.pace import slots_in
+from tests.strategies import mock_system, tuner
 from tests.support import DEMO
 
 if TYPE_CHECKING:
@@ -323,17 +324,7 @@ def test_a_missing_secret_is_named_and_safe_mode_runs_without(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXCHANGE_KEY", raising=False)
-    pytester.makeconftest(
-        """
-        from pytest_soak.systems.mock import MockSystem
-
-        class Secretive(MockSystem):
-            secrets = ("EXCHANGE_KEY",)
-
-        def pytest_soak_systems():
-            return {"secretive": Secretive}
-        """
-    )
+    pytester.makeconftest(mock_system("secretive", members='secrets = ("EXCHANGE_KEY",)'))
     pytester.makepyfile(test_demo=DEMO)
     args = ("--soak-iterations=5", "--auto-tune", "--soak-system=secretive")
     refused = pytester.runpytest(*args)
@@ -356,17 +347,7 @@ def test_a_profile_file_is_checked_like_a_pack(pytester: pytest.Pytester) -> Non
 
 
 def test_a_tuner_that_needs_an_unknown_metric_is_refused(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        class Wants:
-            requires = ("happiness",)
-            def __init__(self, pack): pass
-            def propose(self, history, parameters): raise AssertionError
-
-        def pytest_soak_tuners():
-            return {"wants": Wants}
-        """
-    )
+    pytester.makeconftest(tuner(name="wants", members='requires = ("happiness",)'))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*TUNED, "--soak-tuner=wants")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -411,7 +392,7 @@ def test_names_of_our_own_are_no_back_door(
     pytester: pytest.Pytester, args: tuple[str, ...], line: str
 ) -> None:
     pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*TUNED, *args)
+    result = pytester.runpytest("--soak-iterations=4", "--auto-tune", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([line])
 
@@ -432,3 +413,26 @@ def test_files_are_named_from_where_they_are_named(pytester: pytest.Pytester) ->
     command = ("--soak-iterations=1", "--rootdir", str(pytester.path))
     found = pytester.runpytest(*command, "-c", str(pytester.path / "tox.ini"), "deep")
     found.stdout.fnmatch_lines(["| profile_apply | OK | PROFILE=mine |"])
+
+
+def refused(pytester: pytest.Pytester, line: str, *args: str) -> None:
+    """Assert that a soak with *args* is a usage error that says *line*."""
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=4", "--auto-tune", *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+def test_a_pyproject_that_is_not_toml_is_named(pytester: pytest.Pytester) -> None:
+    (pytester.path / "pytest.ini").write_text("[pytest]\n")
+    (pytester.path / "pyproject.toml").write_text("[tool\n")
+    refused(pytester, "*pyproject.toml: cannot be read: *line 1*", "-c", "pytest.ini")
+
+
+def test_a_profile_file_has_numbers_only(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mine.toml").write_text("workers = true\nbatch_size = 40\nbackoff_s = 0.2\n")
+    refused(
+        pytester,
+        "*mine.toml: workers: True given; allowed: a finite number",
+        "--soak-profile=mine.toml",
+    )

@@ -10,9 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,14 +21,25 @@ from pytest_soak.config import options
 from pytest_soak.schemas import schema_of
 from pytest_soak.store import artifacts, folder
 from pytest_soak.store.journal import read_journal
+from tests.docs.pages import (
+    FENCE,
+    PAGES,
+    ROOT,
+    Block,
+    Command,
+    assert_shows,
+    blocks,
+    commands,
+    follow_in_the_repository,
+    in_the_repository,
+    is_the_main_job,
+)
 from tests.support import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WRITTEN = {"python", "toml", "ini", "json", "sh"}
 INSTALL = (
     "python3 -m venv .venv && "
@@ -74,63 +83,6 @@ SHELL_LINES = {
     ".venv/bin/pip install -q -e '.[examples]' && .venv/bin/pytest tests/examples",
 }
 """The only shell lines that are not run here: they install from the network, or take minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One fenced block: what it is, its title where it is a file, and its text."""
-
-    kind: str
-    title: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One line after a ``$`` in a console block, with what is shown below it."""
-
-    line: str
-    shown: tuple[str, ...]
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    for info, text in FENCE.findall(page.read_text(encoding="utf-8")):
-        kind, _, rest = info.partition(" ")
-        title = re.fullmatch(r'(?:title="([^"]+)")?', rest)
-        assert title, f"{page.name}: unknown words after ```{kind}: {rest}"
-        yield Block(kind, title[1] or "", text)
-
-
-def commands(text: str) -> list[Command]:
-    found: list[Command] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append(Command(line[2:], ()))
-        else:
-            assert found, f"a console block must begin with a command: {text}"
-            last = found.pop()
-            found.append(Command(last.line, (*last.shown, line)))
-    return found
-
-
-def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what the output must match.
-
-    Lines follow each other as they are shown; ``...`` stands for any lines, or any part of one.
-    """
-    parts = []
-    for line in shown:
-        if line.strip() == "...":
-            parts.append(r"(?:.*\n)*?")
-        elif line.strip():
-            parts.append(re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + r"\n")
-    return re.compile(r"^" + "".join(parts), re.MULTILINE)
-
-
-def assert_shows(output: str, shown: tuple[str, ...], line: str) -> None:
-    text = "".join(f"{row.rstrip()}\n" for row in output.splitlines() if row.strip())
-    wanted = "\n".join(shown)
-    assert pattern(shown).search(text), f"$ {line}\nshould show\n{wanted}\nbut showed\n{text}"
 
 
 class Reader:
@@ -245,43 +197,11 @@ def test_a_block_that_no_rule_covers_or_that_lies_is_an_error(
         reader.read(block)
 
 
-def is_the_main_job(block: Block) -> bool:
-    """Tell whether *block* is the README's look at the main job, which runs in the repository."""
-    return in_the_repository(block) and not is_the_example(block)
-
-
-def is_the_example(block: Block) -> bool:
-    """Tell whether *block* is the README's look at the web service, which other tests run."""
-    return in_the_repository(block) and " examples/" in block.text
-
-
-def in_the_repository(block: Block) -> bool:
-    return block.kind == "console" and block.text.startswith(".venv/bin/", 2)
-
-
 def test_the_readme_shows_the_main_job_as_it_is(tmp_path: Path) -> None:
     shown = [block for block in blocks(PAGES[0]) if is_the_main_job(block)]
     assert len(shown) == 2
     for block in shown:
         follow_in_the_repository(block, tmp_path)
-
-
-def follow_in_the_repository(block: Block, folder: Path) -> None:
-    """Run the command of *block* as a user does, but for where its artifacts go: to *folder*."""
-    command, code = commands(block.text)
-    words = shlex.split(command.line)
-    assert words[0] == ".venv/bin/pytest"
-    assert code.line == "echo $?"
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *words[1:], f"--soak-dir={folder}"],
-        cwd=ROOT,
-        env={"PATH": "", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert ran.returncode == int(code.shown[0]), ran.stdout + ran.stderr
-    assert_shows(ran.stdout, command.shown, command.line)
 
 
 @pytest.mark.parametrize(

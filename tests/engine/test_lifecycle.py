@@ -1,4 +1,4 @@
-"""The life of a system: opened once before it runs, closed once when its chain is over."""
+"""A system is opened once before it runs, and closed once when its chain is over."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import DEMO, chain_folder, problems, read_json, records
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support import DEMO, chain_folder, problems, read_json, records, wait_for
 
 HOUSE = """
 import os
@@ -231,19 +226,11 @@ def test_a_signal_closes_what_is_open(pytester: pytest.Pytester, word: str, wher
     pytester.makepyfile(test_demo=DEMO)
     line = [sys.executable, "-m", "pytest", *CALM]
     with subprocess.Popen(line, stdout=subprocess.DEVNULL) as run:
-        wait_for(pytester.path / "reached")
+        wait_for((pytester.path / "reached").exists)
         run.send_signal(getattr(signal, word))
         assert run.wait(60) == pytest.ExitCode.INTERRUPTED
     assert diary(pytester)[-1] == "close"
     assert diary(pytester).count("close") == 1
-
-
-def wait_for(path: Path) -> None:
-    """Wait until *path* is there, which a busy machine may take a while to come to."""
-    end = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 OWN = """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.docs.test_docs import (
+from tests.docs.pages import (
     PAGES,
     ROOT,
     Block,

@@ -21,6 +21,8 @@ from pytest_soak.model.summary import Summary
 from pytest_soak.store.records import decision_from_json, decision_to_json
 from tests.bench import guard_rates
 from tests.guards.simulated import BAD, demo, soak, stopped, told, values
+from tests.logged import LOGS
+from tests.strategies import mock_system, tuner
 from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
 
 if TYPE_CHECKING:
@@ -356,34 +358,17 @@ def test_both_rules_are_the_shipped_ones() -> None:
 
 # ---- in real runs
 
-SYSTEM = """
-import json
-from pathlib import Path
-import pytest
-from pytest_soak import Proposal
-from pytest_soak.systems.mock import MockSystem
 
-LOG = Path(__file__).with_name("ran.jsonl")
+def system(most: int = 4, more: str = "") -> str:
+    """Return the conftest of a system that loses throughput with more than *most* workers.
 
-class Cliff(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        report, state = super().run(parameters, iteration, seed, state)
-        with LOG.open("a") as file:
-            file.write(json.dumps({"iteration": iteration, **parameters}) + chr(10))
-        report["totals"]["throughput"] = 100 - (10 if parameters["workers"] > 4 else 0)
-        return report, state
+    *more* lines change its report further. A tuner asks for one more worker each time.
+    """
+    lost = f"report['totals']['throughput'] = 100 - (10 if parameters['workers'] > {most} else 0)"
+    cliff = mock_system("cliff", before=LOGS, after=f"{lost}\n{more}")
+    return cliff + tuner('Proposal({"workers": 1, "backoff_s": 0.1}, ("up",))', name="up")
 
-class Up:
-    requires = ()
-    def propose(self, history, parameters):
-        return Proposal({"workers": 1, "backoff_s": 0.1}, ("up",))
 
-def pytest_soak_systems():
-    return {"cliff": Cliff}
-
-def pytest_soak_tuners():
-    return {"up": lambda pack: Up()}
-"""
 PACK = """
 [tool.pytest-soak.packs.demo]
 objective = { metric = "throughput", better = "up" }
@@ -396,7 +381,7 @@ RUN = ("--soak-iterations=9", "--auto-tune", "--soak-system=cliff", "--soak-tune
 
 @pytest.fixture
 def cliff(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest(SYSTEM)
+    pytester.makeconftest(system())
     pytester.makepyprojecttoml(PACK)
     pytester.makepyfile(test_demo=DEMO)
     return pytester
@@ -424,14 +409,9 @@ def test_a_loss_that_broke_more_kpis_than_it_cured_is_taken_back(cliff: pytest.P
     text = "\n".join(line for line in PACK.splitlines() if "kpis" not in line)
     gates = 'kpis.latency_p95_ms.fail = "> 230"\nkpis.throughput.fail = "< 95"\n'
     cliff.makepyprojecttoml(f"{text}\n{gates}")
-    conftest = cliff.path / "conftest.py"
-    late = 'report["totals"]["latency_p95_ms"] = 231 if parameters["workers"] <= 4 else 200'
-    errors = 'report["totals"]["error_rate"] = 0.01 if parameters["workers"] <= 4 else 0.9'
-    place = '        report["totals"]["throughput"]'
-    there = conftest.read_text("utf-8")
-    assert place in there
-    worse = there.replace(place, f"        {late}\n        {errors}\n{place}", 1)
-    conftest.write_text(worse, "utf-8")
+    late = "report['totals']['latency_p95_ms'] = 231 if parameters['workers'] <= 4 else 200"
+    errors = "report['totals']['error_rate'] = 0.01 if parameters['workers'] <= 4 else 0.9"
+    cliff.makeconftest(system(more=f"{late}\n{errors}"))
     cliff.runpytest(*RUN)
     assert ran(cliff, "workers")[:7] == [2, 3, 4, 5, 6, 4, 4]
 
@@ -470,8 +450,7 @@ def test_a_rollback_reaches_the_system_and_is_told_everywhere(cliff: pytest.Pyte
 @pytest.mark.parametrize("seeded", ['{"batch_size": 40}', "{}"])
 def test_the_overrides_are_again_exactly_those_of_then(cliff: pytest.Pytester, seeded: str) -> None:
     """A key that was not there is removed, one that only repeats the base stays."""
-    conftest = SYSTEM.replace('parameters["workers"] > 4', 'parameters["workers"] > 2')
-    cliff.makeconftest(conftest)
+    cliff.makeconftest(system(most=2))
     cliff.runpytest(*RUN, f"--soak-overrides={seeded}")
     folder = chain_folder(cliff)
     assert ran(cliff, "workers") == [2, 3, 4, 2, 2, 2, 2, 2, 2]
@@ -516,7 +495,7 @@ class Greedy:
 def pytest_soak_guards():
     return {"greedy": lambda pack: Greedy()}
 """
-    cliff.makeconftest(SYSTEM + greedy)
+    cliff.makeconftest(system() + greedy)
     result = cliff.runpytest(*RUN)
     result.stdout.fnmatch_lines(["*'greedy': review() made, changed or dropped a rollback*"])
     assert ran(cliff, "workers") == [2, 3]

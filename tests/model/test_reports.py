@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 from importlib import resources
+from textwrap import indent
 
 import pytest
 
-from tests.support import chain_folder, patches, read_json, records
-
-SYSTEM = """
-import pytest
-from pytest_soak.systems.mock import MockSystem
-
-class Odd:
-    def __init__(self, mock):
-        self.mock = mock
-
-    def run(self, parameters, iteration, seed, state):
-        report, state = self.mock.run(parameters, iteration, seed, state)
-        if iteration == {iteration}:
-            {mischief}
-        return report, state
-
-def pytest_soak_systems():
-    return {{"odd": lambda pack, scenario: Odd(MockSystem(pack, scenario))}}
-"""
-
-DEMO = """
-def test_demo(soak):
-    soak.run()
-"""
+from tests.strategies import mock_system
+from tests.support import DEMO, chain_folder, patches, read_json, records
 
 ODD_REPORTS = {
     "none": ("report = None", "no report"),
@@ -56,12 +35,17 @@ ODD_REPORTS = {
 }
 
 
+def odd_in(iteration: int, mischief: str) -> str:
+    """Return the conftest of a system whose report of *iteration* is changed by *mischief*."""
+    return mock_system(after=f"if iteration == {iteration}:\n{indent(mischief, ' ' * 4)}")
+
+
 @pytest.mark.parametrize("odd", ODD_REPORTS)
 def test_an_odd_report_in_the_window_makes_the_verdict_inconclusive(
     pytester: pytest.Pytester, odd: str
 ) -> None:
     mischief, problem = ODD_REPORTS[odd]
-    pytester.makeconftest(SYSTEM.format(iteration=6, mischief=mischief))
+    pytester.makeconftest(odd_in(6, mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -74,7 +58,7 @@ def test_an_odd_report_in_the_window_makes_the_verdict_inconclusive(
 @pytest.mark.parametrize("odd", ["none", "metric missing", "parameters differ"])
 def test_nothing_is_tuned_on_an_odd_report(pytester: pytest.Pytester, odd: str) -> None:
     mischief, _ = ODD_REPORTS[odd]
-    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makeconftest(odd_in(2, mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
     assert patches(chain_folder(pytester))[1] == []
@@ -86,18 +70,7 @@ def test_nothing_is_tuned_on_an_odd_report(pytester: pytest.Pytester, odd: str) 
 
 
 def test_a_change_that_never_reached_the_system_is_told(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        from pytest_soak.systems.mock import MockSystem
-
-        class Deaf(MockSystem):
-            def run(self, parameters, iteration, seed, state):
-                return super().run(self._base, iteration, seed, state)
-
-        def pytest_soak_systems():
-            return {"deaf": Deaf}
-        """
-    )
+    pytester.makeconftest(mock_system("deaf", before="parameters = self._base"))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=deaf")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -114,8 +87,7 @@ def test_a_change_that_never_reached_the_system_is_told(pytester: pytest.Pyteste
 
 
 def test_a_silent_system_leaves_changes_unverified(pytester: pytest.Pytester) -> None:
-    mischief = "pass\n        report['parameters'] = None"
-    pytester.makeconftest(SYSTEM.format(iteration=0, mischief=mischief))
+    pytester.makeconftest(mock_system(after="report['parameters'] = None"))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
     result.assert_outcomes(passed=7)
@@ -131,7 +103,7 @@ def test_an_inconclusive_iteration_before_the_window_may_be_allowed_by_the_pack(
     demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     lenient = demo.replace('scenario = "busy"', 'scenario = "busy"\nmax_inconclusive = 1', 1)
     (pytester.path / "lenient.toml").write_text(lenient, encoding="utf-8")
-    pytester.makeconftest(SYSTEM.format(iteration=2, mischief="report = None"))
+    pytester.makeconftest(odd_in(2, "report = None"))
     pytester.makepyfile(test_demo=DEMO)
     args = ("--soak-iterations=7", "--auto-tune", "--soak-system=odd")
     assert pytester.runpytest(*args).ret == pytest.ExitCode.TESTS_FAILED
@@ -143,7 +115,7 @@ def test_reports_of_the_wrong_python_types_do_no_harm(
     pytester: pytest.Pytester, mode: tuple[str, ...]
 ) -> None:
     mischief = "from decimal import Decimal; report['totals']['extra'] = {Decimal(1): {3}}"
-    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makeconftest(odd_in(2, mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd", *mode)
     result.assert_outcomes(passed=7)
@@ -154,10 +126,10 @@ def test_numbers_of_another_make_are_judged_and_sent_as_pythons_own(
     pytester: pytest.Pytester, mode: tuple[str, ...]
 ) -> None:
     mischief = """
-            class Other(float): pass  # as numpy's float64 is
-            report["totals"] = {name: Other(value) for name, value in report["totals"].items()}
-    """
-    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief.strip()))
+class Other(float): pass  # as numpy's float64 is
+report["totals"] = {name: Other(value) for name, value in report["totals"].items()}
+"""
+    pytester.makeconftest(odd_in(2, mischief.strip()))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd", *mode)
     result.assert_outcomes(passed=7)
@@ -167,7 +139,7 @@ def test_a_report_with_keys_that_are_no_text_is_one_and_the_same_in_journal_and_
     pytester: pytest.Pytester,
 ) -> None:
     mischief = "report.update({True: 1, None: 2, 10**5000: 3})"
-    pytester.makeconftest(SYSTEM.format(iteration=2, mischief=mischief))
+    pytester.makeconftest(odd_in(2, mischief))
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=3", "--soak-system=odd")
     told = [record.get("report") for record in records(chain_folder(pytester))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, patches, read_json, records
 
 WEB_SERVICE = Path(__file__).parents[2] / "fixtures" / "web_service.toml"
 
@@ -174,3 +174,22 @@ def test_secrets_of_a_domain_are_needed_by_every_system(
     refused.stderr.fnmatch_lines(["*QUEUE_TOKEN is not set*"])
     monkeypatch.setenv("QUEUE_TOKEN", "hush")
     assert pytester.runpytest(*args).ret == 0
+
+
+def test_a_rule_in_pyproject_is_added_to_those_of_the_pack(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml(
+        """
+        [[tool.pytest-soak.packs.demo.rule]]
+        tuner = "demo-table"
+        id = "always"
+        when.all = [{ metric = "throughput", op = ">", value = 0 }]
+        step = { backoff_s = 0.05 }
+        reason = "mine"
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=4", "--auto-tune", "--soak-scenario=calm")
+    result.stdout.fnmatch_lines(["  - mine"])
+    assert patches(chain_folder(pytester))[0] == [
+        {"op": "add", "path": "/backoff_s", "value": 0.25}
+    ]

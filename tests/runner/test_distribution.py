@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
 from pytest_soak.runner.chain import chain_name
-from tests.support import chain_folder, patches, records
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.logged import CRASHES_ONCE, LoggedSoak
+from tests.support import artifacts, chain_folder, patches, read_json, records
 
 THREE = """
 import os
@@ -23,28 +18,6 @@ def test_demo(soak, x):
     with open(f"who-{x}", "a") as file:
         file.write(f"{os.getpid()} {result.iteration}\\n")
 """
-
-TIMES = {"time", "ts", "run", "prev", "head"}
-
-
-def timeless(value: Any) -> Any:
-    """Return *value* without what differs from run to run: times, run ids, hashes over both."""
-    if isinstance(value, dict):
-        return {key: timeless(entry) for key, entry in value.items() if key not in TIMES}
-    if isinstance(value, list):
-        return [timeless(entry) for entry in value]
-    return value
-
-
-def artifacts(folder: Path) -> dict[str, Any]:
-    """Return every artifact of the newest run in *folder*, without times."""
-    found: dict[str, Any] = {
-        str(path.relative_to(folder)): timeless(json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(folder.rglob("*.json"))
-        if "runs" not in path.relative_to(folder).parts
-    }
-    found["journal.jsonl"] = timeless(records(folder))
-    return found
 
 
 @pytest.mark.parametrize("dist", ["load", "loadscope", "loadgroup", "worksteal", "loadfile"])
@@ -213,3 +186,40 @@ def test_a_verdict_is_recorded_once_though_its_worker_died_before_it_could_tell(
     result.stdout.fnmatch_lines(["*worker*crashed*"])
     kinds = [record["kind"] for record in records(chain_folder(pytester))]
     assert kinds == ["run_started", *["iteration"] * 6, "run_ended"]
+
+
+def test_iterations_that_passed_before_a_worker_died_count_as_passed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        from pathlib import Path
+
+        def test_demo(soak):
+            soak.run()
+            if soak.iteration == 3 and not Path("crashed").exists():
+                Path("crashed").touch()
+                os._exit(1)
+        """
+    )
+    result = pytester.runpytest("--soak-iterations=6", "--soak-scenario=calm", "-n1")
+    result.stdout.fnmatch_lines(["*worker*crashed*"])
+    gate = read_json(chain_folder(pytester) / "KPI_GATE.json")
+    assert (gate["verdict"], gate["problems"]) == ("PASS", [])
+
+
+def test_a_worker_that_takes_over_does_not_start_again_at_iteration_1(
+    pytester: pytest.Pytester,
+) -> None:
+    logged = LoggedSoak(pytester)
+    logged.soak(6, "--auto-tune")
+    undisturbed = logged.ran("workers")
+    logged = LoggedSoak(pytester, test=CRASHES_ONCE)
+    result = logged.soak(6, "--auto-tune", "-n2")
+    result.stdout.fnmatch_lines(["*worker*crashed*"])
+    assert logged.ran() == [1, 2, 3, 4, 5, 6]  # each once, though two workers had a part
+    assert logged.ran("workers") == undisturbed
+    assert logged.ran("state")[3] == {"seen": 3}
+    numbers = [r["iteration"] for r in records(logged.folder) if r["kind"] == "iteration"]
+    assert numbers == [1, 2, 3, 4, 5, 6]

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from tests.runner.test_distribution import artifacts
-from tests.support import DEMO, chain_folder, patches, read_json, records
+from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
 
 TURNED = """
 import json

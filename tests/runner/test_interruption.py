@@ -7,34 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import DEMO, chain_folder, read_json, records, unlike_journal
+from tests.strategies import SLOW, mock_system, tuner
+from tests.support import (
+    DEMO,
+    PATIENCE,
+    chain_folder,
+    read_json,
+    records,
+    unlike_journal,
+    wait_for,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-SLOW = """
-import os
-import pathlib
-import time
-
-from pytest_soak.systems.mock import MockSystem
-
-class Slow(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        if iteration == 3:
-            pathlib.Path(f"reached-{os.getpid()}").touch()
-            time.sleep(60)
-        return super().run(parameters, iteration, seed, state)
-
-def pytest_soak_systems():
-    return {"slow": Slow}
-"""
 TWO = """
 import pytest
 
@@ -42,15 +32,6 @@ import pytest
 def test_demo(soak, x):
     soak.run()
 """
-PATIENCE = 60
-
-
-def wait_for(met: Callable[[], bool]) -> None:
-    """Wait until *met*, which a busy machine may take a while to come to."""
-    end = time.monotonic() + PATIENCE
-    while not met():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
@@ -173,7 +154,7 @@ def ignore():
         try:
             time.sleep(60)
         except KeyboardInterrupt:
-            pathlib.Path("ignored").touch()
+            Path("ignored").touch()
 """
 
 
@@ -356,20 +337,16 @@ def test_a_folder_that_cannot_be_made_is_told_without_a_traceback(
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-EDITOR = """
-import pathlib
-from pytest_soak.systems.mock import MockSystem
-
-class Edited(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        if iteration == 2:
-            (path,) = pathlib.Path("artifacts/soak").glob("test_demo-*/runtime_overrides.json")
-            {mischief}
-        return super().run(parameters, iteration, seed, state)
-
-def pytest_soak_systems():
-    return {{"edited": Edited}}
-"""
+def edited(mischief: str) -> str:
+    """Return the conftest of a system that does *mischief* to the overrides in iteration 2."""
+    return mock_system(
+        "edited",
+        before=f"""
+            if iteration == 2:
+                (path,) = Path("artifacts/soak").glob("test_demo-*/runtime_overrides.json")
+                {mischief}
+        """,
+    )
 
 
 @pytest.mark.parametrize(
@@ -384,7 +361,7 @@ def pytest_soak_systems():
 def test_overrides_edited_during_a_run_are_told_and_put_back(
     pytester: pytest.Pytester, mischief: str, found: str
 ) -> None:
-    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makeconftest(edited(mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # one iteration is not to be trusted
@@ -458,7 +435,7 @@ def test_a_journal_that_somebody_changes_during_a_run_ends_the_chain(
 def test_an_overrides_file_that_nobody_can_read_is_told_without_a_traceback(
     pytester: pytest.Pytester, mischief: str
 ) -> None:
-    pytester.makeconftest(EDITOR.format(mischief=mischief))
+    pytester.makeconftest(edited(mischief))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=edited")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -515,3 +492,34 @@ def test_a_run_that_is_interrupted_once_its_verdict_is_recorded_has_it(
     assert head_shown(folder) in result.outlines
     assert records(folder)[-1]["kind"] == "run_ended"
     assert unlike_journal(folder) == []
+
+
+HANGS = """
+if len(history) == 2 and not Path("mended").exists():
+    Path("reached").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_tuner_that_hangs_is_ended_by_sigterm_and_the_run_can_be_resumed(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(tuner(before=HANGS))
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=6", "--auto-tune", "--soak-tuner=mine")
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        wait_for((pytester.path / "reached").exists)
+        run.terminate()
+        shown, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert "no verdict: the run was broken off before the gate" in shown
+    folder = chain_folder(pytester)
+    kinds = [record["kind"] for record in records(folder)]
+    assert kinds == ["run_started", "iteration", "run_interrupted"]
+    assert read_json(folder / "runtime_overrides.json") == {"workers": 4}
+    assert unlike_journal(folder) == []
+    (pytester.path / "mended").touch()
+    assert pytester.runpytest(*args, "--soak-resume").ret == pytest.ExitCode.TESTS_FAILED
+    applied = [r["decision"]["changes"] for r in records(folder) if r["kind"] == "iteration"]
+    assert [change["new"] for (change,) in applied[:4]] == [4, 6, 8, 10]

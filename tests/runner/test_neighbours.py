@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.runner.test_distribution import artifacts
-from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
+from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records, unlike_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -449,27 +448,6 @@ def test_examples_of_hypothesis_share_one_iteration(
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_a_gate_that_is_skipped_though_iterations_ran_fails(
-    pytester: pytest.Pytester, workers: str
-) -> None:
-    pytester.makepyfile(test_demo=DEMO)
-    pytester.makeconftest(
-        """
-        import pytest
-
-        def pytest_collection_modifyitems(items):
-            for item in items:
-                if "gate" in item.name:
-                    item.add_marker(pytest.mark.skip("no gates today"))
-        """
-    )
-    result = pytester.runpytest(*UNTUNED, workers)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(passed=5, errors=1)
-    result.stdout.fnmatch_lines(["KPI gate: skipped, though iterations of its chain ran"])
-
-
-@pytest.mark.parametrize("workers", ["-n0", "-n1"])
 def test_a_skip_mark_skips_the_gate_with_its_iterations(
     pytester: pytest.Pytester, workers: str
 ) -> None:
@@ -478,14 +456,6 @@ def test_a_skip_mark_skips_the_gate_with_its_iterations(
     result.assert_outcomes(skipped=6)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert not list((pytester.path / "artifacts" / "soak").iterdir())
-
-
-def test_no_mark_makes_a_failed_gate_an_expected_one(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_demo=f"import pytest\n\n@pytest.mark.xfail\n{DEMO.strip()}")
-    result = pytester.runpytest(*UNTUNED)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(xpassed=5, failed=1)
-    assert verdict(pytester) == "FAIL"
 
 
 # Where a run stops

@@ -7,38 +7,29 @@ import sys
 
 import pytest
 
-from tests.runner.test_distribution import artifacts
-from tests.support import DEMO, chain_folder, patches, read_json, records
+from pytest_soak.store.artifacts import rebuild
+from tests.strategies import mock_system
+from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
 
-COUNTED = """
-import os
-from pathlib import Path
-
-import subprocess
-import sys
-
-import pytest
-from pytest_soak.systems.mock import MockSystem
-
-class Counted:
-    keeps_state = {keeps_state}
-
-    def __init__(self, pack, scenario):
-        self.mock = MockSystem(pack, scenario)
-
-    def run(self, parameters, iteration, seed, state):
-        with Path("counter").open("a") as file:
-            file.write(f"{{iteration}}\\n")
-        dies = Path("dies")
-        if dies.exists() and int(dies.read_text()) == iteration:
-            dies.unlink()
-            os._exit(9)
-        report, _ = self.mock.run(parameters, iteration, seed, None)
-        return report, {{"ran": (state or {{"ran": 0}})["ran"] + 1}}
-
-def pytest_soak_systems():
-    return {{"counted": Counted}}
+COUNTS = """
+with Path("counter").open("a") as file:
+    file.write(f"{iteration}\\n")
+dies = Path("dies")
+if dies.exists() and int(dies.read_text()) == iteration:
+    dies.unlink()
+    os._exit(9)
 """
+
+
+def counted(*, keeps_state: bool) -> str:
+    """Return the conftest of a system that counts its runs, and dies where it is told to."""
+    return mock_system(
+        "counted",
+        members=f"keeps_state = {keeps_state}",
+        before=COUNTS,
+        returns='report, {"seen": [*(state or {"seen": []})["seen"], iteration]}',
+    )
+
 
 ARGS = ("--soak-iterations=6", "--auto-tune", "--soak-system=counted")
 
@@ -47,14 +38,18 @@ def counter(pytester: pytest.Pytester) -> list[int]:
     return [int(line) for line in (pytester.path / "counter").read_text().split()]
 
 
+def break_off(pytester: pytest.Pytester, iteration: int) -> None:
+    """Leave a run whose process died in *iteration*."""
+    pytester.makeconftest(counted(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    (pytester.path / "dies").write_text(str(iteration))
+    assert pytester.runpytest_subprocess(*ARGS).ret == 9
+
+
 @pytest.fixture
 def broken_off(pytester: pytest.Pytester) -> pytest.Pytester:
     """Leave a run whose process died in iteration 3."""
-    pytester.makeconftest(COUNTED.format(keeps_state=True))
-    pytester.makepyfile(test_demo=DEMO)
-    (pytester.path / "dies").write_text("3")
-    died = pytester.runpytest_subprocess(*ARGS)
-    assert died.ret == 9
+    break_off(pytester, 3)
     return pytester
 
 
@@ -201,7 +196,7 @@ def test_with_nothing_to_resume_a_new_run_starts_and_says_so(pytester: pytest.Py
 def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makeconftest(COUNTED.format(keeps_state=False))
+    pytester.makeconftest(counted(keeps_state=False))
     pytester.makepyfile(test_demo=DEMO)
     (pytester.path / "dies").write_text("3")
     pytester.runpytest_subprocess(*ARGS)
@@ -218,7 +213,7 @@ def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
 def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makeconftest(COUNTED.format(keeps_state=True))
+    pytester.makeconftest(counted(keeps_state=True))
     pytester.makepyfile(test_demo=DEMO)
     assert pytester.runpytest(*ARGS).ret == 0
     folder = chain_folder(pytester)
@@ -364,3 +359,50 @@ def test_a_test_that_failed_is_not_passed_by_a_resume(
     resumed.assert_outcomes(passed=2, failed=2, skipped=3)
     resumed.stdout.fnmatch_lines(["*its test did not pass before the run was resumed*"])
     assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"
+
+
+def test_a_run_that_died_before_its_first_record_is_resumed(pytester: pytest.Pytester) -> None:
+    break_off(pytester, 1)
+    folder = chain_folder(pytester)
+    result = pytester.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=0 |"])
+    assert [r["iteration"] for r in records(folder) if r["kind"] == "iteration"] == [*range(1, 7)]
+
+
+def test_a_torn_record_is_reported_in_the_journal_of_the_resumed_run(
+    broken_off: pytest.Pytester,
+) -> None:
+    folder = chain_folder(broken_off)
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write('{"iteration": 3, "kind": "run_ended", "half": ')
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=2 |"])
+    kinds = [record["kind"] for record in records(folder)]
+    assert kinds == [
+        "run_started",
+        "iteration",
+        "iteration",
+        "damage_found",
+        "run_resumed",
+        *["iteration"] * 4,
+        "run_ended",
+    ]
+    assert dict(rebuild(records(folder)))["KPI_GATE.json"] == read_json(folder / "KPI_GATE.json")
+
+
+def test_a_resumed_system_continues_from_its_state(broken_off: pytest.Pytester) -> None:
+    folder = chain_folder(broken_off)
+    broken_off.runpytest(*ARGS, "--soak-resume").assert_outcomes(passed=7)
+    assert read_json(folder / "system_state_6.json") == {"seen": [1, 2, 3, 4, 5, 6]}
+
+
+def test_a_state_that_differs_from_the_recorded_one_is_refused(
+    broken_off: pytest.Pytester,
+) -> None:
+    folder = chain_folder(broken_off)
+    (folder / "system_state_2.json").write_text('{"seen": []}')
+    result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*system_state_2.json: not the system's state that the journal*"])

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.mask import Mask
 from tests.programs import ARGS, prepare
-from tests.support import chain_folder, read_json, records
+from tests.strategies import mock_system
+from tests.support import DEMO, chain_folder, read_json, records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -569,3 +570,18 @@ def test_safe_mode_of_a_fixtures_system_is_told_and_not_resumed_as_a_real_run(
     ran = pytester.runpytest(*arguments, "--soak-resume")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     ran.stderr.fnmatch_lines(["*safe_mode: true then, null now*"])
+
+
+def test_a_soak_needs_every_secret_of_its_system_to_be_set(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRST_KEY", "xylophone")
+    monkeypatch.delenv("SECOND_KEY", raising=False)
+    pytester.makeconftest(mock_system(members='secrets = ("FIRST_KEY", "SECOND_KEY")'))
+    pytester.makepyfile(test_demo=DEMO)
+    command = ("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
+    refused = pytester.runpytest(*command)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*the environment variable SECOND_KEY is not set*"])
+    monkeypatch.setenv("SECOND_KEY", "yesterday")
+    assert pytester.runpytest(*command).ret == 0

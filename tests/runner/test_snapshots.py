@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak.runner.snapshots import OverrideExtension
+from tests.strategies import tuner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,17 +18,10 @@ def test_demo(mock_soak, override_snapshot):
     assert mock_soak.run().patch == override_snapshot
 """
 
-TABLE = """
-class Steps:
-    requires = ("latency_p95_ms",)
-    def __init__(self, pack): pass
-    def propose(self, history, parameters):
-        from pytest_soak import Proposal
-        return Proposal({"workers": %d}, ("always",))
 
-def pytest_soak_tuners():
-    return {"steps": Steps}
-"""
+def steps(workers: int) -> str:
+    """Return the conftest of a tuner that always asks for so many *workers* more."""
+    return tuner(f'Proposal({{"workers": {workers}}}, ("always",))', name="steps")
 
 
 def soak(pytester: pytest.Pytester, iterations: int, *args: str) -> pytest.RunResult:
@@ -44,7 +38,7 @@ def soak(pytester: pytest.Pytester, iterations: int, *args: str) -> pytest.RunRe
 def recording(pytester: pytest.Pytester) -> Path:
     """Record six iterations and return the recording's path."""
     pytester.makepyfile(test_demo=RECORDED)
-    pytester.makeconftest(TABLE % 1)
+    pytester.makeconftest(steps(1))
     result = soak(pytester, 6, "--snapshot-update")
     result.assert_outcomes(passed=7)
     return pytester.path / "__soak_snapshots__" / "test_demo" / "test_demo.json"
@@ -66,7 +60,7 @@ def test_the_same_changes_pass(pytester: pytest.Pytester) -> None:
 def test_a_changed_step_fails_with_a_readable_diff_and_can_be_accepted(
     pytester: pytest.Pytester, recording: Path
 ) -> None:
-    pytester.makeconftest(TABLE % 2)
+    pytester.makeconftest(steps(2))
     result = soak(pytester, 6)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
@@ -104,7 +98,7 @@ def test_without_a_recording_the_run_fails_and_says_how_to_make_one(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(test_demo=RECORDED)
-    pytester.makeconftest(TABLE % 1)
+    pytester.makeconftest(steps(1))
     result = soak(pytester, 6)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*does not exist*", "*record it with --snapshot-update*"])
@@ -132,7 +126,7 @@ def test_an_ordinary_update_does_not_delete_the_recording(
 
 
 def test_each_parametrized_chain_has_its_own_recording(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(TABLE % 1)
+    pytester.makeconftest(steps(1))
     pytester.makepyfile(
         test_demo="""
         import pytest
@@ -155,3 +149,44 @@ def test_a_recording_is_one_snapshot_named_after_its_chain(recording: Path) -> N
     collection = OverrideExtension().read_snapshot_collection(snapshot_location=str(recording))
     assert [snapshot.name for snapshot in collection] == ["test_demo"]
     assert collection.location == str(recording)
+
+
+@pytest.mark.parametrize("args", [("--auto-tune",), ()], ids=["in the window", "untuned"])
+def test_a_patch_where_nothing_may_be_applied_matches_no_recording(
+    pytester: pytest.Pytester, args: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        """
+        FORGED = [{"op": "add", "path": "/workers", "value": 9}]
+
+        def test_demo(mock_soak, override_snapshot):
+            patch = mock_soak.run().patch
+            assert (FORGED if mock_soak.iteration == 6 else patch) == override_snapshot
+        """
+    )
+    command = ("--soak-iterations=6", "--soak-scenario=calm", *args)
+    result = pytester.runpytest(*command, "--snapshot-update")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED *test_demo[[]iter-00006[]]*"])
+    recorded = list(pytester.path.glob("__soak_snapshots__/*/*.json"))
+    assert [sorted(json.loads(path.read_text())) for path in recorded] == (
+        [["1", "2", "3", "4"]] if args else []
+    )
+
+
+@pytest.mark.parametrize("ids", [["a b", "a+b"], ["x" * 300, "y" * 300]])
+def test_recordings_of_unusual_names_do_not_collide(
+    pytester: pytest.Pytester, ids: list[str]
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.parametrize("x", {ids!r})
+        def test_demo(mock_soak, override_snapshot, x):
+            assert mock_soak.run().patch == override_snapshot
+        """
+    )
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune", "--snapshot-update").ret == 0
+    assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
+    assert len(list(pytester.path.glob("__soak_snapshots__/*/*.json"))) == 2

@@ -16,6 +16,7 @@ from pytest_soak.schemas import schema_of
 from pytest_soak.store import artifacts as named
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import Journal
+from tests.runs import RUNS, Run
 from tests.support import DEMO, chain_folder, read_json, records
 
 if TYPE_CHECKING:
@@ -27,20 +28,6 @@ SCHEMAS = {
     for file in resources.files("pytest_soak.schemas").iterdir()
     if file.name.endswith(".schema.json")
 }
-ODD = """
-import pytest
-from pytest_soak.systems.mock import MockSystem
-
-class Odd(MockSystem):
-    def run(self, parameters, iteration, seed, state):
-        report, state = super().run(parameters, iteration, seed, state)
-        if iteration == 2:
-            {mischief}
-        return report, {{"runs": iteration}}
-
-def pytest_soak_systems():
-    return {{"odd": Odd}}
-"""
 
 
 def faults(name: str, data: object) -> list[str]:
@@ -60,40 +47,10 @@ def artifacts(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield path.name, read_json(path)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A soak of the demo pack, and what must be among its files to make it worth a look."""
-
-    args: tuple[str, ...] = ("--auto-tune",)
-    mischief: str = ""
-    verdict: str = "PASS"
-    sees: str = ""
-    """Text that the journal must hold."""
-
-
-RUNS = {
-    "tuned": Run(sees='"applied": true'),
-    "untuned": Run((), verdict="FAIL", sees='"auto_tune_off"'),
-    "recommend": Run(("--soak-recommend",), verdict="FAIL", sees='"recommend_only"'),
-    "seeded": Run(('--soak-overrides={"workers": 99}',), verdict="FAIL", sees='"workers": 16'),
-    "held": Run(("--auto-tune", '--soak-overrides={"batch_size": 7}'), sees='"note": "hold"'),
-    "gate": Run(("--auto-tune", "--soak-gate=warn:latency_p95_ms<=100"), verdict="WARN"),
-    "null": Run(
-        mischief="report['totals']['error_rate'] = None", verdict="INCONCLUSIVE", sees="is null"
-    ),
-    "silent": Run(mischief="del report['parameters'], report['n']", sees='"unknown"'),
-    "deaf": Run(
-        mischief="report['parameters']['workers'] = 1", verdict="INCONCLUSIVE", sees='"false"'
-    ),
-    "no report": Run(mischief="report = None", verdict="INCONCLUSIVE", sees='"report": null'),
-    "shares": Run(mischief="report['totals']['blocked'] = {'risk': {'count': 1, 'share': 0.5}}"),
-}
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_every_file_of_a_run_is_what_its_schema_says(pytester: pytest.Pytester, name: str) -> None:
     run = RUNS[name]
-    pytester.makeconftest(ODD.format(mischief=run.mischief or "pass"))
+    pytester.makeconftest(run.conftest)
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=6", "--soak-system=odd", *run.args)
     folder = chain_folder(pytester)
@@ -135,7 +92,7 @@ def test_a_report_of_the_wrong_shape_is_kept_and_its_schema_refuses_it(
     pytester: pytest.Pytester,
 ) -> None:
     mischief = "report['totals']['error_rate'] = '0'; report['n'] = [1]; del report['iteration']"
-    pytester.makeconftest(ODD.format(mischief=mischief))
+    pytester.makeconftest(Run(mischief=mischief).conftest)
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=6", "--soak-system=odd")
     found = [f for name, data in artifacts(chain_folder(pytester)) for f in faults(name, data)]
@@ -276,7 +233,7 @@ BROKEN = (
 
 
 def test_a_broken_artifact_is_refused_where_it_is_broken(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(ODD.format(mischief="pass"))
+    pytester.makeconftest(Run().conftest)
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-system=odd")
     found = list(artifacts(chain_folder(pytester)))

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from pytest_soak.systems.command import system as command
-from tests.programs import ARGS, PATIENCE, files_left, left_in, prepare, wait_for
-from tests.support import chain_folder, read_json, records, unlike_journal
+from tests.programs import ARGS, files_left, left_in, prepare
+from tests.support import PATIENCE, chain_folder, read_json, records, unlike_journal, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

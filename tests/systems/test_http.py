@@ -28,8 +28,8 @@ from pytest_soak.systems.http.promql import read_answer, url_of
 from pytest_soak.systems.http.server import free_port
 from pytest_soak.systems.http.system import HttpSystem
 from tests.endpoints import speaking
-from tests.programs import PATIENCE, files_left, left_in, wait_for
-from tests.support import DEMO, chain_folder, read_json, unlike_journal
+from tests.programs import files_left, left_in
+from tests.support import DEMO, PATIENCE, chain_folder, read_json, unlike_journal, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,12 @@ from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.packs.loader import load_pack
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.tuners.table import TableTuner
+from tests.logged import LoggedSoak
 
 if TYPE_CHECKING:
     from pytest_soak.model.pack import Pack
 
+STRESSED = ("--soak-pack=market-maker", "--soak-system=mock", "--soak-scenario=stressed")
 PACK: Pack = load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
 BASE = PACK.profiles[PACK.profile].fields
 SILENT = replace(PACK, mock={name: replace(m, noise=0.0) for name, m in PACK.mock.items()})
@@ -147,3 +149,26 @@ def test_a_metric_that_counts_nothing_has_no_count() -> None:
     mock = {**PACK.mock, "error_rate": replace(PACK.mock["error_rate"], n=0)}
     report, _ = MockSystem(replace(PACK, mock=mock), "busy").run(BASE, 1, 7, None)
     assert report["n"] == {"latency_p95_ms": 1000, "throughput": 1000}
+
+
+@pytest.mark.parametrize(
+    ("args", "metrics"),
+    [
+        ((), ("latency_p95_ms", "error_rate")),
+        (STRESSED, ("cancel_ratio", "ws_lag_p95_ms")),
+    ],
+    ids=["demo", "market-maker"],
+)
+def test_the_gate_fails_untuned_passes_tuned_and_fails_with_the_wrong_signs(
+    pytester: pytest.Pytester, args: tuple[str, ...], metrics: tuple[str, ...]
+) -> None:
+    logged = LoggedSoak(pytester)
+    tuner = ("--soak-tuner=trigger-table",) if args else ()
+    exits, reached = [], []
+    for how in ((), ("--auto-tune", *tuner), ("--auto-tune", "--soak-tuner=wrong")):
+        exits.append(int(logged.soak(6, *args, *how).ret))
+        reached.append([logged.final(metric) for metric in metrics])
+    untuned, tuned, wrong = reached
+    assert exits == [1, 0, 1]
+    assert all(better < value for better, value in zip(tuned, untuned, strict=True))
+    assert all(worse > value for worse, value in zip(wrong, untuned, strict=True))

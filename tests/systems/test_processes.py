@@ -25,7 +25,7 @@ from pytest_soak.systems.command.processes import MARK, Usage
 from pytest_soak.systems.command.program import read_program
 from pytest_soak.systems.command.report_poller import UnreadableFile, read_json
 from pytest_soak.systems.command.system import CommandSystem
-from tests.programs import wait_for
+from tests.support import wait_for
 
 pytestmark = pytest.mark.process
 

@@ -6,16 +6,19 @@ incremental steps; three iterations on the mock, without the flag, with S1, mark
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pytest_soak_market.plugin import PACK
 
+from tests.logged import LoggedSoak
 from tests.support import DEMO, chain_folder, patches, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 INTERVAL, RATE, TAIL = "min_interval_ms", "replace_rate_per_min", "tail_age_ms"
 SPREAD = "base_spread_bps_delta"
@@ -285,3 +288,28 @@ def test_structure(pytester: pytest.Pytester) -> None:
     tuning = {"deltas", "effective", "applied", "verified", "reasons", "skip_reason"}
     assert set(summary["tuning"]) >= tuning
     assert read_json(folder / "runtime_overrides.json") == {SPREAD: 0.05, INTERVAL: 80, RATE: 270}
+
+
+def test_a_relaxing_step_is_applied_where_a_tightening_one_would_not_be(
+    pytester: pytest.Pytester,
+) -> None:
+    logged = LoggedSoak(pytester)
+    tight = {"min_interval_ms": 65, "impact_cap_ratio": 0.09, "base_spread_bps_delta": 0.2}
+    scene = ("--soak-pack=market-maker", "--soak-system=mock", "--soak-scenario=calm")
+    logged.soak(
+        4,
+        "--auto-tune",
+        "--soak-tuner=iter-watcher",
+        *scene,
+        f"--soak-overrides={json.dumps(tight)}",
+    )
+    metrics = logged.read("ITER_SUMMARY_1.json")["summary"]["metrics"]
+    assert metrics["risk_ratio"] < 0.35
+    assert metrics["net_bps"] > 3.2  # tightening would not be applied here
+    tuning = logged.read("ITER_SUMMARY_1.json")["tuning"]
+    assert tuning["applied"] is True
+    assert tuning["reasons"] == ["risk<0.35"]
+    assert tuning["effective"] == {"min_interval_ms": -3, "impact_cap_ratio": 0.005}
+    reached = logged.read("runtime_overrides.json")
+    assert reached["min_interval_ms"] < 65
+    assert reached["impact_cap_ratio"] > 0.09

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.strategies import mock_system
 from tests.support import DEMO, chain_folder, patches, read_json, records
 
 if TYPE_CHECKING:
@@ -250,22 +251,8 @@ def test_the_noise_of_an_effect_may_come_from_the_run_itself(pytester: pytest.Py
 
 
 def test_an_iteration_that_nobody_can_judge_is_in_no_baseline(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        import pytest
-        from pytest_soak.systems.mock import MockSystem
-
-        class Blind(MockSystem):
-            def run(self, parameters, iteration, seed, state):
-                report, state = super().run(parameters, iteration, seed, state)
-                if iteration == 2:
-                    report["totals"]["latency_p95_ms"] = None
-                return report, state
-
-        def pytest_soak_systems():
-            return {"blind": Blind}
-        """
-    )
+    no_latency = "if iteration == 2: report['totals']['latency_p95_ms'] = None"
+    pytester.makeconftest(mock_system("blind", after=no_latency))
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=5", "--auto-tune", "--soak-system=blind")
     first, second = effects(chain_folder(pytester))
@@ -280,3 +267,34 @@ def test_without_an_apply_there_is_no_effect(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--soak-iterations=3")
     assert effects(chain_folder(pytester)) == []
     result.stdout.no_fnmatch_line("effect*")
+
+
+def test_a_rerun_gate_has_each_junit_property_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=3", "--reruns=2", "--junitxml=out.xml")
+    gates = ET.parse(pytester.path / "out.xml").findall(".//testcase[@name='test_demo[kpi-gate]']")
+    assert len(gates) == 3
+    for gate in gates:
+        names = [entry.attrib["name"] for entry in gate.iter("property")]
+        assert names.count("soak_verdict") == 1
+        assert len(names) == len(set(names))
+
+
+def test_a_metric_of_labels_has_a_column_without_a_number(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest-soak.packs.demo.pack]
+        columns = ["drivers"]
+
+        [tool.pytest-soak.packs.demo.metrics.drivers]
+        kind = "labels"
+        """
+    )
+    labels = "report['totals']['drivers'] = ['fees', 'slippage']"
+    pytester.makeconftest(mock_system(after=labels))
+    for args in ((), ("-n1",)):
+        result = pytester.runpytest("--soak-system=odd", "--soak-iterations=1", *args)
+        result.stdout.fnmatch_lines([" iter *drivers *verdict", "    1 * - *FAIL ●"])
+        summary = read_json(chain_folder(pytester) / "ITER_SUMMARY_1.json")["summary"]
+        assert summary["metrics"]["drivers"] == ["fees", "slippage"]

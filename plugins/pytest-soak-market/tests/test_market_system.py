@@ -351,3 +351,37 @@ def test_requests_on_their_way_arrive_in_the_next_iteration() -> None:
     taken_up.run(state["requests"][-1]["arrives_s"])
     there = {request["order_id"] for request in taken_up.dump()["requests"]}
     assert there.isdisjoint(request["order_id"] for request in state["requests"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ("", "*demo.toml: scenario 'busy' has no *; scenarios for the system market: none"),
+        ("nope = 1", "*demo.toml *: scenarios.busy.market: unknown key 'nope'; allowed: *"),
+    ],
+)
+def test_a_scenario_without_valid_settings_for_the_market_is_refused(
+    pytester: pytest.Pytester, settings: str, line: str
+) -> None:
+    if settings:
+        pytester.makepyprojecttoml(
+            f"[tool.pytest-soak.packs.demo.scenarios.busy.market]\n{settings}"
+        )
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    result = pytester.runpytest("--soak-iterations=4", "--soak-pack=demo", "--soak-system=market")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
+
+
+@pytest.mark.parametrize("value", ["-1", "0"])
+def test_parameters_that_the_market_cannot_run_with_are_refused(
+    pytester: pytest.Pytester, value: str
+) -> None:
+    pytester.makepyfile(test_demo="def test_demo(soak): soak.run()")
+    result = pytester.runpytest(
+        "--soak-iterations=1",
+        "--soak-pack=market-maker",
+        f'--soak-overrides={{"concurrency_limit": {value}}}',
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*system market: the parameters it would start with: *concurr*"])
