@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.config.builtin import GUARDS
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
-from pytest_soak.config.registry import Registered, Registry, declared_corridor
+from pytest_soak.config.registry import Registered, Registry
 from pytest_soak.engine.controller import Controller
 from pytest_soak.engine.strategies import Strategies, StrategyFault
 from pytest_soak.errors import SoakUsageError, what_raised
@@ -29,13 +29,14 @@ from pytest_soak.store.records import (
     summary_from_json,
     summary_to_json,
 )
-from pytest_soak.testing.oracle import Oracle, Seen, guard_breaches
 from pytest_soak.testing.promises import BrokenPromise, Promise
+from pytest_soak.testing.reviews import guard_breaches
 from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
 from pytest_soak.testing.watched import Breach, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from enum import StrEnum
 
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.headroom import Headroom
@@ -138,7 +139,7 @@ class World:
             laid[subject.name] = {**laid.get(subject.name, {}), **subject.settings}
         laid = {name: table for name, table in laid.items() if name in here}
         self.pack = replace(pack, guards=laid)
-        """What the oracle knows; strategies get copies of it."""
+        """Strategies get copies of it."""
         self._start = start
         self.overrides: dict[str, float] = {
             name: pack.parameters[name].quantize(pack.parameters[name].limits.clamp(value))
@@ -152,7 +153,6 @@ class World:
         self._records: list[dict[str, Any]] = []
         self._watched: list[Watched] = []
         self._controller = self._begin()
-        self._oracle = Oracle(self.pack, start.mode, self._corridors())
 
     # ---- the chain
 
@@ -205,12 +205,6 @@ class World:
                 msg = f"it requires {safe_repr(metric)}, which pack {self.pack.name} does not know"
                 raise self.broken(Promise.READY, f"{msg}; there are: {known}")
 
-    def _corridors(self) -> dict[str, Corridor]:
-        corridors = dict(OTHER_CORRIDORS)
-        if self.subject.kind == "tuner" and self._watched:
-            corridors[self.subject.name] = declared_corridor(self.subject.who, self._watched[0])
-        return corridors
-
     def resume(self) -> None:
         """Go on as another process would: new strategies, and the history read from records."""
         self._ask_backwards()
@@ -253,8 +247,7 @@ class World:
             self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
         self.overrides = dict(self._controller.overrides_after(result, before))
         wishes = {} if result.fault else self._wishes(calls)
-        seen = Seen(result, wishes, before, dict(self.overrides))
-        self.story[place] = _told(number, slot, self, seen)
+        self.story[place] = _told(slot, self, result, wishes, before)
         self._records.append(
             {
                 "summary": summary_to_json(result.summary),
@@ -264,7 +257,7 @@ class World:
                 "before": before,
             }
         )
-        self._raise([*self._breaches(result, calls), *self._oracle.judge(seen)])
+        self._raise(self._breaches(result, calls))
         self.results.append(result)
         self.restarted = False
         return result
@@ -328,7 +321,7 @@ class World:
             worst = min(every, key=lambda breach: ORDER.index(breach.promise))
             raise self.broken(worst.promise, worst.what) from cause
 
-    def broken(self, promise: Promise, what: str) -> BrokenPromise:
+    def broken(self, promise: StrEnum, what: str) -> BrokenPromise:
         """Return that *promise* was broken, with what happened so far; nothing more is asked."""
         self.over = True
         start = self._start
@@ -350,21 +343,27 @@ def _asking(start: Start) -> tuple[tuple[str, Corridor], ...]:
     return OTHER_CORRIDORS if start.accompanied else ()
 
 
-def _told(number: int, slot: Slot, world: World, seen: Seen) -> str:
+def _told(
+    slot: Slot,
+    world: World,
+    result: IterationResult,
+    wishes: Mapping[str, Mapping[str, float]],
+    before: Mapping[str, float],
+) -> str:
     """Return one iteration in one line: report, wishes, and what became of them."""
-    summary = seen.result.summary
+    summary = result.summary
     marks = [
         word
         for word, is_so in (("in the window", summary.in_window), ("restarted", summary.restarted))
         if is_so
     ]
-    asked = {tuner: dict(wish) for tuner, wish in seen.wishes.items() if wish}
-    moved = {name: value for name, value in seen.after.items() if seen.before.get(name) != value}
+    asked = {tuner: dict(wish) for tuner, wish in wishes.items() if wish}
+    moved = {name: value for name, value in world.overrides.items() if before.get(name) != value}
     parts = [f"{slot}", *marks]
-    if asked and seen.result.decision.requests:
+    if asked and result.decision.requests:
         parts.append("; ".join(f"{tuner} asks {wish}" for tuner, wish in asked.items()))
-    ran = {name: seen.result.parameters[name] for name in world.pack.parameters}
+    ran = {name: result.parameters[name] for name in world.pack.parameters}
     parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
-    if seen.result.decision.skip_reason:
-        parts.append(f"({seen.result.decision.skip_reason})")
-    return f"iteration {number}: {', '.join(parts)}"
+    if result.decision.skip_reason:
+        parts.append(f"({result.decision.skip_reason})")
+    return f"iteration {summary.iteration}: {', '.join(parts)}"

@@ -38,6 +38,19 @@ def soak(folder: Path, *args: str, code: int = 0) -> None:
     assert ran.returncode == code, ran.stdout + ran.stderr
 
 
+def replay(*args: object, name: str = "replay") -> tuple[int, str, str]:
+    """Run the command `replay` in a process of its own; return exit code, output and errors."""
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest_soak", name, *map(str, args)],
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
 @pytest.fixture(scope="session")
 def soaked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with soaks: one that ended, one that was broken off, one that keeps state."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -17,7 +14,7 @@ from pytest_soak.commands.what_if import Settings, as_recorded, decide_again, re
 from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.strategies import Strategies
-from tests.commands.conftest import TUNED, only_chain, soak
+from tests.commands.conftest import TUNED, only_chain, replay, soak
 from tests.strategies import tuner
 from tests.support import records
 
@@ -25,19 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOWLY = tuner('Proposal({"workers": 1}, ("one more",))', name="slowly")
-
-
-def replay(*args: object, name: str = "replay") -> tuple[int, str, str]:
-    """Run the command in a process of its own; return exit code, output and errors."""
-    environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest_soak", name, *map(str, args)],
-        env=environ,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    return ran.returncode, ran.stdout, ran.stderr
 
 
 def test_the_recorded_tuner_decides_as_it_did(ended: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from pytest_soak.commands.explain import explained
 from pytest_soak.commands.verify import examine
-from tests.commands.conftest import only_chain, soak
-from tests.commands.test_replay import replay
+from tests.commands.conftest import only_chain, replay, soak
 from tests.strategies import mock_system, tuner
 from tests.support import linked, records, told
 

@@ -9,47 +9,33 @@ import sys
 
 import pytest
 
+from tests.strategies import mock_system
 from tests.support import DEMO, chain_folder, problems, read_json, records, wait_for
 
-HOUSE = """
-import os
-import pathlib
-import time
-
-import pytest
-
-from pytest_soak import SystemFailure
-from pytest_soak.systems.mock import MockSystem
-
-HERE = pathlib.Path(__file__).parent
-
-def note(*words):
-    with (HERE / "diary").open("a") as diary:
-        print(*words, file=diary)
-
-class House(MockSystem):
-    def open(self, folder, slot):
-        assert (folder / "runtime_overrides.json").exists()
-        note("open", folder.name.partition("-")[0], slot)
-        (HERE / "process").write_text(str(os.getpid()))
-        {opens}
-    def run(self, parameters, iteration, seed, state):
-        note("run", iteration)
-        {runs}
-        return super().run(parameters, iteration, seed, state)
-    def close(self):
-        note("close")
-        {closes}
-
-def pytest_soak_systems():
-    return {{"house": House}}
-"""
 ARGS = ("--soak-iterations=3", "--soak-scenario=calm", "-p", "no:randomly")
 CALM = ("--soak-system=house", *ARGS)
 
 
 def house(opens: str = "pass", runs: str = "pass", closes: str = "pass") -> str:
-    return HOUSE.format(opens=opens, runs=runs, closes=closes)
+    """Return the conftest of a system that notes what is called, with lines for each method."""
+    members = f"""
+def open(self, folder, slot):
+    assert (folder / "runtime_overrides.json").exists()
+    note("open", folder.name.partition("-")[0], slot)
+    (HERE / "process").write_text(str(os.getpid()))
+    {opens}
+
+def close(self):
+    note("close")
+    {closes}
+"""
+    note = """
+def note(*words):
+    with (HERE / "diary").open("a") as diary:
+        print(*words, file=diary)
+"""
+    before = f"note('run', iteration)\n{runs}"
+    return mock_system("house", members=members, before=before) + note
 
 
 def diary(pytester: pytest.Pytester) -> list[str]:

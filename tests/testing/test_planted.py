@@ -44,14 +44,16 @@ from pytest_soak.testing import (
     check_watcher,
     checks,
     demo_pack,
-    oracle,
     system,
 )
 from pytest_soak.testing.slots import Slot, Start, steady
 from pytest_soak.testing.world import Subject, World
+from tests.testing import oracle
+from tests.testing.oracle import JudgedWorld, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import StrEnum
 
     from pytest_soak import Decision, Pack
 
@@ -935,16 +937,16 @@ def as_asked(parameter: Any, bounds: Any, old: float, delta: float) -> Stepped:
     return Stepped(old + delta, delta, Note.NONE)
 
 
-CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
-    "a window that does not hold": ([(ObservationWindow, "review", untouched)], Promise.WINDOW),
-    "a restart that nobody minds": ([(Restarted, "review", untouched)], Promise.UNUSABLE),
-    "a budget without end": ([(Budget, "review", untouched)], Promise.BUDGET),
-    "a budget of one iteration alone": ([(Budget, "review", of_one_iteration)], Promise.BUDGET),
-    "a freeze that never fires": ([(Freeze, "review", untouched)], Promise.FROZEN),
-    "an oscillation that is not held": ([(Oscillation, "review", untouched)], Promise.FROZEN),
+CORE: dict[str, tuple[list[tuple[Any, str, Any]], StrEnum]] = {
+    "a window that does not hold": ([(ObservationWindow, "review", untouched)], Rule.WINDOW),
+    "a restart that nobody minds": ([(Restarted, "review", untouched)], Rule.UNUSABLE),
+    "a budget without end": ([(Budget, "review", untouched)], Rule.BUDGET),
+    "a budget of one iteration alone": ([(Budget, "review", of_one_iteration)], Rule.BUDGET),
+    "a freeze that never fires": ([(Freeze, "review", untouched)], Rule.FROZEN),
+    "an oscillation that is not held": ([(Oscillation, "review", untouched)], Rule.FROZEN),
     "a clamp without bounds": (
         [(Parameter, "corridor", lambda self, corridor: Bounds(-1e9, 1e9))],
-        Promise.CORRIDOR,
+        Rule.CORRIDOR,
     ),
     "a clamp that doubles": (
         [
@@ -952,23 +954,23 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], Promise]] = {
             (strategies, "breach", quiet),
             (strategies, "loosened", quiet),
         ],
-        Promise.STEP,
+        Rule.STEP,
     ),
     "a clamp off the grid": (
         [(clamp, "step", as_asked), (decision, "step", as_asked), (strategies, "breach", quiet)],
-        Promise.STEP,
+        Rule.STEP,
     ),
     "a field that nobody may tune": (
         [(Controller, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
-        Promise.ACTUATOR,
+        Rule.ACTUATOR,
     ),
     "a recommendation that is applied": (
         [(Controller, "overrides_after", lambda self, r, before: r.decision.overrides(before))],
-        Promise.MODE,
+        Rule.MODE,
     ),
     "a change that is lost": (
         [(Controller, "overrides_after", lambda self, r, before: before)],
-        Promise.ACTUATOR,
+        Rule.ACTUATOR,
     ),
     "an error of ours": (
         [(Controller, "_settlement", lambda self, summary: 1 / 0)],
@@ -986,7 +988,7 @@ def test_a_fault_of_the_core_is_caught(fault: str, monkeypatch: pytest.MonkeyPat
     found = broken(check_tuner, tuner.get(fault, Tuner), examples=200)
     if fault == "a field that nobody may tune":  # which chain is the first is of no matter
         assert "speed" in found.what
-        assert found.promise in {promise, Promise.MODE, Promise.UNUSABLE, Promise.WINDOW}
+        assert found.promise in {promise, Rule.MODE, Rule.UNUSABLE, Rule.WINDOW}
     else:
         assert found.promise is promise
 
@@ -1003,7 +1005,7 @@ def falling() -> World:
     """Return a chain in which throughput falls after each change, until it is rolled back."""
     objective, noise = Objective("throughput", "up"), {"throughput": 0.5}
     pack = replace(demo_pack(), objective=objective, noise=noise)
-    world = World(Subject("tuner", Greedy, pack, "here", "greedy"), Start())
+    world = JudgedWorld(Subject("tuner", Greedy, pack, "here", "greedy"), Start())
     bad, base = steady(pack), pack.profiles["default"].fields
     for _ in range(30):
         now = {**base, **world.overrides}
@@ -1025,13 +1027,13 @@ def test_a_rollback_to_nowhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
         return {"workers": 7} if back is not None else lawful(self, result, before)
 
     monkeypatch.setattr(Controller, "overrides_after", nowhere)
-    assert broken(falling).promise is Promise.ROLLBACK
+    assert broken(falling).promise is Rule.ROLLBACK
 
 
 def test_what_goes_on_after_two_rollbacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Undone, "review", untouched)
     found = broken(falling)
-    assert found.promise is Promise.FROZEN
+    assert found.promise is Rule.FROZEN
     assert "after 2 rollbacks" in found.what
 
 

@@ -1,0 +1,13 @@
+"""The rules of the core are watched whenever the kit drives a chain in these tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_soak.testing import checks
+from tests.testing.oracle import JudgedWorld
+
+
+@pytest.fixture(autouse=True)
+def _judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "World", JudgedWorld)
