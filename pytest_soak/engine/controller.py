@@ -87,7 +87,7 @@ class Controller:
         self.rollbacks: list[Entry] = []
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
-        self.undone = 0
+        self.rolled_back_at = 0
         """The last iteration whose changes a rollback may have undone, so no report shows them."""
 
     @property
@@ -95,7 +95,7 @@ class Controller:
         """The number of the last iteration, 0 before the first."""
         return len(self.entries)
 
-    def take(
+    def restore(
         self,
         entry: Entry,
         judged: IterationVerdict,
@@ -292,7 +292,7 @@ class Controller:
             return None
         before = self.entries[-2]
         iteration = before.summary.iteration
-        if not before.applied or before.decision is None or iteration == self.undone:
+        if not before.applied or before.decision is None or iteration == self.rolled_back_at:
             return None
         seen = summary.saw(before.decision.touched)
         return {"iteration": iteration, "verified": str(seen)}

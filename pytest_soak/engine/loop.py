@@ -294,7 +294,7 @@ class SoakLoop:
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
             entry = Entry(summary, decision, record["applied"])
-            self.controller.take(entry, judged, record["settles"], ran_with[number])
+            self.controller.restore(entry, judged, record["settles"], ran_with[number])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -307,7 +307,7 @@ class SoakLoop:
             )
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
-                self.controller.undone = record["iteration"]
+                self.controller.rolled_back_at = record["iteration"]
             elif record["kind"] == "run_ended":  # a resume does not undo what happened before it
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))

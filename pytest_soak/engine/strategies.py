@@ -14,7 +14,7 @@ from pytest_soak.config.guards import install_guards
 from pytest_soak.config.registry import declared_corridor, required_metrics
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
-from pytest_soak.model.decision import Decision, Notice, Veto, request
+from pytest_soak.model.decision import Decision, Notice, Veto, requests_of
 from pytest_soak.model.headroom import UNBOUNDED, least
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
@@ -129,7 +129,7 @@ class Strategies:
             strategy = tuner.strategy
             args = (history, dict(parameters), *([dict(left)] if ahead else []))
             proposal = _ask(tuner.owner, read, strategy.propose, *args)
-            requests = request(tuner.name, proposal, corridor)
+            requests = requests_of(tuner.name, proposal, corridor)
             announce = bool(getattr(strategy, "announce", False))
             answers.append(Proposed(tuner.name, proposal, announce, requests))
         return tuple(answers)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One tuner's wish for one parameter."""
+    """What one tuner asks for: a delta of one parameter, in the parameter's unit."""
 
     tuner: str
     parameter: str
@@ -181,7 +181,7 @@ class Decision:
         return replace(self.skip(guard, guard, detail), rollback=back)
 
     @property
-    def undone(self) -> dict[str, tuple[float, float]]:
+    def restored(self) -> dict[str, tuple[float, float]]:
         """What the rollback changes: ``{parameter: (value before, value after)}``."""
         if self.rollback is None:
             return {}
@@ -194,7 +194,7 @@ class Decision:
     @property
     def moved(self) -> dict[str, tuple[float, float]]:
         """What gets another value, by a change or by the rollback: ``{parameter: (old, new)}``."""
-        return {**{one.parameter: (one.old, one.new) for one in self.moves}, **self.undone}
+        return {**{one.parameter: (one.old, one.new) for one in self.moves}, **self.restored}
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class Decision:
         return {**before, **{change.parameter: change.new for change in self.moves}}
 
 
-def request(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request, ...]:
+def requests_of(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request, ...]:
     """Return a tuner's *proposal* as requests, in the order of the parameters' names."""
     return tuple(
         Request(tuner, name, delta, corridor, proposal.reason(name))
@@ -215,17 +215,17 @@ def request(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request
     )
 
 
-def take(wish: Request, parameter: Parameter, old: float) -> Change:
-    """Return what *wish* comes to when it passes the one clamp of its tuner's corridor."""
-    stepped = step(parameter, parameter.corridor(wish.corridor), old, wish.delta)
+def change_for(request: Request, parameter: Parameter, old: float) -> Change:
+    """Return the change that *request* makes of *old*, clamped to its tuner's corridor."""
+    stepped = step(parameter, parameter.corridor(request.corridor), old, request.delta)
     return Change(
-        parameter=wish.parameter,
+        parameter=request.parameter,
         old=old,
-        requested=wish.delta,
+        requested=request.delta,
         effective=stepped.delta,
         new=stepped.new,
         note=stepped.note,
-        reason=wish.reason,
-        tuner=wish.tuner,
-        corridor=wish.corridor,
+        reason=request.reason,
+        tuner=request.tuner,
+        corridor=request.corridor,
     )

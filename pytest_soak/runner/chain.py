@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 GATE_ID = "kpi-gate"
 GATE = 0
-"""The slot number of a chain's gate item; iterations count from 1."""
+"""The number of a chain's gate item; iterations count from 1."""
 
 # `--dist loadgroup` adds the name of a group with older releases of pytest: `[iter-00001]@db`.
-_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
+_MEMBER_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
 
 
-def slot_ids(iterations: int) -> list[str]:
+def member_ids(iterations: int) -> list[str]:
     """Return the ids of a chain's items: of fixed width and without the total, the gate last."""
     return [*(f"iter-{number:05}" for number in range(1, iterations + 1)), GATE_ID]
 
@@ -34,7 +34,7 @@ def chain_name(nodeid: str) -> str:
 
     ``test_x[iter-00001]`` belongs to ``test_x``, ``test_x[a-kpi-gate]`` to ``test_x[a]``.
     """
-    bare, cut = _SLOT_ID.subn("", nodeid)
+    bare, cut = _MEMBER_ID.subn("", nodeid)
     if not cut:
         return nodeid
     return bare[:-1] if bare.endswith("[") else f"{bare}]"
@@ -48,7 +48,7 @@ class Chain:
         name: The node id of its test, without the iteration.
         system: What a fixture of the test fixes: ``mock``, ``fixture`` for a system of the test's
             own, or an empty string.
-        members: ``{slot: item}``; the gate's slot is 0.
+        members: ``{number: item}``; the gate's number is 0.
         plan: What was settled about it, once collection is done.
         loop: Its iterations, once the first one is set up.
         passed: The iterations whose tests passed.
@@ -91,8 +91,8 @@ class Chain:
 
     def whole(self) -> list[pytest.Item]:
         """Return every member in order, the gate last."""
-        slots = sorted(slot for slot in self.members if slot != GATE)
-        return [self.members[slot] for slot in (*slots, GATE)]
+        numbers = sorted(self.members.keys() - {GATE})
+        return [self.members[number] for number in (*numbers, GATE)]
 
     def part(self, chosen: Collection[pytest.Item]) -> list[pytest.Item]:
         """Return the members among *chosen* in order, and always the gate."""
@@ -100,19 +100,19 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Place:
     """An item's place: its chain and the number of its iteration, 0 for the gate."""
 
     chain: Chain
     number: int
 
 
-SLOT: pytest.StashKey[Slot] = pytest.StashKey()
+PLACE: pytest.StashKey[Place] = pytest.StashKey()
 
 
-def slot_of(item: pytest.Item) -> Slot | None:
+def place_of(item: pytest.Item) -> Place | None:
     """Return the place of *item* in its chain, or None where it is no soak item."""
-    return item.stash.get(SLOT, None)
+    return item.stash.get(PLACE, None)
 
 
 def select(
@@ -135,9 +135,9 @@ def select(
     chosen = set(items)
     order: dict[str, Chain] = {}
     for item in items:
-        slot = slot_of(item)
-        if slot is not None:
-            order.setdefault(slot.chain.name, slot.chain)
+        place = place_of(item)
+        if place is not None:
+            order.setdefault(place.chain.name, place.chain)
     dropped = {
         chain.name
         for chain in before
@@ -215,7 +215,7 @@ class GateItem(pytest.Item):
         Raises:
             GateFailure: It is FAIL or INCONCLUSIVE.
         """
-        explanation = self._judge(self.stash[SLOT].chain)
+        explanation = self._judge(self.stash[PLACE].chain)
         if explanation:
             raise GateFailure(explanation)
 

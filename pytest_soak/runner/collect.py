@@ -15,14 +15,14 @@ from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError, did_you_mean, unknown
 from pytest_soak.runner.chain import (
     GATE,
-    SLOT,
+    PLACE,
     Chain,
     GateItem,
-    Slot,
+    Place,
     chain_name,
+    member_ids,
+    place_of,
     select,
-    slot_ids,
-    slot_of,
 )
 from pytest_soak.runner.exit_code import EXPECTED
 from pytest_soak.runner.resume import resume_chains
@@ -70,7 +70,7 @@ class SoakCollection:
         metafunc.parametrize(
             SLOT_FIXTURE,
             [*range(1, count + 1), GATE],
-            ids=slot_ids(count),
+            ids=member_ids(count),
             indirect=True,
             scope="function",
         )
@@ -102,7 +102,7 @@ class SoakCollection:
                 judge=self._judge,
             )
         chain.members[number] = placed
-        placed.stash[SLOT] = Slot(chain, number)
+        placed.stash[PLACE] = Place(chain, number)
         return placed
 
     def _chain_of(self, item: pytest.Function) -> Chain:
@@ -116,11 +116,11 @@ class SoakCollection:
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, Any, Any]:
         """Keep soak items only, chains whole and in order, and settle every chain's plan."""
-        others = [item for item in items if slot_of(item) is None]
+        others = [item for item in items if place_of(item) is None]
         if others:
             self._config.hook.pytest_deselected(items=others)
-            items[:] = [item for item in items if slot_of(item) is not None]
-        collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
+            items[:] = [item for item in items if place_of(item) is not None]
+        collected = {place.chain.name: place.chain for place in map(place_of, items) if place}
         self._expected.chains.update(collected)
         named = named_nodes(session)
         # --lf and node ids drop members while collecting: other plugins see whole chains too.
@@ -133,12 +133,12 @@ class SoakCollection:
         try:
             refuse_unfit(others)
             for item in items:
-                slot = item.stash[SLOT]
-                if slot.chain.plan is None:
-                    self._plan(slot.chain, item)
+                place = item.stash[PLACE]
+                if place.chain.plan is None:
+                    self._plan(place.chain, item)
             used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
-            chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
+            chosen = {item.stash[PLACE].chain.name: item.stash[PLACE].chain for item in items}
             resume_chains(chosen.values(), self._request)
         except SoakUsageError as error:
             if not self._request.worker:
@@ -154,7 +154,7 @@ class SoakCollection:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Settle which chains must have a verdict at the end."""
-        left = {slot.chain.name for slot in map(slot_of, session.items) if slot}
+        left = {place.chain.name for place in map(place_of, session.items) if place}
         for name in self._expected.chains - left:
             if not self._deselected.isdisjoint(self.chains[name].members.values()):
                 self._expected.chains.remove(name)

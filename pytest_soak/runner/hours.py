@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak.runner.chain import slot_of
+from pytest_soak.runner.chain import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,8 +28,8 @@ class Hours:
         So what an iteration has to show is shown at once, `-x` and a failed chain end without a
         wait, and no limit of pytest-timeout or of `faulthandler_timeout` runs meanwhile.
         """
-        slot = slot_of(item)
-        pace = slot.chain.pace(slot.number) if slot else None
-        if slot and pace:
-            pace.reach(slot.number)
+        place = place_of(item)
+        pace = place.chain.pace(place.number) if place else None
+        if place and pace:
+            pace.reach(place.number)
         return (yield)

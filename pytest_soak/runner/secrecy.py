@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.model.mask import Mask
-from pytest_soak.runner.chain import chain_name, slot_of
+from pytest_soak.runner.chain import chain_name, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -37,9 +37,9 @@ class Secrecy:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Mask tracebacks, what was printed and logged, and properties."""
         report = yield
-        slot = slot_of(item)
-        if slot is not None:
-            clean(report, mask_of(slot.chain))
+        place = place_of(item)
+        if place is not None:
+            clean(report, mask_of(place.chain))
         return report
 
     @pytest.hookimpl(tryfirst=True)

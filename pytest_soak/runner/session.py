@@ -15,7 +15,7 @@ from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.verdict import closing_problem, with_problem
-from pytest_soak.runner.chain import GATE, SLOT, Chain, Slot, slot_of
+from pytest_soak.runner.chain import GATE, PLACE, Chain, Place, place_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.exit_code import EXPECTED, Expected
 from pytest_soak.runner.hours import CLOCK, Hours
@@ -107,15 +107,15 @@ class SoakSession:
 
         One whose slot was dropped at the deadline is not reported at all.
         """
-        slot = slot_of(item)
-        if slot is not None and slot.chain.drops(slot.number):
+        place = place_of(item)
+        if place is not None and place.chain.drops(place.number):
             return True
-        if slot is None or not 0 < slot.number <= slot.chain.resumed:
+        if place is None or not 0 < place.number <= place.chain.resumed:
             return None
         item.user_properties.append(("soak_resumed", True))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for when in ("setup", "call", "teardown"):
-            tell = partial(self._retold, slot, when)
+            tell = partial(self._retold, place, when)
             call = pytest.CallInfo.from_call(tell, when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
@@ -129,10 +129,10 @@ class SoakSession:
 
         Not ``tryfirst``: a chain that a mark skips leaves nothing in its folder.
         """
-        slot = slot_of(item)
-        if slot is None:
+        place = place_of(item)
+        if place is None:
             return
-        chain, number = slot.chain, slot.number
+        chain, number = place.chain, place.number
         self._opened(chain)
         if number == GATE:
             return
@@ -141,10 +141,10 @@ class SoakSession:
         chain.passed.discard(number)
         chain.broken = 0
 
-    def _retold(self, slot: Slot, when: str) -> None:
+    def _retold(self, place: Place, when: str) -> None:
         """Open the chain's loop, and fail where the iteration's test had not passed."""
-        self._opened(slot.chain)
-        if when == "call" and slot.number in opened(slot.chain).failed:
+        self._opened(place.chain)
+        if when == "call" and place.number in opened(place.chain).failed:
             pytest.fail("its test did not pass before the run was resumed", pytrace=False)
 
     def _opened(self, chain: Chain) -> None:
@@ -165,7 +165,7 @@ class SoakSession:
         self.views.tell(lambda view: view.opened(loop, chain.notes))
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
-            pytest.fail(self._take_observer_fault(), pytrace=False)
+            pytest.fail(self._pop_observer_fault(), pytrace=False)
 
     def _notify(self, event: str, **what: object) -> None:
         """Tell the observers; one that raises fails the item, and never the run's integrity."""
@@ -175,7 +175,7 @@ class SoakSession:
             hook = f"pytest_soak_{event}"
             self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
 
-    def _take_observer_fault(self) -> str:
+    def _pop_observer_fault(self) -> str:
         fault, self._observer_fault = self._observer_fault, ""
         return fault
 
@@ -189,7 +189,7 @@ class SoakSession:
         else:
             self.views.tell(lambda view: view.repeated(loop, result))
         if self._observer_fault:
-            pytest.fail(self._take_observer_fault(), pytrace=False)
+            pytest.fail(self._pop_observer_fault(), pytrace=False)
         return result
 
     def _tell(self, chain: Chain, result: IterationResult) -> None:
@@ -223,7 +223,7 @@ class SoakSession:
         if not again:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         if verdict.verdict.good:
-            return self._take_observer_fault()
+            return self._pop_observer_fault()
         return explanation(loop, verdict)
 
     @pytest.hookimpl(wrapper=True)
@@ -232,10 +232,10 @@ class SoakSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Follow which iterations passed, and attach what the views show."""
         report = yield
-        slot = slot_of(item)
-        if slot is None or item is self._running:
+        place = place_of(item)
+        if place is None or item is self._running:
             return report
-        chain, number = slot.chain, slot.number
+        chain, number = place.chain, place.number
         if number != GATE:
             self._follow(chain, number, report)
         elif report.when == "setup" and report.skipped and chain.passed:
@@ -260,9 +260,9 @@ class SoakSession:
         What is reported while it runs is of its subtests.
         """
         self._running = item
-        slot = slot_of(item)
-        raised = slot.chain.raised if slot else set()
-        number = slot.number if slot else GATE
+        place = place_of(item)
+        raised = place.chain.raised if place else set()
+        number = place.number if place else GATE
         raised.discard(number)
         try:
             return (yield)
@@ -282,7 +282,7 @@ class SoakSession:
             if not loop.has_run(number):
                 try:
                     self._tell(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._take_observer_fault()
+                    fault = self._pop_observer_fault()
                 except StoreError as error:
                     fault = ended_by(error)
                 if fault:
@@ -316,7 +316,7 @@ class SoakSession:
         self.views.tell(lambda view: view.broken_off(loop))
         mask = mask_of(chain)
         nodeid = mask.text(chain.members[loop.done or 1].nodeid)
-        ending = {"nodeid": nodeid, "brought": self.views.take(mask)}
+        ending = {"nodeid": nodeid, "brought": self.views.drain(mask)}
         if self._request.worker:
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 
@@ -382,7 +382,7 @@ class Soak:
 
 def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
     """Return the soak of *item*; *system* is used where the test brings its own."""
-    chain = item.stash[SLOT].chain
+    chain = item.stash[PLACE].chain
     own = system if chain.plan is not None and chain.plan.system is None else None
     return Soak(item.config.stash[SESSION], chain, iteration, own)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.engine.controller import RECOMMEND_ONLY
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import one_line, printable
-from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.store.artifacts import MANUAL_OVERRIDE, OVERRIDES, PROFILE
 from pytest_soak.views.protocol import View
 from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
@@ -83,13 +83,13 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
         f"| runtime_overrides | OK | SOURCE={plan.initial.source} |",
     ]
-    for name, seeded in sorted(plan.initial.fields.items()):
-        if seeded.given != seeded.value:
+    for name, field in sorted(plan.initial.fields.items()):
+        if field.given != field.value:
             lines.append(
-                f"| runtime_override | CLAMP | FIELD={name} FROM={number(seeded.given)} "
-                f"TO={number(seeded.value)} |"
+                f"| runtime_override | CLAMP | FIELD={name} FROM={number(field.given)} "
+                f"TO={number(field.value)} |"
             )
-        lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
+        lines.append(_adjust(name, field.base, field.value, MANUAL_OVERRIDE))
     if plan.safe:
         # What a system from a fixture declares is known only once it runs.
         runs = "runs" if plan.system else "may run"
@@ -250,13 +250,13 @@ def _rolled_back(
 ) -> Iterable[str]:
     """Return what a rollback did, and what the overrides file then holds."""
     why = f"{back.guard} to iteration {back.to_iteration}"
-    undone = result.decision.undone
-    yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
+    restored = result.decision.restored
+    yield from (_adjust(name, old, new, why) for name, (old, new) in restored.items())
     yield (
         f"| {back.guard} | OK | iter={result.iteration} TO={back.to_iteration} "
-        f"params={len(undone)} {back.detail} |"
+        f"params={len(restored)} {back.detail} |"
     )
-    for name, (old, new) in undone.items():
+    for name, (old, new) in restored.items():
         yield f"  {name}: {number(old)} → {number(new)}"
     yield from _self_check(result, readback)
 

@@ -57,16 +57,16 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
             [change.parameter, change.old, change.new, str(change.note), change.reason]
             for change in (decision.changes if decision else ())
         ]
-        + _undone(decision),
+        + _restored(decision),
     }
 
 
-def _undone(decision: Decision | None) -> list[list[Any]]:
+def _restored(decision: Decision | None) -> list[list[Any]]:
     """Return the changes of a rollback, in the form of a tuner's changes."""
     if decision is None or decision.rollback is None:
         return []
     reason = f"{decision.rollback.guard} to iteration {decision.rollback.to_iteration}"
-    return [[name, old, new, "", reason] for name, (old, new) in decision.undone.items()]
+    return [[name, old, new, "", reason] for name, (old, new) in decision.restored.items()]
 
 
 def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Views:
             if parts:
                 self._waiting.setdefault(name, []).extend(parts)
 
-    def take(self, mask: Mask) -> dict[str, list[Any]]:
+    def drain(self, mask: Mask) -> dict[str, list[Any]]:
         """Return what waits, masked, and forget it."""
         taken: dict[str, list[Any]] = mask.data(self._waiting)
         self._waiting = {}
@@ -52,7 +52,7 @@ class Views:
 
     def attach(self, item: pytest.Item, report: pytest.TestReport, mask: Mask) -> None:
         """Let what waits travel with *item* and its *report*."""
-        for name, parts in self.take(mask).items():
+        for name, parts in self.drain(mask).items():
             self._views[name].attach(item, report, parts)
 
     @pytest.hookimpl(trylast=True)
