@@ -46,18 +46,18 @@ class Chain:
 
     Args:
         name: The node id of its test, without the iteration.
-        system: What a fixture of the test fixes: ``mock``, ``fixture`` for a system of the test's
-            own, or an empty string.
+        system: The system that a fixture of the test sets: ``mock``, ``fixture`` for a system of
+            the test's own, or an empty string.
         members: ``{number: item}``; the gate's number is 0.
-        plan: What was settled about it, once collection is done.
+        plan: Its plan, once collection is done.
         loop: Its iterations, once the first one is set up.
         passed: The iterations whose tests passed.
-        raised: The iterations whose tests raised, whatever is reported of them.
+        raised: The iterations whose tests raised; a hook may have hidden that in the report.
         skippable: Whether a mark may skip it: then it needs no verdict.
         broken: The iteration whose test failed and ended the chain, or 0.
         partial: Whether only some of its iterations were asked for by node id.
         resumed: The last iteration that was settled before this run resumed it, or 0.
-        notes: Marker lines to be shown at its start.
+        notes: Marker lines to show at its start.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Chain:
     notes: list[str] = field(default_factory=list)
 
     def pace(self, number: int) -> Pace | None:
-        """Return the pace that the item *number* has to keep, or None where it has none.
+        """Return the pace that the item *number* keeps, or None if it does not wait for a slot.
 
-        In an hours run all that is still to be run has one, the gate too; single iterations that
-        were asked for by node id have none, nor has what comes after a failure.
+        In an hours run every item that is still to run keeps one, the gate included. Iterations
+        that were selected by node id do not, and neither do the items after a failure.
         """
         ended = self.broken and not 0 < number <= self.broken
         if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
@@ -121,7 +121,7 @@ def select(
     named: Collection[str],
     deselect: tuple[str, ...],
 ) -> list[pytest.Item]:
-    """Choose chains whole, and put each in order; the chains in the order of their first items.
+    """Select whole chains, each in order; the chains stand in the order of their first items.
 
     Args:
         items: What other plugins left of the collection.
@@ -181,7 +181,7 @@ class GateItem(pytest.Item):
         judge: Callable[[Chain], str],
         **kwargs: Any,  # noqa: ANN401 - handed on to pytest
     ) -> None:
-        """Take the place of *function*, with its markers.
+        """Stand in for *function*, with its markers.
 
         Args:
             function: The last item of the parametrized test.
@@ -190,13 +190,14 @@ class GateItem(pytest.Item):
         """
         super().__init__(**kwargs)
         self._judge = judge
-        # Other plugins look at markers and keywords, conditions of marks at the function's names.
+        # Other plugins read markers and keywords; pytest evaluates the conditions of marks, given
+        # as text, in the globals of `obj`.
         self.own_markers.extend(function.own_markers)
         self.keywords.update({mark.name: mark for mark in function.own_markers})
         self.obj = function.obj
         self.function = function.function
         self.originalname = function.originalname
-        # What skips tests by their fixtures (--benchmark-only) must not part a chain and its gate.
+        # A plugin that skips tests by their fixtures (--benchmark-only) must treat the gate alike.
         self.fixturenames = list(function.fixturenames)
         self.funcargs: dict[str, object] = {}
         self._reportinfo = function.reportinfo()
@@ -204,7 +205,7 @@ class GateItem(pytest.Item):
     def iter_markers_with_node(
         self, name: str | None = None
     ) -> Iterator[tuple[pytest.Item | pytest.Collector, pytest.Mark]]:
-        """Yield the marks of the test, of its class and module, but for an expected failure."""
+        """Yield the marks of the test, its class and its module, except ``xfail``."""
         for node, mark in super().iter_markers_with_node(name):
             if mark.name != "xfail":
                 yield node, mark  # type: ignore[misc] # a node of the tree is one of the two

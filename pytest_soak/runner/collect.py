@@ -1,4 +1,4 @@
-"""The collection of a run that soaks: tests become chains, chosen whole, and each gets its plan."""
+"""Collection: tests become chains, which are selected whole and planned."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SLOT_FIXTURE = "soak_slot"
 
 
 class SoakCollection:
-    """Makes chains out of tests, keeps them whole and in order, and settles their plans."""
+    """Makes chains out of tests, keeps them whole and in order, and plans them."""
 
     def __init__(
         self,
@@ -49,7 +49,14 @@ class SoakCollection:
         registry: Registry,
         judge: Callable[[Chain], str],
     ) -> None:
-        """Take the run's *config* and *request*, what is installed, and who gives verdicts."""
+        """Start without chains.
+
+        Args:
+            config: pytest's.
+            request: What the run was asked for.
+            registry: What is installed.
+            judge: Gives the verdict of a chain: why it does not pass, or an empty string.
+        """
         self._config = config
         self._request = request
         self._registry = registry
@@ -77,7 +84,7 @@ class SoakCollection:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
-        """Note each iteration's place, and put a gate item where the last one stands."""
+        """Record the place of each item in its chain, and replace the last one by the gate item."""
         made = yield
         if isinstance(made, list):
             return [self._placed(item) for item in made]
@@ -97,7 +104,7 @@ class SoakCollection:
             placed = GateItem.from_parent(
                 item.parent,
                 name=item.name,
-                nodeid=item.nodeid,  # or pytest 9.2 takes it for another item than its report's
+                nodeid=item.nodeid,  # else pytest 9.2 does not match its reports with it
                 function=item,
                 judge=self._judge,
             )
@@ -115,7 +122,10 @@ class SoakCollection:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, Any, Any]:
-        """Keep soak items only, chains whole and in order, and settle every chain's plan."""
+        """Deselect other items, restore whole chains in their order, and plan each chain.
+
+        The outermost wrapper: after the yield all other plugins have selected and sorted.
+        """
         others = [item for item in items if place_of(item) is None]
         if others:
             self._config.hook.pytest_deselected(items=others)
@@ -123,13 +133,13 @@ class SoakCollection:
         collected = {place.chain.name: place.chain for place in map(place_of, items) if place}
         self._expected.chains.update(collected)
         named = named_nodes(session)
-        # --lf and node ids drop members while collecting: other plugins see whole chains too.
+        # --lf and node ids drop members during collection; other plugins must see whole chains.
         items[:] = select(items, (), named, ())
         yield
         deselect = tuple(self._config.getoption("deselect") or ())
         left = set(items)
         items[:] = select(items, collected.values(), named, deselect)
-        self._tell_selection(left, set(items))
+        self._report_selection(left, set(items))
         try:
             refuse_unfit(others)
             for item in items:
@@ -149,19 +159,19 @@ class SoakCollection:
             items.clear()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Note what was deselected: a chain that merely disappears must have a verdict."""
+        """Record what was deselected: a chain that disappears otherwise still needs a verdict."""
         self._deselected.update(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Settle which chains must have a verdict at the end."""
+        """Determine which chains need a verdict at the end of the run."""
         left = {place.chain.name for place in map(place_of, session.items) if place}
         for name in self._expected.chains - left:
             if not self._deselected.isdisjoint(self.chains[name].members.values()):
                 self._expected.chains.remove(name)
         self._expected.collected = True
 
-    def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
-        """Correct what was reported as deselected: the members that go or come with their chain."""
+    def _report_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
+        """Correct pytest's list of deselected items by those that follow their chain."""
         if left - chosen:
             self._config.hook.pytest_deselected(items=list(left - chosen))
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -175,8 +185,8 @@ class SoakCollection:
             settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
             chain.skippable = mark.kwargs.get(SKIPPABLE, chain.skippable)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
-        Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
-        if not self._request.late:  # another worker of this run may hold it, and no one else
+        Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
+        if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)
         chain.plan = plan
 
@@ -184,8 +194,8 @@ class SoakCollection:
 def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
     """Check the names of ``[tool.pytest-soak.packs.NAME]`` against the *known* packs.
 
-    A name that is near to a known one is a mistake. For any other unknown name there is a warning
-    alone, because a test that this run leaves out may bring that pack as a file.
+    A name that is close to a known one is an error. Any other unknown name is only a warning,
+    because a test that is not selected may load that pack from a file.
 
     Raises:
         SoakUsageError: A name is misspelt, or there is a warning and warnings are errors.
@@ -201,11 +211,11 @@ def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:
-    """Refuse items that want to be soaks and cannot be.
+    """Refuse soak tests that cannot be parametrized.
 
     Raises:
-        SoakUsageError: There are some, such as methods of a `unittest.TestCase`, or a test that
-            asks for `soak` by name when it runs: it could not be parametrized.
+        SoakUsageError: One was found: a method of a `unittest.TestCase`, or a test that requests
+            `soak` by `getfixturevalue` while it runs.
     """
     faults = []
     for item in items:
@@ -229,12 +239,12 @@ def refuse_unfit(items: Iterable[pytest.Item]) -> None:
 
 
 def _fetches_soak(item: pytest.Function) -> bool:
-    """Tell whether *item*, or a fixture of it, names a soak's fixture to `getfixturevalue`.
+    """Tell whether *item*, or a fixture of it, requests a soak's fixture by `getfixturevalue`.
 
-    The names are looked for among the texts of the functions that call it, and among the test's
-    parameters.
+    The name is searched among the string constants of the functions that call it, and among the
+    test's parameters.
     """
-    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001 - nothing public tells
+    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001 - no public API
     functions = [item.function, *(found.func for several in definitions for found in several)]
     codes = [code for function in functions for code in _codes(function)]
     callers = [code for code in codes if "getfixturevalue" in code.co_names]
@@ -245,7 +255,7 @@ def _fetches_soak(item: pytest.Function) -> bool:
 
 
 def _codes(function: object) -> Iterator[CodeType]:
-    """Yield the code of *function*, and of what is defined in it."""
+    """Yield the code of *function* and of the functions defined in it."""
     found = [getattr(function, "__code__", None)]
     while found:
         code = found.pop()
@@ -264,20 +274,20 @@ def _leads_to_soak(item: pytest.Function, name: str) -> bool:
             return True
         if name not in seen:
             seen.add(name)
-            definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 - nothing public tells
+            definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 - no public API
             names += [argument for found in definitions or () for argument in found.argnames]
     return False
 
 
 def fixed_system(item: pytest.Function) -> str:
-    """Return what a fixture of *item* fixes: ``mock``, ``fixture``, or an empty string.
+    """Return the system that a fixture of *item* sets: ``mock``, ``fixture``, or an empty string.
 
-    ``mock_soak`` fixes the mock; a ``soak_system`` fixture that overrides ours brings a system of
+    ``mock_soak`` sets the mock. A ``soak_system`` fixture that overrides ours provides a system of
     the test's own.
     """
     if "mock_soak" in item.fixturenames:
         return MOCK_SYSTEM
-    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - nothing public tells
+    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - no public API
     return OWN_SYSTEM if len(definitions) > 1 else ""
 
 
