@@ -159,7 +159,7 @@ class SoakSession:
         # A crash may have come before the test's result was recorded: then it counts as passed.
         chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
-        self.views.tell(lambda view: view.opened(loop, chain.notes))
+        self.views.collect(lambda view: view.opened(loop, chain.notes))
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
             pytest.fail(self._pop_observer_fault(), pytrace=False)
@@ -184,7 +184,7 @@ class SoakSession:
         if not settled:
             self._publish(chain, result)
         else:
-            self.views.tell(lambda view: view.repeated(loop, result))
+            self.views.collect(lambda view: view.repeated(loop, result))
         if self._observer_fault:
             pytest.fail(self._pop_observer_fault(), pytrace=False)
         return result
@@ -192,7 +192,7 @@ class SoakSession:
     def _publish(self, chain: Chain, result: IterationResult) -> None:
         """Pass a new result to views and observers."""
         loop = loop_of(chain)
-        self.views.tell(lambda view: view.ran(loop, result))
+        self.views.collect(lambda view: view.ran(loop, result))
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
@@ -217,7 +217,7 @@ class SoakSession:
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
-        self.views.tell(lambda view: view.judged(loop, verdict, again=again))
+        self.views.collect(lambda view: view.judged(loop, verdict, again=again))
         if not again:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         if verdict.verdict.good:
@@ -245,7 +245,7 @@ class SoakSession:
             self._gated.add(chain.name)
         loop = chain.loop
         if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
-            self.views.tell(lambda view: view.reported(loop, number))
+            self.views.collect(lambda view: view.reported(loop, number))
         if call.when == "call" or not report.passed:
             self.views.attach(item, report, mask_of(chain))
         clean(report, mask_of(chain))  # again: the views have added to it
@@ -312,10 +312,10 @@ class SoakSession:
     def _show_ending(self, chain: Chain) -> None:
         """Show how *chain* ended without its gate, and what no report has carried to the views."""
         loop = loop_of(chain)
-        self.views.tell(lambda view: view.broken_off(loop))
+        self.views.collect(lambda view: view.broken_off(loop))
         mask = mask_of(chain)
         nodeid = mask.text(chain.members[loop.done or 1].nodeid)
-        ending = {"nodeid": nodeid, "brought": self.views.drain(mask)}
+        ending = {"nodeid": nodeid, "parts": self.views.drain(mask)}
         if self._request.worker:
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 

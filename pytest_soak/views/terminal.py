@@ -28,7 +28,7 @@ SIGNS = {"FAIL": "✗", "WARN": "!"}
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 WHY = 600
-"""How many characters of the beginning of a problem it shows."""
+"""How many characters of a problem it shows."""
 
 
 class ClosingTable(View):
@@ -132,7 +132,7 @@ class ClosingTable(View):
         else:
             self._screen.write("  no verdict: the run was broken off before the gate", red=True)
             self._screen.write("  --soak-resume goes on with it")
-        if ending is not None:  # a worker that crashed tells nothing
+        if ending is not None:  # a worker that crashed sends nothing
             self._places(ending)
 
     def _places(self, row: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ class ClosingTable(View):
 
 
 def objective_line(objective: dict[str, Any]) -> str:
-    """Return in words how the objective changed."""
+    """Return how the objective changed, as text."""
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
@@ -169,7 +169,7 @@ def objective_line(objective: dict[str, Any]) -> str:
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of metrics: a line for each iteration, with the verdicts on its KPIs."""
+    """Return the table of metrics: one line for each iteration, with the verdicts on KPIs."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
@@ -190,7 +190,7 @@ def effects_table(
     effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
     columns: list[tuple[str, str, int]],
 ) -> Table:
-    """Return the table of effects: a line for each apply with the change of each KPI.
+    """Return the table of effects: one line for each apply, with the change of each KPI.
 
     ``*`` marks a change beyond noise, ``?`` one whose noise is unknown.
     """
