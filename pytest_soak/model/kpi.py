@@ -22,8 +22,8 @@ Limit: TypeAlias = tuple[Verdict, Threshold]
 class Criterion:
     """One rule by which a KPI is judged, such as a limit. Pure.
 
-    A kind of criterion is a subclass. It sets the class variables, and overrides the methods that it
-    needs to judge single iterations, whole runs, or both.
+    A kind of criterion is a subclass. It sets the class variables and overrides what it needs to
+    judge single iterations, whole runs, or both.
 
     Args:
         settings: What one KPI sets, an object of the kind's `Settings`.
