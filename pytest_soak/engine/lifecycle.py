@@ -46,14 +46,9 @@ class Lifecycle:
             return
         try:
             system.open(self._folder, self._plan.slot)
-        except SystemFailure as failure:
-            self.leave()
-            msg = f"system {self._plan.system_name}: {safe_lines(str(failure))}"
-            raise StrategyFault(msg) from failure
         except Exception as error:
             self.leave()
-            msg = f"system {self._plan.system_name}: open() {what_raised(error, self.mask.text)}"
-            raise StrategyFault(msg) from error
+            raise StrategyFault(self._message("open", error)) from error
         except BaseException:
             self.leave()
             raise
@@ -66,10 +61,12 @@ class Lifecycle:
             return
         try:
             system.close()
-        except SystemFailure as failure:
-            words = safe_lines(str(failure))
         except Exception as error:  # noqa: BLE001 - a plugin's system may raise anything
-            words = f"close() {what_raised(error, self.mask.text)}"
-        else:
-            return
-        self.fault = self.mask.text(f"system {self._plan.system_name}: {words}")
+            self.fault = self.mask.text(self._message("close", error))
+
+    def _message(self, method: str, error: Exception) -> str:
+        """Return what *method* of the system raised: a failure's own words, or where it was."""
+        failed = isinstance(error, SystemFailure)
+        clean = self.mask.text
+        words = safe_lines(str(error)) if failed else f"{method}() {what_raised(error, clean)}"
+        return f"system {self._plan.system_name}: {words}"

@@ -81,7 +81,7 @@ class Strategies:
         self._look_ahead = [_looks_ahead(tuner.strategy) for tuner in self._tuners]
         self._summary = IterWatcher()
         self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
-        self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
+        self._gates: list[Named[Gate]] = [Named("kpi", "pytest-soak, 'kpi'", KpiGate(pack.kpis))]
         self._gates += _installed(registry.all("gates"), pack, "judge", "requires")
         asked = [required_metrics(gate.owner, gate.strategy) for gate in self._gates]
         asked += [required_metrics(tuner.owner, tuner.strategy) for tuner in self._tuners]
@@ -174,10 +174,6 @@ class Strategies:
             if fault:
                 raise StrategyFault(fault)
         return decision
-
-
-def _core(name: str, strategy: T) -> Named[T]:
-    return Named(name, f"pytest-soak, {name!r}", strategy)
 
 
 def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:

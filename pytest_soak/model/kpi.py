@@ -112,11 +112,9 @@ class Kpi:
         """Judge one iteration; INCONCLUSIVE without a finite *value*."""
         if not is_number(value):
             return Judgement(self.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
-        judged = [Judgement(self.metric, Verdict.PASS, value, n)]
-        for criterion in self.criteria:
-            judgement = criterion.judge(self.metric, value, n)
-            judged += [judgement] if judgement else []
-        return max(judged, key=lambda judgement: judgement.verdict)
+        passed = Judgement(self.metric, Verdict.PASS, value, n)
+        judged = filter(None, (each.judge(self.metric, value, n) for each in self.criteria))
+        return max((passed, *judged), key=lambda judgement: judgement.verdict)
 
     def judge_run(self, stretch: Sequence[Summary]) -> tuple[Judgement, ...]:
         """Return the judgements of the criteria that judge a whole run."""

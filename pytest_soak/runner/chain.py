@@ -115,6 +115,11 @@ def place_of(item: pytest.Item) -> Place | None:
     return item.stash.get(PLACE, None)
 
 
+def chains_of(items: Iterable[pytest.Item]) -> dict[str, Chain]:
+    """Return the chains that *items* belong to, by name, in the order of their first items."""
+    return {place.chain.name: place.chain for place in map(place_of, items) if place}
+
+
 def select(
     items: Sequence[pytest.Item],
     before: Iterable[Chain],
@@ -133,18 +138,13 @@ def select(
         The items to run.
     """
     chosen = set(items)
-    order: dict[str, Chain] = {}
-    for item in items:
-        place = place_of(item)
-        if place is not None:
-            order.setdefault(place.chain.name, place.chain)
     dropped = {
         chain.name
         for chain in before
         if deselect and any(item.nodeid.startswith(deselect) for item in chain.members.values())
     }
     kept: list[pytest.Item] = []
-    for chain in order.values():
+    for chain in chains_of(items).values():
         if chain.name in dropped:
             continue
         chain.partial = _is_partial(chain, named)

@@ -20,6 +20,7 @@ from pytest_soak.runner.chain import (
     GateItem,
     Place,
     chain_name,
+    chains_of,
     member_ids,
     place_of,
     select,
@@ -130,7 +131,7 @@ class SoakCollection:
         if others:
             self._config.hook.pytest_deselected(items=others)
             items[:] = [item for item in items if place_of(item) is not None]
-        collected = {place.chain.name: place.chain for place in map(place_of, items) if place}
+        collected = chains_of(items)
         self._expected.chains.update(collected)
         named = named_nodes(session)
         # --lf and node ids drop members during collection; other plugins must see whole chains.
@@ -143,13 +144,12 @@ class SoakCollection:
         try:
             refuse_unfit(others)
             for item in items:
-                place = item.stash[PLACE]
-                if place.chain.plan is None:
-                    self._plan(place.chain, item)
+                chain = item.stash[PLACE].chain
+                if chain.plan is None:
+                    self._plan(chain, item)
             used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
-            chosen = {item.stash[PLACE].chain.name: item.stash[PLACE].chain for item in items}
-            resume_chains(chosen.values(), self._request)
+            resume_chains(chains_of(items).values(), self._request)
         except SoakUsageError as error:
             if not self._request.worker:
                 raise pytest.UsageError(str(error)) from None
@@ -164,8 +164,7 @@ class SoakCollection:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Determine which chains need a verdict at the end of the run."""
-        left = {place.chain.name for place in map(place_of, session.items) if place}
-        for name in self._expected.chains - left:
+        for name in self._expected.chains - chains_of(session.items).keys():
             if not self._deselected.isdisjoint(self.chains[name].members.values()):
                 self._expected.chains.remove(name)
         self._expected.collected = True

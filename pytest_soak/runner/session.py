@@ -179,12 +179,12 @@ class SoakSession:
     def run(self, chain: Chain, number: int, system: System | None) -> IterationResult:
         """Run one iteration of *chain*, or return its result if it was the last to run."""
         loop = loop_of(chain)
-        settled = loop.latest is not None and loop.latest.iteration == number
+        repeated = loop.latest is not None and loop.latest.iteration == number
         result = loop.run(number, system)
-        if not settled:
-            self._publish(chain, result)
-        else:
+        if repeated:
             self.views.collect(lambda view: view.repeated(loop, result))
+        else:
+            self._publish(chain, result)
         if self._observer_fault:
             pytest.fail(self._pop_observer_fault(), pytrace=False)
         return result

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.views.text import number
+from pytest_soak.views.text import aligned, number
 
 if TYPE_CHECKING:
     from pytest_soak.engine.loop import SoakLoop
@@ -139,11 +139,7 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                 )
             )
     if len(table) > 1:
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        lines += [
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            for row in table
-        ]
+        lines += (f"  {row}" for row in aligned(table))
     lines.append(f"  artifacts: {loop.store.folder}")
     return "\n".join(line.rstrip() for line in lines)
 
