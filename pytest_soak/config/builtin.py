@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def make_adaptive(pack: Pack) -> Adaptive:
-    """Return the tuner `adaptive`; its module is loaded where it is used."""
+    """Return the tuner `adaptive`; its module is loaded only if it is used."""
     from pytest_soak.tuners.adaptive import Adaptive  # noqa: PLC0415
 
     return Adaptive(pack)

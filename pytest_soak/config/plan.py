@@ -71,8 +71,8 @@ class ChainPlan:
         initial: The overrides it starts from.
         scenario: The conditions it runs under.
         system_name: What is soaked.
-        system: The system itself; None where the test brings its own.
-        tuners: Who proposes; empty where nothing is tuned.
+        system: The system itself; None if the test brings its own.
+        tuners: The tuners; empty if nothing is tuned.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
         resumed: Whether it resumes an unfinished run.
         differences: The settings that differ from those of that run; only if resumed by force.
@@ -208,9 +208,8 @@ def plan_chain(
     if scenario.value not in pack.scenarios:
         raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
     which = chosen.get("system", SourcedValue(pack.system, f"pack {pack.name}"))
-    registered = registry.find(
-        "systems", which.value, which.source
-    )  # checked even if a fixture overrides it
+    # Looked up even if a fixture replaces it, so that a misspelt name is always an error.
+    registered = registry.find("systems", which.value, which.source)
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None

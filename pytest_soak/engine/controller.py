@@ -46,7 +46,7 @@ class IterationResult:
         report: What the system measured.
         summary: What the watchers made of it, with the iteration's verdict.
         decision: What was decided after it.
-        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
+        patch: The RFC 6902 operations that were applied to the overrides; empty if none were.
         applied: Whether the decision's moves were applied.
         judged: The KPIs one by one.
         proposed: What each tuner answered.
@@ -66,12 +66,12 @@ class IterationResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The gate's word for this iteration alone."""
+        """The verdict on this iteration alone."""
         return self.summary.verdict
 
 
 class Controller:
-    """The state of one chain after its iterations so far.
+    """The state of one chain, and how it makes decisions.
 
     The same reports give the same decisions, so a recorded soak can be replayed through other
     strategies.

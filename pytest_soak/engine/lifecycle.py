@@ -65,7 +65,7 @@ class Lifecycle:
             self.fault = self.mask.text(self._message("close", error))
 
     def _message(self, method: str, error: Exception) -> str:
-        """Return what *method* of the system raised: a failure's own words, or where it was."""
+        """Return what *method* of the system raised: the text of a failure, or error and place."""
         failed = isinstance(error, SystemFailure)
         clean = self.mask.text
         words = safe_lines(str(error)) if failed else f"{method}() {what_raised(error, clean)}"

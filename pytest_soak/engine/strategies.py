@@ -161,9 +161,7 @@ class Strategies:
         effective = decision.parameters
         for one in self._guards:
             read = partial(_reviewed, decision, one)
-            given = (
-                decision if one.core else replace(decision)
-            )  # a plugin could change a frozen object
+            given = decision if one.core else replace(decision)  # a plugin may mutate it
             decision = _ask(one.owner, read, one.guard.review, history, given, one.settings)
         fault = rollback_fault(decision, history)
         if fault:

@@ -111,7 +111,7 @@ PLACE: pytest.StashKey[Place] = pytest.StashKey()
 
 
 def place_of(item: pytest.Item) -> Place | None:
-    """Return the place of *item* in its chain, or None where it is no soak item."""
+    """Return the place of *item* in its chain, or None if it is no soak item."""
     return item.stash.get(PLACE, None)
 
 

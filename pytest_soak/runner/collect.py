@@ -80,7 +80,7 @@ class SoakCollection:
             [*range(1, count + 1), GATE],
             ids=member_ids(count),
             indirect=True,
-            scope="function",
+            scope="function",  # with a wider one pytest would reorder the items
         )
 
     @pytest.hookimpl(wrapper=True)

@@ -124,7 +124,7 @@ class ChainScheduling:
         crashed = rest[0]
         broken, *others = self._chains(rest)
         self._crashes[crashed] += 1
-        if self._crashes[crashed] == MOST_CRASHES:
+        if self._crashes[crashed] == MOST_CRASHES:  # the gate is a chain's last item
             broken = [gate for gate in broken[-1:] if gate != crashed]
         self._queue.extendleft(chain for chain in (*reversed(others), broken) if chain)
         self.schedule()

@@ -64,7 +64,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     runs = frozenset((request.run_id, *request.unfinished.values()))
     config.stash[EXPECTED] = Expected(request.folder, runs)
     if config.pluginmanager.hasplugin("xdist"):
-        from pytest_soak.runner import distribute  # noqa: PLC0415 - only where xdist is there
+        from pytest_soak.runner import distribute  # noqa: PLC0415 - it imports xdist
 
         request = distribute.shared_request(config, request)
         if not request.worker:
@@ -231,7 +231,7 @@ class SoakSession:
         """Record which iterations passed, and attach what the views show."""
         report = yield
         place = place_of(item)
-        if place is None or item is self._running:
+        if place is None or item is self._running:  # a report of a subtest
             return report
         chain, number = place.chain, place.number
         if number != GATE:
@@ -248,7 +248,7 @@ class SoakSession:
             self.views.collect(lambda view: view.reported(loop, number))
         if call.when == "call" or not report.passed:
             self.views.attach(item, report, mask_of(chain))
-        clean(report, mask_of(chain))  # again: the views have added to it
+        clean(report, mask_of(chain))  # again: views and other plugins have added to it
         return report
 
     @pytest.hookimpl(wrapper=True, trylast=True)

@@ -89,11 +89,11 @@ class OverrideExtension(AbstractSyrupyExtension):
         yield "record it with --snapshot-update"
 
     def discover_snapshots(self, **_: Any) -> SnapshotCollections:
-        """Return none: what a shorter run did not compare is not unused."""
+        """Return nothing, or syrupy would report what a shorter run did not compare as unused."""
         return SnapshotCollections()
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Keep the recording: it is only ever removed by hand."""
+        """Keep the recording: only a person removes one."""
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
         """Return the one snapshot of the file."""
@@ -108,7 +108,7 @@ class OverrideExtension(AbstractSyrupyExtension):
         snapshot_name: str,
         session_id: str,
     ) -> str | None:
-        """Return the recording, or None where there is none."""
+        """Return the recording, or None if there is none."""
         try:
             return Path(snapshot_location).read_text(encoding="utf-8")
         except FileNotFoundError:
