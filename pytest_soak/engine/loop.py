@@ -66,7 +66,7 @@ class SoakLoop:
         """Hides the secrets of the chain's system, with every value that they have had."""
         self.latest: IterationResult | None = None
         self.finished = False
-        self._summed_up = True
+        self._reports_due = False
         self.failed: set[int] = set()
         """The iterations whose tests did not pass before the run was resumed."""
         self._chain_problems: tuple[Problem, ...] = ()
@@ -251,9 +251,9 @@ class SoakLoop:
         Raises:
             StoreError: It could not be written.
         """
-        self._summed_up = False
+        self._reports_due = True
         self._end("run_ended", verdict, ran)
-        self._summed_up = True
+        self._reports_due = False
 
     def close(self, ran: set[int]) -> None:
         """Close the system and the store; first write the reports of a run that was broken off.
@@ -271,7 +271,7 @@ class SoakLoop:
                 if self.lifecycle.fault:
                     verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
                 self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
-            elif not self._summed_up:
+            elif self._reports_due:
                 self.store.restore()
         finally:
             self.store.close()

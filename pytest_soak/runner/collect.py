@@ -155,7 +155,7 @@ class SoakCollection:
                 raise pytest.UsageError(str(error)) from None
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 
-            distribute.report_usage_error(self._config, error)
+            distribute.send(self._config, "usage_error", str(error))
             items.clear()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:

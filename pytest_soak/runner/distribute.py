@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from pytest_soak.runner.exit_code import Expected
 
 KEY = "soak"
-ERRORS = "soak_usage_errors"
-FAULTS = "soak_faults"
-EXPECT = "soak_expected"
-ENDINGS = "soak_endings"
+"""The key of what controller and workers send each other."""
 ENOUGH = 2
 """How many items a worker must have to run one: see `ChainScheduling`."""
 MOST_CRASHES = 3
@@ -229,11 +226,9 @@ class Distribution:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
         """Collect a worker's usage errors, the faults of its chains, and what it expected."""
-        output = getattr(node, "workeroutput", None) or {}
-        self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
-        self._faults.update(dict.fromkeys(output.get(FAULTS, ())))
-        if EXPECT in output:
-            chains, skipped = output[EXPECT]
+        self._errors.update(dict.fromkeys(sent(node, "usage_error")))
+        self._faults.update(dict.fromkeys(sent(node, "fault")))
+        for chains, skipped in sent(node, "expected"):
             if not self._reported:
                 self._expected.chains.clear()
             self._expected.chains.update(chains)
@@ -248,7 +243,7 @@ class Distribution:
         `pytest_testnodedown`, but has the output of the workers.
         """
         for node in self._nodes:
-            for ending in (getattr(node, "workeroutput", None) or {}).get(ENDINGS, ()):
+            for ending in sent(node, "ending"):
                 show_ending(session.config, ending)
         if self._errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -278,31 +273,24 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     )
 
 
-def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
-    """Send a worker's usage error to the controller; raised here, it would be exit code 3."""
-    _output(config).setdefault(ERRORS, []).append(str(error))
+def send(config: pytest.Config, kind: str, value: object) -> None:
+    """Send *value* to the controller when this worker ends.
 
-
-def report_expected(config: pytest.Config, expected: Expected) -> None:
-    """Send the controller the chains this worker has collected, and those a mark skipped."""
-    if expected.collected:
-        _output(config)[EXPECT] = sorted(expected.chains), expected.skipped
-
-
-def report_fault(config: pytest.Config, fault: str) -> None:
-    """Send the controller a *fault* at the end of a chain in this worker."""
-    _output(config).setdefault(FAULTS, []).append(fault)
-
-
-def report_ending(config: pytest.Config, ending: dict[str, Any]) -> None:
-    """Send the controller how a chain in this worker ended whose gate did not run."""
-    _output(config).setdefault(ENDINGS, []).append(ending)
-
-
-def _output(config: pytest.Config) -> dict[str, Any]:
-    """Return what a worker sends to the controller when it ends."""
+    Args:
+        config: The worker's.
+        kind: ``usage_error`` (raised in a worker it would be exit code 3), ``fault`` at the end of
+            a chain, ``ending`` of a chain whose gate did not run, or ``expected``: the chains that
+            were collected, and those that a mark skipped.
+        value: What is sent, in plain types.
+    """
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
-    return output
+    output.setdefault(KEY, {}).setdefault(kind, []).append(value)
+
+
+def sent(node: WorkerController, kind: str) -> list[Any]:
+    """Return what the worker *node* sent of a *kind*; nothing if it crashed."""
+    output: dict[str, Any] = getattr(node, "workeroutput", None) or {}
+    return list(output.get(KEY, {}).get(kind, ()))
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:

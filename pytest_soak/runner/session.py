@@ -291,10 +291,9 @@ class SoakSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close the open chains; in a worker, send the controller what was collected."""
-        if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_expected(self._config, self._expected)
+        expected = self._expected
+        if self._request.worker and expected.collected:
+            self._send("expected", (sorted(expected.chains), expected.skipped))
         for chain in self._collection.chains.values():
             if chain.loop is None:
                 continue
@@ -317,22 +316,24 @@ class SoakSession:
         nodeid = mask.text(chain.members[loop.done or 1].nodeid)
         ending = {"nodeid": nodeid, "parts": self.views.drain(mask)}
         if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_ending(self._config, ending)
+            self._send("ending", ending)
         else:
             show_ending(self._config, ending)
 
     def _note_fault(self, session: pytest.Session, fault: str) -> None:
         """Fail the run because a chain had a *fault* at its end."""
         if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_fault(self._config, fault)
+            self._send("fault", fault)
             return
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._faults[fault] = None
+
+    def _send(self, kind: str, value: object) -> None:
+        """Send *value* from this worker to the controller."""
+        from pytest_soak.runner import distribute  # noqa: PLC0415 - it imports xdist
+
+        distribute.send(self._config, kind, value)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the faults that chains had at their end, each once."""
