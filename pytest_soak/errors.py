@@ -1,6 +1,6 @@
-"""The one error that a user's mistake becomes: told in a line, never as a traceback.
+"""The error for a user's mistake, shown in one line and without a traceback.
 
-The core raises it; the plugin hands it on as pytest's own `UsageError`, which is exit code 4.
+The core raises it; the plugin raises pytest's own `UsageError` instead, which is exit code 4.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ class SoakUsageError(Exception):
 
 
 class SystemFailure(Exception):
-    """What a system raises to fail its iteration with a line of its own, and no traceback.
+    """What a system raises to fail its iteration with a message, and without a traceback.
 
-    ``open`` and ``run`` of a system may raise it: what it says is for people.
+    Its ``open``, ``run`` and ``close`` may raise it. The message is written for people.
     """
 
 
 def what_raised(error: BaseException, clean: Callable[[str], str] = str) -> str:
-    """Return what a stranger's code raised, and where: type, words, file and line.
+    """Return what a plugin's code raised, and where: type, message, file and line.
 
-    Its words are made *clean* before they are shortened: half a secret is one too.
+    *clean* masks the message before it is shortened, because half a secret is a secret too.
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     try:
         words = safe_text(clean(str(error)))
-    except Exception:  # noqa: BLE001 - an exception of a stranger may not be able to say itself
+    except Exception:  # noqa: BLE001 - its __str__ may raise
         words = safe_repr(error)
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
 
 
 UNREADABLE = (OSError, ValueError, RecursionError)
-"""What reading a file and parsing it may raise: a bad name, bytes that are no text, bad TOML."""
+"""What reading and parsing a file may raise: a bad name, bytes that are no text, bad TOML."""
 
 
 def why_unreadable(error: Exception) -> str:
@@ -51,13 +51,13 @@ def why_unreadable(error: Exception) -> str:
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return a hint at the *known* name that is nearest to *given*; empty if none is near."""
+    """Return a hint at the *known* name closest to *given*; empty if none is close."""
     close = difflib.get_close_matches(str(given), list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
-    """Return the error for a name that does not exist.
+    """Return the message for a name that does not exist.
 
     Args:
         kind: What was looked for, such as ``tuner``.

@@ -1,4 +1,4 @@
-"""The extension surface: what packs, strategies and observers implement.
+"""The extension hooks: what plugins implement to offer packs and strategies, and to observe.
 
 Every hook that offers strategies returns ``{name: factory}``. A factory is called only if its
 strategy is used. Two plugins that offer the same name are a usage error.
@@ -79,7 +79,7 @@ def pytest_soak_guards() -> Mapping[str, Callable[[Pack], Guard]]:
     """Return guards: ``{name: factory}``; ``factory(pack)`` gives a `Guard`. All are used.
 
     They act after the core's guards and before its last one, the clamp, in the order of their
-    names. What ``[guards.<name>]`` of a pack may say comes from the guard's ``Settings``.
+    names. The guard's ``Settings`` say what a pack's ``[guards.<name>]`` may set.
 
     Example::
 
@@ -115,7 +115,7 @@ def pytest_soak_criteria() -> Mapping[str, type[Criterion]]:
 
 @pytest.hookspec
 def pytest_soak_started(plan: ChainPlan) -> None:
-    """Observe the start of a chain, in the process that runs it.
+    """Observe the start of a chain. All observers are called in the process that runs it.
 
     Example::
 
@@ -137,7 +137,7 @@ def pytest_soak_iteration(plan: ChainPlan, result: IterationResult) -> None:
 
 @pytest.hookspec
 def pytest_soak_applied(plan: ChainPlan, result: IterationResult) -> None:
-    """Observe applied changes: the overrides file holds them now.
+    """Observe applied changes, after they are in the overrides file.
 
     Example::
 

@@ -94,10 +94,10 @@ class NoSoak:
 @pytest.fixture
 def soak_slot(request: pytest.FixtureRequest) -> int:
     """Return the number of this iteration, from 1."""
-    slot: int | None = getattr(request, "param", None)
-    if slot is None:
+    number: int | None = getattr(request, "param", None)
+    if number is None:
         pytest.skip(options.SKIP_REASON)
-    return slot
+    return number
 
 
 @pytest.fixture

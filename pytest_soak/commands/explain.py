@@ -136,12 +136,15 @@ def _tuners(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[st
     answered = [answer["tuner"] for answer in record["proposals"]]
     for answer in record["proposals"]:
         requests = [
-            wish for wish in record["decision"]["requests"] if wish["tuner"] == answer["tuner"]
+            request
+            for request in record["decision"]["requests"]
+            if request["tuner"] == answer["tuner"]
         ]
         reasons = ", ".join(answer["reasons"])
         yield f"{answer['tuner']}: {reasons or 'saw no reason to change anything'}"
-        for wish in requests:
-            yield f"  asked for {wish['parameter']} {wish['delta']:+.10g}: {wish['reason']}"
+        for request in requests:
+            asked = f"{request['parameter']} {request['delta']:+.10g}"
+            yield f"  asked for {asked}: {request['reason']}"
         yield from (f"  withheld: {word}" for word in answer["withheld"])
     for tuner in config["tuners"]:
         if tuner not in answered:

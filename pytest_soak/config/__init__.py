@@ -1,1 +1,1 @@
-"""What a soak is to do: options, packs, overrides and installed strategies become a plan."""
+"""From options, packs, overrides and installed strategies to the plan of a soak."""

@@ -1,4 +1,4 @@
-"""What the core itself offers, through the same hooks as a plugin: pack, systems, strategies."""
+"""What the core offers through the same hooks as a plugin: pack, systems, strategies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def make_adaptive(pack: Pack) -> Adaptive:
-    """Return the tuner `adaptive`; its module is loaded where it is used."""
+    """Return the tuner `adaptive`; its module is loaded only if it is used."""
     from pytest_soak.tuners.adaptive import Adaptive  # noqa: PLC0415
 
     return Adaptive(pack)
@@ -74,9 +74,9 @@ GUARDS: tuple[type[CoreGuard], ...] = (
 )
 """The core's guards, in the order in which they act; those of plugins act before the last one.
 
-Conflict comes first: it makes the changes, and every later guard can only take away. Then those
-that stop everything, those that stop single parameters, and those that make steps smaller: a guard
-after a cut sees the step that is left.
+`Conflict` comes first: it makes the changes, which later guards can only reduce. Then come guards
+that stop everything, guards that stop single parameters, and guards that make steps smaller: a
+guard after a cut sees the step that is left.
 """
 
 
@@ -86,12 +86,12 @@ class CorePlugin:
     def __init__(
         self, replay: Path | None = None, program: Sequence[str] = (), root: Path | None = None
     ) -> None:
-        """Take what the core's systems are made from.
+        """Set what the core's systems are made from.
 
         Args:
-            replay: The recorded run that was given to be replayed, if one was.
-            program: The program that the ini file gives for the system ``command``, if any.
-            root: The folder that a program's working folder is named from.
+            replay: The recorded run for the system ``replay``, or None.
+            program: The program of the system ``command`` from the ini file; may be empty.
+            root: The folder to which a program's working folder is relative; None for the current.
         """
         self._replay = replay
         self._program = tuple(program)
@@ -106,7 +106,7 @@ class CorePlugin:
         return {kind.name: kind for kind in CRITERIA}
 
     def pytest_soak_tuners(self) -> Mapping[str, Callable[[Pack], Any]]:
-        """Offer the tuner that learns; it works with every pack."""
+        """Offer the tuner ``adaptive``, which works with every pack."""
         return {"adaptive": make_adaptive}
 
     def pytest_soak_guards(self) -> Mapping[str, Callable[[Pack], CoreGuard]]:
@@ -114,7 +114,7 @@ class CorePlugin:
         return {guard.name: guard for guard in GUARDS}
 
     def pytest_soak_systems(self) -> Mapping[str, Callable[..., Any]]:
-        """Offer the closed-loop mock, the replay of a recorded run, and any program, twice."""
+        """Offer the mock, the replay of a recorded run, and programs by command or HTTP."""
         return {
             "mock": MockSystem,
             "replay": partial(make_replay, self._replay),
@@ -127,7 +127,7 @@ def make_command(program: tuple[str, ...], root: Path, pack: Pack, scenario: str
     """Return the system that runs a program.
 
     Raises:
-        SoakUsageError: There is none, or psutil, which looks after its processes, is missing.
+        SoakUsageError: No program is set, or psutil, which watches its processes, is missing.
     """
     try:
         from pytest_soak.systems.command.system import CommandSystem  # noqa: PLC0415 - needs psutil
@@ -141,7 +141,7 @@ def make_http(root: Path, pack: Pack, scenario: str) -> System:
     """Return the system that measures a program over HTTP.
 
     Raises:
-        SoakUsageError: The pack does not say what and where, or a package is missing.
+        SoakUsageError: The pack does not say what to measure and where, or a package is missing.
     """
     try:
         from pytest_soak.systems.http.endpoint import read_endpoint  # noqa: PLC0415 - needs the extra
@@ -153,10 +153,10 @@ def make_http(root: Path, pack: Pack, scenario: str) -> System:
 
 
 def make_replay(path: Path | None, *_pack_and_scenario: object) -> ReplaySystem:
-    """Return the replay of the run recorded at *path*: its journal, or the folder it lies in.
+    """Return the replay of a recorded run; *path* is its journal, or the journal's folder.
 
     Raises:
-        SoakUsageError: No path was given, or there is no run to be replayed.
+        SoakUsageError: No path was given, or there is no run to replay.
     """
     if path is None:
         msg = "--soak-system=replay: needs --soak-replay=PATH, the journal of a recorded run"

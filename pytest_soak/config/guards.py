@@ -1,4 +1,4 @@
-"""The guards that are installed, with their settings: everything that a guard says of itself."""
+"""The guards that are installed, with the settings that they declare."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
         pack: The domain, with the guards' tables.
 
     Raises:
-        SoakUsageError: A guard cannot be made or does not describe itself; the error names its
-            owner. Or the tables say something that is not allowed; the error names all mistakes.
+        SoakUsageError: A guard cannot be made or declares no valid settings; the error names its
+            owner. Or the pack sets something that is not allowed; the error lists all mistakes.
     """
     found = list(registry.all("guards").values())
     core = [one for one in found if one.core]
     others = [one for one in found if not one.core]
-    if not core:  # without them no tuner could change anything, without a word
+    if not core:  # without them no tuner could change anything, and no message would say so
         msg = "hook pytest_soak_guards: the core's guards are missing; remove -p no:soak-core"
         raise SoakUsageError(msg)
     guards, mistakes = [], []
@@ -80,9 +80,9 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
 
 
 def guard_tables(registry: Registry) -> dict[str, type]:
-    """Return ``{guard: the dataclass of its table}`` of every guard that describes itself.
+    """Return ``{guard: the dataclass of its table}`` of every guard whose factory is its class.
 
-    A guard whose factory is no class is left out: it can only be asked once there is a pack.
+    Other guards are left out, because they can only be made once there is a pack.
     """
     return {
         one.name: settings_of(str(one), one.factory)
@@ -111,7 +111,7 @@ def settings_of(owner: str, guard: object) -> type:
                 schema_of(table)
                 return table
             problem = f"Settings: {safe_repr(given)}"
-    except Exception as error:  # noqa: BLE001 - a stranger's class may raise anything
+    except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything
         problem = f"Settings: {what_raised(error)}"
     msg = (
         f"{owner}: {problem}; allowed: `Settings`, a frozen dataclass of numbers, text, true or "
@@ -161,7 +161,7 @@ def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[M
 
 
 def _source(pack: Pack, where: str) -> str:
-    """Return where the key *where* is set: in a layer over the pack's file, or in the file."""
+    """Return the source that sets the key *where*: a layer over the pack's file, or the file."""
     for source in reversed(list(pack.layers)):
         data: Any = pack.layers[source]
         for key in where.split("."):

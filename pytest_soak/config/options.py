@@ -1,4 +1,4 @@
-"""The options and their ini keys: the table of settings, and what an ordinary run needs of it.
+"""The options and their ini keys: the table of settings, and what a run without a soak needs.
 
 Every pytest run of every user imports this module, so it imports nothing but `typing`. Values are
 read in `pytest_soak.config.request`, which only a soak imports.
@@ -33,12 +33,12 @@ class Setting:
         """Describe a setting.
 
         Args:
-            name: Its name in the marker; option and ini key are made of it.
+            name: Its name in the marker; option and ini key are derived from it.
             metavar: What the help shows as the option's value.
             help_text: What it does, in one line.
             many: Whether it may be given several times.
             kind: The type of its value.
-            marker: Whether the marker takes it.
+            marker: Whether it may be set on the marker.
         """
         self.name = name
         self.metavar = metavar
@@ -88,7 +88,7 @@ MARKER = (
     "test is a soak; the arguments are settings of its own, see the docs of pytest-soak"
 )
 SKIPPABLE = "skippable"
-"""The marker's argument by which a chain may be skipped; not a setting of a run."""
+"""The marker's argument that allows a mark to skip the chain; not a setting of a run."""
 SKIP_REASON = f"a soak: run it with {LENGTH} [--auto-tune]"
 FLAGS = {
     "--soak-iterations": "soak_iterations",
@@ -125,7 +125,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="force",
         nargs="?",
         const="yes",
-        help="soak: go on with the newest unfinished run; =force: even if settings changed",
+        help="soak: resume the newest unfinished run; =force: even if settings changed",
     )
     group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
     group.addoption(
@@ -149,6 +149,6 @@ def given_flags(config: pytest.Config) -> list[str]:
 
 
 def soaks(config: pytest.Config) -> bool:
-    """Tell whether this process was asked to soak, and is not a worker of one that was."""
+    """Tell whether a soak was asked for and this process is no worker of pytest-xdist."""
     lengths = config.getoption("soak_iterations"), config.getoption("soak_hours")
     return lengths != (None, None) and not hasattr(config, "workerinput")

@@ -1,4 +1,4 @@
-"""Overrides that a person or CI gives at the start: read once, checked, clamped to the limits."""
+"""Overrides given at the start by a person or CI: read once, checked, clamped to the limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InitialField:
-    """One field that was given: the base, what was given, and what it became."""
+    """One given field: its base, the given value, and the value after clamping."""
 
     field: str
     base: float
@@ -33,7 +33,7 @@ class InitialOverrides:
 
     Args:
         source: ``option``, ``env``, ``file`` or ``profile``.
-        fields: ``{field: what became of it}``.
+        fields: ``{field: its values}``.
     """
 
     source: str
@@ -48,8 +48,8 @@ class InitialOverrides:
 def read_overrides(given: OverridesText, pack: Pack, profile: Profile) -> InitialOverrides:
     """Read the overrides in *given*.
 
-    A parameter outside its limits is clamped and rounded to its grid; a field of the profile that
-    no tuner touches is taken as it is.
+    A parameter is clamped to its limits and rounded to its grid. A field of the profile that is no
+    parameter is kept as it is.
 
     Raises:
         SoakUsageError: Broken JSON, an unknown field, or a value that is not a finite number; the
@@ -78,8 +78,8 @@ def read_overrides(given: OverridesText, pack: Pack, profile: Profile) -> Initia
     fields = {}
     for name, value in data.items():
         if name not in known:
-            told = f"{safe_repr(name)} given as {safe_text(json.dumps(value), 60, 0)}"
-            refuse(f"unknown field {told}; pack {pack.name} has {', '.join(known)}")
+            given_as = f"{safe_repr(name)} given as {safe_text(json.dumps(value), 60, 0)}"
+            refuse(f"unknown field {given_as}; pack {pack.name} has {', '.join(known)}")
         if not is_number(value):
             refuse(f"{name} is {safe_text(json.dumps(value), 60, 0)}; allowed: a finite number")
         parameter = pack.parameters.get(name)

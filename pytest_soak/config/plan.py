@@ -1,4 +1,4 @@
-"""From settings to the plan of one chain: option over environment, marker, ini and pack."""
+"""From settings to the plan of one chain. Precedence: option, environment, marker, ini, pack."""
 
 from __future__ import annotations
 
@@ -51,35 +51,34 @@ OWN_SYSTEM = "fixture"
 MOCK_SYSTEM = "mock"
 REPLAY_SYSTEM = "replay"
 NO_LIMITS = {"warn": None, "fail": None}
-"""What the journal says of a KPI without limits; its readers look for both keys."""
+"""What the journal says of a KPI without limits; readers of a journal expect both keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainPlan:
-    """Everything that is settled about a chain before its first iteration.
+    """Everything that is fixed about a chain before its first iteration.
 
     Args:
         name: The node id of the test, without the iteration.
         slug: The name of its folder.
         run_id: The run it belongs to.
         planned: How many iterations it has.
-        window: How many at the end are the observation window.
+        window: The length of the observation window, in iterations.
         mode: What happens to proposals.
         seed: The run's seed.
-        pack: The domain, with its KPIs as the gate settings left them.
+        pack: The domain; gate settings are applied to its KPIs.
         profile: The base of the parameters.
         initial: The overrides it starts from.
         scenario: The conditions it runs under.
         system_name: What is soaked.
-        system: The system itself; None where the test brings its own.
-        tuners: Who proposes; empty where nothing is tuned.
+        system: The system itself; None if the test brings its own.
+        tuners: The tuners; empty if nothing is tuned.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
-        resumed: Whether it goes on with a run that was broken off.
-        differences: What is set otherwise than when that run was started, by force.
-        mask: Hides the secrets of the system and of its pack, as far as they are known before it
-            runs.
-        safe: Whether a system that has secrets runs in its dry form, without them; for a fixture's,
-            whose secrets are not known yet, whether that was asked for.
+        resumed: Whether it resumes an unfinished run.
+        differences: The settings that differ from those of that run; only if resumed by force.
+        mask: Hides the secrets of system and pack that are known before the system runs.
+        safe: Whether a system that has secrets runs without them, in its dry form. For a fixture's
+            system, whose secrets are not known yet: whether that was asked for.
     """
 
     name: str
@@ -104,7 +103,7 @@ class ChainPlan:
 
     @property
     def tuner_names(self) -> str:
-        """The tuners, for people; ``none`` where nothing is tuned."""
+        """The tuners, for people; ``none`` if nothing is tuned."""
         return ", ".join(tuner.name for tuner in self.tuners) or "none"
 
     def in_window(self, iteration: int) -> bool:
@@ -116,12 +115,12 @@ class ChainPlan:
         return overlay(self.profile.fields, overrides)
 
     def iteration_seed(self, iteration: int) -> int:
-        """Return the 64 bits that iteration's randomness derives from: run, chain, iteration."""
+        """Return the seed of *iteration*, 64 bits derived from run's seed, chain and iteration."""
         text = f"{self.seed}:{self.name}:{iteration}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
     def objective(self) -> dict[str, Any] | None:
-        """Return the pack's objective with its noise, None where it is not known."""
+        """Return the pack's objective with its noise (None if unknown); None without objective."""
         if self.pack.objective is None:
             return None
         metric = self.pack.objective.metric
@@ -157,7 +156,7 @@ class ChainPlan:
 
 @dataclass(frozen=True, slots=True)
 class LayeredSettings:
-    """The settings of one chain by level, the first one that has a name wins."""
+    """The settings of one chain by level; the first level that has a name wins."""
 
     options: Mapping[str, SourcedValue]
     marker: Mapping[str, SourcedValue]
@@ -187,7 +186,7 @@ def plan_chain(
     *,
     system: str = "",
 ) -> ChainPlan:
-    """Settle everything about the chain called *name*.
+    """Plan the chain called *name*.
 
     Args:
         name: The node id of its test, without the iteration.
@@ -195,11 +194,11 @@ def plan_chain(
         marker: The settings on the test's marker.
         registry: What is installed.
         environ: The environment.
-        system: The system that a fixture of the test fixes: ``mock``, or ``fixture`` for one of
-            the test's own, which only its fixture can make.
+        system: The system that a fixture of the test sets: ``mock``, or ``fixture`` for one of the
+            test's own, which only its fixture can make.
 
     Raises:
-        SoakUsageError: Something that was given is not known or not allowed.
+        SoakUsageError: Something that was given is unknown or not allowed.
     """
     chosen = LayeredSettings(request.options, marker, request.inis)
     pack = _pack(chosen, registry, request.packs)
@@ -209,19 +208,20 @@ def plan_chain(
     if scenario.value not in pack.scenarios:
         raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
     which = chosen.get("system", SourcedValue(pack.system, f"pack {pack.name}"))
-    registered = registry.find("systems", which.value, which.source)  # known, whoever has its way
+    # Looked up even if a fixture replaces it, so that a misspelt name is always an error.
+    registered = registry.find("systems", which.value, which.source)
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
     mask = Mask.of(secret_names(pack), environ)
-    safe = environ.get(pack.safe_switch) == "1"  # a fixture's system has secrets, for all we know
+    safe = environ.get(pack.safe_switch) == "1"  # a fixture's system may have secrets
     if system != OWN_SYSTEM or "system" in request.options:
         made, safe = registered.make(pack, scenario.value, needs=("run",)), False
-        if registered.name != REPLAY_SYSTEM:  # a recording has no use for secrets
+        if registered.name != REPLAY_SYSTEM:  # a recording needs no secrets
             mask, safe = read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
     _check_length(made, system_name, request)
-    tuners = _tuners(pack, chosen, registry)  # checked also where nothing is tuned
+    tuners = _tuners(pack, chosen, registry)  # checked even if nothing is tuned
     initial = _initial_overrides(pack, profile, request.overrides, environ)
     _check_parameters(made, system_name, overlay(profile.fields, initial.overrides), mask)
     return ChainPlan(
@@ -298,7 +298,7 @@ def _window(chosen: LayeredSettings, planned: int) -> int:
 
 
 def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
-    """Return the pack's KPIs with the gate settings of ini, marker and options laid over."""
+    """Return the pack's KPIs, changed by the gate settings of ini, marker and options."""
     kpis = {kpi.metric: kpi for kpi in pack.kpis}
     for level in (chosen.inis, chosen.marker, chosen.options):
         given = level.get("gate", SourcedValue((), ""))
@@ -307,15 +307,15 @@ def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
             if not pack.knows(kpi.metric):
                 raise SoakUsageError(unknown("metric", kpi.metric, given.source, pack.metrics))
             if pack.kind(kpi.metric) != "number":
-                told = f"{kpi.metric} is no number; of shares name one, as {kpi.metric}.REASON"
-                msg = f"{given.source}: {told}"
+                allowed = f"a number, or one of shares, as {kpi.metric}.REASON"
+                msg = f"{given.source}: {kpi.metric} is no number; allowed: {allowed}"
                 raise SoakUsageError(msg)
             kpis[kpi.metric] = kpi
     return tuple(kpis.values())
 
 
 def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:
-    """Return the KPI that a gate setting leaves of the one of its metric."""
+    """Return the KPI of a metric after a gate setting, *text*, is applied."""
     try:
         metric, table = read_gate(text, kinds)
         before = kpis[metric].table if metric in kpis else {}
@@ -347,7 +347,7 @@ def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Re
 
 
 def _check_tuner(registered: Registered, pack: Pack) -> None:
-    """Refuse a tuner whose corridor or required metrics nobody knows."""
+    """Refuse a tuner whose corridor is invalid or whose required metrics are unknown."""
     tuner = registered.make(pack, needs=("propose", "requires"))
     requires = required_metrics(str(registered), tuner)
     for metric in requires:
@@ -374,7 +374,7 @@ def _initial_overrides(
 def _check_parameters(
     system: object, name: str, parameters: Mapping[str, float], mask: Mask
 ) -> None:
-    """Let a system that has a ``check`` refuse parameters it cannot run with."""
+    """Let a system that has ``check`` refuse parameters that it cannot run with."""
     check = getattr(system, "check", None)
     if check is not None:
         try:
@@ -385,7 +385,7 @@ def _check_parameters(
 
 
 def _check_length(system: object, name: str, request: SoakRequest) -> None:
-    """Refuse more iterations than a system has, and a recording that nobody replays."""
+    """Refuse more iterations than a system has, and a recording without its system."""
     most = getattr(system, "iterations", None)
     if isinstance(most, int) and request.iterations > most:
         msg = f"system {name}: has {most} iterations, {request.iterations} are asked for"
@@ -401,8 +401,8 @@ def read_secrets(
     """Return the mask of the secrets of *system* and *pack*, and whether the run is in safe mode.
 
     Raises:
-        SoakUsageError: One is not set, or too short to be kept out of what is written, and safe
-            mode was not asked for.
+        SoakUsageError: A secret is not set or too short to be masked, and safe mode was not asked
+            for.
     """
     names = secret_names(pack, system)
     switch = pack.safe_switch

@@ -1,4 +1,4 @@
-"""What is installed: packs and strategies by name, with the plugin each came from."""
+"""What is installed: packs and strategies by name, each with its plugin."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Registered:
     """Whether the core itself offers it."""
 
     def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
-        """Call the factory and check that the result has the methods it *needs*.
+        """Call the factory, and check that the result has the members in *needs*.
 
         Raises:
-            SoakUsageError: The factory raised, or made something else; the error names plugin,
-                hook and value.
+            SoakUsageError: The factory raised, or the result lacks a member; the error names
+                plugin, hook and value.
         """
         try:
             made = self.factory(*args)
@@ -57,7 +57,7 @@ class Registered:
         return made
 
     def __str__(self) -> str:
-        """Return the words that name it in errors."""
+        """Return how errors name it."""
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
@@ -65,7 +65,7 @@ class Registry:
     """Everything that the hooks of one pytest run offer."""
 
     def __init__(self, pluginmanager: pytest.PytestPluginManager) -> None:
-        """Ask the plugins that are registered with *pluginmanager* when a kind is looked up."""
+        """Look up each kind among the plugins that *pluginmanager* has at that time."""
         self._pluginmanager = pluginmanager
 
     def offers(self, kind: str) -> dict[str, list[Registered]]:
@@ -91,9 +91,9 @@ class Registry:
         return found
 
     def all(self, kind: str) -> dict[str, Registered]:
-        """Return everything of one *kind* that is used without being asked for.
+        """Return everything of a *kind* that is used whenever it is installed.
 
-        The core's come first, in its own order, then those of plugins by name.
+        The core's come first, in their order, then those of plugins by name.
 
         Raises:
             SoakUsageError: As for `offers`, or two plugins offer one name.
@@ -103,7 +103,7 @@ class Registry:
         return {one.name: one for one in found}
 
     def find(self, kind: str, name: str, source: str) -> Registered:
-        """Return the one called *name*; *source* tells where the name was given.
+        """Return the one called *name*; *source* says where the name was given.
 
         Raises:
             SoakUsageError: No plugin offers that name, or two do; the error lists the names.
@@ -131,8 +131,8 @@ def criteria(registry: Registry) -> Kinds:
     """Return every kind of criterion that is installed.
 
     Raises:
-        SoakUsageError: Something offered is no kind of criterion, or two read the same key of
-            ``[kpis.<metric>]``, or the same word of a gate setting.
+        SoakUsageError: Something offered is no kind of criterion, or two kinds read the same key of
+            ``[kpis.<metric>]`` or the same word of a gate setting.
     """
     offered = registry.all("criteria")
     for registered in offered.values():
@@ -151,14 +151,14 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
     """Return the metrics that *strategy* requires.
 
     Raises:
-        SoakUsageError: It does not give names; the error names the *owner*.
+        SoakUsageError: They are not given as names; the error names the *owner*.
     """
     try:
         given: object = strategy.requires
         named = isinstance(given, Collection) and not isinstance(given, str)
         names = tuple(strategy.requires) if named else ()
         problem = "" if named and all(isinstance(name, str) for name in names) else safe_repr(given)
-    except Exception as error:  # noqa: BLE001 - a property of a stranger may raise anything
+    except Exception as error:  # noqa: BLE001 - a plugin's property may raise anything
         names, problem = (), what_raised(error)
     if problem:
         msg = f"{owner}: requires: {problem}; allowed: a tuple of metrics by name"

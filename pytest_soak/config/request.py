@@ -1,4 +1,4 @@
-"""What a run is asked to soak: options, ini keys, markers and ``pyproject.toml`` are read here."""
+"""What a run was asked for, read from options, ini keys, markers and ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Resume(StrEnum):
 
 DEFAULT_SLOT = 300.0
 MOST_SLOTS = 10_000
-"""How many slots an hours run may have: pytest keeps some kB for each item."""
+"""How many slots an hours run may have; pytest keeps some kB for each item."""
 MOST_ITERATIONS = 1_000_000
 """How many iterations a run by count may have: pytest keeps about 9 kB for each, so 9 GB."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourcedValue:
-    """A setting's value and where it was given, for errors."""
+    """A setting's value, and where it was given (for errors)."""
 
     value: Any
     source: str
@@ -57,7 +57,7 @@ class SourcedValue:
 
 @dataclass(frozen=True, slots=True)
 class OverridesText:
-    """Overrides as they were found, once, on the controller; parsed later, when the pack is known.
+    """Overrides as text, read once on the controller; parsed later, when the pack is known.
 
     Args:
         source: ``option`` or ``file``, for the marker line.
@@ -79,17 +79,17 @@ class SoakRequest:
         mode: What happens to proposals.
         run_id: The run's name; the same in every worker.
         folder: Where artifacts go.
-        options: ``{setting: given on the command line}``.
-        inis: ``{setting: given in the ini file}``.
-        overrides: Overrides found in option and file, first wins.
-        packs: ``{pack: what pyproject.toml changes in it}``.
+        options: ``{setting: value}`` from the command line.
+        inis: ``{setting: value}`` from the ini file.
+        overrides: The overrides from option and file; the first wins.
+        packs: ``{pack: table}``, what ``pyproject.toml`` changes in packs.
         resume: Whether to continue the newest unfinished run of each chain.
-        unfinished: ``{chain's folder: run id}`` of these runs, where that was asked for.
+        unfinished: ``{chain's folder: run id}`` of the runs to resume.
         worker: Whether this process is a worker of pytest-xdist.
-        late: Whether it is a worker that joined after others may have started their chains.
+        late: Whether it is a worker that joined after others may have started chains.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
-        replay: The recorded run that the system ``replay`` gives the reports of, if one was given.
-        command: The program of the system ``command``, where the ini file gives one.
+        replay: The recorded run of the system ``replay``, or None.
+        command: The program of the system ``command`` from the ini file; may be empty.
         root: pytest's root folder.
     """
 
@@ -112,7 +112,7 @@ class SoakRequest:
 
 
 def read_request(config: pytest.Config) -> SoakRequest | None:
-    """Return what was asked for, or None where no soak was.
+    """Return what was asked for, or None if no soak was.
 
     Raises:
         SoakUsageError: Options that contradict each other or do nothing, or an unknown ini key.
@@ -155,7 +155,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
 
 
 def _refuse_combinations(config: pytest.Config, mode: Mode) -> None:
-    """Refuse options that contradict each other, and those that would do nothing."""
+    """Refuse options that contradict each other or would do nothing."""
     given = given_flags(config)
     typed = [flag for flag in given if _typed(config, flag)]
     length = {"--soak-iterations", "--soak-hours"} & {*given}
@@ -181,14 +181,14 @@ def _refuse_combinations(config: pytest.Config, mode: Mode) -> None:
 
 
 def _typed(config: pytest.Config, flag: str) -> bool:
-    """Tell whether *flag* is on the command line itself: ``addopts`` may be there for every run."""
+    """Tell whether *flag* is on the command line itself; ``addopts`` apply to every run."""
     args = map(str, config.invocation_params.args)
     return any(arg == flag or arg.startswith(f"{flag}=") for arg in args)
 
 
 def _refuse_unknown_keys(config: pytest.Config) -> None:
-    """Refuse ini keys that begin as ours do and that no plugin has; pytest only warns of them."""
-    # Nothing public lists them. A pytest without this method leaves it at its own warning.
+    """Refuse unknown ini keys that begin with ``soak_``; pytest itself only warns of them."""
+    # There is no public API. Without this method only pytest's own warning is shown.
     keys: Iterable[str] = getattr(config, "_get_unknown_ini_keys", tuple)()
     known = [COMMAND, *(setting.ini for setting in SETTINGS)]
     for key in sorted(keys):
@@ -206,7 +206,7 @@ def _command(config: pytest.Config) -> tuple[str, ...]:
 
     try:
         return tuple(config.getini(COMMAND))
-    except (ValueError, UsageError) as error:  # which of them depends on the version of pytest
+    except (ValueError, UsageError) as error:  # which one depends on pytest's version
         msg = (
             f"{COMMAND} in the ini file: {error}; allowed: words quoted as in a shell, such as "
             'python "my program.py"'
@@ -258,7 +258,7 @@ def _replay(config: pytest.Config) -> Path | None:
 
 
 def new_run_id() -> str:
-    """Return a name for a run: UTC time, then six random digits."""
+    """Return a new run's name: UTC time, then six random hexadecimal digits."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
 
 
@@ -274,7 +274,7 @@ def _given_options(config: pytest.Config) -> dict[str, SourcedValue]:
 
 
 def _placed(value: object, folder: Path) -> object:
-    """Return *value*; the name of a TOML file becomes a path, relative to *folder*."""
+    """Return *value*; a TOML file's name becomes a path relative to *folder*."""
     return str(folder / value) if isinstance(value, str) and value.endswith(".toml") else value
 
 
@@ -309,7 +309,7 @@ def read_marker(
     """Return the settings on a ``soak`` marker; paths are relative to *root*.
 
     Raises:
-        SoakUsageError: An argument that is not a setting, or has the wrong type.
+        SoakUsageError: An argument is no setting, or has the wrong type.
     """
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
@@ -333,7 +333,7 @@ def read_marker(
 
 
 def _marked(setting: Setting, value: object, where: str) -> object:
-    """Return a marker's argument as *setting* takes it."""
+    """Return a marker's argument as a value of *setting*."""
     if setting.kind is int:
         return _as_int(value, where)
     if not setting.many and setting.name != "tuner":
@@ -393,9 +393,9 @@ def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText
             path = config.invocation_params.dir / option
             label = f"--soak-overrides {safe_text(option)}"
             found.append(OverridesText("option", label, _text(path, label)))
-    seeded = folder / "runtime_overrides.json"
-    if seeded.exists():
-        found.append(OverridesText("file", str(seeded), _text(seeded, str(seeded))))
+    file = folder / "runtime_overrides.json"
+    if file.exists():
+        found.append(OverridesText("file", str(file), _text(file, str(file))))
     return tuple(found)
 
 

@@ -38,7 +38,7 @@ STRATEGY_FAULT = "strategy_fault"
 
 @dataclass(frozen=True, slots=True)
 class IterationResult:
-    """What one iteration came to.
+    """The result of one iteration.
 
     Args:
         iteration: Its number, from 1.
@@ -46,7 +46,7 @@ class IterationResult:
         report: What the system measured.
         summary: What the watchers made of it, with the iteration's verdict.
         decision: What was decided after it.
-        patch: The RFC 6902 operations that were applied to the overrides; empty where none were.
+        patch: The RFC 6902 operations that were applied to the overrides; empty if none were.
         applied: Whether the decision's moves were applied.
         judged: The KPIs one by one.
         proposed: What each tuner answered.
@@ -66,12 +66,12 @@ class IterationResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The gate's word for this iteration alone."""
+        """The verdict on this iteration alone."""
         return self.summary.verdict
 
 
 class Controller:
-    """The state of one chain after its iterations so far.
+    """The state of one chain, and how it makes decisions.
 
     The same reports give the same decisions, so a recorded soak can be replayed through other
     strategies.
@@ -87,31 +87,31 @@ class Controller:
         self.rollbacks: list[Entry] = []
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
-        self.undone = 0
-        """The last iteration whose changes a rollback may have undone, so no report shows them."""
+        self.rolled_back_at = 0
+        """The last iteration after which a person rolled back: no report shows its changes."""
 
     @property
     def done(self) -> int:
         """The number of the last iteration, 0 before the first."""
         return len(self.entries)
 
-    def take(
+    def restore(
         self,
         entry: Entry,
         judged: IterationVerdict,
         settles: Mapping[str, Any] | None,
         overrides: Mapping[str, float],
     ) -> None:
-        """Take up an iteration that ran with *overrides* and was decided before."""
+        """Add an iteration that was decided earlier; it ran with *overrides*."""
         self.entries.append(entry)
         self.judged.append(judged)
         self._ran_with.append(overrides)
         self._note(settles)
 
     def _note(self, settles: Mapping[str, Any] | None) -> None:
-        """Note what the newest iteration shows of the changes before it, and whether it went back.
+        """Record whether the newest iteration saw the changes before it, and a rollback after it.
 
-        Kept apart, so that the cost of an iteration does not grow with the number already run.
+        Kept in lists of their own, so that an iteration costs the same however many ran before.
         """
         if settles:
             self.settlements.append(settles)
@@ -119,7 +119,7 @@ class Controller:
             self.rollbacks.append(self.entries[-1])
 
     def drop(self, iteration: int) -> None:
-        """Forget *iteration* and what came after, as it could not be recorded."""
+        """Remove *iteration* and all after it, because it could not be recorded."""
         del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
         del self._ran_with[iteration - 1 :]
         self.rollbacks = [e for e in self.rollbacks if e.summary.iteration < iteration]
@@ -136,7 +136,7 @@ class Controller:
         restarted: bool = False,
         edited: str = "",
     ) -> tuple[IterationResult, dict[str, Any] | None]:
-        """Take one report through watchers, gates, tuners and guards.
+        """Pass one report through watchers, gates, tuners and guards.
 
         Args:
             iteration: Its number, the next one.
@@ -145,13 +145,13 @@ class Controller:
             overrides: Those that were in force, from which *parameters* come.
             in_window: Whether nothing may be applied after it.
             restarted: Whether the system lost its state before it.
-            edited: How the overrides file was found changed by hand, if it was: then it is not
-                known which parameters the system used.
+            edited: What the overrides file held if somebody had edited it, or an empty string. It
+                is then unknown which parameters the system used.
 
         Returns:
-            The result, whose ``applied`` says whether its changes are to be applied; and whether
-            it shows the changes that were applied before: ``{"iteration", "verified"}``, or None
-            where there were none.
+            The result, whose ``applied`` says whether its changes will be applied; and whether the
+            report shows the changes before it: ``{"iteration", "verified"}``, or None if there
+            were none.
         """
         problems = [report.problem] if report.problem else []
         if edited:
@@ -166,9 +166,9 @@ class Controller:
         proposed, decision, fault = self._decide(summary, parameters, fault)
         found = _fault(iteration, fault)
         if fault and found not in summary.problems:
-            told = (*summary.problems, found)
-            summary = replace(summary, problems=told, verdict=Verdict.INCONCLUSIVE)
-            judged = replace(judged, problems=told, verdict=Verdict.INCONCLUSIVE)
+            all_problems = (*summary.problems, found)
+            summary = replace(summary, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
+            judged = replace(judged, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
         applies = self.plan.mode is Mode.APPLY and bool(decision.touched)
         settles = self._settlement(summary)
         self.entries[-1], self.judged[-1] = Entry(summary, decision, applies), judged
@@ -213,9 +213,9 @@ class Controller:
         *,
         in_window: bool,
     ) -> tuple[Summary, IterationVerdict, str]:
-        """Sum up the report: facts, whether it used what was asked for, the KPIs' verdicts.
+        """Sum up the report: its facts, contradicted parameters, and the verdicts on KPIs.
 
-        A report with *problems* is not read any further; those that are found are added to them.
+        A report that already has *problems* is not read further. New ones are added to the list.
         """
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
@@ -287,27 +287,27 @@ class Controller:
         return proposed, decision, fault
 
     def _settlement(self, summary: Summary) -> dict[str, Any] | None:
-        """Return whether the changes made before *summary* were seen in it, if there were any."""
+        """Return whether *summary* shows the changes made before it; None if there were none."""
         if len(self.entries) == 1:
             return None
         before = self.entries[-2]
         iteration = before.summary.iteration
-        if not before.applied or before.decision is None or iteration == self.undone:
+        if not before.applied or before.decision is None or iteration == self.rolled_back_at:
             return None
         seen = summary.saw(before.decision.touched)
         return {"iteration": iteration, "verified": str(seen)}
 
     @property
     def outlook(self) -> Verdict:
-        """The verdict if the chain ended now: the worst of the last iterations, a window full."""
+        """The verdict if the chain ended now: the worst of as many iterations as a window has."""
         return worst(judged.verdict for judged in self.judged[-self.plan.window :])
 
     def verdict(self, ran: set[int] | None = None, dropped: int = 0) -> ChainVerdict:
         """Judge the chain.
 
         Args:
-            ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
-                unless given.
+            ran: The iterations whose tests passed, or None for all. The others are at least
+                INCONCLUSIVE.
             dropped: How many slots at the end were dropped at the deadline of an hours run.
         """
         counted = [

@@ -1,4 +1,4 @@
-"""The life of a chain's system: opened before it first runs, closed when the chain is over."""
+"""The lifecycle of a chain's system: opened before it first runs, closed after the chain."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class Lifecycle:
-    """Opens and closes the systems of one chain, one at a time, each as often as it is opened.
+    """Opens and closes the systems of one chain, one at a time.
 
-    A system of the settings may have either method. One that a fixture brings belongs to that
-    fixture: it is closed only where it is opened, and a fixture that makes another one for the next
-    iteration has the one before closed first.
+    A system from the settings may have either method, ``open`` or ``close``. A system from a
+    fixture belongs to the fixture, so it is closed only if it has ``open``. If the fixture makes a
+    new system for an iteration, the one before is closed first.
     """
 
     def __init__(self, plan: ChainPlan, folder: Path) -> None:
-        """Take the chain's *plan* and the *folder* that its overrides lie in."""
+        """Start without an open system; *folder* is where the chain's overrides lie."""
         self._plan = plan
         self.mask = plan.mask
         """Hides the secrets of the chain's systems."""
         self._folder = folder
         self._system: object = None
         self.fault = ""
-        """What was raised when a system was closed, or an empty string."""
+        """What the last system to fail raised when it was closed, or an empty string."""
 
     def enter(self, system: object) -> None:
         """Open *system*, unless it is the one that is open.
 
         Raises:
-            StrategyFault: It raised; it was closed again, as what it began may have to be ended.
+            StrategyFault: It raised. It was closed again, to end what it had started.
         """
         if system is self._system:
             return
@@ -46,30 +46,27 @@ class Lifecycle:
             return
         try:
             system.open(self._folder, self._plan.slot)
-        except SystemFailure as failure:
-            self.leave()
-            msg = f"system {self._plan.system_name}: {safe_lines(str(failure))}"
-            raise StrategyFault(msg) from failure
         except Exception as error:
             self.leave()
-            msg = f"system {self._plan.system_name}: open() {what_raised(error, self.mask.text)}"
-            raise StrategyFault(msg) from error
+            raise StrategyFault(self._message("open", error)) from error
         except BaseException:
             self.leave()
             raise
 
     def leave(self) -> None:
-        """Close the system that is open, if one is; what it raises is noted in `fault`."""
+        """Close the open system, if there is one; what it raises is kept in `fault`."""
         system, self._system = self._system, None
-        mine = self._plan.system is not None or hasattr(system, "open")
-        if not mine or not hasattr(system, "close"):
+        owned = self._plan.system is not None or hasattr(system, "open")
+        if not owned or not hasattr(system, "close"):
             return
         try:
             system.close()
-        except SystemFailure as failure:
-            words = safe_lines(str(failure))
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            words = f"close() {what_raised(error, self.mask.text)}"
-        else:
-            return
-        self.fault = self.mask.text(f"system {self._plan.system_name}: {words}")
+        except Exception as error:  # noqa: BLE001 - a plugin's system may raise anything
+            self.fault = self.mask.text(self._message("close", error))
+
+    def _message(self, method: str, error: Exception) -> str:
+        """Return what *method* of the system raised: the text of a failure, or error and place."""
+        failed = isinstance(error, SystemFailure)
+        clean = self.mask.text
+        words = safe_lines(str(error)) if failed else f"{method}() {what_raised(error, clean)}"
+        return f"system {self._plan.system_name}: {words}"

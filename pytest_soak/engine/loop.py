@@ -52,12 +52,12 @@ class SoakLoop:
     def __init__(
         self, plan: ChainPlan, registry: Registry, soak_dir: Path, clock: Clock | None = None
     ) -> None:
-        """Open the chain's store and take up what it already holds of this run.
+        """Open the chain's store, and restore what it already holds of this run.
 
-        An hours run follows the *clock*; the machine's, unless another one is given.
+        An hours run follows *clock*; the machine's, unless another one is given.
         """
         self.plan = plan
-        # First, because a strategy that is refused must leave no folder behind.
+        # First, because a strategy that is refused must not leave a folder behind.
         self.controller = Controller(plan, Strategies(plan, registry))
         check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
@@ -66,21 +66,21 @@ class SoakLoop:
         """Hides the secrets of the chain's system, with every value that they have had."""
         self.latest: IterationResult | None = None
         self.finished = False
-        self._told = True
+        self._reports_due = False
         self.failed: set[int] = set()
-        """The iterations whose tests did not pass, in the run that is taken up."""
+        """The iterations whose tests did not pass before the run was resumed."""
         self._chain_problems: tuple[Problem, ...] = ()
         self._state: object = None
         try:
             self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
-            self._take_up()
+            self._restore()
             if plan.resumed:
                 self.store.go_on(plan.describe(), plan.differences)
                 self.finished = False
         except BaseException:
             self.store.close()
             raise
-        self._taken_up = self.done
+        self._restored = self.done
         self.pace: Pace | None = None
         if plan.slot is not None:
             self.pace = Pace(clock or WallClock(), plan.slot, plan.planned, self.done)
@@ -91,21 +91,21 @@ class SoakLoop:
         return self.controller.done
 
     def has_run(self, iteration: int) -> bool:
-        """Tell whether *iteration* has run: whether it is in the journal, with or without report.
+        """Tell whether *iteration* has run: whether it is in the journal, with or without a report.
 
-        It does not run again then, whatever was lost of its effects: those are made good from
-        the journal.
+        It does not run again then. Artifacts of it that were lost are written again from the
+        journal.
         """
         return self.store.knows(iteration)
 
     def run(self, iteration: int, system: System | None = None) -> IterationResult:
-        """Run *iteration*, or return its result where it was just run.
+        """Run *iteration*, or return its result if it was the last to run.
 
         Iterations that were left out before it are recorded as INCONCLUSIVE.
 
         Raises:
-            ValueError: It was run earlier: a chain's iterations run in order, and once.
-            StrategyFault: The system has failed, or gave something that is no answer.
+            ValueError: It ran earlier. A chain's iterations run in order, and once.
+            StrategyFault: The system failed, or returned something that is no answer.
         """
         if self.latest is not None and self.latest.iteration == iteration:
             return self.latest
@@ -123,14 +123,14 @@ class SoakLoop:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
         report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
         edited = self.store.edited()
-        lost = 0 < self._taken_up == iteration - 1 and not getattr(runs, "keeps_state", False)
+        lost = 0 < self._restored == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)
 
     def _answer(
         self, system: System, iteration: int, parameters: Mapping[str, float]
     ) -> tuple[Any, Any]:
         """Return the report and the state that *system* gives, with its secrets masked."""
-        if self.plan.system is None:  # only now it is known, and what it declares
+        if self.plan.system is None:  # the fixture's system is known only now
             try:
                 mask, _ = read_secrets(system, self.plan.pack, self.plan.system_name, os.environ)
             except SoakUsageError as error:
@@ -159,7 +159,7 @@ class SoakLoop:
         return raw, state
 
     def see_secrets(self) -> None:
-        """Hide the values that secrets have now, too: a fixture may have fetched them."""
+        """Also hide the values that secrets have now: a fixture may have fetched them."""
         self.mask = self.lifecycle.mask = self.mask.seeing(os.environ)
 
     def miss(self, iteration: int, why: Kind) -> IterationResult:
@@ -184,7 +184,7 @@ class SoakLoop:
         restarted: bool = False,
         edited: str = "",
     ) -> IterationResult:
-        """Take one report through watchers, tuners and guards to the store.
+        """Decide on one report, and commit the decision to the store.
 
         Raises:
             StoreError: The iteration could not be recorded, and does not count.
@@ -222,7 +222,7 @@ class SoakLoop:
         return self.latest
 
     def in_window(self, iteration: int) -> bool:
-        """Tell whether nothing may be applied after *iteration*: as recorded, or by the plan."""
+        """Tell whether nothing may be applied after *iteration*: as recorded, or as planned."""
         if self.has_run(iteration):
             return self.controller.entries[iteration - 1].summary.in_window
         if self.pace is not None:
@@ -230,11 +230,11 @@ class SoakLoop:
         return self.plan.in_window(iteration)
 
     def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
-        """Judge the chain. One that had ended before keeps the problems of the chain as a whole.
+        """Judge the chain. One that ended before a resume keeps the problems of that verdict.
 
         Args:
-            ran: The iterations whose tests passed; the others are at least INCONCLUSIVE. All,
-                unless given.
+            ran: The iterations whose tests passed, or None for all. The others are at least
+                INCONCLUSIVE.
         """
         verdict = self.controller.verdict(ran, self.pace.dropped if self.pace else 0)
         for problem in reversed(self._chain_problems):
@@ -242,21 +242,21 @@ class SoakLoop:
         return verdict
 
     def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
-        """Record the verdict and write what sums up the run.
+        """Record the verdict and write the reports that sum up the run.
 
         Args:
             verdict: The chain's.
-            ran: The iterations whose tests passed. All, unless given.
+            ran: The iterations whose tests passed, or None for all.
 
         Raises:
             StoreError: It could not be written.
         """
-        self._told = False
+        self._reports_due = True
         self._end("run_ended", verdict, ran)
-        self._told = True
+        self._reports_due = False
 
     def close(self, ran: set[int]) -> None:
-        """Close the system and the store; what sums up a run that was broken off is written first.
+        """Close the system and the store; first write the reports of a run that was broken off.
 
         Args:
             ran: The iterations whose tests passed.
@@ -271,13 +271,13 @@ class SoakLoop:
                 if self.lifecycle.fault:
                     verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
                 self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
-            elif not self._told:
+            elif self._reports_due:
                 self.store.restore()
         finally:
             self.store.close()
 
     def _end(self, kind: str, verdict: ChainVerdict, ran: set[int] | None) -> None:
-        """Record an end of this *kind*, then write what sums up the run."""
+        """Record an end of this *kind*, then write the reports that sum up the run."""
         done = range(1, self.done + 1)
         failed = [] if ran is None else [number for number in done if number not in ran]
         body = {**verdict_to_json(verdict), "not_passed": failed}
@@ -285,8 +285,8 @@ class SoakLoop:
         self.finished = kind == "run_ended"
         self.store.sum_up()
 
-    def _take_up(self) -> None:
-        """Rebuild the chain's state from the records of iterations that are already settled."""
+    def _restore(self) -> None:
+        """Rebuild the chain's state from the records of settled iterations."""
         ran_with = self._overrides_of_iterations()
         for record in self.store.iterations:
             number = record["iteration"]
@@ -294,7 +294,7 @@ class SoakLoop:
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
             entry = Entry(summary, decision, record["applied"])
-            self.controller.take(entry, judged, record["settles"], ran_with[number])
+            self.controller.restore(entry, judged, record["settles"], ran_with[number])
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -307,8 +307,8 @@ class SoakLoop:
             )
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
-                self.controller.undone = record["iteration"]
-            elif record["kind"] == "run_ended":  # a resume does not undo what happened before it
+                self.controller.rolled_back_at = record["iteration"]
+            elif record["kind"] == "run_ended":  # a resume does not remove earlier problems
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
         self.finished = has_ended(self.store.journal.records)
@@ -329,7 +329,7 @@ class SoakLoop:
 
 
 def _plain_state(state: object) -> object:
-    """Return *state* as it would be read from its file, or None where that is something else."""
+    """Return *state* as it is read from its file, or None if that changes it."""
     try:
         read: object = json.loads(line(state))
         same = bool(read == state)

@@ -1,4 +1,4 @@
-"""The strategies of one chain: made from the registry, called with their faults named."""
+"""The strategies of one chain: made from the registry; a fault names the plugin that made it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_soak.config.guards import install_guards
 from pytest_soak.config.registry import declared_corridor, required_metrics
 from pytest_soak.errors import what_raised
 from pytest_soak.gates.kpi import KpiGate
-from pytest_soak.model.decision import Decision, Notice, Veto, request
+from pytest_soak.model.decision import Decision, Notice, Veto, requests_of
 from pytest_soak.model.headroom import UNBOUNDED, least
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
@@ -41,10 +41,10 @@ T = TypeVar("T")
 
 
 class StrategyFault(Exception):
-    """A strategy that raised or returned nonsense: plugin, hook, name and what happened."""
+    """A strategy raised or gave an unusable answer: plugin, hook, name and what happened."""
 
 
-class Nonsense(Exception):
+class UnusableAnswer(Exception):
     """What is wrong with an answer, without the name of its owner."""
 
 
@@ -71,7 +71,7 @@ class Strategies:
     """All strategies of one chain, in the order in which they are asked."""
 
     def __init__(self, plan: ChainPlan, registry: Registry) -> None:
-        """Make the strategies that *plan* names and *registry* offers."""
+        """Make the tuners that *plan* names, and all watchers, gates and guards of *registry*."""
         pack = plan.pack
         self._pack = pack
         self._tuners: list[Named[Tuner]] = [
@@ -81,7 +81,7 @@ class Strategies:
         self._look_ahead = [_looks_ahead(tuner.strategy) for tuner in self._tuners]
         self._summary = IterWatcher()
         self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
-        self._gates: list[Named[Gate]] = [_core("kpi", KpiGate(pack.kpis))]
+        self._gates: list[Named[Gate]] = [Named("kpi", "pytest-soak, 'kpi'", KpiGate(pack.kpis))]
         self._gates += _installed(registry.all("gates"), pack, "judge", "requires")
         asked = [required_metrics(gate.owner, gate.strategy) for gate in self._gates]
         asked += [required_metrics(tuner.owner, tuner.strategy) for tuner in self._tuners]
@@ -124,18 +124,18 @@ class Strategies:
         answers = []
         read = partial(_proposal, self._pack)
         left = self.headroom(history, parameters) if any(self._look_ahead) else {}
-        told = zip(self._tuners, self._corridors, self._look_ahead, strict=True)
-        for tuner, corridor, ahead in told:
+        asked = zip(self._tuners, self._corridors, self._look_ahead, strict=True)
+        for tuner, corridor, ahead in asked:
             strategy = tuner.strategy
             args = (history, dict(parameters), *([dict(left)] if ahead else []))
             proposal = _ask(tuner.owner, read, strategy.propose, *args)
-            requests = request(tuner.name, proposal, corridor)
+            requests = requests_of(tuner.name, proposal, corridor)
             announce = bool(getattr(strategy, "announce", False))
             answers.append(Proposed(tuner.name, proposal, announce, requests))
         return tuple(answers)
 
     def headroom(self, history: History, parameters: Mapping[str, float]) -> Headroom:
-        """Return how far all guards together let each parameter go in the next step.
+        """Return how far all guards together let each parameter move in the next step.
 
         Args:
             history: Every iteration so far.
@@ -152,7 +152,7 @@ class Strategies:
         )
 
     def review(self, history: History, decision: Decision) -> Decision:
-        """Pass *decision* through every guard, and make sure that none of them added to it.
+        """Pass *decision* through every guard, and check that none of them added to it.
 
         Raises:
             StrategyFault: A guard raised, returned something else than a decision, or asked for
@@ -161,7 +161,7 @@ class Strategies:
         effective = decision.parameters
         for one in self._guards:
             read = partial(_reviewed, decision, one)
-            given = decision if one.core else replace(decision)  # frozen can be got around
+            given = decision if one.core else replace(decision)  # a plugin may mutate it
             decision = _ask(one.owner, read, one.guard.review, history, given, one.settings)
         fault = rollback_fault(decision, history)
         if fault:
@@ -174,10 +174,6 @@ class Strategies:
         return decision
 
 
-def _core(name: str, strategy: T) -> Named[T]:
-    return Named(name, f"pytest-soak, {name!r}", strategy)
-
-
 def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:
     return [
         Named(registered.name, str(registered), registered.make(pack, needs=needs))
@@ -186,15 +182,15 @@ def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list
 
 
 def _facts(pack: Pack, found: object) -> dict[str, Value]:
-    """Return what a watcher found, in types of Python's own."""
+    """Return the facts of a watcher, in Python's own types."""
     if not isinstance(found, Mapping):
         msg = f"returned {safe_repr(found)}, not {{name: value}}"
-        raise Nonsense(msg)
+        raise UnusableAnswer(msg)
     facts: dict[str, Value] = {}
     for name, value in found.items():
         if not isinstance(name, str) or pack.knows(name):
             msg = f"gave a value for {safe_repr(name)}, a metric that only the report may give"
-            raise Nonsense(msg)
+            raise UnusableAnswer(msg)
         if value is None or (is_number(value) and abs(exact(value)) <= LARGEST):
             facts[str.__str__(name)] = value if value is None else exact(value)
         elif isinstance(value, tuple) and all(isinstance(word, str) for word in value):
@@ -202,15 +198,15 @@ def _facts(pack: Pack, found: object) -> dict[str, Value]:
         else:
             given = f"gave {safe_repr(value)} for {safe_repr(name)}"
             msg = f"{given}; allowed: a finite number, words in a tuple, None"
-            raise Nonsense(msg)
+            raise UnusableAnswer(msg)
     return facts
 
 
 def _judgements(found: object) -> tuple[Judgement, ...]:
-    """Return what a gate found, in types of Python's own."""
+    """Return the judgements of a gate, in Python's own types."""
     if not isinstance(found, tuple) or not all(isinstance(one, Judgement) for one in found):
         msg = f"returned {safe_repr(found)}, not a tuple of Judgement"
-        raise Nonsense(msg)
+        raise UnusableAnswer(msg)
     return tuple(map(_judgement, found))
 
 
@@ -229,17 +225,17 @@ def _judgement(one: Judgement) -> Judgement:
             f"returned {safe_repr(one)}; allowed: a metric, a Verdict, a finite number or None, "
             "a count or None, and two texts"
         )
-        raise Nonsense(msg)
+        raise UnusableAnswer(msg)
     value = None if one.value is None else exact(one.value)
     metric, rule, problem = map(one_line, (one.metric, one.rule, one.problem))
     return Judgement(metric, one.verdict, value, n, rule, problem)
 
 
 def _proposal(pack: Pack, answer: object) -> Proposal:
-    """Return what a tuner answered, in types of Python's own."""
+    """Return what a tuner answered, in Python's own types."""
     fault = proposal_fault(answer, pack.parameters)
     if fault or not isinstance(answer, Proposal):
-        raise Nonsense(fault)
+        raise UnusableAnswer(fault)
     return Proposal(
         {name: exact(delta) for name, delta in answer.deltas.items()},
         tuple(map(one_line, answer.reasons)),
@@ -248,52 +244,51 @@ def _proposal(pack: Pack, answer: object) -> Proposal:
     )
 
 
-def _reviewed(before: Decision, guard: InstalledGuard, said: object) -> Decision:
+def _reviewed(before: Decision, guard: InstalledGuard, answer: object) -> Decision:
     """Return what *guard* left of the decision *before*."""
-    if said is before:  # most guards have nothing to say about most iterations
+    if answer is before:  # most guards leave most decisions as they are
         return before
-    if not isinstance(said, Decision):
-        msg = f"returned {safe_repr(said)}, not a Decision"
-        raise Nonsense(msg)
-    fault = malformed(said)
-    if not fault and not guard.merges:  # which makes the changes: before it there are none
-        fault = loosened(before, said, rolls_back=guard.rolls_back)
+    if not isinstance(answer, Decision):
+        msg = f"returned {safe_repr(answer)}, not a Decision"
+        raise UnusableAnswer(msg)
+    fault = malformed(answer)
+    if not fault and not guard.merges:  # a guard that merges adds all changes: there are none yet
+        fault = loosened(before, answer, rolls_back=guard.rolls_back)
     if fault:
-        raise Nonsense(fault)
+        raise UnusableAnswer(fault)
     return replace(
-        said,
-        vetoes=tuple(Veto(*map(one_line, astuple(veto))) for veto in said.vetoes),
-        notices=tuple(map(_notice, said.notices)),
-        skip_reason=one_line(said.skip_reason),
+        answer,
+        vetoes=tuple(Veto(*map(one_line, astuple(veto))) for veto in answer.vetoes),
+        notices=tuple(map(_notice, answer.notices)),
+        skip_reason=one_line(answer.skip_reason),
     )
 
 
-def _notice(told: Notice) -> Notice:
-    guard, reason, parameter, detail = map(
-        one_line, (told.guard, told.reason, told.parameter, told.detail)
-    )
-    return Notice(guard, reason, parameter, detail, told.cut)
+def _notice(notice: Notice) -> Notice:
+    texts = (notice.guard, notice.reason, notice.parameter, notice.detail)
+    guard, reason, parameter, detail = map(one_line, texts)
+    return Notice(guard, reason, parameter, detail, notice.cut)
 
 
-def _headroom(pack: Pack, said: object) -> Headroom:
-    """Return how far a guard lets parameters go, in types of Python's own."""
-    if not isinstance(said, Mapping):
-        msg = f"returned {safe_repr(said)}, not {{parameter: (down, up)}}"
-        raise Nonsense(msg)
+def _headroom(pack: Pack, answer: object) -> Headroom:
+    """Return how far a guard lets parameters move, in Python's own types."""
+    if not isinstance(answer, Mapping):
+        msg = f"returned {safe_repr(answer)}, not {{parameter: (down, up)}}"
+        raise UnusableAnswer(msg)
     left = {}
-    for name, ways in said.items():
+    for name, ways in answer.items():
         lawful = isinstance(ways, tuple) and len(ways) == len(UNBOUNDED)
-        if not lawful or name not in pack.parameters or not all(map(_is_room, ways)):
+        if not lawful or name not in pack.parameters or not all(map(_is_distance, ways)):
             msg = (
                 f"gave {safe_repr(ways)} for {safe_repr(name)}; allowed: for a parameter two "
                 "numbers, 0 or more, or infinite"
             )
-            raise Nonsense(msg)
+            raise UnusableAnswer(msg)
         left[str.__str__(name)] = (float(ways[0]), float(ways[1]))
     return left
 
 
-def _is_room(value: object) -> bool:
+def _is_distance(value: object) -> bool:
     return isinstance(value, int | float) and value >= 0  # false also for NaN
 
 
@@ -301,19 +296,19 @@ def _looks_ahead(tuner: Tuner) -> bool:
     """Tell whether the third argument of its ``propose`` is called ``headroom``."""
     try:
         return list(inspect.signature(tuner.propose).parameters)[2:3] == ["headroom"]
-    except Exception:  # noqa: BLE001 - a stranger's: a callable that cannot be looked at
+    except Exception:  # noqa: BLE001 - a plugin's callable may have no signature
         return False
 
 
 def _ask(
     owner: str, read: Callable[[object], T], method: Callable[..., object], *args: object
 ) -> T:
-    """Call a stranger's *method* and *read* its answer; what either raises is the owner's fault."""
+    """Call a strategy's *method* and *read* the answer; what either raises is its owner's fault."""
     name = getattr(method, "__name__", "its method")
     try:
         return read(method(*args))
-    except Nonsense as nonsense:
-        msg = f"{owner}: {name}() {nonsense}"
+    except UnusableAnswer as fault:
+        msg = f"{owner}: {name}() {fault}"
         raise StrategyFault(msg) from None
     except Exception as error:
         msg = f"{owner}: {name}() {what_raised(error)}"

@@ -1,4 +1,4 @@
-"""The kinds of criteria that the core brings, and how tables and gate settings become KPIs."""
+"""The core's kinds of criteria, and how tables and gate settings become KPIs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 Kinds: TypeAlias = "tuple[type[Criterion], ...]"
 
 CRITERIA: Kinds = (Limits,)
-"""The core's own. A kind is a file beside this one, a line here and a test."""
+"""The core's own. To add a kind, add a file beside this one, a line here and a test."""
 
 SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")
-"""A gate setting, ``word:metric<=rest``. The kinds decide about the word and the rest."""
+"""A gate setting, ``word:metric<=rest``. The kinds of criteria read the word and the rest."""
 
 
 def keys(kind: type[Criterion]) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def keys(kind: type[Criterion]) -> tuple[str, ...]:
 
 
 def clash(kinds: Mapping[str, type[Criterion]]) -> str:
-    """Return why *kinds*, by their owners, exclude each other: they read the same key or word."""
+    """Return which of *kinds*, ``{owner: kind}``, read the same key or word; empty if none do."""
     for what, read in (("key", keys), ("word", lambda kind: kind.words)):
         readers: dict[str, str] = {}
         for owner, kind in kinds.items():
@@ -46,7 +46,7 @@ def clash(kinds: Mapping[str, type[Criterion]]) -> str:
 def kpi_table(kinds: Kinds = CRITERIA) -> type:
     """Return ``[kpis.<metric>]`` as a dataclass: the settings of all *kinds* in one.
 
-    It is what `pytest_soak.packs.check` checks a table by, and makes its JSON schema from.
+    `pytest_soak.packs.check` checks a table by it, and makes the JSON schema from it.
     """
     columns: list[tuple[str, Any, Any]] = []
     for kind in kinds:
@@ -61,7 +61,7 @@ def kpi_table(kinds: Kinds = CRITERIA) -> type:
 def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> Kpi:
     """Return the KPI that a checked *table* ``[kpis.<metric>]`` describes.
 
-    A kind none of whose keys is set asks nothing of the metric.
+    A kind without any of its keys set gives no criterion.
     """
     criteria = []
     for kind in kinds:
@@ -72,10 +72,10 @@ def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> 
 
 
 def read_gate(text: str, kinds: Kinds = CRITERIA) -> tuple[str, Mapping[str, object]]:
-    """Read a gate setting; return its metric and the keys of ``[kpis.<metric>]`` that it sets.
+    """Read a gate setting; return its metric, and what it sets in ``[kpis.<metric>]``.
 
     Raises:
-        ValueError: It cannot be read; the text says what is allowed.
+        ValueError: It cannot be read; the message says what is allowed.
     """
     match = SETTING.fullmatch(text.strip())
     word, metric, op, rest = match.groups() if match else ("", "", "", "")

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class KpiGate:
-    """Judges each KPI by its criteria; without a value it is INCONCLUSIVE."""
+    """Judges each KPI by its criteria; a KPI without a value is INCONCLUSIVE."""
 
     def __init__(self, kpis: Sequence[Kpi]) -> None:
-        """Take the *kpis*."""
+        """Judge by *kpis*."""
         self._kpis = tuple(kpis)
 
     @property

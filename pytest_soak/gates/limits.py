@@ -25,7 +25,7 @@ ThresholdText: TypeAlias = Annotated[str, Setting(pattern=PATTERN, allowed=WRITT
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """The keys of ``[kpis.<metric>]`` that limits have."""
+    """The keys of ``[kpis.<metric>]`` that limits read."""
 
     warn: Annotated[
         ThresholdText | None, Setting("a value for which this holds is a WARN", unit="metric")
@@ -36,7 +36,7 @@ class LimitSettings:
 
 
 class Limits(Criterion):
-    """Judges each iteration by a WARN and a FAIL threshold, each strict where it is written so."""
+    """Judges each iteration by a WARN and a FAIL threshold, strict or not as written."""
 
     name: ClassVar = "limits"
     Settings: ClassVar = LimitSettings
@@ -53,7 +53,7 @@ class Limits(Criterion):
 
     @classmethod
     def read_gate(cls, word: str, op: Op, rest: str) -> Mapping[str, object] | None:
-        """Turn ``errors<=0.1``, which states what is good, into the limit ``> 0.1``."""
+        """Turn ``errors<=0.1``, which says what is good, into the limit ``> 0.1``."""
         if not GOOD.fullmatch(rest):
             return None
         if not sensible(float(rest)):
@@ -61,12 +61,12 @@ class Limits(Criterion):
         return {word or "fail": f"{op.negated} {rest}"}
 
     def describe(self) -> dict[str, Any]:
-        """Return both thresholds as people write them, None where one is not set."""
+        """Return both thresholds as people write them, None for one that is not set."""
         given = {verdict: str(threshold) for verdict, threshold in self.limits}
         return {"warn": given.get(Verdict.WARN), "fail": given.get(Verdict.FAIL)}
 
     def judge(self, metric: str, value: float, n: int | None) -> Judgement | None:
-        """Return the worst limit that *value* breaks."""
+        """Return the judgement for the worst limit that *value* breaks, or None."""
         for verdict, threshold in reversed(self.limits):
             if threshold.broken_by(value):
                 return Judgement(metric, verdict, value, n, str(threshold))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pytest_soak.guards.protocol import CoreGuard
-from pytest_soak.model.decision import Decision, Request, take
+from pytest_soak.model.decision import Decision, Request, change_for
 from pytest_soak.model.history import History
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.settings import Mistake, Setting
@@ -53,7 +53,7 @@ class Conflict(CoreGuard):
         changes = []
         for name, group in requests.items():
             old, parameter = decision.parameters[name], self._pack.parameters[name]
-            takes = [take(request, parameter, old) for request in group]
+            takes = [change_for(request, parameter, old) for request in group]
             chosen = max(takes, key=lambda change: abs(change.effective))
             if len({request.delta > 0 for request in group}) > 1:
                 detail = " ".join(f"{request.tuner}={request.delta:+g}" for request in group)
@@ -63,7 +63,7 @@ class Conflict(CoreGuard):
                     continue
                 detail = f"{detail} {settings.policy} {one.delta:+g}"
                 decision = decision.notice(self.name, self.name, name, detail)
-                chosen = take(one, parameter, old)
+                chosen = change_for(one, parameter, old)
             changes.append(chosen)
         asked = {change.parameter: change.requested for change in changes}
         return replace(decision, changes=tuple(changes), asked=asked)

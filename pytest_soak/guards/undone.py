@@ -52,5 +52,5 @@ def _left(parameters: Mapping[str, float], name: str, bad: float, good: float) -
 def _undone(history: History) -> Iterator[tuple[str, float, float]]:
     """Yield what rollbacks took back: ``(parameter, the value it had, the one restored)``."""
     for decision in filter(None, (entry.decision for entry in history.rollbacks)):
-        for name, (bad, good) in decision.undone.items():
+        for name, (bad, good) in decision.restored.items():
             yield name, bad, good

@@ -1,4 +1,4 @@
-"""Decisions: what became of the proposals on their way through the guards."""
+"""Decisions: the deltas that tuners request, and what guards leave of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One tuner's wish for one parameter."""
+    """What one tuner asks for: a delta of one parameter, in the parameter's unit."""
 
     tuner: str
     parameter: str
@@ -28,17 +28,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to happen to one parameter.
+    """A planned change of one parameter.
 
     Args:
         parameter: Its name.
         old: The effective value before.
         requested: The increment that the tuner asked for.
-        effective: The increment that is left; equal to *requested* until a guard cuts it.
+        effective: The increment that is left; the clamp and guards make it smaller.
         new: The value after, always ``old + effective``.
         note: What the clamp did: cap, floor, hold or nothing.
         reason: The tuner's reason.
-        tuner: Who asked.
+        tuner: The tuner that asked.
         corridor: The corridor that the tuner declared.
     """
 
@@ -55,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Veto:
-    """A guard's word: what it stopped, and its enumerated reason."""
+    """What a guard stopped, and its enumerated reason."""
 
     guard: str
     reason: str
@@ -65,26 +65,26 @@ class Veto:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a guard has to tell where it stopped nothing: a warning, or a step it made smaller."""
+    """What a guard reports without stopping anything: a warning, or a step it made smaller."""
 
     guard: str
     reason: str
     parameter: str = ""
     detail: str = ""
     cut: bool = False
-    """Whether it tells of a step made smaller, as `Decision.cut` does."""
+    """Whether it reports a step that was made smaller, as `Decision.cut` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
     """A return to the parameters of an earlier iteration of the run, all of them at once.
 
-    No tuner asked for it, so no clamp, corridor or budget has a say; what it may do is told by
-    `rollback_fault` alone.
+    No tuner asked for it, so clamp, corridor and budget do not apply. `rollback_fault` alone says
+    what it may do.
 
     Args:
-        guard: The rule that made it.
-        to_iteration: The iteration whose overrides are to be in force again.
+        guard: The guard that made it.
+        to_iteration: The iteration whose overrides are restored.
         parameters: The effective parameters of that iteration.
         detail: Why, with figures.
     """
@@ -101,19 +101,19 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The deltas of one iteration, from request to what is left of them.
+    """The deltas of one iteration: what was requested, and what is left.
 
     Args:
-        iteration: The iteration after which it was taken.
-        parameters: The effective parameters it was taken on.
+        iteration: The iteration after which it was made.
+        parameters: The effective parameters before it.
         requests: Everything that tuners asked for.
-        changes: What is left, one entry a parameter; those held by the clamp stay listed.
+        changes: What is left, one entry for each parameter; held ones stay listed.
         vetoes: What guards stopped.
-        skip_reason: Why nothing at all is changed, or an empty string.
-        asked: ``{parameter: delta}``: what the requests came to before any guard said no to it,
-            so that a guard can tell what was asked for earlier and never applied.
-        notices: What guards have to tell besides.
-        rollback: The return to earlier parameters that takes the place of all changes, if any.
+        skip_reason: Why nothing is changed, or an empty string.
+        asked: ``{parameter: delta}``, the merged requests before any guard stopped one, so that
+            guards can look back at what was requested and not applied.
+        notices: What guards reported without stopping anything.
+        rollback: The return to earlier parameters in place of all changes, or None.
     """
 
     iteration: int
@@ -127,7 +127,7 @@ class Decision:
     rollback: Rollback | None = None
 
     def __post_init__(self) -> None:
-        """Make the mappings read-only: a guard or a tuner cannot move where a step starts."""
+        """Make the mappings read-only, so that no guard or tuner moves where a step starts."""
         for name in ("parameters", "asked"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
@@ -151,16 +151,16 @@ class Decision:
         )
 
     def notice(self, guard: str, reason: str, parameter: str = "", detail: str = "") -> Decision:
-        """Return the decision with a word of *guard* that stops nothing."""
+        """Return the decision with a notice of *guard*, which stops nothing."""
         return replace(self, notices=(*self.notices, Notice(guard, reason, parameter, detail)))
 
     def cut(self, guard: str, parameter: Parameter, delta: float, detail: str) -> Decision:
-        """Return the decision with the step of *parameter* made *delta*, for the reason *guard*.
+        """Return the decision with the step of *parameter* cut to *delta*, for the reason *guard*.
 
-        A step of which nothing is left on the parameter's grid is stopped, with that reason.
+        If nothing is left on the parameter's grid, the change is stopped for that reason.
 
         Args:
-            guard: Who cuts, which is also the reason.
+            guard: The guard that cuts; its name is the reason.
             parameter: Whose change to cut; it must be among the changes.
             delta: The step that may remain, in the parameter's unit.
             detail: Why, with figures.
@@ -171,18 +171,18 @@ class Decision:
             return self.veto(guard, parameter.name, guard, detail)
         cut = replace(old, effective=stepped.delta, new=stepped.new, note=stepped.note)
         changes = tuple(cut if change is old else change for change in self.changes)
-        told = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
-        notice = Notice(guard, guard, parameter.name, told, cut=True)
+        text = f"{old.effective:+.10g} cut to {cut.effective:+.10g}: {detail}"
+        notice = Notice(guard, guard, parameter.name, text, cut=True)
         return replace(self, changes=changes, notices=(*self.notices, notice))
 
     def roll_back(self, guard: str, good: Summary, detail: str) -> Decision:
-        """Return the decision to go back to the parameters of *good*; every change is stopped."""
+        """Return the decision to restore the parameters of *good*; every change is stopped."""
         back = Rollback(guard, good.iteration, good.parameters, detail)
         return replace(self.skip(guard, guard, detail), rollback=back)
 
     @property
-    def undone(self) -> dict[str, tuple[float, float]]:
-        """What the rollback changes: ``{parameter: (value before, value after)}``."""
+    def restored(self) -> dict[str, tuple[float, float]]:
+        """What the rollback restores: ``{parameter: (value before, value after)}``."""
         if self.rollback is None:
             return {}
         return {
@@ -194,7 +194,7 @@ class Decision:
     @property
     def moved(self) -> dict[str, tuple[float, float]]:
         """What gets another value, by a change or by the rollback: ``{parameter: (old, new)}``."""
-        return {**{one.parameter: (one.old, one.new) for one in self.moves}, **self.undone}
+        return {**{one.parameter: (one.old, one.new) for one in self.moves}, **self.restored}
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class Decision:
         return {**before, **{change.parameter: change.new for change in self.moves}}
 
 
-def request(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request, ...]:
+def requests_of(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request, ...]:
     """Return a tuner's *proposal* as requests, in the order of the parameters' names."""
     return tuple(
         Request(tuner, name, delta, corridor, proposal.reason(name))
@@ -215,17 +215,17 @@ def request(tuner: str, proposal: Proposal, corridor: Corridor) -> tuple[Request
     )
 
 
-def take(wish: Request, parameter: Parameter, old: float) -> Change:
-    """Return what *wish* comes to when it passes the one clamp of its tuner's corridor."""
-    stepped = step(parameter, parameter.corridor(wish.corridor), old, wish.delta)
+def change_for(request: Request, parameter: Parameter, old: float) -> Change:
+    """Return the change that *request* makes of *old*, clamped to its tuner's corridor."""
+    stepped = step(parameter, parameter.corridor(request.corridor), old, request.delta)
     return Change(
-        parameter=wish.parameter,
+        parameter=request.parameter,
         old=old,
-        requested=wish.delta,
+        requested=request.delta,
         effective=stepped.delta,
         new=stepped.new,
         note=stepped.note,
-        reason=wish.reason,
-        tuner=wish.tuner,
-        corridor=wish.corridor,
+        reason=request.reason,
+        tuner=request.tuner,
+        corridor=request.corridor,
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Headroom: TypeAlias = Mapping[str, tuple[float, float]]
-"""``{parameter: (down, up)}``: how far each may go in the next step, in its unit, both >= 0.
+"""``{parameter: (down, up)}``: how far each may move in the next step, in its unit, both >= 0.
 
 A parameter that is missing is not bounded.
 """
@@ -18,7 +18,7 @@ UNBOUNDED = (math.inf, math.inf)
 
 
 def least(headrooms: Iterable[Headroom]) -> dict[str, tuple[float, float]]:
-    """Return what is left of each parameter where all of *headrooms* hold."""
+    """Return the headroom that all of *headrooms* leave."""
     left: dict[str, tuple[float, float]] = {}
     for headroom in headrooms:
         for name, (down, up) in headroom.items():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One iteration with the decision that was taken after it, if one was already taken."""
+    """One iteration, with the decision that was made after it (None before it is made)."""
 
     summary: Summary
     decision: Decision | None = None
@@ -21,24 +21,24 @@ class Entry:
 
     @property
     def rolled_back(self) -> bool:
-        """Whether the parameters went back to earlier ones after it."""
+        """Whether earlier parameters were restored after it."""
         return self.applied and self.decision is not None and self.decision.rollback is not None
 
 
 class History(Sequence[Entry]):
-    """The iterations so far, oldest first; the last one is the one just watched."""
+    """The iterations so far, oldest first; the last one is the iteration to decide on."""
 
     __slots__ = ("_entries", "_length", "_rollbacks")
 
     def __init__(
         self, entries: Sequence[Entry] = (), rollbacks: Sequence[Entry] | None = None
     ) -> None:
-        """View *entries*, oldest first; what is appended to them later stays out of sight.
+        """View *entries*, oldest first. Entries that are appended later do not show.
 
         Args:
             entries: The iterations.
-            rollbacks: Those among them after which parameters were rolled back; looked for unless
-                given, which costs more, the longer the run.
+            rollbacks: Those after which parameters were rolled back; if None they are searched for,
+                at a cost that grows with the run.
         """
         self._entries = entries
         self._length = len(entries)
@@ -70,5 +70,5 @@ class History(Sequence[Entry]):
 
     @property
     def latest(self) -> Summary:
-        """The summary of the iteration just watched."""
+        """The summary of the iteration to decide on."""
         return self[-1].summary

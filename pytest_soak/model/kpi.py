@@ -20,10 +20,10 @@ Limit: TypeAlias = tuple[Verdict, Threshold]
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that a verdict asks of a KPI, such as a limit. Pure.
+    """One rule by which a KPI is judged, such as a limit. Pure.
 
-    A kind of criterion is a subclass: it sets the class variables and overrides what it needs. It
-    judges single iterations, whole runs, or both.
+    A kind of criterion is a subclass. It sets the class variables and overrides what it needs to
+    judge single iterations, whole runs, or both.
 
     Args:
         settings: What one KPI sets, an object of the kind's `Settings`.
@@ -34,7 +34,7 @@ class Criterion:
     """A frozen dataclass: its fields are the keys of ``[kpis.<metric>]`` that this kind reads. A
     field that may be left out has the default None."""
     words: ClassVar[tuple[str, ...]] = ()
-    """The words before the colon of a gate setting that this kind reads; '' for none."""
+    """The words before the colon of the gate settings that this kind reads; '' for no colon."""
     grammar: ClassVar[str] = ""
     """How people write its gate settings, for errors."""
 
@@ -42,15 +42,15 @@ class Criterion:
 
     @classmethod
     def read_gate(cls, word: str, op: Op, rest: str) -> Mapping[str, object] | None:
-        """Return the keys of ``[kpis.<metric>]`` that a gate setting sets, None if it is unclear.
+        """Return what a gate setting sets in ``[kpis.<metric>]``, or None if it cannot be read.
 
         Args:
-            word: What stands before its colon, one of `words`.
-            op: The comparison, which states what is good.
-            rest: What stands after it.
+            word: The text before its colon, one of `words`.
+            op: The comparison, which says what is good.
+            rest: The text after the comparison.
 
         Raises:
-            ValueError: It sets something that is not allowed; the text says what is allowed.
+            ValueError: It sets something that is not allowed; the message says what is allowed.
         """
 
     @property
@@ -63,30 +63,30 @@ class Criterion:
         return asdict(self.settings)
 
     def judge(self, metric: str, value: float, n: int | None) -> Judgement | None:
-        """Judge one iteration by the *value* of its metric, or return None for no objection.
+        """Judge one iteration by the *value* of its metric; return None if there is no objection.
 
         Args:
             metric: The KPI's metric.
             value: A finite number, in the metric's unit.
-            n: On how many observations it rests, None where nothing tells.
+            n: The number of observations behind it; None if unknown.
         """
 
     def judge_run(self, metric: str, stretch: Sequence[Summary]) -> Judgement | None:
-        """Judge a run, or return None where this kind judges single iterations alone.
+        """Judge a run; return None if this kind judges single iterations only.
 
         Args:
             metric: The KPI's metric.
-            stretch: The iterations that the verdict is taken on, in order.
+            stretch: The iterations that the verdict is based on, in order.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """A metric with the criteria by which it is judged; the worst of them wins.
+    """A metric with the criteria by which it is judged; the worst judgement counts.
 
     Args:
         metric: The metric's name.
-        criteria: What is asked of it.
+        criteria: The rules by which it is judged.
     """
 
     metric: str
@@ -100,7 +100,7 @@ class Kpi:
 
     @property
     def table(self) -> dict[str, Any]:
-        """What is set, as the table ``[kpis.<metric>]`` of a pack that sets just this."""
+        """What is set, as the table ``[kpis.<metric>]`` of a pack."""
         tables = (asdict(criterion.settings) for criterion in self.criteria)
         return {key: value for each in tables for key, value in each.items() if value is not None}
 
@@ -109,16 +109,14 @@ class Kpi:
         return {key: value for each in self.criteria for key, value in each.describe().items()}
 
     def judge(self, value: Value, n: int | None) -> Judgement:
-        """Judge one iteration; without a finite *value* it is INCONCLUSIVE."""
+        """Judge one iteration; INCONCLUSIVE without a finite *value*."""
         if not is_number(value):
             return Judgement(self.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
-        judged = [Judgement(self.metric, Verdict.PASS, value, n)]
-        for criterion in self.criteria:
-            judgement = criterion.judge(self.metric, value, n)
-            judged += [judgement] if judgement else []
-        return max(judged, key=lambda judgement: judgement.verdict)
+        passed = Judgement(self.metric, Verdict.PASS, value, n)
+        judged = filter(None, (each.judge(self.metric, value, n) for each in self.criteria))
+        return max((passed, *judged), key=lambda judgement: judgement.verdict)
 
     def judge_run(self, stretch: Sequence[Summary]) -> tuple[Judgement, ...]:
-        """Return the judgements of those criteria that judge a run as a whole."""
+        """Return the judgements of the criteria that judge a whole run."""
         judged = (criterion.judge_run(self.metric, stretch) for criterion in self.criteria)
         return tuple(filter(None, judged))

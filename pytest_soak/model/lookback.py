@@ -11,11 +11,9 @@ if TYPE_CHECKING:
     from pytest_soak.model.history import Entry, History
 
 LOOKBACK = 50
-"""How many iterations a guard looks back at most, so that the cost of one does not grow."""
-
-
+"""How many iterations a guard looks back at most, so that its cost does not grow with a run."""
 MOST_ROLLBACKS = 2
-"""How often a run is rolled back at most; after that nothing is changed any more."""
+"""How often a run is rolled back at most. After that nothing is changed."""
 
 
 def sign(number: float) -> int:
@@ -29,14 +27,14 @@ def earlier(history: History, most: int = LOOKBACK) -> Sequence[Entry]:
 
 
 def decisions(history: History, most: int = LOOKBACK) -> Iterator[Decision]:
-    """Yield what was decided before, newest first."""
+    """Yield the decisions before the current one, newest first."""
     for entry in earlier(history, most):
         if entry.decision is not None:
             yield entry.decision
 
 
 def asked(history: History, parameter: str, most: int = LOOKBACK) -> Iterator[float]:
-    """Yield what was asked of *parameter* before, newest first; 0 where nothing was."""
+    """Yield the earlier requests for *parameter*, newest first; 0 for a decision without one."""
     return (decision.asked.get(parameter, 0) for decision in decisions(history, most))
 
 

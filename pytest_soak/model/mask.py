@@ -1,4 +1,4 @@
-"""What is a secret, and the mask that hides it: ``[secret NAME]`` stands where its value was."""
+"""What is a secret, and the mask that replaces its value by ``[secret NAME]``."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SHORTEST = 4
-"""How many letters a secret must have: shorter texts occur everywhere by chance."""
+"""How many characters a secret must have; shorter text occurs everywhere by chance."""
 MOST = 64
-"""How many of the values that secrets have had during a run are masked, the latest ones."""
+"""How many earlier values of secrets are masked; only the latest are kept."""
 SHORTEST_CODED = 8
-"""How many letters an encoded form must have to be masked."""
+"""How many characters an encoded form must have to be masked."""
 
 
 def letters(text: str) -> str:
-    """Return a pattern for *text* in which each letter may be escaped.
+    """Return a pattern for *text* in which each character may be escaped.
 
-    Escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
-    printed may have been replaced.
+    The escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
+    printed may be replaced by ``?`` or U+FFFD.
     """
     runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
     return "".join(map(_letter, runs))
 
 
 def _letter(run: str) -> str:
-    """Return the pattern of one letter, or of a whole *run* of backslashes."""
+    """Return the pattern of one character, or of a *run* of backslashes."""
     one = run[0]
     raw = one.encode(errors="surrogateescape")
     wide = one.encode("utf-16-be", "surrogatepass")
@@ -53,22 +53,22 @@ def _letter(run: str) -> str:
         return rf"(?:{re.escape(one)}|{'|'.join(others)}|\\{{1,4}}(?:{'|'.join(escaped)}))"
     others += [re.escape(one), *([re.escape(escape(one))] if escape(one) != one else [])]
     others += [r"\+"] if one == " " else []
-    others += ["'\"'\"'"] if one == "'" else []  # as a shell has it
+    others += ["'\"'\"'"] if one == "'" else []  # as a shell quotes it
     others += [r"\?", "\ufffd"] if not one.isprintable() else []
     return rf"(?:\\{{0,3}}(?:{'|'.join(others)})|\\{{1,4}}(?:{'|'.join(escaped)}))"
 
 
 def lines_of(value: str) -> set[str]:
-    """Return *value* and its lines, those that are long enough to be masked."""
+    """Return *value* and its lines, without those that are too short to be masked."""
     texts = {value, value.strip(), *map(str.strip, value.splitlines())}
     return {text for text in texts if len(text) >= SHORTEST}
 
 
 def coded(text: str) -> Iterator[str]:
-    """Yield *text* in hexadecimal digits and in base64, where that is long enough."""
+    """Yield *text* in hexadecimal digits and in base64, if that is long enough to be masked."""
     raw = text.encode(errors="surrogateescape")
     found = [raw.hex()]
-    for shift in range(3):  # base64 depends on its place in the encoded text, user:password
+    for shift in range(3):  # the text may stand inside a longer encoded one, as in user:password
         inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
         inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
         found += [inside, inside.replace("+", "-").replace("/", "_")]
@@ -88,7 +88,7 @@ class Mask:
     Args:
         values: ``{name: value}``.
         more: ``(name, value)`` for each further value that a name has had.
-        names: The names that are secret, also those without a value.
+        names: The names that are secret, including those without a value.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -108,7 +108,7 @@ class Mask:
         return {text: name for name, value in self._pairs for text in lines_of(value)}
 
     def text(self, text: str) -> str:
-        """Return *text* with the names of secrets in place of their values."""
+        """Return *text* with the values of secrets replaced by their names."""
         if not self._texts:
             return text
         for name, value in sorted(self._pairs, key=_length, reverse=True):
@@ -117,7 +117,7 @@ class Mask:
         return text
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
-        """Return plain JSON *value* with its texts masked, and numbers that are a secret."""
+        """Return plain JSON *value* with its text masked, and numbers that are a secret."""
         if not self._texts:
             return value
         if isinstance(value, dict):
@@ -161,9 +161,9 @@ def _length(pair: tuple[str, str]) -> int:
 
 @lru_cache(maxsize=2 * MOST)
 def looked_for(value: str) -> re.Pattern[str] | None:
-    """Return the pattern of all forms of a secret's *value*, None where it is too short.
+    """Return the pattern of all forms of a secret's *value*, or None if it is too short.
 
-    The longest form comes first, so that no rest of it is left.
+    The longest form comes first, so that no part of it is left.
     """
     found = [(len(text), letters(text)) for text in lines_of(value)]
     found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]

@@ -1,4 +1,4 @@
-"""Metrics: what a pack says about them, and how one value is looked up and judged."""
+"""Metrics: what a pack says about them, and how their values are read from a report."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Value: TypeAlias = float | tuple[str, ...] | None
-"""A metric's value: a number, a list of labels, or None where it is undefined."""
+"""A metric's value: a number, a tuple of labels, or None if it is undefined."""
 
 
 LARGEST = 1e150
-"""Beyond this a metric is no measurement: many a program's word for "none" is the largest float.
-Its square still is a float, so that nothing that is computed from metrics overflows."""
+"""Beyond this a metric is no measurement: many programs report "none" as the largest float. The
+square of this limit is a finite float, so what is computed from metrics does not overflow."""
 SENSIBLE = 1e30
-"""Beyond this no number in a pack or a gate means anything, and what is computed may overflow."""
+"""The largest number in a pack or a gate setting; with larger ones computations may overflow."""
 NUMBER = f"a finite number, of {SENSIBLE:g} at most"
 """What a pack or a gate may set, for people."""
 
 
 def exact(value: float) -> float:
-    """Return the number in *value* as Python's own: what a subclass adds is not asked for."""
+    """Return *value* as Python's own int or float, without calling methods of a subclass."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Tell whether *value* is a finite number: no bool, no NaN, no integer too large to compute."""
+    """Tell whether *value* is a finite number: no bool, no NaN, no integer beyond floats."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -81,8 +81,8 @@ class Metric:
         unit: The unit of its values, for people.
         kind: ``number``, ``shares`` (``{reason: {"count", "share"}}``, looked up as
             ``name.reason``) or ``labels`` (a list of words).
-        least: The smallest value that makes sense, or None.
-        most: The largest value that makes sense, or None.
+        least: The smallest valid value, or None.
+        most: The largest valid value, or None.
         digits: Decimals shown to people.
         aliases: Other keys under which a report may give it, with the factor that converts them.
     """
@@ -99,7 +99,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The metrics of one report, checked once at the edge.
+    """The metrics of one report, after the check.
 
     Args:
         values: ``{metric: value}``; shares are flattened to ``metric.reason``.
@@ -123,9 +123,9 @@ def measure(
 ) -> Measured:
     """Check a report's *totals* against the *metrics* that the pack knows.
 
-    A value that is missing, null, non-finite, of the wrong type, outside what makes sense or
-    resting on no observation (``n`` of 0, or an ``n`` that is no count) is a problem, and never
-    becomes a number: nothing defaults to a healthy value.
+    A value is a problem if it is missing, null, not finite, of the wrong type or out of its valid
+    range, or if its ``n`` is 0 or no count. Such a value never becomes a number: nothing defaults
+    to a healthy value.
     """
     values: dict[str, Value] = {}
     problems: dict[str, str] = {}
@@ -149,7 +149,7 @@ def sensible(value: object) -> bool:
 
 
 def count(value: object) -> int | None:
-    """Return *value* as a count, a whole number from 0, or None where it is none."""
+    """Return *value* as a count, a whole number from 0, or None if it is not one."""
     number = exact(value) if is_number(value) else -1
     return int(number) if number >= 0 and number == int(number) else None
 

@@ -1,4 +1,4 @@
-"""What happens to proposals."""
+"""The mode of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """What happens to proposals."""
+    """What happens to tuners' proposals: not asked for, recorded only, or applied."""
 
     OFF = "off"
     RECOMMEND = "recommend"

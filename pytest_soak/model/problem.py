@@ -1,7 +1,7 @@
 """Problems: why an iteration or a chain cannot be judged, as records.
 
-A problem is recorded as a kind and its data. Its sentence is made where it is shown, from one
-table; no code reads a sentence back.
+A problem is recorded as a kind and its data. One table gives the sentence that is shown; no code
+parses such a sentence.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ SENTENCES = {
     Kind.NOT_RECORDED: "{text}",
     Kind.EARLIER_FORMAT: "{text}",
 }
-"""What a person reads of each kind; the names in braces are the keys of its data."""
+"""The sentence for each kind; the names in braces are keys of the problem's data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Problem:
     Args:
         kind: What is wrong.
         iteration: The iteration that it is about; 0 for the chain as a whole.
-        data: ``{name: text or number}`` that its sentence needs. Texts from outside, such as what
-            an exception says, stand here as they are.
+        data: ``{name: text or number}`` that its sentence needs. Text from outside, such as the
+            message of an exception, is kept as it is.
     """
 
     kind: Kind
@@ -96,7 +96,7 @@ class Problem:
 
     @property
     def located(self) -> str:
-        """Its sentence for a reader of the whole chain, which names the iteration."""
+        """Its sentence, with the iteration that it is about."""
         return f"iteration {self.iteration}: {self}" if self.iteration else str(self)
 
     def of(self, iteration: int) -> Problem:

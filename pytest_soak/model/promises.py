@@ -1,4 +1,4 @@
-"""What no guard and no tuner may do to a decision: the last checks before anything is written."""
+"""What no guard and no tuner may do to a decision. Checked before anything is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def breach(change: Change, parameter: Parameter, effective: float) -> str:
     """Return how *change* breaks the promise of the clamp, or an empty string.
 
-    The last check before anything is written; no guard and no tuner can talk its way past it.
+    The last check before anything is written; no guard and no tuner can avoid it.
 
     Args:
         change: What is about to be applied.
@@ -45,8 +45,8 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
 
 
 def malformed(decision: Decision) -> str:
-    """Return what in *decision* is of a type that it may not have, or an empty string."""
-    given: dict[str, object] = {  # a stranger's code need not be typed
+    """Return which part of *decision* has a wrong type, or an empty string."""
+    given: dict[str, object] = {  # a plugin's code may give any type
         name: getattr(decision, name) for name in ("changes", "vetoes", "notices")
     }
     for name, value in given.items():
@@ -68,8 +68,8 @@ def malformed(decision: Decision) -> str:
 
 
 def _asked_fault(asked: object) -> str:
-    told = asked.items() if isinstance(asked, MappingProxyType) else [(None, asked)]
-    lawful = all(isinstance(name, str) and is_number(delta) for name, delta in told)
+    pairs = asked.items() if isinstance(asked, MappingProxyType) else [(None, asked)]
+    lawful = all(isinstance(name, str) and is_number(delta) for name, delta in pairs)
     return "" if lawful else f"gave {safe_repr(asked)} as asked, not {{parameter: delta}}"
 
 
@@ -97,11 +97,11 @@ def _is_lawful(word: Veto | Notice) -> bool:
 def rollback_fault(decision: Decision, history: History) -> str:
     """Return what forbids the rollback of *decision*, or an empty string.
 
-    Its own strict rule: the target must be exactly the parameters of an earlier iteration of this
-    run, nothing else may be changed with it, and never in the observation window.
+    It must restore exactly the parameters of an earlier iteration of this run, change nothing
+    else, and not happen in the observation window.
 
     Args:
-        decision: What is about to be done.
+        decision: What is about to be applied.
         history: Every iteration so far, the one decided on included.
     """
     back = decision.rollback
@@ -118,10 +118,10 @@ def rollback_fault(decision: Decision, history: History) -> str:
 
 
 def loosened(before: Decision, after: Decision, *, rolls_back: bool = False) -> str:
-    """Return how a guard gave more than it was given, or an empty string.
+    """Return how a guard loosened a decision, or an empty string.
 
-    A guard may drop a change or make its delta smaller; what was asked for, by whom, from where
-    and in which corridor is not a guard's to rewrite. Only the core's own rules roll back.
+    A guard may drop a change or make its delta smaller. It must not rewrite what was requested, by
+    which tuner, from which value and in which corridor. Only guards of the core roll back.
     """
     if after.rollback is not before.rollback and not (rolls_back and before.rollback is None):
         return "made, changed or dropped a rollback"
@@ -143,7 +143,7 @@ def loosened(before: Decision, after: Decision, *, rolls_back: bool = False) -> 
 
 
 def _rewritten(before: Decision, after: Decision) -> str:
-    """Return what of the story so far a guard told otherwise, or an empty string."""
+    """Return what a guard changed of earlier requests, vetoes or notices, or an empty string."""
     for name in ("iteration", "parameters", "requests", "asked"):
         if getattr(before, name) != getattr(after, name):
             return f"rewrote what was asked for: {name}"

@@ -23,9 +23,9 @@ class Report:
     """One iteration's report after reading.
 
     Args:
-        measured: The metrics, with what is wrong with those that are not usable.
-        n: ``{metric: count}``, how many observations a value rests on.
-        parameters: ``{field: number}`` that the system says it used, or None where it does not say.
+        measured: The metrics, with a problem for each one that is unusable.
+        n: ``{metric: count}``, the number of observations behind a value.
+        parameters: ``{field: number}`` that the system says it used, or None if it does not say.
         problem: Why the report as a whole cannot be used, or None.
         raw: The report as the system gave it.
     """
@@ -40,8 +40,8 @@ class Report:
 def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
     """Read what a system returned for *iteration*.
 
-    A report of another iteration is stale. What is wrong is returned in the result, not raised:
-    a system's bad report is an outcome of the soak (INCONCLUSIVE), not an error of the harness.
+    A report of another iteration is stale. A problem is returned in the result and not raised: a
+    bad report is a result of the soak (INCONCLUSIVE), and no error in the plugin.
     """
     try:
         return _read(raw, iteration, metrics)
@@ -67,7 +67,7 @@ def _misfit(raw: object, iteration: int) -> Problem | None:
 
 
 def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None:
-    """Return what a report says of itself, or what its totals and parameters lack."""
+    """Return the problem that a report states itself, or that its totals or parameters have."""
     own, totals = raw.get("problem"), raw.get("totals")
     if own is not None and not isinstance(own, str):
         return Problem(Kind.PROBLEM_NOT_TEXT, iteration, {"given": safe_repr(own)})
@@ -84,13 +84,13 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
         return _unusable(raw, problem, metrics)
     totals = raw["totals"]
     counts = raw.get("n")
-    told = counts if isinstance(counts, dict) else {}
+    counts = counts if isinstance(counts, dict) else {}
     n = {
         str.__str__(key): number
-        for key, value in told.items()
+        for key, value in counts.items()
         if isinstance(key, str) and (number := count(value)) is not None
     }
-    return Report(measure(totals, told, metrics), n, _parameters(raw.get("parameters")), raw=raw)
+    return Report(measure(totals, counts, metrics), n, _parameters(raw.get("parameters")), raw=raw)
 
 
 def _misfit_parameters(raw: object, iteration: int) -> Problem | None:
@@ -117,15 +117,15 @@ def contradictions(
 ) -> dict[str, float | None]:
     """Compare the parameters *asked* for with those the system says it *used*.
 
-    Values within a billionth of each other are the same number, written twice.
+    Values within a billionth of each other are the same number, rounded differently.
 
     Returns:
-        ``{field: the value it used instead}``, None for a field that the system did not report;
-        nothing for a field that it used as asked.
+        ``{field: the value it used instead}``, None for a field that the system did not report.
+        Fields that it used as asked are left out.
     """
-    told = used or {}
+    used = used or {}
     return {
-        name: told.get(name)
+        name: used.get(name)
         for name, value in asked.items()
-        if name not in told or not math.isclose(told[name], value, rel_tol=1e-9, abs_tol=1e-9)
+        if name not in used or not math.isclose(used[name], value, rel_tol=1e-9, abs_tol=1e-9)
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(IntEnum):
-    """The four words of the gate; the larger is the worse."""
+    """The verdicts of a gate; a larger one is worse."""
 
     PASS = 0
     WARN = 1
@@ -30,7 +30,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A limit that states what is bad, such as ``throughput < 80``; strict where written so."""
+    """A limit that says what is bad, such as ``throughput < 80``; strict or not as written."""
 
     op: Op
     value: float
@@ -46,15 +46,15 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one KPI comes to.
+    """The judgement of one KPI.
 
     Args:
         metric: Its metric.
         verdict: PASS, WARN, INCONCLUSIVE or FAIL.
-        value: What was judged, in the metric's unit; None where there was no value.
-        n: On how many observations the value rests, None where nothing tells.
-        rule: The rule that it breaks, as people write it; empty where it breaks none.
-        problem: Why it could not be judged; empty where it could.
+        value: What was judged, in the metric's unit; None if there was no value.
+        n: The number of observations behind the value; None if unknown.
+        rule: The rule that it breaks, as people write it; empty if it breaks none.
+        problem: Why it could not be judged; empty if it could.
     """
 
     metric: str
@@ -66,17 +66,17 @@ class Judgement:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of *verdicts*; of none, INCONCLUSIVE: what was not judged cannot pass."""
+    """Return the worst of *verdicts*; INCONCLUSIVE if there are none: unjudged is not passed."""
     return max(verdicts, default=Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class IterationVerdict:
-    """What one iteration of a chain came to.
+    """The verdict on one iteration of a chain.
 
     Args:
         iteration: Its number, from 1.
-        verdict: The worst of its judgements; INCONCLUSIVE where something was missing.
+        verdict: The worst of its judgements; INCONCLUSIVE if it has a problem.
         judgements: One for each KPI.
         problems: Why it is INCONCLUSIVE.
     """
@@ -89,13 +89,13 @@ class IterationVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """The gate's word for a whole chain.
+    """The verdict on a whole chain.
 
     Args:
         verdict: PASS, WARN, INCONCLUSIVE or FAIL.
-        window: The iterations it was taken on.
-        reasons: The KPIs behind it.
-        problems: What else is behind it; first those of the chain as a whole.
+        window: The iterations it is based on.
+        reasons: The metrics of the KPIs that caused it.
+        problems: What else caused it; problems of the chain as a whole come first.
         unverified: The iterations whose changes no report confirms.
     """
 
@@ -114,15 +114,14 @@ def judge_chain(
 ) -> ChainVerdict:
     """Judge a chain by its observation window.
 
-    The verdict is the worst KPI of the worst iteration in the window. It is at least
-    INCONCLUSIVE if an iteration of the window is, or did not run, or if more than
-    *max_inconclusive* of the other iterations are or did not run. A chain that ran no iteration
-    cannot pass.
+    The verdict is that of the worst KPI in the window. It is at least INCONCLUSIVE if an iteration
+    of the window is INCONCLUSIVE or did not run, or if that holds for more than *max_inconclusive*
+    of the other iterations. A chain that ran no iteration cannot pass.
 
     Args:
         iterations: The iterations that ran, in any order.
-        planned: How many iterations the chain was to have.
-        window: The numbers of the iterations that the verdict is taken on.
+        planned: How many iterations were planned.
+        window: The numbers of the iterations that the verdict is based on.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
     """
     ran = {entry.iteration: entry for entry in iterations}
@@ -133,10 +132,10 @@ def judge_chain(
         for number in range(1, planned + 1)
         if number not in window and ran.get(number, missing).verdict is Verdict.INCONCLUSIVE
     ]
-    told = set(window)
+    shown = set(window)
     if len(unclear) > max_inconclusive:
         verdict = max(verdict, Verdict.INCONCLUSIVE)
-        told.update(unclear)
+        shown.update(unclear)
     reasons = {
         judgement.metric: None
         for number in window
@@ -145,25 +144,25 @@ def judge_chain(
     }
     problems = (
         problem.of(number)
-        for number in sorted(told)
+        for number in sorted(shown)
         for problem in ran.get(number, missing).problems
     )
     return ChainVerdict(verdict, tuple(window), tuple(reasons), tuple(problems))
 
 
 def last_iterations(ran: int, window: int) -> range:
-    """Return the numbers of the last *window* iterations of *ran*; of all, where it is longer."""
+    """Return the numbers of the last *window* of *ran* iterations; all, if there are fewer."""
     return range(max(1, ran - window + 1), ran + 1)
 
 
 def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict:
-    """Return *verdict*, INCONCLUSIVE where parameters were changed within its window.
+    """Return *verdict*; INCONCLUSIVE if parameters were changed within its window.
 
-    That happens where a deadline dropped the last slots, or a run was resumed with another length.
+    This happens if a deadline dropped the last slots, or a run was resumed with another length.
 
     Args:
-        verdict: What the iterations that ran came to.
-        window: How many iterations a verdict is taken on.
+        verdict: The verdict on the iterations that ran.
+        window: How many iterations a verdict is based on.
         changed: The last iteration after which parameters were changed, or 0.
     """
     settled = verdict.window[-1] - changed
@@ -174,7 +173,7 @@ def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict
 
 
 def not_passed(judged: IterationVerdict) -> IterationVerdict:
-    """Return what *judged* comes to where the test of its iteration did not pass."""
+    """Return *judged* for an iteration whose test did not pass: at least INCONCLUSIVE."""
     return replace(
         judged,
         verdict=max(judged.verdict, Verdict.INCONCLUSIVE),
@@ -186,7 +185,7 @@ def closing_problem(fault: str) -> Problem:
     """Return the problem of a chain whose system could not be closed.
 
     Args:
-        fault: What went wrong, of which the first line is kept.
+        fault: What went wrong; its first line is kept.
     """
     return Problem(Kind.CLOSING, data={"text": fault.partition("\n")[0]})
 
@@ -194,9 +193,9 @@ def closing_problem(fault: str) -> Problem:
 def with_problem(verdict: ChainVerdict, problem: Problem) -> ChainVerdict:
     """Return *verdict* with a *problem* of the chain as a whole: at least INCONCLUSIVE.
 
-    A problem that it already has is not added again. A FAIL stays one where only the closing of
-    the system failed, because its iterations were measured; any other problem means that the chain
-    was not seen as a whole, so its verdict is INCONCLUSIVE whatever it was.
+    A problem that it already has is not added again. A FAIL remains if only the closing of the
+    system failed, because all iterations were measured. With any other problem the chain was not
+    measured as a whole, so the verdict is INCONCLUSIVE even if it was FAIL.
     """
     problems = verdict.problems
     if problem not in problems:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 GATE_ID = "kpi-gate"
 GATE = 0
-"""The slot number of a chain's gate item; iterations count from 1."""
+"""The number of a chain's gate item; iterations count from 1."""
 
 # `--dist loadgroup` adds the name of a group with older releases of pytest: `[iter-00001]@db`.
-_SLOT_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
+_MEMBER_ID = re.compile(rf"-?(?:iter-\d+|{GATE_ID})\](?:@.*)?$")
 
 
-def slot_ids(iterations: int) -> list[str]:
+def member_ids(iterations: int) -> list[str]:
     """Return the ids of a chain's items: of fixed width and without the total, the gate last."""
     return [*(f"iter-{number:05}" for number in range(1, iterations + 1)), GATE_ID]
 
@@ -34,7 +34,7 @@ def chain_name(nodeid: str) -> str:
 
     ``test_x[iter-00001]`` belongs to ``test_x``, ``test_x[a-kpi-gate]`` to ``test_x[a]``.
     """
-    bare, cut = _SLOT_ID.subn("", nodeid)
+    bare, cut = _MEMBER_ID.subn("", nodeid)
     if not cut:
         return nodeid
     return bare[:-1] if bare.endswith("[") else f"{bare}]"
@@ -46,18 +46,18 @@ class Chain:
 
     Args:
         name: The node id of its test, without the iteration.
-        system: What a fixture of the test fixes: ``mock``, ``fixture`` for a system of the test's
-            own, or an empty string.
-        members: ``{slot: item}``; the gate's slot is 0.
-        plan: What was settled about it, once collection is done.
+        system: The system that a fixture of the test sets: ``mock``, ``fixture`` for a system of
+            the test's own, or an empty string.
+        members: ``{number: item}``; the gate's number is 0.
+        plan: Its plan, once collection is done.
         loop: Its iterations, once the first one is set up.
         passed: The iterations whose tests passed.
-        raised: The iterations whose tests raised, whatever is reported of them.
+        raised: The iterations whose tests raised; a hook may have hidden that in the report.
         skippable: Whether a mark may skip it: then it needs no verdict.
         broken: The iteration whose test failed and ended the chain, or 0.
         partial: Whether only some of its iterations were asked for by node id.
         resumed: The last iteration that was settled before this run resumed it, or 0.
-        notes: Marker lines to be shown at its start.
+        notes: Marker lines to show at its start.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Chain:
     notes: list[str] = field(default_factory=list)
 
     def pace(self, number: int) -> Pace | None:
-        """Return the pace that the item *number* has to keep, or None where it has none.
+        """Return the pace that the item *number* keeps, or None if it does not wait for a slot.
 
-        In an hours run all that is still to be run has one, the gate too; single iterations that
-        were asked for by node id have none, nor has what comes after a failure.
+        In an hours run every item that is still to run keeps one, the gate included. Iterations
+        that were selected by node id do not, and neither do the items after a failure.
         """
         ended = self.broken and not 0 < number <= self.broken
         if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
@@ -91,8 +91,8 @@ class Chain:
 
     def whole(self) -> list[pytest.Item]:
         """Return every member in order, the gate last."""
-        slots = sorted(slot for slot in self.members if slot != GATE)
-        return [self.members[slot] for slot in (*slots, GATE)]
+        numbers = sorted(self.members.keys() - {GATE})
+        return [self.members[number] for number in (*numbers, GATE)]
 
     def part(self, chosen: Collection[pytest.Item]) -> list[pytest.Item]:
         """Return the members among *chosen* in order, and always the gate."""
@@ -100,19 +100,24 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Place:
     """An item's place: its chain and the number of its iteration, 0 for the gate."""
 
     chain: Chain
     number: int
 
 
-SLOT: pytest.StashKey[Slot] = pytest.StashKey()
+PLACE: pytest.StashKey[Place] = pytest.StashKey()
 
 
-def slot_of(item: pytest.Item) -> Slot | None:
-    """Return the place of *item* in its chain, or None where it is no soak item."""
-    return item.stash.get(SLOT, None)
+def place_of(item: pytest.Item) -> Place | None:
+    """Return the place of *item* in its chain, or None if it is no soak item."""
+    return item.stash.get(PLACE, None)
+
+
+def chains_of(items: Iterable[pytest.Item]) -> dict[str, Chain]:
+    """Return the chains that *items* belong to, by name, in the order of their first items."""
+    return {place.chain.name: place.chain for place in map(place_of, items) if place}
 
 
 def select(
@@ -121,7 +126,7 @@ def select(
     named: Collection[str],
     deselect: tuple[str, ...],
 ) -> list[pytest.Item]:
-    """Choose chains whole, and put each in order; the chains in the order of their first items.
+    """Select whole chains, each in order; the chains stand in the order of their first items.
 
     Args:
         items: What other plugins left of the collection.
@@ -133,18 +138,13 @@ def select(
         The items to run.
     """
     chosen = set(items)
-    order: dict[str, Chain] = {}
-    for item in items:
-        slot = slot_of(item)
-        if slot is not None:
-            order.setdefault(slot.chain.name, slot.chain)
     dropped = {
         chain.name
         for chain in before
         if deselect and any(item.nodeid.startswith(deselect) for item in chain.members.values())
     }
     kept: list[pytest.Item] = []
-    for chain in order.values():
+    for chain in chains_of(items).values():
         if chain.name in dropped:
             continue
         chain.partial = _is_partial(chain, named)
@@ -181,7 +181,7 @@ class GateItem(pytest.Item):
         judge: Callable[[Chain], str],
         **kwargs: Any,  # noqa: ANN401 - handed on to pytest
     ) -> None:
-        """Take the place of *function*, with its markers.
+        """Stand in for *function*, with its markers.
 
         Args:
             function: The last item of the parametrized test.
@@ -190,13 +190,14 @@ class GateItem(pytest.Item):
         """
         super().__init__(**kwargs)
         self._judge = judge
-        # Other plugins look at markers and keywords, conditions of marks at the function's names.
+        # Other plugins read markers and keywords; pytest evaluates the conditions of marks, given
+        # as text, in the globals of `obj`.
         self.own_markers.extend(function.own_markers)
         self.keywords.update({mark.name: mark for mark in function.own_markers})
         self.obj = function.obj
         self.function = function.function
         self.originalname = function.originalname
-        # What skips tests by their fixtures (--benchmark-only) must not part a chain and its gate.
+        # A plugin that skips tests by their fixtures (--benchmark-only) must treat the gate alike.
         self.fixturenames = list(function.fixturenames)
         self.funcargs: dict[str, object] = {}
         self._reportinfo = function.reportinfo()
@@ -204,7 +205,7 @@ class GateItem(pytest.Item):
     def iter_markers_with_node(
         self, name: str | None = None
     ) -> Iterator[tuple[pytest.Item | pytest.Collector, pytest.Mark]]:
-        """Yield the marks of the test, of its class and module, but for an expected failure."""
+        """Yield the marks of the test, its class and its module, except ``xfail``."""
         for node, mark in super().iter_markers_with_node(name):
             if mark.name != "xfail":
                 yield node, mark  # type: ignore[misc] # a node of the tree is one of the two
@@ -215,7 +216,7 @@ class GateItem(pytest.Item):
         Raises:
             GateFailure: It is FAIL or INCONCLUSIVE.
         """
-        explanation = self._judge(self.stash[SLOT].chain)
+        explanation = self._judge(self.stash[PLACE].chain)
         if explanation:
             raise GateFailure(explanation)
 

@@ -1,4 +1,4 @@
-"""The collection of a run that soaks: tests become chains, chosen whole, and each gets its plan."""
+"""Collection: tests become chains, which are selected whole and planned."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError, did_you_mean, unknown
 from pytest_soak.runner.chain import (
     GATE,
-    SLOT,
+    PLACE,
     Chain,
     GateItem,
-    Slot,
+    Place,
     chain_name,
+    chains_of,
+    member_ids,
+    place_of,
     select,
-    slot_ids,
-    slot_of,
 )
 from pytest_soak.runner.exit_code import EXPECTED
 from pytest_soak.runner.resume import resume_chains
@@ -40,7 +41,7 @@ SLOT_FIXTURE = "soak_slot"
 
 
 class SoakCollection:
-    """Makes chains out of tests, keeps them whole and in order, and settles their plans."""
+    """Makes chains out of tests, keeps them whole and in order, and plans them."""
 
     def __init__(
         self,
@@ -49,7 +50,14 @@ class SoakCollection:
         registry: Registry,
         judge: Callable[[Chain], str],
     ) -> None:
-        """Take the run's *config* and *request*, what is installed, and who gives verdicts."""
+        """Start without chains.
+
+        Args:
+            config: pytest's.
+            request: What the run was asked for.
+            registry: What is installed.
+            judge: Gives the verdict of a chain: why it does not pass, or an empty string.
+        """
         self._config = config
         self._request = request
         self._registry = registry
@@ -70,14 +78,14 @@ class SoakCollection:
         metafunc.parametrize(
             SLOT_FIXTURE,
             [*range(1, count + 1), GATE],
-            ids=slot_ids(count),
+            ids=member_ids(count),
             indirect=True,
-            scope="function",
+            scope="function",  # with a wider one pytest would reorder the items
         )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
-        """Note each iteration's place, and put a gate item where the last one stands."""
+        """Record the place of each item in its chain, and replace the last one by the gate item."""
         made = yield
         if isinstance(made, list):
             return [self._placed(item) for item in made]
@@ -97,12 +105,12 @@ class SoakCollection:
             placed = GateItem.from_parent(
                 item.parent,
                 name=item.name,
-                nodeid=item.nodeid,  # or pytest 9.2 takes it for another item than its report's
+                nodeid=item.nodeid,  # else pytest 9.2 does not match its reports with it
                 function=item,
                 judge=self._judge,
             )
         chain.members[number] = placed
-        placed.stash[SLOT] = Slot(chain, number)
+        placed.stash[PLACE] = Place(chain, number)
         return placed
 
     def _chain_of(self, item: pytest.Function) -> Chain:
@@ -115,53 +123,54 @@ class SoakCollection:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, Any, Any]:
-        """Keep soak items only, chains whole and in order, and settle every chain's plan."""
-        others = [item for item in items if slot_of(item) is None]
+        """Deselect other items, restore whole chains in their order, and plan each chain.
+
+        The outermost wrapper: after the yield all other plugins have selected and sorted.
+        """
+        others = [item for item in items if place_of(item) is None]
         if others:
             self._config.hook.pytest_deselected(items=others)
-            items[:] = [item for item in items if slot_of(item) is not None]
-        collected = {slot.chain.name: slot.chain for slot in map(slot_of, items) if slot}
+            items[:] = [item for item in items if place_of(item) is not None]
+        collected = chains_of(items)
         self._expected.chains.update(collected)
         named = named_nodes(session)
-        # --lf and node ids drop members while collecting: other plugins see whole chains too.
+        # --lf and node ids drop members during collection; other plugins must see whole chains.
         items[:] = select(items, (), named, ())
         yield
         deselect = tuple(self._config.getoption("deselect") or ())
         left = set(items)
         items[:] = select(items, collected.values(), named, deselect)
-        self._tell_selection(left, set(items))
+        self._report_selection(left, set(items))
         try:
             refuse_unfit(others)
             for item in items:
-                slot = item.stash[SLOT]
-                if slot.chain.plan is None:
-                    self._plan(slot.chain, item)
+                chain = item.stash[PLACE].chain
+                if chain.plan is None:
+                    self._plan(chain, item)
             used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
-            chosen = {item.stash[SLOT].chain.name: item.stash[SLOT].chain for item in items}
-            resume_chains(chosen.values(), self._request)
+            resume_chains(chains_of(items).values(), self._request)
         except SoakUsageError as error:
             if not self._request.worker:
                 raise pytest.UsageError(str(error)) from None
             from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
 
-            distribute.report_usage_error(self._config, error)
+            distribute.send(self._config, "usage_error", str(error))
             items.clear()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Note what was deselected: a chain that merely disappears must have a verdict."""
+        """Record what was deselected: a chain that disappears otherwise still needs a verdict."""
         self._deselected.update(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Settle which chains must have a verdict at the end."""
-        left = {slot.chain.name for slot in map(slot_of, session.items) if slot}
-        for name in self._expected.chains - left:
+        """Determine which chains need a verdict at the end of the run."""
+        for name in self._expected.chains - chains_of(session.items).keys():
             if not self._deselected.isdisjoint(self.chains[name].members.values()):
                 self._expected.chains.remove(name)
         self._expected.collected = True
 
-    def _tell_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
-        """Correct what was reported as deselected: the members that go or come with their chain."""
+    def _report_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
+        """Correct pytest's list of deselected items by those that follow their chain."""
         if left - chosen:
             self._config.hook.pytest_deselected(items=list(left - chosen))
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -175,8 +184,8 @@ class SoakCollection:
             settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
             chain.skippable = mark.kwargs.get(SKIPPABLE, chain.skippable)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
-        Strategies(plan, self._registry)  # made again where they are used; here for their mistakes
-        if not self._request.late:  # another worker of this run may hold it, and no one else
+        Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
+        if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)
         chain.plan = plan
 
@@ -184,8 +193,8 @@ class SoakCollection:
 def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
     """Check the names of ``[tool.pytest-soak.packs.NAME]`` against the *known* packs.
 
-    A name that is near to a known one is a mistake. For any other unknown name there is a warning
-    alone, because a test that this run leaves out may bring that pack as a file.
+    A name that is close to a known one is an error. Any other unknown name is only a warning,
+    because a test that is not selected may load that pack from a file.
 
     Raises:
         SoakUsageError: A name is misspelt, or there is a warning and warnings are errors.
@@ -201,11 +210,11 @@ def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:
 
 
 def refuse_unfit(items: Iterable[pytest.Item]) -> None:
-    """Refuse items that want to be soaks and cannot be.
+    """Refuse soak tests that cannot be parametrized.
 
     Raises:
-        SoakUsageError: There are some, such as methods of a `unittest.TestCase`, or a test that
-            asks for `soak` by name when it runs: it could not be parametrized.
+        SoakUsageError: One was found: a method of a `unittest.TestCase`, or a test that requests
+            `soak` by `getfixturevalue` while it runs.
     """
     faults = []
     for item in items:
@@ -229,12 +238,12 @@ def refuse_unfit(items: Iterable[pytest.Item]) -> None:
 
 
 def _fetches_soak(item: pytest.Function) -> bool:
-    """Tell whether *item*, or a fixture of it, names a soak's fixture to `getfixturevalue`.
+    """Tell whether *item*, or a fixture of it, requests a soak's fixture by `getfixturevalue`.
 
-    The names are looked for among the texts of the functions that call it, and among the test's
-    parameters.
+    The name is searched among the string constants of the functions that call it, and among the
+    test's parameters.
     """
-    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001 - nothing public tells
+    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001 - no public API
     functions = [item.function, *(found.func for several in definitions for found in several)]
     codes = [code for function in functions for code in _codes(function)]
     callers = [code for code in codes if "getfixturevalue" in code.co_names]
@@ -245,7 +254,7 @@ def _fetches_soak(item: pytest.Function) -> bool:
 
 
 def _codes(function: object) -> Iterator[CodeType]:
-    """Yield the code of *function*, and of what is defined in it."""
+    """Yield the code of *function* and of the functions defined in it."""
     found = [getattr(function, "__code__", None)]
     while found:
         code = found.pop()
@@ -264,20 +273,20 @@ def _leads_to_soak(item: pytest.Function, name: str) -> bool:
             return True
         if name not in seen:
             seen.add(name)
-            definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 - nothing public tells
+            definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001 - no public API
             names += [argument for found in definitions or () for argument in found.argnames]
     return False
 
 
 def fixed_system(item: pytest.Function) -> str:
-    """Return what a fixture of *item* fixes: ``mock``, ``fixture``, or an empty string.
+    """Return the system that a fixture of *item* sets: ``mock``, ``fixture``, or an empty string.
 
-    ``mock_soak`` fixes the mock; a ``soak_system`` fixture that overrides ours brings a system of
+    ``mock_soak`` sets the mock. A ``soak_system`` fixture that overrides ours provides a system of
     the test's own.
     """
     if "mock_soak" in item.fixturenames:
         return MOCK_SYSTEM
-    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - nothing public tells
+    definitions = item._fixtureinfo.name2fixturedefs.get("soak_system", ())  # noqa: SLF001 - no public API
     return OWN_SYSTEM if len(definitions) > 1 else ""
 
 

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from pytest_soak.runner.exit_code import Expected
 
 KEY = "soak"
-ERRORS = "soak_usage_errors"
-UNFIT = "soak_unfit"
-EXPECT = "soak_expected"
-ENDINGS = "soak_endings"
+"""The key of what controller and workers send each other."""
 ENOUGH = 2
 """How many items a worker must have to run one: see `ChainScheduling`."""
 MOST_CRASHES = 3
@@ -46,7 +43,7 @@ class ChainScheduling:
     """
 
     def __init__(self, config: pytest.Config, expected: int) -> None:
-        """Wait at the start for the collections of the *expected* workers."""
+        """Start without workers; *expected* is how many must report before any work is sent."""
         self.config = config
         """Read by pytest-rerunfailures."""
         self._expected = expected
@@ -64,7 +61,7 @@ class ChainScheduling:
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether every worker that was expected at the start has told what it collected."""
+        """Whether every worker that was expected at the start has reported its collection."""
         return self._begun or len(self._collections) >= self._expected
 
     @property
@@ -79,12 +76,12 @@ class ChainScheduling:
         return bool(self._queue) or any(self._pending.values())
 
     def add_node(self, node: WorkerController) -> None:
-        """Let the worker *node* join; it gets work once it has told what it collected."""
+        """Let the worker *node* join; it gets work after it has reported its collection."""
         self._pending[node] = deque()
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Take what *node* has collected: the node ids of its items, in order."""
-        if node not in self._pending:  # it was told to end before it had joined
+        """Record the collection of *node*: the node ids of its items, in order."""
+        if node not in self._pending:  # it was shut down before it had joined
             return
         if self._begun and not self._same(node, collection):
             self._give_up()
@@ -93,7 +90,7 @@ class ChainScheduling:
         self._collections[node] = list(collection)
 
     def schedule(self) -> None:
-        """Send work to every worker that can take some."""
+        """Send work to every worker that has too little."""
         if not self._begun:
             self._begin()
         for node in self._collections:
@@ -102,21 +99,21 @@ class ChainScheduling:
     def mark_test_complete(
         self, node: WorkerController, item_index: int, duration: float = 0
     ) -> None:
-        """Note that *node* has run an item, and send it more where it has too little."""
+        """Record that *node* has run an item, and send it more if it has too little."""
         del duration
         self._pending[node].remove(item_index)
         self._feed(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Take back the work of a worker that has ended; return the item at which it crashed.
+        """Queue the work of a worker that has ended again; return the item at which it crashed.
 
         Raises:
             KeyError: It had not joined; xdist expects that.
         """
         rest = self._pending.pop(node)
         self._collections.pop(node, None)
-        if hasattr(node, "workeroutput"):  # it has ended by itself
-            if rest or not self._begun:  # by `pytest.exit`, which ends a run without xdist, too
+        if hasattr(node, "workeroutput"):  # it ended without a crash
+            if rest or not self._begun:  # `pytest.exit` was called, which ends the run
                 self._give_up()
             return None
         if not rest:
@@ -124,14 +121,14 @@ class ChainScheduling:
         crashed = rest[0]
         broken, *others = self._chains(rest)
         self._crashes[crashed] += 1
-        if self._crashes[crashed] == MOST_CRASHES:
+        if self._crashes[crashed] == MOST_CRASHES:  # the gate is a chain's last item
             broken = [gate for gate in broken[-1:] if gate != crashed]
         self._queue.extendleft(chain for chain in (*reversed(others), broken) if chain)
         self.schedule()
         return self._items[crashed]
 
     def mark_test_pending(self, item: str) -> None:
-        """Do nothing: pytest-rerunfailures asks for an item again that is already in the queue."""
+        """Do nothing: the item that pytest-rerunfailures asks for is already in the queue."""
 
     def remove_pending_tests_from_node(
         self, node: WorkerController, indices: Sequence[int]
@@ -170,28 +167,28 @@ class ChainScheduling:
             chain = self._queue.popleft()
             try:
                 node.send_runtest_some(chain)
-            except OSError:  # it has just died, and xdist will tell
+            except OSError:  # the worker has just died; xdist will call `remove_node`
                 self._queue.appendleft(chain)
                 return
             pending.extend(chain)
 
     def _give_up(self) -> None:
-        """Hand out no more work; the exit code tells of the chains that were not run."""
+        """Send no more work. Chains that did not run have no verdict, so the exit code is not 0."""
         self._begun = True
         self._queue.clear()
 
 
 class Distribution:
-    """The controller's side: hands out the request, and takes usage errors back."""
+    """The controller's side: sends the request to workers, and collects what they report."""
 
     def __init__(self, request: SoakRequest, expected: Expected) -> None:
-        """Take the *request* that every worker must share, and where to note what it collects."""
+        """Share *request* with every worker; record in *expected* what they collect."""
         self._request = request
         self._nodes: list[WorkerController] = []
         self._errors: dict[str, None] = {}
-        self._unfit: dict[str, None] = {}
+        self._faults: dict[str, None] = {}
         self._expected = expected
-        self._told = False
+        self._reported = False
         self._collected = False
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> ChainScheduling:
@@ -199,7 +196,7 @@ class Distribution:
         return ChainScheduling(config, len(self._nodes))
 
     def pytest_configure_node(self, node: WorkerController) -> None:
-        """Give a worker what was read once: run id, folder, overrides, what to go on with."""
+        """Send a worker what is read only once: run id, folder, overrides, the runs to resume."""
         self._nodes.append(node)
         node.workerinput[KEY] = {
             "run_id": self._request.run_id,
@@ -211,16 +208,16 @@ class Distribution:
         }
 
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Note that chains may run from now on: a worker that joins later finds them held.
+        """Record that chains may run from now on; a worker that joins later may find them locked.
 
-        The node ids tell which chains there are, unless a worker that ends in peace tells better.
+        The node ids name the chains until the first worker ends normally and reports its own.
         """
         self._collected = self._expected.collected = True
-        if not self._told:
+        if not self._reported:
             self._expected.chains.update(map(chain_name, ids))
 
     def pytest_keyboard_interrupt(self) -> None:
-        """Interrupt the workers too, or xdist waits for them, and kills them after 10 seconds."""
+        """Terminate the workers too; otherwise xdist waits 10 seconds and then kills them."""
         for node in self._nodes:
             process = getattr(node.gateway._io, "popen", None)  # noqa: SLF001 - none if remote
             if process is not None:
@@ -228,41 +225,39 @@ class Distribution:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController) -> None:
-        """Take a worker's usage errors, the faults of its chains, and what it has collected."""
-        output = getattr(node, "workeroutput", None) or {}
-        self._errors.update(dict.fromkeys(output.get(ERRORS, ())))
-        self._unfit.update(dict.fromkeys(output.get(UNFIT, ())))
-        if EXPECT in output:
-            chains, skipped = output[EXPECT]
-            if not self._told:
+        """Collect a worker's usage errors, the faults of its chains, and what it expected."""
+        self._errors.update(dict.fromkeys(sent(node, "usage_error")))
+        self._faults.update(dict.fromkeys(sent(node, "fault")))
+        for chains, skipped in sent(node, "expected"):
+            if not self._reported:
                 self._expected.chains.clear()
             self._expected.chains.update(chains)
             self._expected.skipped.update(skipped)
-            self._told = True
+            self._reported = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn usage errors of workers into exit code 4, faults of chains into 1.
+        """Show how chains ended; turn workers' usage errors into exit code 4, faults into 1.
 
-        How those chains ended is shown: after an interruption xdist calls nobody for a worker that
-        is down, but has what it handed over.
+        The endings are read here because after an interruption xdist does not call
+        `pytest_testnodedown`, but has the output of the workers.
         """
         for node in self._nodes:
-            for ending in (getattr(node, "workeroutput", None) or {}).get(ENDINGS, ()):
+            for ending in sent(node, "ending"):
                 show_ending(session.config, ending)
         if self._errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self._unfit and session.exitstatus == pytest.ExitCode.OK:
+        elif self._faults and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell usage errors of workers, and what went wrong at their end, each once."""
-        for error in filter(None, (*self._errors, *self._unfit)):
+        """Print the usage errors of workers and the faults of their chains, each once."""
+        for error in filter(None, (*self._errors, *self._faults)):
             terminalreporter.write_line(f"ERROR: {error}", red=True)
 
 
 def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
-    """Return *request* as the controller read it, in a worker; as it is, elsewhere."""
+    """Return *request*; in a worker, with what the controller has read."""
     given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(KEY)
     if given is None:
         return request
@@ -278,33 +273,28 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     )
 
 
-def report_usage_error(config: pytest.Config, error: SoakUsageError) -> None:
-    """Hand a worker's usage error to the controller: raised here, it would be exit 3."""
+def send(config: pytest.Config, kind: str, value: object) -> None:
+    """Send *value* to the controller when this worker ends.
+
+    Args:
+        config: The worker's.
+        kind: ``usage_error`` (raised in a worker it would be exit code 3), ``fault`` at the end of
+            a chain, ``ending`` of a chain whose gate did not run, or ``expected``: the chains that
+            were collected, and those that a mark skipped.
+        value: What is sent, in plain types.
+    """
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
-    output.setdefault(ERRORS, []).append(str(error))
+    output.setdefault(KEY, {}).setdefault(kind, []).append(value)
 
 
-def report_expected(config: pytest.Config, expected: Expected) -> None:
-    """Tell the controller which chains this worker has collected, and which a mark skipped."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
-    if expected.collected:
-        output[EXPECT] = sorted(expected.chains), expected.skipped
-
-
-def report_unfit(config: pytest.Config, fault: str) -> None:
-    """Tell the controller that a chain in this worker had a *fault* at its end."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
-    output.setdefault(UNFIT, []).append(fault)
-
-
-def report_ending(config: pytest.Config, ending: dict[str, Any]) -> None:
-    """Hand over how a chain in this worker ended whose gate never spoke."""
-    output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
-    output.setdefault(ENDINGS, []).append(ending)
+def sent(node: WorkerController, kind: str) -> list[Any]:
+    """Return what the worker *node* sent of a *kind*; nothing if it crashed."""
+    output: dict[str, Any] = getattr(node, "workeroutput", None) or {}
+    return list(output.get(KEY, {}).get(kind, ()))
 
 
 def join(config: pytest.Config, request: SoakRequest) -> None:
-    """Take part in the distribution on the controller, where tests are distributed.
+    """Register the controller's side of the distribution.
 
     Raises:
         SoakUsageError: ``--dist each`` would run every chain several times in one folder.

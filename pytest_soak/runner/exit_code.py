@@ -1,6 +1,6 @@
-"""Exit code 0 is earned: at the end of a run, what the journals say is held against the collection.
+"""Exit code 0 is earned: every chain that was collected must have recorded a good verdict.
 
-It is checked once, when pytest's main loop has ended: no hook, mark or `pytest.exit` can take part.
+This is checked once, after pytest's main loop, where no hook, mark or `pytest.exit` acts any more.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ ONLY_LOOKS = (
 
 @dataclass(slots=True)
 class Expected:
-    """What a run has to have recorded at its end.
+    """What a run must have recorded at its end.
 
     Args:
         folder: Where the chains' folders are.
         runs: The ids of the runs that chains may belong to: the new one, those that are resumed.
-        chains: The names of the chains that were collected and that nobody deselected.
-        skipped: ``{chain: whether it may be}`` of the chains that a mark skipped.
-        collected: Whether the collection has come to its end.
+        chains: The names of the chains that were collected and not deselected.
+        skipped: ``{chain: whether that is allowed}`` for the chains that a mark skipped.
+        collected: Whether the collection was completed.
     """
 
     folder: Path
@@ -55,11 +55,11 @@ EXPECTED: pytest.StashKey[Expected] = pytest.StashKey()
 
 
 def earned(config: pytest.Config, code: int) -> int:
-    """Return the exit code of a run that was asked to soak, and tell why it cannot be 0.
+    """Return the exit code of a soak run, and print why it cannot be 0.
 
     Args:
         config: pytest's.
-        code: The exit code that the run has without this check. Only 0 and 5 may become 1.
+        code: The exit code without this check. Only 0 and 5 may become 1.
     """
     if any(config.getoption(option, default=False) for option in ONLY_LOOKS):
         return code
@@ -70,7 +70,7 @@ def earned(config: pytest.Config, code: int) -> int:
         faults = list(_faults(expected, passes=passes)) if expected else []
     if code == pytest.ExitCode.OK and not (expected and expected.collected):
         faults.append("the run ended before all tests were collected")
-    _tell(config, faults)
+    _print(config, faults)
     return pytest.ExitCode.TESTS_FAILED if faults else code
 
 
@@ -91,7 +91,7 @@ def _faults(expected: Expected, *, passes: bool) -> Iterator[str]:
 
 
 def recorded_verdicts(soak_dir: Path, runs: Collection[str]) -> Mapping[str, str]:
-    """Return ``{chain: word}`` as recorded in *runs*; the word is empty where a run has none."""
+    """Return ``{chain: verdict}`` as recorded in *runs*; empty for a run without a verdict."""
     words = {}
     for folder in soak_dir.iterdir():
         for place in (folder, *(folder / RUNS / run for run in runs)):
@@ -103,7 +103,7 @@ def recorded_verdicts(soak_dir: Path, runs: Collection[str]) -> Mapping[str, str
     return words
 
 
-def _tell(config: pytest.Config, faults: list[str]) -> None:
+def _print(config: pytest.Config, faults: list[str]) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     for fault in faults:
         line = f"ERROR: {safe_text(fault)}; exit code 1"

@@ -1,4 +1,4 @@
-"""The part of the plugin that only an hours run has: it keeps each slot to its time."""
+"""The plugin of an hours run: it starts each slot on time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_soak.runner.chain import slot_of
+from pytest_soak.runner.chain import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.pace import Clock
 
 CLOCK: pytest.StashKey[Clock] = pytest.StashKey()
-"""Where a test puts the clock that it turns, in its ``pytest_configure``; without one it is the
-machine's."""
+"""A clock that a test controls, set in its ``pytest_configure``; else the machine's is used."""
 
 
 class Hours:
@@ -23,13 +22,13 @@ class Hours:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Wait before the next item, not in the last one.
+        """Wait before an item, not at the end of the one before.
 
-        So what an iteration has to show is shown at once, `-x` and a failed chain end without a
-        wait, and no limit of pytest-timeout or of `faulthandler_timeout` runs meanwhile.
+        So an iteration's lines are shown at once, `-x` and a failed chain end without a wait, and
+        the limits of pytest-timeout and `faulthandler_timeout` do not include the wait.
         """
-        slot = slot_of(item)
-        pace = slot.chain.pace(slot.number) if slot else None
-        if slot and pace:
-            pace.reach(slot.number)
+        place = place_of(item)
+        pace = place.chain.pace(place.number) if place else None
+        if place and pace:
+            pace.reach(place.number)
         return (yield)

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 class Interruption:
     """Turns the first SIGTERM into a `KeyboardInterrupt`; a second one ends the process.
 
-    While the run is being closed there is nothing to interrupt any more: the first is passed over.
+    While the run is being closed the first one is ignored: nothing is left to interrupt.
 
-    A worker of pytest-xdist may be sent one by whoever stops the whole process group, and one by
-    its controller: it takes the first and ends in peace.
+    A worker of pytest-xdist may get two, one sent to the process group and one from its controller.
+    It acts on the first and ignores the rest, so that it ends normally.
     """
 
     def __init__(self, *, worker: bool) -> None:
-        """Tell whether this process is a *worker*."""
+        """Choose the signals; a *worker* also handles Ctrl-C."""
         self._signals = (signal.SIGTERM, signal.SIGINT) if worker else (signal.SIGTERM,)
         self._next = signal.SIG_IGN if worker else signal.SIG_DFL
         self._before: dict[int, Any] = {}
         self._closing = False
 
     def pytest_sessionstart(self) -> None:
-        """Take over, unless somebody else has or signals cannot be had (not the main thread)."""
+        """Install the handler in the main thread, where no other handler is installed."""
         usual = (signal.SIG_DFL, signal.default_int_handler)
         if threading.current_thread() is threading.main_thread():
             for number in self._signals:
@@ -38,17 +38,17 @@ class Interruption:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Note that the run is being closed."""
+        """Record that the run is being closed."""
         self._closing = True
 
     def pytest_unconfigure(self) -> None:
-        """Let go."""
+        """Restore the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
-        for taken in self._before:
-            signal.signal(taken, self._next)
+        for handled in self._before:
+            signal.signal(handled, self._next)
         if self._closing:
             return
         raise KeyboardInterrupt(signal.Signals(number).name)

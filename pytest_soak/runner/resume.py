@@ -1,4 +1,4 @@
-"""Going on with a run that was broken off: which one, from where, and whether it may be."""
+"""Resuming an unfinished run: which one, from which iteration, and whether it is allowed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EarlierRun:
         run: Its id.
         settled: The last iteration in its journal.
         started: The record of its start.
-        over: Whether it has ended, its reports tell how, and nothing was begun after that.
+        over: Whether it has ended, its reports are written, and nothing follows in its journal.
     """
 
     run: str
@@ -58,20 +58,21 @@ def newest_unfinished(folder: Path) -> EarlierRun | None:
 def unfinished_runs(soak_dir: Path) -> dict[str, str]:
     """Return the newest unfinished run of each chain that has one, ``{chain's folder: run id}``.
 
-    Read once, on the controller: a worker that joins late goes on with the same runs, though they
-    may have ended in the meantime.
+    Read once, on the controller: a worker that joins late must resume the same runs, even if they
+    have ended in the meantime.
     """
     found = ((folder.name, newest_unfinished(folder)) for folder in chains_in(soak_dir))
     return {name: unfinished.run for name, unfinished in found if unfinished}
 
 
 def refuse_unreadable(folder: Path) -> None:
-    """Refuse to go on where the newest run's journal does not even say which run it is of.
+    """Refuse to resume if the newest run's journal does not say which run it is of.
 
-    A run that was killed before its first record was whole has left nothing else.
+    A run that was killed before its first record was complete has no reports; it is not refused.
 
     Raises:
-        SoakUsageError: So it is: an older run, or a new one, is not what was asked for.
+        SoakUsageError: The journal does not say it. To resume an older run, or to start a new one,
+            would not be what was asked for.
     """
     path = folder / JOURNAL
     whole = path.exists() and b"\n" in path.read_bytes()
@@ -87,7 +88,7 @@ def refuse_unreadable(folder: Path) -> None:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return one phrase for each setting that is not what it was: ``seed: 0 then, 1 now``."""
+    """Return one phrase for each setting that has changed: ``seed: 0 then, 1 now``."""
     return [
         f"{safe_text(key)}: {safe_text(json.dumps(then.get(key)))} then, "
         f"{safe_text(json.dumps(now.get(key)))} now"
@@ -97,10 +98,10 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
-    """Let every chain go on with its newest unfinished run, where that was asked for.
+    """Resume the newest unfinished run of every chain, if that was asked for.
 
-    The chains of a pytest run belong together: where one of them was broken off, those that had
-    ended are told again and not run again, and those that had not begun begin in the same run.
+    The chains of a pytest run belong together. If one of them is unfinished, those that had ended
+    are reported again without running, and those that had not begun begin in the same run.
 
     Raises:
         SoakUsageError: As for `resume_chain`.
@@ -116,16 +117,16 @@ def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
 def resume_chain(
     plan: ChainPlan, request: SoakRequest, run_id: str
 ) -> tuple[ChainPlan, int, list[str]]:
-    """Return the plan of the run to go on with, its last settled iteration, and what to tell.
+    """Return the plan of the run to resume, its last settled iteration, and marker lines.
 
     Args:
         plan: The chain's plan, for a run of its own.
         request: What was asked for.
-        run_id: The run to go on with; empty where there is none.
+        run_id: The run to resume; empty if there is none.
 
     Raises:
         SoakUsageError: The configuration is not the one the run was started with, and
-            ``--soak-resume=force`` was not given; or nobody can tell which run there is.
+            ``--soak-resume=force`` was not given; or the newest run's journal cannot be read.
     """
     folder = request.folder / plan.slug
     if not request.resume:
@@ -133,29 +134,27 @@ def resume_chain(
         if unfinished is None or unfinished.run == plan.run_id:
             return plan, 0, []
         progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
-        line = f"| soak_resume | UNFINISHED | {progress} kept; go on with it: --soak-resume |"
+        line = f"| soak_resume | UNFINISHED | {progress} kept; resume it with --soak-resume |"
         return plan, 0, [line]
     refuse_unreadable(folder)
     begun = {earlier.run: earlier for earlier in earlier_runs(folder)}
     if run_id not in begun:
-        told = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
-        return replace(plan, run_id=run_id or plan.run_id), 0, [] if plan.run_id in begun else told
+        none = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
+        return replace(plan, run_id=run_id or plan.run_id), 0, [] if plan.run_id in begun else none
     unfinished = begun[run_id]
     progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
     then = {**unfinished.started["config"], "overrides": unfinished.started["overrides"]}
     changed = differences(then, {**plan.describe(), "overrides": plan.initial.overrides})
     if changed and request.resume is not Resume.FORCE:
         msg = (
-            f"--soak-resume: run {unfinished.run} of {plan.name} was started otherwise: "
+            f"--soak-resume: run {unfinished.run} of {plan.name} was started with other settings: "
             f"{'; '.join(changed)}; allowed: the same settings, or --soak-resume=force"
         )
         raise SoakUsageError(msg)
     plan = replace(plan, run_id=unfinished.run, resumed=True, differences=tuple(changed))
     forced = f" FORCED={';'.join(changed)}" if changed else ""
-    told = [f"| soak_resume | OK | {progress}{forced} |"]
+    notes = [f"| soak_resume | OK | {progress}{forced} |"]
     lost = folder / report_name(unfinished.settled + 1)
     if lost.exists():
-        told.append(
-            f"| soak_resume | DAMAGE | {lost.name} is of an iteration that no record tells |"
-        )
-    return plan, unfinished.settled, told
+        notes.append(f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |")
+    return plan, unfinished.settled, notes

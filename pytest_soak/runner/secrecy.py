@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.model.mask import Mask
-from pytest_soak.runner.chain import chain_name, slot_of
+from pytest_soak.runner.chain import chain_name, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -28,18 +28,21 @@ class Secrecy:
     """Masks what pytest reports of soaks, before any other plugin sees it."""
 
     def __init__(self, chains: Mapping[str, Chain]) -> None:
-        """Take the *chains* of the run, as they are collected."""
+        """Mask the secrets of *chains*, which are added during collection."""
         self._chains = chains
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Mask tracebacks, what was printed and logged, and properties."""
+        """Mask tracebacks, captured output and logs, and properties.
+
+        The innermost wrapper, so that the other ones see the masked report.
+        """
         report = yield
-        slot = slot_of(item)
-        if slot is not None:
-            clean(report, mask_of(slot.chain))
+        place = place_of(item)
+        if place is not None:
+            clean(report, mask_of(place.chain))
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -71,7 +74,7 @@ class Secrecy:
         if masked != words:
             try:
                 warning_message.message = warning_message.category(masked)
-            except Exception:  # noqa: BLE001 - the class may take other arguments
+            except Exception:  # noqa: BLE001 - the class may need other arguments
                 warning_message.message = UserWarning(masked)
                 warning_message.category = UserWarning
 
@@ -96,4 +99,4 @@ def clean(report: pytest.TestReport, mask: Mask) -> None:
     for name in ("msg", "kwargs"):
         given = getattr(context, name, None)
         if mask.data(given) != given:
-            object.__setattr__(context, name, mask.data(given))  # it is frozen, and its own
+            object.__setattr__(context, name, mask.data(given))  # it is a frozen dataclass

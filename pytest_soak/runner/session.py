@@ -1,4 +1,4 @@
-"""The plugin of a run that soaks: its hooks in the order of a run's life."""
+"""The plugin of a soak run, with its hooks in the order in which pytest calls them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.verdict import closing_problem, with_problem
-from pytest_soak.runner.chain import GATE, SLOT, Chain, Slot, slot_of
+from pytest_soak.runner.chain import GATE, PLACE, Chain, Place, place_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.exit_code import EXPECTED, Expected
 from pytest_soak.runner.hours import CLOCK, Hours
@@ -46,15 +46,14 @@ NEEDED = tuple(
         "distribution",
     )
 )
-"""The parts of the plugin that nobody may switch off."""
+"""The parts of the plugin that ``-p no:`` must not switch off."""
 
 
 def start_session(config: pytest.Config, request: SoakRequest) -> None:
-    """Register what a run that soaks needs.
+    """Register what a soak run needs.
 
     Raises:
-        SoakUsageError: The kind of distribution cannot keep chains whole, or ``-p no:`` switches
-            off a part of the plugin.
+        SoakUsageError: ``--dist each`` was given, or ``-p no:`` switches off a part of the plugin.
     """
     for name in NEEDED:
         if config.pluginmanager.is_blocked(name):
@@ -65,7 +64,7 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
     runs = frozenset((request.run_id, *request.unfinished.values()))
     config.stash[EXPECTED] = Expected(request.folder, runs)
     if config.pluginmanager.hasplugin("xdist"):
-        from pytest_soak.runner import distribute  # noqa: PLC0415 - only where xdist is there
+        from pytest_soak.runner import distribute  # noqa: PLC0415 - it imports xdist
 
         request = distribute.shared_request(config, request)
         if not request.worker:
@@ -87,7 +86,7 @@ class SoakSession:
     """Runs the iterations of chains, and gives their verdicts."""
 
     def __init__(self, config: pytest.Config, request: SoakRequest) -> None:
-        """Take the run's *config* and what it was asked for."""
+        """Register collection and masking for the run that *request* describes."""
         self._config = config
         self._request = request
         self._registry = Registry(config.pluginmanager)
@@ -103,20 +102,20 @@ class SoakSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Report an iteration that was settled before a resume as passed; its test is not run.
+        """Report an iteration that was settled before a resume, without running its test.
 
-        One whose slot was dropped at the deadline is not reported at all.
+        An iteration whose slot was dropped at the deadline is not reported at all.
         """
-        slot = slot_of(item)
-        if slot is not None and slot.chain.drops(slot.number):
+        place = place_of(item)
+        if place is not None and place.chain.drops(place.number):
             return True
-        if slot is None or not 0 < slot.number <= slot.chain.resumed:
+        if place is None or not 0 < place.number <= place.chain.resumed:
             return None
         item.user_properties.append(("soak_resumed", True))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for when in ("setup", "call", "teardown"):
-            tell = partial(self._retold, slot, when)
-            call = pytest.CallInfo.from_call(tell, when=when)
+            phase = partial(self._settled_phase, place, when)
+            call = pytest.CallInfo.from_call(phase, when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
             if report.failed:
@@ -125,15 +124,15 @@ class SoakSession:
         return True
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Open the chain's loop before its first iteration; skip what comes after a failure.
+        """Open the chain's loop before its first iteration; skip the iterations after a failure.
 
-        Not ``tryfirst``: a chain that a mark skips leaves nothing in its folder.
+        Not ``tryfirst``: skip marks act first, so a skipped chain leaves nothing in its folder.
         """
-        slot = slot_of(item)
-        if slot is None:
+        place = place_of(item)
+        if place is None:
             return
-        chain, number = slot.chain, slot.number
-        self._opened(chain)
+        chain, number = place.chain, place.number
+        self._open(chain)
         if number == GATE:
             return
         if chain.broken and chain.broken < number:
@@ -141,71 +140,70 @@ class SoakSession:
         chain.passed.discard(number)
         chain.broken = 0
 
-    def _retold(self, slot: Slot, when: str) -> None:
-        """Open the chain's loop, and fail where the iteration's test had not passed."""
-        self._opened(slot.chain)
-        if when == "call" and slot.number in opened(slot.chain).failed:
+    def _settled_phase(self, place: Place, when: str) -> None:
+        """Open the chain's loop; fail if the iteration's test had not passed."""
+        self._open(place.chain)
+        if when == "call" and place.number in loop_of(place.chain).failed:
             pytest.fail("its test did not pass before the run was resumed", pytrace=False)
 
-    def _opened(self, chain: Chain) -> None:
-        """Open the chain's loop, unless it is open."""
-        if chain.loop is None:
-            self._open(chain)
-
     def _open(self, chain: Chain) -> None:
+        """Open the chain's loop, unless it is open."""
+        if chain.loop is not None:
+            return
         assert chain.plan is not None
         try:
             clock = self._config.stash.get(CLOCK, None)
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
         except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
-        # What was recorded before a crash counts as passed, as far as anybody knows.
+        # A crash may have come before the test's result was recorded: then it counts as passed.
         chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
-        self.views.tell(lambda view: view.opened(loop, chain.notes))
+        self.views.collect(lambda view: view.opened(loop, chain.notes))
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
-            pytest.fail(self._take_observer_fault(), pytrace=False)
+            pytest.fail(self._pop_observer_fault(), pytrace=False)
 
     def _notify(self, event: str, **what: object) -> None:
-        """Tell the observers; one that raises fails the item, and never the run's integrity."""
+        """Call the observers of *event*. One that raises fails the item, after it was recorded."""
         try:
             getattr(self._config.hook, f"pytest_soak_{event}")(**what)
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             hook = f"pytest_soak_{event}"
             self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
 
-    def _take_observer_fault(self) -> str:
+    def _pop_observer_fault(self) -> str:
         fault, self._observer_fault = self._observer_fault, ""
         return fault
 
     def run(self, chain: Chain, number: int, system: System | None) -> IterationResult:
-        """Run one iteration of *chain*, or return its result where it was just run."""
-        loop = opened(chain)
-        settled = loop.latest is not None and loop.latest.iteration == number
+        """Run one iteration of *chain*, or return its result if it was the last to run."""
+        loop = loop_of(chain)
+        repeated = loop.latest is not None and loop.latest.iteration == number
         result = loop.run(number, system)
-        if not settled:
-            self._tell(chain, result)
+        if repeated:
+            self.views.collect(lambda view: view.repeated(loop, result))
         else:
-            self.views.tell(lambda view: view.repeated(loop, result))
+            self._publish(chain, result)
         if self._observer_fault:
-            pytest.fail(self._take_observer_fault(), pytrace=False)
+            pytest.fail(self._pop_observer_fault(), pytrace=False)
         return result
 
-    def _tell(self, chain: Chain, result: IterationResult) -> None:
-        loop = opened(chain)
-        self.views.tell(lambda view: view.ran(loop, result))
+    def _publish(self, chain: Chain, result: IterationResult) -> None:
+        """Pass a new result to views and observers."""
+        loop = loop_of(chain)
+        self.views.collect(lambda view: view.ran(loop, result))
         self._notify("iteration", plan=loop.plan, result=result)
         if result.applied:
             self._notify("applied", plan=loop.plan, result=result)
 
     def judge(self, chain: Chain) -> str:
-        """Give the verdict of *chain* and record it; return why it does not pass, if so.
+        """Judge *chain* and record the verdict; return why it does not pass, or an empty string.
 
-        The system is closed before: what goes wrong then is part of the verdict, and the next
-        chain's must not meet it.
+        The system is closed first: a fault in closing is part of the verdict, and the systems of
+        two chains must not run at the same time.
         """
-        loop = opened(chain)
+        loop = loop_of(chain)
         loop.lifecycle.leave()
         verdict = loop.verdict(chain.passed)
         if loop.lifecycle.fault:
@@ -219,23 +217,23 @@ class SoakSession:
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
-        self.views.tell(lambda view: view.judged(loop, verdict, again=again))
+        self.views.collect(lambda view: view.judged(loop, verdict, again=again))
         if not again:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         if verdict.verdict.good:
-            return self._take_observer_fault()
+            return self._pop_observer_fault()
         return explanation(loop, verdict)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Follow which iterations passed, and attach what the views show."""
+        """Record which iterations passed, and attach what the views show."""
         report = yield
-        slot = slot_of(item)
-        if slot is None or item is self._running:
+        place = place_of(item)
+        if place is None or item is self._running:  # a report of a subtest
             return report
-        chain, number = slot.chain, slot.number
+        chain, number = place.chain, place.number
         if number != GATE:
             self._follow(chain, number, report)
         elif report.when == "setup" and report.skipped and chain.passed:
@@ -247,22 +245,23 @@ class SoakSession:
             self._gated.add(chain.name)
         loop = chain.loop
         if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
-            self.views.tell(lambda view: view.reported(loop, number))
+            self.views.collect(lambda view: view.reported(loop, number))
         if call.when == "call" or not report.passed:
             self.views.attach(item, report, mask_of(chain))
-        clean(report, mask_of(chain))  # again: others may have added to it
+        clean(report, mask_of(chain))  # again: views and other plugins have added to it
         return report
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Know which test runs, and whether it raises, before any other hook can hide that.
+        """Record which test runs, and whether it raised.
 
-        What is reported while it runs is of its subtests.
+        The innermost wrapper: no other hook can hide an exception from it. Reports that are made
+        while a test runs are those of its subtests.
         """
         self._running = item
-        slot = slot_of(item)
-        raised = slot.chain.raised if slot else set()
-        number = slot.number if slot else GATE
+        place = place_of(item)
+        raised = place.chain.raised if place else set()
+        number = place.number if place else GATE
         raised.discard(number)
         try:
             return (yield)
@@ -278,11 +277,11 @@ class SoakSession:
             chain.passed.discard(number)
         elif report.when == "call" and report.passed and number not in chain.raised:
             chain.passed.add(number)
-            loop = opened(chain)
+            loop = loop_of(chain)
             if not loop.has_run(number):
                 try:
-                    self._tell(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._take_observer_fault()
+                    self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
+                    fault = self._pop_observer_fault()
                 except StoreError as error:
                     fault = ended_by(error)
                 if fault:
@@ -291,11 +290,10 @@ class SoakSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close what is open, and tell the controller what this worker has collected."""
-        if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_expected(self._config, self._expected)
+        """Close the open chains; in a worker, send the controller what was collected."""
+        expected = self._expected
+        if self._request.worker and expected.collected:
+            self._send("expected", (sorted(expected.chains), expected.skipped))
         for chain in self._collection.chains.values():
             if chain.loop is None:
                 continue
@@ -306,69 +304,66 @@ class SoakSession:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
             if fault:
-                self._note_unfit(session, f"{chain.name}: {fault}")
+                self._note_fault(session, f"{chain.name}: {fault}")
             if chain.name not in self._gated:
-                self._tell_ending(chain)
+                self._show_ending(chain)
 
-    def _tell_ending(self, chain: Chain) -> None:
-        """Show how *chain* ended without its gate, and what no report has brought along."""
-        loop = opened(chain)
-        self.views.tell(lambda view: view.broken_off(loop))
+    def _show_ending(self, chain: Chain) -> None:
+        """Show how *chain* ended without its gate, and what no report has carried to the views."""
+        loop = loop_of(chain)
+        self.views.collect(lambda view: view.broken_off(loop))
         mask = mask_of(chain)
         nodeid = mask.text(chain.members[loop.done or 1].nodeid)
-        ending = {"nodeid": nodeid, "brought": self.views.take(mask)}
+        ending = {"nodeid": nodeid, "parts": self.views.drain(mask)}
         if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_ending(self._config, ending)
+            self._send("ending", ending)
         else:
             show_ending(self._config, ending)
 
-    def _note_unfit(self, session: pytest.Session, fault: str) -> None:
-        """Fail the run where a chain had a *fault* at its end."""
+    def _note_fault(self, session: pytest.Session, fault: str) -> None:
+        """Fail the run because a chain had a *fault* at its end."""
         if self._request.worker:
-            from pytest_soak.runner import distribute  # noqa: PLC0415 - only in a worker
-
-            distribute.report_unfit(self._config, fault)
+            self._send("fault", fault)
             return
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._faults[fault] = None
 
+    def _send(self, kind: str, value: object) -> None:
+        """Send *value* from this worker to the controller."""
+        from pytest_soak.runner import distribute  # noqa: PLC0415 - it imports xdist
+
+        distribute.send(self._config, kind, value)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell what went wrong when chains were closed, each once."""
+        """Print the faults that chains had at their end, each once."""
         for fault in self._faults:
             terminalreporter.write_line(f"ERROR: {fault}", red=True)
 
 
 class Soak:
-    """What a test does with its iteration."""
+    """One iteration of a chain, as its test sees it."""
 
     def __init__(
         self, session: SoakSession, chain: Chain, iteration: int, system: System | None
     ) -> None:
         """Stand for one *iteration* of *chain*; *system* is the test's own, if it has one."""
         self._session = session
-        self._chain = chain
         self._system = system
         self._result: IterationResult | None = None
+        self.chain = chain
         self.iteration = iteration
-
-    @property
-    def chain(self) -> Chain:
-        """The chain this iteration belongs to."""
-        return self._chain
 
     def run(self) -> IterationResult:
         """Run this iteration and return its result; a second call returns the same.
 
-        Fails the test where a strategy raised or returned nonsense; the iteration is recorded all
-        the same, and nothing is applied.
+        Fails the test if a strategy raised or returned something that cannot be used. The iteration
+        is recorded all the same, and nothing is applied.
         """
-        fault = ""  # told outside of the handlers, or pytest shows what led to it as well
+        fault = ""  # the test fails outside of the handlers, or pytest would show the cause too
         if self._result is None:
             try:
-                self._result = self._session.run(self._chain, self.iteration, self._system)
+                self._result = self._session.run(self.chain, self.iteration, self._system)
             except StrategyFault as error:
                 fault = str(error)
             except StoreError as error:
@@ -381,18 +376,18 @@ class Soak:
 
 
 def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
-    """Return the soak of *item*; *system* is used where the test brings its own."""
-    chain = item.stash[SLOT].chain
+    """Return the soak of *item*; *system* is what the fixture ``soak_system`` gave."""
+    chain = item.stash[PLACE].chain
     own = system if chain.plan is not None and chain.plan.system is None else None
     return Soak(item.config.stash[SESSION], chain, iteration, own)
 
 
 def ended_by(error: Exception) -> str:
-    """Return what to tell where a chain cannot be kept any longer."""
-    return f"{error}; the chain ends here: mend it, and go on with --soak-resume"
+    """Return the message for a chain that can no longer be recorded."""
+    return f"{error}; the chain ends here; fix the cause, then continue with --soak-resume"
 
 
-def opened(chain: Chain) -> SoakLoop:
+def loop_of(chain: Chain) -> SoakLoop:
     """Return the loop of a chain whose first iteration was set up."""
     assert chain.loop is not None
     return chain.loop

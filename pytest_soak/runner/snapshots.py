@@ -14,7 +14,7 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from pytest_soak.config.plan import chain_slug
 from pytest_soak.model.mode import Mode
 from pytest_soak.runner.chain import chain_name
-from pytest_soak.runner.session import opened
+from pytest_soak.runner.session import loop_of
 from pytest_soak.store.files import line
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from pytest_soak.runner.session import Soak
 
 FOLDER = "__soak_snapshots__"
-"""Beside the test file. Not syrupy's own folder, which it cleans of what it does not know."""
+"""Beside the test file. Not in syrupy's own folder, where syrupy deletes files it does not know."""
 
 
 class OverrideExtension(AbstractSyrupyExtension):
     """Stores ``{iteration: patch}`` of one chain in one JSON file.
 
-    A comparison concerns one iteration; a recording keeps the others as they are, so that a
-    shorter run never shortens it.
+    A comparison concerns one iteration. A recording keeps all other iterations, so a shorter run
+    removes none.
     """
 
     file_extension = "json"
@@ -68,7 +68,7 @@ class OverrideExtension(AbstractSyrupyExtension):
         return to_text(data)
 
     def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
-        """Tell whether the iterations that were run are recorded so."""
+        """Tell whether each iteration that ran has the patch that is recorded for it."""
         recorded = json.loads(snapshot_data)
         return all(
             recorded.get(iteration) == patch
@@ -89,11 +89,11 @@ class OverrideExtension(AbstractSyrupyExtension):
         yield "record it with --snapshot-update"
 
     def discover_snapshots(self, **_: Any) -> SnapshotCollections:
-        """Return none: what a shorter run did not compare is not unused."""
+        """Return nothing, or syrupy would report what a shorter run did not compare as unused."""
         return SnapshotCollections()
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Keep the recording: it is only ever removed by hand."""
+        """Keep the recording: only a person removes one."""
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
         """Return the one snapshot of the file."""
@@ -108,7 +108,7 @@ class OverrideExtension(AbstractSyrupyExtension):
         snapshot_name: str,
         session_id: str,
     ) -> str | None:
-        """Return the recording, or None where there is none."""
+        """Return the recording, or None if there is none."""
         try:
             return Path(snapshot_location).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -121,7 +121,7 @@ class OverrideExtension(AbstractSyrupyExtension):
         snapshot_collection: SnapshotCollection,
         **_: Any,
     ) -> None:
-        """Lay the iterations that were run over those that are recorded."""
+        """Merge the iterations that ran into those that are recorded."""
         path = Path(snapshot_collection.location)
         recorded: dict[str, Any] = {}
         if path.exists():
@@ -152,7 +152,7 @@ class OverrideSnapshot(SnapshotAssertion):
         In the observation window, and in a run that does not tune, nothing may be applied: there
         the patch must be empty, and the recording is left alone.
         """
-        loop = opened(self.soak.chain)
+        loop = loop_of(self.soak.chain)
         patch = list(other) if isinstance(other, list | tuple) else other
         if loop.plan.mode is not Mode.APPLY or loop.in_window(self.soak.iteration):
             return patch == []

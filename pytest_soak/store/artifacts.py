@@ -30,7 +30,7 @@ OVERRIDES = "runtime_overrides.json"
 PROFILE = "applied_profile.json"
 GATE = "KPI_GATE.json"
 STATE = "system_state_{}.json"
-SEEDED = "manual_override"
+MANUAL_OVERRIDE = "manual_override"
 """The reason of an adjustment that a person or CI gave at the start."""
 
 
@@ -83,13 +83,13 @@ def _summary(recorded: Recorded) -> Content:
         },
         "tuning": {
             "deltas": {
-                **{wish["parameter"]: wish["delta"] for wish in requests},
+                **{request["parameter"]: request["delta"] for request in requests},
                 **{change["parameter"]: change["requested"] for change in changes},
             },
             "effective": {change["parameter"]: change["effective"] for change in changes},
             "applied": record["applied"],
             "verified": recorded.verified,
-            "reasons": list(dict.fromkeys(wish["reason"] for wish in requests)),
+            "reasons": list(dict.fromkeys(request["reason"] for request in requests)),
             "skip_reason": decision["skip_reason"],
             "vetoes": [
                 {key: veto[key] for key in ("guard", "reason", "parameter")}
@@ -167,7 +167,7 @@ class RunSummary:
         self.config, self.run = record["config"], record["run"]
         self.overrides = dict(record["overrides"])
         for name, value in sorted(record["overrides"].items()):
-            self._adjust(record, name, self.config["base"][name], value, SEEDED)
+            self._adjust(record, name, self.config["base"][name], value, MANUAL_OVERRIDE)
 
     def _roll_back(self, record: Mapping[str, Any]) -> None:
         after = apply(self.overrides, record["patch"])

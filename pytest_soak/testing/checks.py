@@ -302,18 +302,18 @@ def no_livelock(subject: Subject, *, holds: str = "") -> None:
     moved = False
     totals = steady(subject.pack)
     for sign in (1, -1):
-        wish = {
+        deltas = {
             name: sign * (one.quantize((one.limits.hi - one.limits.lo) / 20) or one.precision)
             for name, one in subject.pack.parameters.items()
         }
         world = World(subject, Start())
-        slot = Slot(metrics=totals, wishes={OTHERS[0]: wish})
+        slot = Slot(metrics=totals, requests={OTHERS[0]: deltas})
         for _ in range(LONG):
             result = world.run(slot)
             moved = moved or bool(result.decision.moves)
             given, said = world.last_review()
             held += [not said.moves] if given.moves else []
-            for name, delta in wish.items():
+            for name, delta in deltas.items():
                 why = _held(result, name, world)
                 if not why:
                     what = f"{name} was asked for {delta:+g}, did not move, and nobody says why"
@@ -345,7 +345,7 @@ def _acts(
     world = World(subject, Start(seeds=start))
     for turn in turns:
         totals = {**steady(subject.pack), **turn.measures}
-        result = world.run(Slot(metrics=totals, wishes={OTHERS[1]: turn.asks}))
+        result = world.run(Slot(metrics=totals, requests={OTHERS[1]: turn.asks}))
     given, said = world.last_review()
     told = said.notices[len(given.notices) :]
     before, after = ({one.parameter: one.effective for one in d.changes} for d in (given, said))

@@ -33,14 +33,14 @@ class Slot:
         odd: A metric that has something else than a value, and what.
         echo: What the report says of the parameters: ``all``, ``nothing``, ``one not`` (it tells
             nothing of one), or ``other`` (it contradicts).
-        wishes: ``{tuner: {parameter: delta}}``: what the other tuners ask for.
+        requests: ``{tuner: {parameter: delta}}``: what the other tuners ask for.
     """
 
     kind: str = "usable"
     metrics: Mapping[str, Any] = field(default_factory=dict)
     odd: tuple[str, Any] | None = None
     echo: str = "all"
-    wishes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    requests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def report(self, iteration: int, parameters: Mapping[str, float], pack: Pack) -> Any:  # noqa: ANN401 - JSON
         """Return the report of *iteration*, as a system would."""
@@ -136,7 +136,7 @@ def slots(pack: Pack) -> st.SearchStrategy[Slot]:
         {name: _values(pack, metric) for name, metric in pack.metrics.items()}
     )
     odd = st.tuples(st.sampled_from(tuple(pack.metrics)), st.sampled_from(ODD))
-    wish = st.fixed_dictionaries(
+    deltas = st.fixed_dictionaries(
         {},
         optional={
             name: st.sampled_from(
@@ -160,7 +160,7 @@ def slots(pack: Pack) -> st.SearchStrategy[Slot]:
         metrics,
         st.one_of(st.none(), st.none(), st.none(), odd),
         st.sampled_from(["all"] * 9 + ["nothing", "one not", "other"]),
-        st.fixed_dictionaries({name: wish for name in OTHERS}),  # noqa: C420 - not one for both
+        st.fixed_dictionaries({name: deltas for name in OTHERS}),  # noqa: C420 - not one for both
     )
 
 

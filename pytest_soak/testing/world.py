@@ -114,7 +114,7 @@ class _Other:
         headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - so that guards are asked for it
     ) -> Proposal:
         """Ask for what the slot says."""
-        return Proposal(dict(self._world.slot.wishes.get(self._name, {})), ("asked",))
+        return Proposal(dict(self._world.slot.requests.get(self._name, {})), ("asked",))
 
 
 class World:
@@ -216,7 +216,7 @@ class World:
             summary = summary_from_json(data["summary"], number)
             decision = decision_from_json(data["decision"], number, summary.parameters)
             entry = Entry(summary, decision, data["applied"])
-            self._controller.take(entry, judged, data["settles"], data["before"])
+            self._controller.restore(entry, judged, data["settles"], data["before"])
         self.story.append("resumed in another process")
 
     def run(self, slot: Slot) -> IterationResult:
@@ -246,8 +246,8 @@ class World:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
             self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
         self.overrides = dict(self._controller.overrides_after(result, before))
-        wishes = {} if result.fault else self._wishes(calls)
-        self.story[place] = _told(slot, self, result, wishes, before)
+        requests = {} if result.fault else self._requests(calls)
+        self.story[place] = _told(slot, self, result, requests, before)
         self._records.append(
             {
                 "summary": summary_to_json(result.summary),
@@ -285,17 +285,17 @@ class World:
             watched.ask_backwards()
             self._raise(watched.breaches)
 
-    def _wishes(self, calls: int) -> dict[str, Mapping[str, float]]:
+    def _requests(self, calls: int) -> dict[str, Mapping[str, float]]:
         """Return what tuners answered in this iteration, by what was heard, not recorded."""
-        wishes = {name: wish for name, wish in self.slot.wishes.items() if wish}
+        requests = {name: deltas for name, deltas in self.slot.requests.items() if deltas}
         if self.subject.kind == "tuner":
             asking = {name for name, _ in _asking(self._start)}
-            wishes = {name: wish for name, wish in wishes.items() if name in asking}
+            requests = {name: deltas for name, deltas in requests.items() if name in asking}
             for watched in self._watched:  # none where nothing is tuned
                 for _, answer in watched.calls[calls:]:
                     if isinstance(answer, Proposal):
-                        wishes[self.subject.name] = answer.deltas
-        return wishes
+                        requests[self.subject.name] = answer.deltas
+        return requests
 
     # ---- what was broken
 
@@ -347,21 +347,21 @@ def _told(
     slot: Slot,
     world: World,
     result: IterationResult,
-    wishes: Mapping[str, Mapping[str, float]],
+    requests: Mapping[str, Mapping[str, float]],
     before: Mapping[str, float],
 ) -> str:
-    """Return one iteration in one line: report, wishes, and what became of them."""
+    """Return one iteration in one line: report, requests, and what became of them."""
     summary = result.summary
     marks = [
         word
         for word, is_so in (("in the window", summary.in_window), ("restarted", summary.restarted))
         if is_so
     ]
-    asked = {tuner: dict(wish) for tuner, wish in wishes.items() if wish}
+    asked = {tuner: dict(deltas) for tuner, deltas in requests.items() if deltas}
     moved = {name: value for name, value in world.overrides.items() if before.get(name) != value}
     parts = [f"{slot}", *marks]
     if asked and result.decision.requests:
-        parts.append("; ".join(f"{tuner} asks {wish}" for tuner, wish in asked.items()))
+        parts.append("; ".join(f"{tuner} asks {deltas}" for tuner, deltas in asked.items()))
     ran = {name: result.parameters[name] for name in world.pack.parameters}
     parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
     if result.decision.skip_reason:

@@ -1,1 +1,1 @@
-"""Views: they show what was decided, and decide nothing."""
+"""Views: they show decisions and verdicts, and make none."""

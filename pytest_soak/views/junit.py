@@ -1,4 +1,4 @@
-"""Verdict and KPIs as properties of the gate item, which JUnit XML shows."""
+"""JUnit XML: verdict and KPIs as properties of the gate item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Junit(View):
         return gate_properties(loop.plan, loop.controller.judged, verdict)
 
     def attach(self, item: pytest.Item, report: pytest.TestReport, parts: Sequence[Any]) -> None:
-        """Give them to *item*, in place of those of an earlier run of it, and to its *report*."""
+        """Set them on *item*, replacing those of an earlier run of it, and on its *report*."""
         item.user_properties[:] = parts
         report.user_properties = list(parts)
 
@@ -36,7 +36,7 @@ class Junit(View):
 def gate_properties(
     plan: ChainPlan, judged: Sequence[IterationVerdict], verdict: ChainVerdict
 ) -> list[tuple[str, object]]:
-    """Return the properties: plain text and numbers only, or a worker could not send them."""
+    """Return the properties, as text and numbers only, because a worker has to send them."""
     properties: list[tuple[str, object]] = [
         ("soak_chain", plan.name),
         ("soak_run", plan.run_id),

@@ -1,4 +1,4 @@
-"""Marker lines: one line for each thing that was done, for people and for grep in CI."""
+"""Marker lines: one line for each action, for people and for grep in CI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_soak.engine.controller import RECOMMEND_ONLY
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import one_line, printable
-from pytest_soak.store.artifacts import OVERRIDES, PROFILE, SEEDED
+from pytest_soak.store.artifacts import MANUAL_OVERRIDE, OVERRIDES, PROFILE
 from pytest_soak.views.protocol import View
 from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_soak.store.store import ChainStore
 
 SELF_CHECKED = 2
-"""In how many of the first iterations the overrides file is read back and shown."""
+"""In how many iterations, from the first, the overrides file is read back and shown."""
 LONGEST = 1000
 """How many characters of a line are shown."""
 MOST = 200
@@ -41,7 +41,7 @@ class Markers(View):
     _screen: Screen | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Find the terminal, where there is one."""
+        """Find the terminal, if there is one."""
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         self._screen = Screen(reporter) if reporter else None
 
@@ -54,7 +54,7 @@ class Markers(View):
         return [*iteration(loop.plan, result, loop.store.readback), *progress(loop)]
 
     def repeated(self, loop: SoakLoop, result: IterationResult) -> Sequence[str]:
-        """Return the line that says that nothing is applied twice."""
+        """Return the line that says that nothing was applied again."""
         del loop
         return again(result) if result.applied else ()
 
@@ -83,15 +83,15 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
         f"| profile_apply | OK | PROFILE={plan.profile.name} |",
         f"| runtime_overrides | OK | SOURCE={plan.initial.source} |",
     ]
-    for name, seeded in sorted(plan.initial.fields.items()):
-        if seeded.given != seeded.value:
+    for name, field in sorted(plan.initial.fields.items()):
+        if field.given != field.value:
             lines.append(
-                f"| runtime_override | CLAMP | FIELD={name} FROM={number(seeded.given)} "
-                f"TO={number(seeded.value)} |"
+                f"| runtime_override | CLAMP | FIELD={name} FROM={number(field.given)} "
+                f"TO={number(field.value)} |"
             )
-        lines.append(_adjust(name, seeded.base, seeded.value, SEEDED))
+        lines.append(_adjust(name, field.base, field.value, MANUAL_OVERRIDE))
     if plan.safe:
-        # What a system from a fixture declares is known only once it runs.
+        # Which secrets a fixture's system declares is known only when it runs.
         runs = "runs" if plan.system else "may run"
         lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
@@ -144,7 +144,7 @@ def iteration(
 
 
 def gate(plan: ChainPlan, verdict: ChainVerdict) -> list[str]:
-    """Return the lines of a chain's end: the verdict, and that applying is over."""
+    """Return the lines of a chain's end: no more changes, and the verdict."""
     lines = []
     if plan.mode is Mode.APPLY:
         lines.append("| iter_watch | SUMMARY | steady apply complete |")
@@ -169,7 +169,7 @@ def progress(loop: SoakLoop) -> list[str]:
 
 
 def deadline(loop: SoakLoop) -> list[str]:
-    """Return the line of the slots that were dropped at the deadline, if there were any."""
+    """Return the line of the slots dropped at the deadline, if there were any."""
     if loop.pace is None or not loop.pace.dropped:
         return []
     return [f"| soak_hours | DEADLINE | DROPPED={loop.pace.dropped} OF={loop.plan.planned} |"]
@@ -188,7 +188,7 @@ def _adjust(name: str, old: float, new: float, reason: str) -> str:
 
 
 def _tune(pack: Pack, result: IterationResult, proposed: Proposed) -> Iterable[str]:
-    """Return the lines of a trigger table: what it did, and the metrics it used."""
+    """Yield the lines of a trigger table: what it did, and the metrics it used."""
     skipped = result.decision.skip_reason
     if skipped:
         yield f"| soak_iter_tune | SKIP | REASON={skipped} |"
@@ -227,7 +227,7 @@ def _change(change: Change) -> str:
 
 
 def _vetoes(result: IterationResult) -> Iterable[str]:
-    """Return what guards stopped for single parameters; the skip reason tells what stopped all."""
+    """Yield what guards stopped for single parameters; the skip reason is shown elsewhere."""
     for veto in result.decision.vetoes:
         if veto.parameter:
             detail = f" {veto.detail}" if veto.detail else ""
@@ -238,7 +238,7 @@ def _vetoes(result: IterationResult) -> Iterable[str]:
 
 
 def _notice(iteration: int, notice: Notice) -> str:
-    """Return the line of a guard that reports something and stopped nothing."""
+    """Return the line of a guard's notice."""
     words = [f"iter={iteration}"]
     words += [f"FIELD={notice.parameter}"] if notice.parameter else []
     words += [notice.detail] if notice.detail else []
@@ -248,21 +248,21 @@ def _notice(iteration: int, notice: Notice) -> str:
 def _rolled_back(
     result: IterationResult, back: Rollback, readback: Mapping[str, float]
 ) -> Iterable[str]:
-    """Return what a rollback did, and what the overrides file then holds."""
+    """Yield what a rollback did, and what the overrides file then holds."""
     why = f"{back.guard} to iteration {back.to_iteration}"
-    undone = result.decision.undone
-    yield from (_adjust(name, old, new, why) for name, (old, new) in undone.items())
+    restored = result.decision.restored
+    yield from (_adjust(name, old, new, why) for name, (old, new) in restored.items())
     yield (
         f"| {back.guard} | OK | iter={result.iteration} TO={back.to_iteration} "
-        f"params={len(undone)} {back.detail} |"
+        f"params={len(restored)} {back.detail} |"
     )
-    for name, (old, new) in undone.items():
+    for name, (old, new) in restored.items():
         yield f"  {name}: {number(old)} → {number(new)}"
     yield from _self_check(result, readback)
 
 
 def _self_check(result: IterationResult, readback: Mapping[str, float]) -> Iterable[str]:
-    """Return the patch, with the values that the overrides file really holds."""
+    """Yield the patch, with the values that the overrides file really holds."""
     yield f"| iter_watch | SELF_CHECK | Diff for {OVERRIDES} (iter {result.iteration}) |"
     for operation in result.patch:
         field = operation["path"].removeprefix("/")

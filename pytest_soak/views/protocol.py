@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class View:
-    """One way to show soaks; it overrides what it needs.
+    """One way to show soaks. A subclass overrides the methods it needs.
 
     The methods up to `broken_off` are called in the process that runs a chain. Each returns parts
-    of what the view shows: plain JSON, as a worker has to send it. With secrets masked, they
-    travel with the report of an item to `show` on the controller. There the view is a plugin of
-    pytest as well, with any of pytest's hooks.
+    of what the view shows, as plain JSON, because a worker has to send them. Their secrets are
+    masked, and they are sent with an item's report to `show` on the controller. There the view is
+    also a plugin of pytest, and may have any of pytest's hooks.
     """
 
     name: ClassVar[str]
 
     def opened(self, loop: SoakLoop, notes: Sequence[str]) -> Sequence[Any]:
-        """Return what to show when a chain starts; *notes* are the lines of a resumed one."""
+        """Return what to show when a chain starts; *notes* are marker lines about resuming."""
         del loop, notes
         return ()
 
@@ -56,9 +56,9 @@ class View:
         return ()
 
     def attach(self, item: pytest.Item, report: pytest.TestReport, parts: Sequence[Any]) -> None:
-        """Put *parts* where they travel on: to the *report*, from which `show` gets them."""
+        """Attach *parts* to the *report*, which carries them to `show`."""
         del item
         vars(report).setdefault("soak", {})[self.name] = list(parts)
 
     def show(self, nodeid: str, parts: Sequence[Any]) -> None:
-        """Show *parts* that the item *nodeid* brought, on the controller."""
+        """Show *parts* of the item *nodeid*, on the controller."""

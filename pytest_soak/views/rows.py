@@ -1,4 +1,4 @@
-"""What the closing table needs of iterations and verdicts: small, plain values."""
+"""The rows of the closing table, as small plain values that a worker can send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.views.text import number
+from pytest_soak.views.text import aligned, number
 
 if TYPE_CHECKING:
     from pytest_soak.engine.loop import SoakLoop
@@ -57,16 +57,16 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
             [change.parameter, change.old, change.new, str(change.note), change.reason]
             for change in (decision.changes if decision else ())
         ]
-        + _undone(decision),
+        + _restored(decision),
     }
 
 
-def _undone(decision: Decision | None) -> list[list[Any]]:
-    """Return the changes of a rollback, in the form of a tuner's changes."""
+def _restored(decision: Decision | None) -> list[list[Any]]:
+    """Return the changes of a rollback, in the form of other changes."""
     if decision is None or decision.rollback is None:
         return []
     reason = f"{decision.rollback.guard} to iteration {decision.rollback.to_iteration}"
-    return [[name, old, new, "", reason] for name, (old, new) in decision.undone.items()]
+    return [[name, old, new, "", reason] for name, (old, new) in decision.restored.items()]
 
 
 def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, Any]:
@@ -86,9 +86,9 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
 
 
 def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
-    """Return the row of a chain that ended without its gate, with its last iteration.
+    """Return the row of a chain that ended without its gate.
 
-    The item of that iteration may not have been reported.
+    It contains the last iteration, because the item of that may not have been reported.
     """
     return {
         **_header(name, loop),
@@ -100,7 +100,7 @@ def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
 
 
 def _slots(loop: SoakLoop) -> str:
-    """Return in words how many slots of an hours run were used; empty for a run by count."""
+    """Return how many slots of an hours run were used, as text; empty for a run by count."""
     if loop.pace is None:
         return ""
     dropped = f", {loop.pace.dropped} dropped at the deadline" if loop.pace.dropped else ""
@@ -108,7 +108,7 @@ def _slots(loop: SoakLoop) -> str:
 
 
 def _effects(loop: SoakLoop) -> list[list[Any]]:
-    """Return for each of the last applies how each KPI changed, and whether beyond noise."""
+    """Return, for each of the last applies, each KPI's change and whether it is beyond noise."""
     return [
         [
             row["iteration"],
@@ -139,11 +139,7 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                 )
             )
     if len(table) > 1:
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        lines += [
-            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            for row in table
-        ]
+        lines += (f"  {row}" for row in aligned(table))
     lines.append(f"  artifacts: {loop.store.folder}")
     return "\n".join(line.rstrip() for line in lines)
 

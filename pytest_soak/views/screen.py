@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Screen:
-    """Pytest's terminal, for lines that may hold text from outside."""
+    """Pytest's terminal, for lines that may contain text from outside."""
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        """Take pytest's own *reporter*."""
+        """Write through pytest's *reporter*."""
         self.reporter = reporter
 
     def write(self, text: str, **markup: bool) -> None:
@@ -23,12 +23,12 @@ class Screen:
         self.write_raw(printable(text), **markup)
 
     def write_raw(self, text: str, **markup: bool) -> None:
-        """Write one line that may hold the escapes of colours."""
+        """Write one line that may contain escape codes for colours."""
         encoding = getattr(self.reporter._tw._file, "encoding", None)  # noqa: SLF001 - not public
         self.reporter.write_line(fitting(text, encoding), **markup)
 
     def break_line(self) -> None:
-        """Begin a new line, so that every marker line can be found by its beginning."""
+        """Begin a new line, so that each marker line starts in the first column."""
         self.reporter.ensure_newline()
-        if self.reporter._tw.width_of_current_line:  # noqa: SLF001 - letters written one by one
+        if self.reporter._tw.width_of_current_line:  # noqa: SLF001 - progress letters
             self.reporter.line("")

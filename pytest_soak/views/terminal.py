@@ -28,7 +28,7 @@ SIGNS = {"FAIL": "✗", "WARN": "!"}
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
 WHY = 600
-"""How many characters of the beginning of a problem it shows."""
+"""How many characters of a problem it shows."""
 
 
 class ClosingTable(View):
@@ -132,7 +132,7 @@ class ClosingTable(View):
         else:
             self._screen.write("  no verdict: the run was broken off before the gate", red=True)
             self._screen.write("  --soak-resume goes on with it")
-        if ending is not None:  # a worker that crashed tells nothing
+        if ending is not None:  # a worker that crashed sends nothing
             self._places(ending)
 
     def _places(self, row: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ class ClosingTable(View):
 
 
 def objective_line(objective: dict[str, Any]) -> str:
-    """Return in words how the objective changed."""
+    """Return how the objective changed, as text."""
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
@@ -168,12 +168,21 @@ def objective_line(objective: dict[str, Any]) -> str:
     )
 
 
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+
+
+def _add_metric(table: Table, label: str) -> None:
+    """Add a column for a metric; its *label* is broken at underscores, so that it is narrow."""
+    table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
+
+
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of metrics: a line for each iteration, with the verdicts on its KPIs."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    """Return the table of metrics: one line for each iteration, with the verdicts on KPIs."""
+    table = _table()
     table.add_column(" iter", justify="right", no_wrap=True)
     for _, label, _ in rows[0]["columns"]:
-        table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
+        _add_metric(table, label)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         cells = [
@@ -190,15 +199,15 @@ def effects_table(
     effects: list[tuple[int, dict[str, tuple[float | None, bool | None]]]],
     columns: list[tuple[str, str, int]],
 ) -> Table:
-    """Return the table of effects: a line for each apply with the change of each KPI.
+    """Return the table of effects: one line for each apply, with the change of each KPI.
 
     ``*`` marks a change beyond noise, ``?`` one whose noise is unknown.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = _table()
     table.add_column("effect", justify="right", no_wrap=True)
     shown = [column for column in columns if column[0] in effects[0][1]]
     for _, label, _ in shown:
-        table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
+        _add_metric(table, label)
     for iteration, cells in effects:
         words = []
         for metric, _, digits in shown:
@@ -238,7 +247,7 @@ def _outcome(row: dict[str, Any], note: str, seen: str) -> str:
 
 def changes_table(changes: list[tuple[str, str, str, str, str]]) -> Table:
     """Return the table of what was applied after which iteration, and why."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = _table()
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("parameter", no_wrap=True)
     table.add_column("change", no_wrap=True)

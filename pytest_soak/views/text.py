@@ -1,4 +1,4 @@
-"""Text for people: numbers, columns, and characters that the terminal can take."""
+"""Text for people: numbers, columns, and characters that the terminal can show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def number(value: float) -> str:
 
 
 def fitting(text: str, encoding: str | None) -> str:
-    """Return *text*, in ASCII where the *encoding* of the output cannot take it as it is."""
+    """Return *text*, in ASCII if the *encoding* of the output cannot represent it."""
     try:
         text.encode(encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -28,8 +28,8 @@ def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:
     """Return *rows* as lines of aligned columns.
 
     Args:
-        rows: Cells; every row has as many.
-        right: How many columns after the first are aligned to the right.
+        rows: Cells; all rows have the same number.
+        right: How many columns, after the first, are aligned to the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -1,4 +1,4 @@
-"""The watcher that sums up a report: its metrics, shares and labels, flat."""
+"""The core's watcher: a report's metrics, shares and labels as facts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class IterWatcher:
-    """Takes over every metric of the report that the pack knows; shares as ``metric.reason``."""
+    """Gives every metric of the report that the pack knows; a share is ``metric.reason``."""
 
     def observe(
         self,
         report: Report,
-        history: History,  # noqa: ARG002 - a report speaks for itself
+        history: History,  # noqa: ARG002 - the report is enough
     ) -> Mapping[str, Value]:
         """Return the metrics as they were measured."""
         return report.measured.values

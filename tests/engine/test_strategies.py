@@ -103,8 +103,8 @@ PACK = build_pack(
     },
     "tiny.toml",
 )
-WISH = Request("table", "workers", 2, Corridor.APPLY, "slow")
-WISHED = Decision(3, {"batch": 40, "workers": 4}, (WISH,))
+REQUEST = Request("table", "workers", 2, Corridor.APPLY, "slow")
+REQUESTED = Decision(3, {"batch": 40, "workers": 4}, (REQUEST,))
 
 
 def a_registry(*plugins: object) -> Registry:
@@ -112,12 +112,12 @@ def a_registry(*plugins: object) -> Registry:
     manager.add_hookspecs(hookspecs)
     manager.register(CorePlugin(), "soak-core")
     for number, plugin in enumerate(plugins):
-        manager.register(plugin, f"stranger-{number}")
+        manager.register(plugin, f"acme-{number}")
     return Registry(manager)
 
 
 def strategies(kind: str = "", answer: object = None, name: str = "mine") -> Strategies:
-    """Return the core's strategies and one of a stranger's that gives *answer*."""
+    """Return the core's strategies and one of a plugin that gives *answer*."""
     registry = a_registry()
     tuners: tuple[Registered, ...] = ()
     if kind:
@@ -135,32 +135,32 @@ def after(verdict: Verdict = Verdict.FAIL, *, in_window: bool = False) -> Histor
     return History([Entry(Summary(3, {}, {}, verdict=verdict, in_window=in_window))])
 
 
-def test_without_strangers_a_wish_becomes_a_change() -> None:
-    (change,) = strategies().review(after(), WISHED).moves
+def test_without_plugins_a_request_becomes_a_change() -> None:
+    (change,) = strategies().review(after(), REQUESTED).moves
     assert (change.parameter, change.old, change.new) == ("workers", 4, 6)
 
 
-def test_in_the_window_a_wish_becomes_no_change() -> None:
-    decision = strategies().review(after(in_window=True), WISHED)
+def test_in_the_window_a_request_becomes_no_change() -> None:
+    decision = strategies().review(after(in_window=True), REQUESTED)
     assert (decision.moves, decision.skip_reason) == ((), "observation_window")
 
 
-def test_after_an_inconclusive_iteration_a_wish_becomes_no_change() -> None:
-    decision = strategies().review(after(Verdict.INCONCLUSIVE), WISHED)
+def test_after_an_inconclusive_iteration_a_request_becomes_no_change() -> None:
+    decision = strategies().review(after(Verdict.INCONCLUSIVE), REQUESTED)
     assert (decision.moves, decision.skip_reason) == ((), "inconclusive")
 
 
-def guarded(answer: object, wished: Decision = WISHED) -> Decision:
-    return strategies("guards", answer).review(after(), wished)
+def guarded(answer: object, requested: Decision = REQUESTED) -> Decision:
+    return strategies("guards", answer).review(after(), requested)
 
 
-def test_a_strangers_guard_may_stop_a_change() -> None:
+def test_a_plugins_guard_may_stop_a_change() -> None:
     decision = guarded(lambda h, decision, s: decision.veto("mine", "workers", "too_soon"))
     assert decision.moves == ()
     assert decision.vetoes[-1].reason == "too_soon"
 
 
-def test_a_strangers_guard_is_given_its_settings_in_the_pack() -> None:
+def test_a_plugins_guard_is_given_its_settings_in_the_pack() -> None:
     class Halves(Says):
         @dataclass(frozen=True)
         class Settings:
@@ -172,11 +172,11 @@ def test_a_strangers_guard_is_given_its_settings_in_the_pack() -> None:
 
     registry = a_registry(Stranger("guards", {"mine": lambda pack: Halves(None)}))
     plan = replace(strategies_plan(), pack=replace(PACK, guards={"mine": {"most": 1}}))
-    (change,) = Strategies(plan, registry).review(after(), WISHED).moves
+    (change,) = Strategies(plan, registry).review(after(), REQUESTED).moves
     assert (change.new, change.effective, change.requested) == (5, 1, 2)
 
 
-def test_what_a_strangers_guard_leaves_is_put_on_the_grid() -> None:
+def test_what_a_plugins_guard_leaves_is_put_on_the_grid() -> None:
     def shave(history: History, decision: Decision, settings: Any) -> Decision:
         (change,) = decision.changes
         return replace(decision, changes=(replace(change, effective=1.7),))
@@ -223,18 +223,18 @@ def test_a_guard_that_gives_more_than_it_was_given_is_a_fault_that_names_it(
     with pytest.raises(StrategyFault) as caught:
         guarded(answer)
     line = str(caught.value)
-    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': review() " in line
+    assert "plugin acme-0, hook pytest_soak_guards, 'mine': review() " in line
     assert phrase in line
 
 
-def test_guards_of_strangers_look_after_the_vetoes_of_the_core() -> None:
+def test_guards_of_plugins_look_after_the_vetoes_of_the_core() -> None:
     seen: list[tuple[object, ...]] = []
 
     def watch(history: History, decision: Decision, settings: Any) -> Decision:
         seen.append(decision.moves)
         return decision
 
-    strategies("guards", watch).review(after(in_window=True), WISHED)
+    strategies("guards", watch).review(after(in_window=True), REQUESTED)
     assert seen == [()]
 
 
@@ -242,7 +242,7 @@ def proposed(answer: object) -> Any:
     return strategies("tuners", answer).propose(after(), {"batch": 40, "workers": 4})
 
 
-def test_a_strangers_tuner_is_asked_with_history_and_parameters() -> None:
+def test_a_plugins_tuner_is_asked_with_history_and_parameters() -> None:
     def more(history: History, parameters: Mapping[str, float]) -> Proposal:
         return Proposal({"workers": parameters["workers"] * history.latest.iteration}, ("more",))
 
@@ -258,7 +258,7 @@ def test_whatever_ends_a_tuner_from_outside_says_whom_it_ended() -> None:
     with pytest.raises(KeyboardInterrupt) as ended:
         proposed(waits)
     assert ended.value.__notes__ == [
-        "while asking plugin stranger-0, hook pytest_soak_tuners, 'mine': propose()"
+        "while asking plugin acme-0, hook pytest_soak_tuners, 'mine': propose()"
     ]
 
 
@@ -300,13 +300,13 @@ def test_a_tuner_that_raises_or_returns_nonsense_is_a_fault_that_names_it(
     with pytest.raises(StrategyFault) as caught:
         proposed(answer)
     line = str(caught.value)
-    assert "plugin stranger-0, hook pytest_soak_tuners, 'mine': propose() " in line
+    assert "plugin acme-0, hook pytest_soak_tuners, 'mine': propose() " in line
     assert phrase in line
 
 
 def test_a_step_however_large_is_clamped_and_no_fault() -> None:
-    wish = replace(WISH, delta=1e300)
-    (change,) = strategies().review(after(), replace(WISHED, requests=(wish,))).moves
+    request = replace(REQUEST, delta=1e300)
+    (change,) = strategies().review(after(), replace(REQUESTED, requests=(request,))).moves
     assert change.new == 12
 
 
@@ -316,7 +316,7 @@ def test_a_corridor_that_is_none_is_a_fault_that_names_the_tuner() -> None:
 
     registry = a_registry(Stranger("tuners", {"mine": lambda pack: Wide(Proposal())}))
     plan = replace(strategies_plan(), tuners=(registry.find("tuners", "mine", "--soak-tuner"),))
-    with pytest.raises((StrategyFault, SoakUsageError), match=r"stranger-0.*'wide'"):
+    with pytest.raises((StrategyFault, SoakUsageError), match=r"acme-0.*'wide'"):
         Strategies(plan, registry).propose(after(), {"batch": 40, "workers": 4})
 
 
@@ -330,7 +330,7 @@ def strategies_plan() -> ChainPlan:
 REPORT = read_report({"iteration": 3, "totals": {"latency": 200}}, 3, PACK.metrics)
 
 
-def test_facts_of_a_stranger_join_those_of_the_core() -> None:
+def test_facts_of_a_plugin_join_those_of_the_core() -> None:
     facts = strategies("watchers", {"mood": 5.0, "why": ("dust",)}).observe(REPORT, History())
     assert facts == {"latency": 200, "mood": 5.0, "why": ("dust",)}
 
@@ -355,10 +355,10 @@ def test_facts_of_a_stranger_join_those_of_the_core() -> None:
 def test_facts_that_are_no_values_are_a_fault_that_names_the_watcher(answer: object) -> None:
     with pytest.raises(StrategyFault) as caught:
         strategies("watchers", answer).observe(REPORT, History())
-    assert "plugin stranger-0, hook pytest_soak_watchers, 'mine': observe() " in str(caught.value)
+    assert "plugin acme-0, hook pytest_soak_watchers, 'mine': observe() " in str(caught.value)
 
 
-def test_judgements_of_a_stranger_join_those_of_the_core() -> None:
+def test_judgements_of_a_plugin_join_those_of_the_core() -> None:
     mine = Judgement("budget", Verdict.WARN)
     judged = strategies("gates", (mine,)).judge({"latency": 301}, {"latency": 9})
     assert judged == (Judgement("latency", Verdict.FAIL, 301, 9, "> 300"), mine)
@@ -370,7 +370,7 @@ def test_judgements_of_a_stranger_join_those_of_the_core() -> None:
 def test_anything_but_judgements_is_a_fault_that_names_the_gate(answer: object) -> None:
     with pytest.raises(StrategyFault) as caught:
         strategies("gates", answer).judge({}, {})
-    assert "plugin stranger-0, hook pytest_soak_gates, 'mine': judge() " in str(caught.value)
+    assert "plugin acme-0, hook pytest_soak_gates, 'mine': judge() " in str(caught.value)
 
 
 def test_what_gates_and_tuners_need_is_required_once_each() -> None:
@@ -384,7 +384,7 @@ def test_what_gates_and_tuners_need_is_required_once_each() -> None:
 @pytest.mark.parametrize("kind", ["watchers", "guards", "gates"])
 def test_what_lacks_its_method_is_refused_when_it_is_made(kind: str) -> None:
     registry = a_registry(Stranger(kind, {"mine": lambda pack: object()}))
-    with pytest.raises(SoakUsageError, match=f"plugin stranger-0, hook pytest_soak_{kind}, 'mine'"):
+    with pytest.raises(SoakUsageError, match=f"plugin acme-0, hook pytest_soak_{kind}, 'mine'"):
         Strategies(strategies_plan(), registry)
 
 
@@ -402,24 +402,20 @@ def test_a_factory_that_raises_is_a_usage_error_that_names_it() -> None:
     def make(pack: Pack) -> object:
         raise ZeroDivisionError
 
-    with pytest.raises(
-        SoakUsageError, match=r"stranger-0.*'mine': the factory raised ZeroDivision"
-    ):
+    with pytest.raises(SoakUsageError, match=r"acme-0.*'mine': the factory raised ZeroDivision"):
         Strategies(strategies_plan(), a_registry(Stranger("guards", {"mine": make})))
 
 
 @pytest.mark.parametrize("offered", [None, [], {"mine": 5}, {5: Says}], ids=repr)
 def test_a_hook_that_offers_no_factories_is_a_usage_error_that_names_it(offered: Any) -> None:
-    with pytest.raises(SoakUsageError, match="plugin stranger-0, hook pytest_soak_tuners"):
+    with pytest.raises(SoakUsageError, match="plugin acme-0, hook pytest_soak_tuners"):
         a_registry(Stranger("tuners", offered)).all("tuners")
 
 
 def test_two_plugins_cannot_offer_one_name() -> None:
     offers = {"mine": Says}
     registry = a_registry(Stranger("tuners", offers), Stranger("tuners", offers))
-    with pytest.raises(
-        SoakUsageError, match=r"'mine' is taken by plugin stranger-. and plugin stranger-."
-    ):
+    with pytest.raises(SoakUsageError, match=r"'mine' is taken by plugin acme-. and plugin acme-."):
         registry.all("tuners")
 
 
@@ -504,7 +500,7 @@ def test_a_decision_of_wrong_parts_is_a_fault_that_names_the_guard(
 ) -> None:
     with pytest.raises(StrategyFault) as caught:
         guarded(answer)
-    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': review() " in str(caught.value)
+    assert "plugin acme-0, hook pytest_soak_guards, 'mine': review() " in str(caught.value)
     assert phrase in str(caught.value)
 
 
@@ -556,9 +552,12 @@ def test_answers_in_types_of_another_make_are_kept_in_pythons_own() -> None:
     mine = Judgement(TextLike("slack"), Verdict.PASS, FloatLike(2.5), IntLike(10))
     judged = strategies("gates", (mine,)).judge({}, {})[-1]
     assert [type(part) for part in (judged.metric, judged.value, judged.n)] == [str, float, int]
-    wish = Proposal({"workers": FloatLike(1)}, (TextLike("slow"),), {"workers": TextLike("few")})
+    proposal = Proposal(
+        {"workers": FloatLike(1)}, (TextLike("slow"),), {"workers": TextLike("few")}
+    )
     ((request,),) = (
-        answer.requests for answer in strategies("tuners", wish).propose(after(), {"workers": 4})
+        answer.requests
+        for answer in strategies("tuners", proposal).propose(after(), {"workers": 4})
     )
     assert [type(part) for part in (request.delta, request.reason)] == [float, str]
 
@@ -680,7 +679,7 @@ def test_a_headroom_that_is_none_is_a_fault_that_names_the_guard(
     with pytest.raises(StrategyFault) as caught:
         asked_ahead(lambda _: Proposal(), mine=answer)
     line = str(caught.value)
-    assert "plugin stranger-0, hook pytest_soak_guards, 'mine': headroom() " in line
+    assert "plugin acme-0, hook pytest_soak_guards, 'mine': headroom() " in line
     assert phrase in line
 
 

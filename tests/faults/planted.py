@@ -33,7 +33,7 @@ def start_over() -> None:
 
 def repeat_last_iteration() -> None:
     """Resume one iteration too early, with a commit that ignores what is recorded."""
-    take_up = SoakLoop._take_up
+    take_up = SoakLoop._restore
 
     def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
         resume.resume_chains(chains, request)
@@ -47,7 +47,7 @@ def repeat_last_iteration() -> None:
         self.store._recorded.clear()
 
     vars(collect)["resume_chains"] = resume_chains
-    SoakLoop._take_up = take_up_less  # type: ignore[method-assign] # that is the fault
+    SoakLoop._restore = take_up_less  # type: ignore[method-assign] # that is the fault
 
 
 def write_overrides_first() -> None:
@@ -63,7 +63,7 @@ def write_overrides_first() -> None:
     ChainStore.commit = commit_late  # type: ignore[method-assign,assignment] # as above
 
 
-def after_take_up(change: Callable[[ChainStore, str, float], float]) -> None:
+def after_restore(change: Callable[[ChainStore, str, float], float]) -> None:
     """Change the overrides after they were taken up, by the last iteration's moves."""
     take_up = ChainStore.take_up
 
@@ -79,12 +79,12 @@ def after_take_up(change: Callable[[ChainStore, str, float], float]) -> None:
 
 def apply_again() -> None:
     """Apply the last iteration's deltas once more."""
-    after_take_up(lambda store, name, delta: store.overrides[name] + delta)
+    after_restore(lambda store, name, delta: store.overrides[name] + delta)
 
 
 def apply_not() -> None:
     """Forget the last iteration's deltas."""
-    after_take_up(lambda store, name, delta: store.overrides[name] - delta)
+    after_restore(lambda store, name, delta: store.overrides[name] - delta)
 
 
 def drop_torn_end() -> None:

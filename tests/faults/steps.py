@@ -118,7 +118,7 @@ STEPS = (
     Step(RESUME, "a file is being rebuilt", BEFORE, "os:replace", f"{STORE}.start"),
     Step(RESUME, "a file is rebuilt", AFTER, "os:replace", f"{STORE}.start"),
     Step(RESUME, "the files are rebuilt", AFTER, f"{STORE}.start"),
-    Step(RESUME, "the loop is rebuilt", AFTER, f"{LOOP}._take_up"),
+    Step(RESUME, "the loop is rebuilt", AFTER, f"{LOOP}._restore"),
     Step(RESUME, "half of run_resumed is written", HALF, RECORD, f"{JOURNAL}.append run_resumed"),
     Step(RESUME, "run_resumed is written", AFTER, f"{JOURNAL}.append run_resumed"),
     Step(HEAL, "the torn end is found", BEFORE, f"{JOURNAL}._heal"),

@@ -121,7 +121,7 @@ class Journals:
             taught(str(error))
             named = any(
                 word in str(error)
-                for word in ("journal.jsonl", "system_state", "started otherwise")
+                for word in ("journal.jsonl", "system_state", "started with other")
             )
             promised(kept=named, promise=f"refused without a file: {error}")
             untouched(found, files(root))

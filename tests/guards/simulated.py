@@ -15,7 +15,7 @@ from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.strategies import Strategies
-from pytest_soak.model.decision import Decision, request
+from pytest_soak.model.decision import Decision, requests_of
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.metrics import Value
     from pytest_soak.model.pack import Pack
 
-    Wishes = Mapping[str, Mapping[str, float]]
+    Requests = Mapping[str, Mapping[str, float]]
     """``{tuner: {parameter: delta}}``"""
 
 BAD: Mapping[str, Value] = {"latency_p95_ms": 400.0, "error_rate": 0.1, "throughput": 50.0}
@@ -62,18 +62,18 @@ def guarded(pack: Pack) -> Strategies:
 def soak(
     pack: Pack,
     iterations: int,
-    wishes: Callable[[int], Wishes],
+    requests: Callable[[int], Requests],
     metrics: Callable[[int, Mapping[str, float]], Mapping[str, Value]] = lambda *_: BAD,
     *,
     window: int = 0,
     corridor: Corridor = Corridor.APPLY,
 ) -> list[Entry]:
-    """Return the history of a run in which tuners ask for *wishes* and reports give *metrics*.
+    """Return the history of a run in which tuners ask for *requests* and reports give *metrics*.
 
     Args:
         pack: The domain.
         iterations: How many.
-        wishes: What is asked for after an iteration.
+        requests: What is asked for after an iteration.
         metrics: What an iteration with given parameters measures; nothing makes it INCONCLUSIVE.
         window: The length of the observation window.
         corridor: That of all tuners.
@@ -92,13 +92,13 @@ def soak(
             in_window=number > iterations - window,
         )
         entries.append(Entry(summary))
-        asked = wishes(number) if found else {}
-        requests = tuple(
+        asked = requests(number) if found else {}
+        made = tuple(
             one
             for tuner, deltas in asked.items()
-            for one in request(tuner, Proposal(deltas, (tuner,)), corridor)
+            for one in requests_of(tuner, Proposal(deltas, (tuner,)), corridor)
         )
-        before = Decision(number, parameters, requests)
+        before = Decision(number, parameters, made)
         decision = strategies.review(History(entries), before)
         parameters = decision.overrides(parameters)
         if decision.rollback is not None:

@@ -13,7 +13,7 @@ from pytest_soak.guards.conflict import Conflict
 from pytest_soak.guards.metrics_usable import MetricsUsable
 from pytest_soak.guards.observation_window import ObservationWindow
 from pytest_soak.guards.protocol import NoSettings
-from pytest_soak.model.decision import Decision, Request, take
+from pytest_soak.model.decision import Decision, Request, change_for
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
 from pytest_soak.model.problem import Kind, Problem
@@ -28,7 +28,9 @@ PARAMETERS = {
 PACK = replace(demo(), parameters=PARAMETERS)
 
 
-def wish(tuner: str, parameter: str, delta: float, corridor: Corridor = Corridor.APPLY) -> Request:
+def a_request(
+    tuner: str, parameter: str, delta: float, corridor: Corridor = Corridor.APPLY
+) -> Request:
     return Request(tuner, parameter, delta, corridor, f"{tuner} wants it")
 
 
@@ -50,8 +52,8 @@ def after(verdict: Verdict, *texts: str, in_window: bool = False) -> History:
 
 
 def decided() -> Decision:
-    request = wish("table", "workers", 2)
-    return replace(asked(request), changes=(take(request, PARAMETERS["workers"], 4),))
+    request = a_request("table", "workers", 2)
+    return replace(asked(request), changes=(change_for(request, PARAMETERS["workers"], 4),))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.FAIL])
@@ -91,8 +93,8 @@ def resolved(decision: Decision) -> Decision:
     return Conflict(PACK).review(after(Verdict.FAIL), decision, Conflict.Settings())
 
 
-def test_one_wish_becomes_one_change() -> None:
-    decision = resolved(asked(wish("a", "workers", 2), wish("a", "batch", -5)))
+def test_one_request_becomes_one_change() -> None:
+    decision = resolved(asked(a_request("a", "workers", 2), a_request("a", "batch", -5)))
     assert {change.parameter: change.new for change in decision.moves} == {
         "batch": 35,
         "workers": 6,
@@ -100,13 +102,15 @@ def test_one_wish_becomes_one_change() -> None:
     assert decision.vetoes == ()
 
 
-def test_without_wishes_there_is_nothing_to_decide() -> None:
+def test_without_requests_there_is_nothing_to_decide() -> None:
     assert resolved(asked()) == asked()
 
 
 def test_opposite_signs_on_one_field_stop_both_and_are_told() -> None:
     decision = resolved(
-        asked(wish("a", "workers", 2), wish("b", "workers", -1), wish("b", "batch", -5))
+        asked(
+            a_request("a", "workers", 2), a_request("b", "workers", -1), a_request("b", "batch", -5)
+        )
     )
     assert [change.parameter for change in decision.changes] == ["batch"]
     (veto,) = decision.vetoes
@@ -119,16 +123,16 @@ def test_opposite_signs_on_one_field_stop_both_and_are_told() -> None:
 def test_of_one_sign_the_larger_step_is_taken_never_the_sum(
     order: tuple[int, ...], sign: int
 ) -> None:
-    decision = resolved(asked(*(wish(f"t{n}", "workers", sign * n) for n in order), workers=8))
+    decision = resolved(asked(*(a_request(f"t{n}", "workers", sign * n) for n in order), workers=8))
     (change,) = decision.changes
     assert (change.tuner, change.effective, change.new) == ("t3", 3 * sign, 8 + 3 * sign)
 
 
-def test_the_larger_is_what_is_left_of_a_wish_in_its_own_corridor() -> None:
+def test_the_larger_is_what_is_left_of_a_request_in_its_own_corridor() -> None:
     decision = resolved(
         asked(
-            wish("a", "workers", 9),
-            wish("b", "workers", 3, Corridor.LIMITS),
+            a_request("a", "workers", 9),
+            a_request("b", "workers", 3, Corridor.LIMITS),
             workers=11,
         )
     )
@@ -140,11 +144,11 @@ STEPS = st.integers(-20, 20).filter(bool)
 
 
 @given(st.lists(STEPS, min_size=1, max_size=5), st.integers(-5, 30))
-def test_whatever_tuners_want_no_change_is_larger_than_the_largest_wish(
+def test_whatever_tuners_want_no_change_is_larger_than_the_largest_request(
     steps: list[int], workers: int
 ) -> None:
-    wishes = [wish(f"t{n}", "workers", size) for n, size in enumerate(steps)]
-    decision = resolved(asked(*wishes, workers=workers))
+    requests = [a_request(f"t{n}", "workers", size) for n, size in enumerate(steps)]
+    decision = resolved(asked(*requests, workers=workers))
     if len({size > 0 for size in steps}) > 1:
         assert decision.changes == ()
         assert len(decision.vetoes) == 1
@@ -159,7 +163,7 @@ def clamped(decision: Decision) -> Decision:
 
 
 def test_the_clamp_leaves_alone_what_was_already_clamped() -> None:
-    decision = resolved(asked(wish("a", "workers", 20), wish("a", "batch", -5)))
+    decision = resolved(asked(a_request("a", "workers", 20), a_request("a", "batch", -5)))
     assert clamped(decision) == decision
 
 
@@ -185,6 +189,6 @@ def test_a_change_cut_to_nothing_stays_listed_as_held(left: float) -> None:
 
 
 def test_a_mark_of_the_first_cut_is_not_lost_in_the_second() -> None:
-    (capped,) = resolved(asked(wish("a", "workers", 20))).changes
+    (capped,) = resolved(asked(a_request("a", "workers", 20))).changes
     (made,) = clamped(replace(decided(), changes=(replace(capped, effective=3),))).changes
     assert (made.new, made.note) == (7, Note.CAP)

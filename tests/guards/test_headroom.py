@@ -48,23 +48,25 @@ def cliff(_: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
 def test_what_it_leaves_passes_and_one_step_more_does_not(
     steps: list[tuple[int, int]], name: str, way: int
 ) -> None:
-    def wishes(number: int) -> dict[str, dict[str, float]]:
+    def requests(number: int) -> dict[str, dict[str, float]]:
         if number <= len(steps):
             workers, batch = steps[number - 1]
             return {"one": {"workers": workers, "batch_size": batch}}
         return {"one": {name: last}}
 
     last: float = 0
-    entries = soak(PACK, len(steps) + 1, wishes, cliff, corridor=Corridor.LIMITS)
+    entries = soak(PACK, len(steps) + 1, requests, cliff, corridor=Corridor.LIMITS)
     now = entries[-1].summary.parameters
     down, up = guarded(PACK).headroom(History(entries), now)[name]
     left = up if way > 0 else down
     bounds = PACK.parameters[name].limits
     in_limits = bounds.hi - now[name] if way > 0 else now[name] - bounds.lo
-    for wish, passes in ((left, True), (left + 1, False)):
-        assume(0 < wish <= in_limits)
-        last = way * wish
-        decision = soak(PACK, len(steps) + 1, wishes, cliff, corridor=Corridor.LIMITS)[-1].decision
+    for size, passes in ((left, True), (left + 1, False)):
+        assume(0 < size <= in_limits)
+        last = way * size
+        decision = soak(PACK, len(steps) + 1, requests, cliff, corridor=Corridor.LIMITS)[
+            -1
+        ].decision
         assert decision is not None
         assume(decision.rollback is None and decision.skip_reason == "")
         words: tuple[Veto | Notice, ...] = (*decision.vetoes, *decision.notices)
@@ -76,10 +78,10 @@ def test_what_it_leaves_passes_and_one_step_more_does_not(
     ("guard", "steps", "left"), [("budget", [4, 0], 2), ("alarm", [4, 0, 0, 3, 0], 0)]
 )
 def test_a_guard_that_is_switched_off_leaves_all(guard: str, steps: list[int], left: float) -> None:
-    def wishes(number: int) -> dict[str, dict[str, float]]:
+    def requests(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": steps[number - 1]}}
 
-    entries = soak(PACK, len(steps), wishes, corridor=Corridor.LIMITS)
+    entries = soak(PACK, len(steps), requests, corridor=Corridor.LIMITS)
     history, now = History(entries), entries[-1].summary.parameters
     other = {"budget": "alarm", "alarm": "budget"}[guard]
     alone = f"{RULES}\nguards.{other}.enabled = false"

@@ -72,25 +72,25 @@ def test_what_was_undone_is_not_tried_again_in_the_run() -> None:
 
 
 def test_another_parameter_and_the_other_direction_stay_free() -> None:
-    def wishes(number: int) -> dict[str, dict[str, float]]:
+    def requests(number: int) -> dict[str, dict[str, float]]:
         if number < 6:
             return {"one": {"workers": 1}}
         return {"one": {"workers": -1 if number == 6 else 1, "batch_size": -2}}
 
-    entries = soak(demo(ARMED), 10, wishes, CLIFF)
+    entries = soak(demo(ARMED), 10, requests, CLIFF)
     assert values(entries)[5:] == [4, 3, 4, 4, 4]  # back to what was good, not beyond
     assert values(entries, "batch_size")[5:] == [40, 38, 36, 34, 32]
 
 
 def test_after_two_rollbacks_everything_is_left_as_it_is() -> None:
-    def wishes(number: int) -> dict[str, dict[str, float]]:
+    def requests(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": 1} if number < 6 else {"batch_size": -1, "workers": 1}}
 
     def metrics(number: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
         bad = parameters["workers"] > 4 or parameters["batch_size"] < 37
         return {**BAD, "throughput": 90 if bad else 100}
 
-    entries = soak(demo(ARMED), 25, wishes, metrics)
+    entries = soak(demo(ARMED), 25, requests, metrics)
     assert len(stopped(entries, "auto_rollback")) == 2
     assert values(entries, "batch_size")[-1] == 37
     last = stopped(entries, "auto_rollback")[-1]
@@ -109,10 +109,10 @@ def test_a_loss_that_no_change_came_before_is_the_worlds_doing() -> None:
     def world(number: int, _: object) -> Mapping[str, Value]:
         return {**BAD, "throughput": 100 if number < 4 else 90}
 
-    def wishes(number: int) -> dict[str, dict[str, float]]:
+    def requests(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": 1} if number in {1, 8} else {}}
 
-    entries = soak(demo(ARMED), 14, wishes, world)
+    entries = soak(demo(ARMED), 14, requests, world)
     assert told(entries) == []
     assert values(entries)[-1] == 4
 
@@ -288,7 +288,7 @@ def test_a_decision_with_a_rollback_survives_the_journal() -> None:
     rolled = Decision(2, {"x": 2}).roll_back("rule", GOOD, "why").notice("a", "b", "x", "c")
     again = decision_from_json(json.loads(json.dumps(decision_to_json(rolled))), 2, {"x": 2})
     assert again == rolled
-    assert again.undone == {"x": (2, 1)}
+    assert again.restored == {"x": (2, 1)}
 
 
 def test_a_loss_needs_iterations_and_no_loss_is_found_without_noise_to_compare() -> None:

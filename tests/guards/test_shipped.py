@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
     from pytest_soak.model.history import Entry
     from pytest_soak.model.metrics import Value
-    from tests.guards.simulated import Wishes
+    from tests.guards.simulated import Requests
 
 UNARMED = "guards.auto_rollback.enabled = false\n"
 LOOSE = UNARMED + "guards.drift.enabled = false\n"
 """Quiet where drift and rollback are not the matter."""
 
 
-def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Wishes]:
+def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Requests]:
     """Return a tuner that asks for *deltas* in turn, the last one for ever; for 0, nothing."""
 
-    def wishes(number: int) -> Wishes:
+    def requests(number: int) -> Requests:
         delta = deltas[min(number, len(deltas)) - 1]
         return {"one": {parameter: delta}} if delta else {}
 
-    return wishes
+    return requests
 
 
 def run(changed: str, deltas: Sequence[float], iterations: int = 0, **more: object) -> list[Entry]:
@@ -421,7 +421,7 @@ def test_under_a_constant_bad_report_parameters_move_until_a_bound_or_an_alarm_s
     ),
 )
 def test_same_requests_same_answers_and_never_more_than_was_asked_for(
-    chosen: set[str], asked: list[Wishes]
+    chosen: set[str], asked: list[Requests]
 ) -> None:
     pack = demo("\n".join(sorted(chosen)))
     first, again = (soak(pack, len(asked), lambda n: asked[n - 1], window=2) for _ in range(2))

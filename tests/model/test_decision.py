@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.decision import Change, Decision, Request, Veto, request, take
+from pytest_soak.model.decision import Change, Decision, Request, Veto, change_for, requests_of
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
 from pytest_soak.model.promises import breach, loosened
 from pytest_soak.model.proposal import Proposal
@@ -23,21 +23,25 @@ def a_request(delta: float = 2, corridor: Corridor = Corridor.APPLY) -> Request:
 
 
 def a_decision(delta: float = 2, old: float = 4) -> Decision:
-    wish = a_request(delta)
+    request = a_request(delta)
     return Decision(
-        3, {"workers": old}, (wish,), (take(wish, WORKERS, old),), (Veto("g", "cold", "batch"),)
+        3,
+        {"workers": old},
+        (request,),
+        (change_for(request, WORKERS, old),),
+        (Veto("g", "cold", "batch"),),
     )
 
 
 def test_a_request_passes_the_corridor_that_its_tuner_declared() -> None:
-    assert take(a_request(9, Corridor.LIMITS), WORKERS, 4).new == 13
-    change = take(a_request(9, Corridor.APPLY), WORKERS, 4)
+    assert change_for(a_request(9, Corridor.LIMITS), WORKERS, 4).new == 13
+    change = change_for(a_request(9, Corridor.APPLY), WORKERS, 4)
     assert (change.new, change.effective, change.requested) == (12, 8, 9)
     assert change.note is Note.CAP
 
 
 def test_a_change_remembers_who_asked_for_what() -> None:
-    change = take(a_request(), WORKERS, 4)
+    change = change_for(a_request(), WORKERS, 4)
     assert (change.tuner, change.reason, change.old) == ("table", "slow", 4)
     assert change.corridor is Corridor.APPLY
 
@@ -48,12 +52,12 @@ def test_requests_are_sorted_by_name_and_a_delta_of_zero_is_none() -> None:
         reasons=("slow", "errors"),
         reason_of={"workers": "slow"},
     )
-    made = request("table", proposal, Corridor.LIMITS)
-    assert [(wish.parameter, wish.delta, wish.reason) for wish in made] == [
+    made = requests_of("table", proposal, Corridor.LIMITS)
+    assert [(request.parameter, request.delta, request.reason) for request in made] == [
         ("batch", -5, "slow+errors"),
         ("workers", 1, "slow"),
     ]
-    assert {wish.corridor for wish in made} == {Corridor.LIMITS}
+    assert {request.corridor for request in made} == {Corridor.LIMITS}
 
 
 def test_a_cut_is_told_apart_from_other_notices() -> None:
@@ -109,7 +113,7 @@ def test_overrides_are_laid_over_those_before() -> None:
 def test_what_the_clamp_lets_through_breaks_no_promise(
     old: int, delta: int, corridor: Corridor
 ) -> None:
-    assert breach(take(a_request(delta, corridor), WORKERS, old), WORKERS, old) == ""
+    assert breach(change_for(a_request(delta, corridor), WORKERS, old), WORKERS, old) == ""
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_what_the_clamp_lets_through_breaks_no_promise(
     ids=["above", "below", "turned", "enlarged", "inconsistent", "nan", "nan delta"],
 )
 def test_a_forged_change_is_a_breach(forged: dict[str, Any], phrase: str) -> None:
-    change = replace(take(a_request(), WORKERS, 4), **forged)
+    change = replace(change_for(a_request(), WORKERS, 4), **forged)
     assert phrase in breach(change, WORKERS, change.old)
 
 
@@ -143,7 +147,7 @@ def test_a_difference_of_a_millionth_of_the_grid_is_no_breach() -> None:
 
 def test_a_sum_of_floats_is_no_breach_on_a_grid_finer_than_floats_are() -> None:
     fine = Parameter("backoff", "s", Bounds(0, 2), Bounds(0, 2), "up", 5e-324)
-    change = take(Request("table", "backoff", 0.1, Corridor.APPLY, "slow"), fine, 0.2)
+    change = change_for(Request("table", "backoff", 0.1, Corridor.APPLY, "slow"), fine, 0.2)
     assert (change.old, change.effective, change.new) == (0.2, 0.1, 0.3)  # 0.2 + 0.1 is not 0.3
     assert breach(change, fine, 0.2) == ""
     assert "not old + delta" in breach(replace(change, new=0.3000001), fine, 0.2)
@@ -228,6 +232,6 @@ def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:
 
 
 def test_a_change_that_starts_from_a_value_the_parameter_does_not_have_is_a_breach() -> None:
-    change = take(a_request(), WORKERS, 4)
+    change = change_for(a_request(), WORKERS, 4)
     assert breach(change, WORKERS, 5) == "workers would start from 4, it is 5"
     assert breach(change, WORKERS, 4) == ""

@@ -115,7 +115,9 @@ def test_a_share_may_be_a_kpi_and_a_column(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=blocked.risk |"])
     refused = pytester.runpytest(*args, "--soak-gate=blocked<=0.4")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(["*--soak-gate: blocked is no number; of shares name one*"])
+    refused.stderr.fnmatch_lines(
+        ["*--soak-gate: blocked is no number; allowed: a number, or one of shares*"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_a_journal_that_takes_no_more_ends_the_chain_at_the_last_durable_state(
     result.assert_outcomes(passed=2, failed=2, skipped=3)
     result.stdout.fnmatch_lines(
         [
-            f"*{why}; the chain ends here: mend it, and go on with --soak-resume",
+            f"*{why}; the chain ends here; fix the cause, then continue with --soak-resume",
             "*SKIPPED*the chain ended when iteration 3 failed",
         ]
     )

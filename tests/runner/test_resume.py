@@ -110,7 +110,7 @@ def test_reports_without_a_journal_are_not_taken_for_a_run_that_never_was(
     [
         (
             2,
-            ["| soak_resume | DAMAGE | EDGE_REPORT_2.json is of an iteration that no record *"],
+            ["| soak_resume | DAMAGE | EDGE_REPORT_2.json is of an iteration without a record *"],
         ),
         (
             1,

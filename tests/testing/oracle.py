@@ -55,13 +55,13 @@ class Seen:
 
     Args:
         result: What the controller made of it; its decision is not believed.
-        wishes: ``{tuner: {parameter: delta}}``: what tuners answered, none where none was asked.
+        requests: ``{tuner: {parameter: delta}}``: what tuners answered, none where none was asked.
         before: The overrides it ran with.
         after: The overrides after it.
     """
 
     result: IterationResult
-    wishes: Mapping[str, Mapping[str, float]]
+    requests: Mapping[str, Mapping[str, float]]
     before: Mapping[str, float]
     after: Mapping[str, float]
 
@@ -82,7 +82,7 @@ class Seen:
 
     def way(self, parameter: str) -> int:
         """Return the direction in which *parameter* was asked to go: 1, -1, or 0 if none."""
-        signs = {math.copysign(1, w[parameter]) for w in self.wishes.values() if w.get(parameter)}
+        signs = {math.copysign(1, w[parameter]) for w in self.requests.values() if w.get(parameter)}
         return int(signs.pop()) if len(signs) == 1 else 0
 
 
@@ -146,13 +146,15 @@ class Oracle:
         old, new = seen.result.parameters[name], seen.after[name]
         dust = parameter.precision * 1e-5 + 1e-9 * max(1.0, abs(old))
         asked = {
-            tuner: wish[name] for tuner, wish in seen.wishes.items() if wish.get(name, 0) * step > 0
+            tuner: deltas[name]
+            for tuner, deltas in seen.requests.items()
+            if deltas.get(name, 0) * step > 0
         }
         what = f"{name} went {old:.10g} -> {new:.10g}"
         largest = max(map(abs, asked.values()), default=0.0)
         if abs(step) > largest + dust:
-            wished = {tuner: wish.get(name, 0) for tuner, wish in seen.wishes.items()}
-            yield (Rule.STEP, f"{what}; asked for were {wished}")
+            asked_for = {tuner: deltas.get(name, 0) for tuner, deltas in seen.requests.items()}
+            yield (Rule.STEP, f"{what}; asked for were {asked_for}")
         units = new / parameter.precision
         if abs(units - round(units)) > 1e-6 * max(1.0, abs(units)):
             yield (Rule.STEP, f"{what}, off its grid of {parameter.precision:g}")
@@ -234,10 +236,10 @@ class JudgedWorld(World):
         before = dict(self.overrides)
         calls = sum(len(one.calls) for one in self._watched)
         result = super().run(slot)
-        wishes = {} if result.fault else self._wishes(calls)
+        requests = {} if result.fault else self._requests(calls)
         if self._oracle is None:
             self._oracle = Oracle(self.pack, self._start.mode, self._corridors())
-        broken = list(self._oracle.judge(Seen(result, wishes, before, dict(self.overrides))))
+        broken = list(self._oracle.judge(Seen(result, requests, before, dict(self.overrides))))
         if broken:
             rule, what = min(broken, key=lambda one: list(Rule).index(one[0]))
             raise self.broken(rule, what)

@@ -117,10 +117,10 @@ def test_secrets_are_masked_before_a_view_shows_anything() -> None:
 
     collected = views.Views()
     collected._views = {"told": Told()}
-    collected.tell(lambda view: [{"key": "hunter2"}, view.name])
+    collected.collect(lambda view: [{"key": "hunter2"}, view.name])
     mask = Mask({"KEY": "hunter2"})
-    assert collected.take(mask) == {"told": [{"key": "[secret KEY]"}, "told"]}
-    assert collected.take(mask) == {}, "what was taken is not taken twice"
+    assert collected.drain(mask) == {"told": [{"key": "[secret KEY]"}, "told"]}
+    assert collected.drain(mask) == {}, "what was taken is not taken twice"
 
 
 @pytest.mark.parametrize("distributed", [(), ("-n1",)], ids=["one-process", "xdist"])

@@ -14,7 +14,7 @@ from pytest_soak.config.overrides import read_overrides
 from pytest_soak.config.request import OverridesText
 from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.conflict import Conflict
-from pytest_soak.model.decision import Decision, request
+from pytest_soak.model.decision import Decision, requests_of
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.proposal import Proposal
@@ -69,9 +69,9 @@ def applied(
     """Return what *table* asks for, clamped to its corridor."""
     parameters = {**start, **moved}
     proposal = proposed(table, metrics, start, **moved)
-    wishes = request(table, proposal, TableTuner(PACK, PACK.tables[table]).corridor)
+    requests = requests_of(table, proposal, TableTuner(PACK, PACK.tables[table]).corridor)
     settings = Conflict.Settings()
-    return Conflict(PACK).review(History(), Decision(1, parameters, wishes), settings)
+    return Conflict(PACK).review(History(), Decision(1, parameters, requests), settings)
 
 
 def effective(decision: Decision) -> dict[str, float]:
