@@ -55,7 +55,7 @@ def test_the_noise_of_an_untuned_run_arms_the_next_one(pytester: pytest.Pytester
     assert noise["latency_p95_ms"] == pytest.approx(2, rel=0.4)  # not that of the broken iteration
     assert noise["throughput"] == pytest.approx(0.5, rel=0.4)
     assert noise["blocked.queue"] == pytest.approx(0.083, rel=0.05)
-    assert "# flat: did not vary, or was measured too seldom" in lines
+    assert "# flat: did not vary, or was measured too rarely" in lines
     assert not [line for line in lines if "mood" in line]
     assert next(line for line in lines if line.startswith("latency")).endswith("# n=39")
     objective = (
@@ -88,5 +88,7 @@ def test_the_chain_is_chosen_as_by_the_other_commands(pytester: pytest.Pytester)
     pytester.runpytest("--soak-iterations=6", "-p", "no:randomly")
     folder = pytester.path / "artifacts" / "soak"
     assert told(folder, "test_one") != told(folder, "test_two.py::test_two")
-    with pytest.raises(SoakUsageError, match=r"--chain: needed, as .* has several: test_one"):
+    with pytest.raises(
+        SoakUsageError, match=r"--chain: needed, because .* has several chains: test_one"
+    ):
         told(folder)

@@ -61,8 +61,8 @@ def test_help_tells_every_command() -> None:
         (("explain",), "the following arguments are required: --iter"),
         (("verify", "--rep"), "unrecognized arguments: --rep"),
         (("verify", "--head", "12ab"), "'12ab' given; allowed: 16 to 64 hex digits"),
-        (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs means every run"),
-        (("verify", "--soak-dir", "nowhere"), "no soak has left anything in nowhere"),
+        (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs: given with --run or --head"),
+        (("verify", "--soak-dir", "nowhere"), "there are no soaks in nowhere"),
         (("verify", "--chain", "test_x", *ENDED), "unknown chain 'test_x'; there are: test_demo-"),
         (("verify", "--run", "x", *ENDED), "--run: unknown run 'x'; there are: 2"),
         (
@@ -76,7 +76,7 @@ def test_help_tells_every_command() -> None:
         (("explain", "--iter", "0", *ENDED), "--iter: 0 is not in the journal; there are: 1 to 6"),
         (
             ("rollback", "--to-iter", "1", "--dry-run", "--to-file", "x", *ENDED),
-            "--dry-run changes nothing, and --to-file writes a file: give one of them",
+            "--dry-run, --to-file: both given; allowed: one",
         ),
     ],
 )
@@ -95,10 +95,11 @@ def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
     shutil.copytree(broken, ended.with_name("test_other-1"))
     code, lines = told("verify", *ENDED)
     assert code == 4
-    assert lines == [f"ERROR: --chain: needed, as ended has several: {ended.name}, test_other-1"]
+    several = f"ended has several chains: {ended.name}, test_other-1"
+    assert lines == [f"ERROR: --chain: needed, because {several}"]
     code, lines = told("verify", *ENDED, "--chain", "test_")
     assert code == 4
-    assert lines == [f"ERROR: --chain: 'test_' may be any of: {ended.name}, test_other-1"]
+    assert lines == [f"ERROR: --chain: 'test_' matches several: {ended.name}, test_other-1"]
     for name in (ended.name, "test_d", "test_demo.py::test_demo"):
         code, lines = told("verify", *ENDED, "--chain", name)
         assert (code, lines[0].partition(",")[0]) == (0, ended.name)
@@ -150,7 +151,7 @@ def test_what_a_terminal_should_not_be_sent_is_shown_as_an_escape(ended: Path) -
 
 
 @pytest.mark.usefixtures("ended")
-def test_whoever_reads_may_stop_reading() -> None:
+def test_a_reader_may_close_the_pipe() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as out:

@@ -100,14 +100,14 @@ def test_an_iteration_is_explained_from_what_it_saw_to_what_came_of_it(ended: Pa
         "    asked for batch_size -5: latency>240",
         "    asked for workers +2: latency>240",
         "guards",
-        "  none had anything to say",
+        "  none did anything",
         "changes",
         "  applied",
         "    backoff_s   0.3 → 0.4  (+0.1)  errors>0.04",
         "    batch_size  35 → 30    (-5)    latency>240",
         "    workers     4 → 6      (+2)    latency>240",
-        "what came of it",
-        "  the next report says that the system used the new values",
+        "effect",
+        "  the next report confirms that the system used the new values",
         "  verdict FAIL → WARN in iteration 3, metrics as above",
     ]
 
@@ -117,13 +117,13 @@ def test_what_a_guard_stopped_and_why_is_told(ended: Path) -> None:
     assert "verdict PASS, in the observation window" in found
     assert found["guards"] == [
         "observation_window: stopped everything: observation_window",
-        "no other had anything to say",
+        "no other guard did anything",
     ]
-    assert found["tuners"] == ["demo-table: saw no reason to change anything"]
+    assert found["tuners"] == ["demo-table: proposed nothing"]
     assert found["changes"] == ["not applied: observation_window"]
-    assert found["what came of it"] == ["verdict PASS → PASS in iteration 6, metrics as above"]
+    assert found["effect"] == ["verdict PASS → PASS in iteration 6, metrics as above"]
     found = sections(told("explain", "--iter", "6", *ENDED)[1])
-    assert found["what came of it"] == ["no iteration came after it"]
+    assert found["effect"] == ["unknown: this is the last iteration"]
 
 
 def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path) -> None:
@@ -145,11 +145,11 @@ def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path
         "clamp: backoff_s -0.2 became -0.05 [floor]",
         "clamp: workers +20 became +10 [cap]",
         "auto_rollback: not_armed: the pack names no objective",
-        "no other had anything to say",
+        "no other guard did anything",
     ]
     assert found["changes"][0] == "applied"
     found = sections(told("explain", "--iter", "2", *work)[1])
-    assert found["tuners"][0] == "mine: saw no reason to change anything"
+    assert found["tuners"][0] == "mine: proposed nothing"
 
 
 def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
@@ -159,13 +159,13 @@ def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
     first, second, third, fourth = (
         sections(told("explain", "--iter", number, *work)[1]) for number in (1, 2, 3, 4)
     )
-    assert first["what came of it"][0] == ("NOT EFFECTIVE: workers was set to 4, the report says 2")
+    assert first["effect"][0] == ("NOT EFFECTIVE: workers was set to 4, the report says 2")
     assert second["problems"] == ["override_not_effective: workers asked=4 used=2"]
-    assert second["tuners"] == ["demo-table: not asked, or its answer could not be used"]
+    assert second["tuners"] == ["demo-table: not asked, or its proposal was unusable"]
     assert second["guards"][0].startswith("metrics_usable: stopped everything: inconclusive: over")
     assert second["changes"] == ["not applied: inconclusive"]
     assert third["changes"][0] == "applied"
-    assert third["what came of it"][0].startswith("the next report says")
+    assert third["effect"][0].startswith("the next report confirms")
     assert any("undefined" in text and "(no value)" in text for text in fourth["measured"])
     code, lines = told("verify", *work)
     assert code == 1
@@ -175,7 +175,7 @@ def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
 def test_a_run_that_is_not_tuned_asks_nobody(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=2", "--soak-dir=work", code=1)
     found = sections(told("explain", "--iter", "1", "--soak-dir", "work")[1])
-    assert found["tuners"] == ["none asked: the run was not to be tuned"]
+    assert found["tuners"] == ["none: tuning was off"]
     assert found["changes"] == ["not applied: auto_tune_off"]
     assert told("verify", "--soak-dir", "work")[0] == 0
 
@@ -183,9 +183,9 @@ def test_a_run_that_is_not_tuned_asks_nobody(workplace: Path) -> None:
 def test_a_change_that_was_undone_later_is_told(ended: Path) -> None:
     told("rollback", "--to-iter", "1", *ENDED)
     found = sections(told("explain", "--iter", "3", *ENDED)[1])
-    assert found["what came of it"] == [
+    assert found["effect"] == [
         "after iteration 6 the overrides were rolled back to those of iteration 1",
-        "the next report says that the system used the new values",
+        "the next report confirms that the system used the new values",
         "verdict WARN → PASS in iteration 4, metrics as above",
     ]
 
@@ -210,8 +210,8 @@ def test_what_only_some_runs_have_is_told_too(ended: Path) -> None:
     assert any("none" in text for text in lines)
     found_sections = sections(lines)
     assert found_sections["guards"][0] == "a guard: backoff_s +0.1 became +0.05"
-    assert found_sections["what came of it"][0].startswith(
-        "unverified: backoff_s was set to 0.3, the report does not tell it"
+    assert found_sections["effect"][0].startswith(
+        "unverified: backoff_s was set to 0.3, the report does not have it"
     )
 
 

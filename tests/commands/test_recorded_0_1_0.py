@@ -101,7 +101,9 @@ def test_a_rollback_adds_a_line_and_leaves_those_before_as_they_are(soak_dir: Pa
     after = path.read_bytes()
     assert after.startswith(before)
     changed = len(after) > len(before)
-    assert changed == (lines[1] != "nothing to do: the overrides are those after iteration 1")
+    assert changed == (
+        lines[1] != "nothing to do: the overrides are already those after iteration 1"
+    )
     if changed:
         assert json.loads(after.splitlines()[-1])["v"] == 2
     code, lines = told("verify", "--soak-dir", soak_dir)
@@ -174,6 +176,6 @@ def test_one_without_the_shape_of_a_record_is_refused_by_line(soak_dir: Path, su
     path.write_bytes(b"\n".join(lines) + b"\n")
     code, found = told("verify", "--soak-dir", soak_dir)
     assert code == 1
-    assert any("record 1: has not the shape of a record" in text for text in found), found
+    assert any("record 1: is not a valid record" in text for text in found), found
     code, found = told("summary", "--soak-dir", soak_dir)
     assert code == 4

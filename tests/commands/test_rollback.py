@@ -56,7 +56,7 @@ def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
     assert (record["kind"], record["to_iteration"], record["ended"]) == ("rolled_back", to, True)
     assert (
         lines[1]
-        == f"went back to the overrides {f'after iteration {to}' if to else 'as the run started'}"
+        == f"restored the overrides {f'after iteration {to}' if to else 'at the start of the run'}"
     )
     assert f"  workers: 8 → {AFTER[to].get('workers', '2 (base)')}" in lines
     assert lines[-2] == f"overrides in ended/{ended.name}/runtime_overrides.json"
@@ -86,7 +86,10 @@ def test_an_ended_run_keeps_its_verdict_and_is_still_over(ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn"')
     code, lines = told("rollback", "--to-iter", "1", *ENDED)
-    assert (code, lines[1]) == (0, "nothing to do: the overrides are those after iteration 1")
+    assert (code, lines[1]) == (
+        0,
+        "nothing to do: the overrides are already those after iteration 1",
+    )
     assert records(ended)[-1]["kind"] == "damage_found"
     assert newest_unfinished(ended) is None
 
@@ -104,7 +107,7 @@ def test_where_there_is_nothing_to_do_nothing_is_recorded(ended: Path) -> None:
     for to in (3, 4, 6):
         code, lines = told("rollback", "--to-iter", to, *ENDED)
         assert code == 0
-        assert lines[1] == f"nothing to do: the overrides are those after iteration {to}"
+        assert lines[1] == f"nothing to do: the overrides are already those after iteration {to}"
     assert {name: content for name, (_, content) in tree(ended).items()} == before
 
 
@@ -112,7 +115,10 @@ def test_overrides_that_were_edited_by_hand_are_told_and_put_right(ended: Path) 
     (ended / "runtime_overrides.json").write_text('{"workers": 99}')
     code, lines = told("rollback", "--to-iter", "1", *ENDED)
     assert code == 0
-    assert any("the file had been edited: " in text and "workers was 99" in text for text in lines)
+    assert any(
+        "the overrides file had been edited: " in text and "workers was 99" in text
+        for text in lines
+    )
     assert overrides(ended) == AFTER[1]
 
 
@@ -123,14 +129,14 @@ def test_a_dry_run_shows_the_patch_and_touches_nothing(workplace: Path, ended: P
     code, lines = told("rollback", "--to-iter", "1", "--dry-run", *ENDED)
     assert code == 0
     assert tree(workplace) == before
-    assert lines[1:3] == ["would go back to the overrides after iteration 1", "patch:"]
+    assert lines[1:3] == ["would restore the overrides after iteration 1", "patch:"]
     patch = [json.loads(text) for text in lines[3:9]]
     assert lines[9:] == ["  backoff_s: 0.5 → 0.3", "  batch_size: 25 → 35", "  workers: 8 → 4"]
     assert told("rollback", "--to-iter", "1", *ENDED)[0] == 0
     assert records(ended)[-1]["patch"] == patch
     assert records(ended)[-2]["kind"] == "damage_found"
     code, lines = told("rollback", "--to-iter", "1", "--dry-run", *ENDED)
-    assert lines[1:] == ["nothing to do: the overrides are those after iteration 1"]
+    assert lines[1:] == ["nothing to do: the overrides are already those after iteration 1"]
 
 
 def test_a_run_that_was_put_aside_is_rolled_back_where_it_lies(workplace: Path) -> None:
@@ -164,9 +170,9 @@ def test_a_resume_goes_on_from_the_overrides_that_were_rolled_back_to(
     code, lines = told("verify", *BROKEN)
     assert code == 0, lines
     assert [text.partition(": ")[2] for text in lines if text.startswith("NOTE")] == [
-        "the overrides went back to those of iteration 1",
+        "the overrides were rolled back to those after iteration 1",
         "the run was resumed",
-        "its changes were rolled back before a report could show them",
+        "its changes were rolled back before a report could confirm them",
     ]
     code, lines = told("explain", "--iter", "3", *BROKEN)
     assert "  after iteration 3 the overrides were rolled back to those of iteration 1" in lines
@@ -192,10 +198,13 @@ def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("ended/{chain}/journal.jsonl", "is in the folder of a chain, where a soak writes"),
-        ("ended/{chain}/runs/x.json", "is in the folder of a chain, where a soak writes"),
+        ("ended/{chain}/journal.jsonl", "is in the folder of a chain; allowed: a path outside"),
+        ("ended/{chain}/runs/x.json", "is in the folder of a chain; allowed: a path outside"),
         ("nowhere/x.json", "nowhere/x.json: cannot be written: No such file or directory"),
-        ("ended", "--to-file: ended is no regular file; allowed: one, a link to one, or a new one"),
+        (
+            "ended",
+            "--to-file: ended is not a regular file; allowed: a new file, a regular file, or a",
+        ),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
@@ -220,7 +229,7 @@ def test_a_pipe_or_a_link_to_nowhere_is_refused_and_stays_what_it_is(
     for target in (pipe, to_pipe, astray):
         code, lines = told("rollback", "--to-iter", "2", *ENDED, "--to-file", target)
         assert (code, len(lines)) == (4, 1)
-        assert f"--to-file: {target} is no regular file; allowed: " in lines[0]
+        assert f"--to-file: {target} is not a regular file; allowed: " in lines[0]
     assert pipe.is_fifo()
     assert to_pipe.readlink() == pipe
     assert astray.readlink() == workplace / "nothing"
@@ -263,7 +272,7 @@ def test_a_damaged_journal_is_refused_with_what_is_wrong(
     for content, says in (
         (whole.replace(b'"busy"', b'"calm"', 1), "record 1 (iteration 1): its prev is "),
         (linked(found), "record 3 (iteration 3): its state_after is not the hash of the"),
-        (b"", "has no record: the run ended before it began"),
+        (b"", "has no record: the run was killed before it began"),
     ):
         journal.write_bytes(content)
         for dry in ((), ("--dry-run",)) if "rollback" in command else ((),):
@@ -313,7 +322,7 @@ def test_while_a_soak_is_at_work_a_rollback_is_refused(at_work: Path) -> None:
     code, text = command("rollback", "--to-iter", "1", "--dry-run")
     assert (code, "  workers: 6 → 4" in text) == (0, True)
     code, text = command("verify")
-    assert (code, "a soak is at work here" in text) == (0, True)
+    assert (code, "a soak is running in this folder" in text) == (0, True)
     assert tree(at_work) == before
 
 

@@ -64,21 +64,21 @@ def test_verify_finds_nothing(rolled_back: Path) -> None:
 def test_verify_finds_that_a_rollback_goes_where_nothing_ran(rolled_back: Path) -> None:
     nowhere = {**records(rolled_back)[5]["decision"]["rollback"]["parameters"], "workers": 3.5}
     (line, *_) = changed(rolled_back, parameters=nowhere)
-    assert "iteration 5): it rolls back to what iteration 3 did not run with: {" in line
+    assert "iteration 5): it rolls back to parameters that iteration 3 did not run with: {" in line
 
 
 @pytest.mark.parametrize("other", [4, 77])
 def test_verify_finds_that_the_patch_is_not_the_rollback(rolled_back: Path, other: int) -> None:
     lines = changed(rolled_back, to_iteration=other)
-    assert f"it rolls back to what iteration {other} did not run with" in lines[0]
-    assert "its patch is not its decision: " in lines[1]
+    assert f"it rolls back to parameters that iteration {other} did not run with" in lines[0]
+    assert "its patch does not match its decision: " in lines[1]
 
 
 def test_verify_takes_a_rollback_that_was_not_applied_for_no_change(rolled_back: Path) -> None:
     found = records(rolled_back)[:6]
     found[5]["applied"] = False
     (line, *_) = findings(found)
-    assert "its patch is not its decision: " in line
+    assert "its patch does not match its decision: " in line
 
 
 def test_explain_tells_the_rollback_and_what_came_of_it(rolled_back: Path) -> None:
@@ -92,8 +92,8 @@ def test_explain_tells_the_rollback_and_what_came_of_it(rolled_back: Path) -> No
         ["batch_size", "19", "→", "28", "(+9)", "auto_rollback", "to", "iteration", "3"],
         ["workers", "6", "→", "4", "(-2)", "auto_rollback", "to", "iteration", "3"],
     ]
-    assert lines[lines.index("what came of it") + 1] == (
-        "  the next report says that the system used the new values"
+    assert lines[lines.index("effect") + 1] == (
+        "  the next report confirms that the system used the new values"
     )
 
 

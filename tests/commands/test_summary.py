@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pytest_soak.commands.cli import main
-from pytest_soak.commands.summary import SHOWN, plain, summed_up, table
+from pytest_soak.commands.summary import SHOWN, escaped, summed_up, table
 from tests.commands.conftest import only_chain, soak
 from tests.support import linked, read_json, records, told
 
@@ -54,7 +54,7 @@ def test_a_run_that_ended_is_told_as_its_artifacts_say(ended: Path) -> None:
     code, lines = told("summary", "--soak-dir", "ended")
     assert code == 0
     gate, tuning = read_json(ended / "KPI_GATE.json"), read_json(ended / "TUNING_REPORT.json")
-    assert lines[0] == f"## {gate['verdict']}: {plain(tuning['chain'])}"
+    assert lines[0] == f"## {gate['verdict']}: {escaped(tuning['chain'])}"
     kpis, rows = tables(lines)
     assert {row[0]: row[-1] for row in kpis[1:]} == gate["verdicts"]
     limits = [[row[0], *(text or None for text in row[1:3])] for row in kpis[1:]]
@@ -86,7 +86,7 @@ def test_a_run_that_was_broken_off_has_the_verdict_of_its_artifact(broken: Path)
     assert code == 0
     verdict = read_json(broken / "KPI_GATE.json")["verdict"]
     assert lines[0].startswith(f"## {verdict}: ")
-    assert "- The run was broken off before the gate; `--soak-resume` goes on with it." in lines
+    assert "- The run was interrupted before the gate; `--soak-resume` continues it." in lines
 
 
 def test_a_run_that_was_killed_has_no_verdict(ended: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_run_that_was_killed_has_no_verdict(ended: Path) -> None:
     code, lines = told("summary", "--soak-dir", "ended")
     assert code == 0
     assert lines[0].startswith("## No verdict: ")
-    assert "- The run was broken off before the gate; `--soak-resume` goes on with it." in lines
+    assert "- The run was interrupted before the gate; `--soak-resume` continues it." in lines
     (rows,) = tables(lines)
     assert len(rows) == 1 + 3
     journal.write_bytes(linked(records(ended)[:1]))
@@ -125,7 +125,7 @@ def test_a_long_run_tells_its_last_iterations_and_how_many_there_were_before(
 def test_a_run_without_its_chain_is_refused(workplace: Path) -> None:
     assert told("summary", "--soak-dir", workplace / "ended", "--run", "2026") == (
         4,
-        ["ERROR: --run: needs --chain, as each chain has runs of its own"],
+        ["ERROR: --run: needs --chain, because each chain has its own runs"],
     )
 
 
@@ -146,9 +146,9 @@ def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(
     captured = capsys.readouterr()
     heads = [line for line in captured.out.splitlines() if line.startswith("## ")]
     assert code == 4
-    assert heads[0] == f"## UNREADABLE: {plain(journal.parent.name)}"
+    assert heads[0] == f"## UNREADABLE: {escaped(journal.parent.name)}"
     assert heads[1].startswith("## PASS: ")
-    assert plain(str(journal)) in captured.out
+    assert escaped(str(journal)) in captured.out
     assert not captured.err
 
 
@@ -156,7 +156,7 @@ def test_a_page_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
     code = main(["summary", "--soak-dir", str(tmp_path)])
     captured = capsys.readouterr()
     assert (code, captured.err) == (4, "")
-    why = plain(f"--soak-dir: no soak has left anything in {tmp_path}")
+    why = escaped(f"--soak-dir: there are no soaks in {tmp_path}")
     assert captured.out == f"## NO RUN: {why}\n\n"
 
 

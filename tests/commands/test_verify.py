@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
-from pytest_soak.store.files import document, line
-from pytest_soak.store.folder import hold, lock_path
+from pytest_soak.store.files import document, json_hash, line
+from pytest_soak.store.folder import lock_folder, lock_path
 from pytest_soak.store.journal import Journal
-from pytest_soak.store.store import ChainStore, state_hash
+from pytest_soak.store.store import ChainStore
 from pytest_soak.verify.artifacts import difference, is_ours
-from pytest_soak.verify.finding import Finding, shorten, unlike
+from pytest_soak.verify.finding import Finding, field_differences, shorten
 from tests.runs import RUNS
 from tests.support import DEMO, linked, read_json, records, told, tree
 
@@ -32,7 +32,8 @@ ENDED = ("verify", "--soak-dir", "ended")
 BROKEN = ("verify", "--soak-dir", "broken")
 KEEPS = ("verify", "--soak-dir", "keeps")
 LAST = ("KPI_GATE.json", "TUNING_REPORT.json")
-"""What is written at the end of a run."""
+"""The files that are written at the end of a run."""
+STRAY = "does not belong to any record of the journal"
 
 
 def told_of(findings: list[str]) -> list[str]:
@@ -45,7 +46,7 @@ def findings(content: bytes, head: str = "") -> list[str]:
     return [str(finding) for finding in found if not finding.note]
 
 
-def test_a_run_that_nobody_touched_is_clean_and_stays_as_it_was(workplace: Path) -> None:
+def test_an_unchanged_run_has_no_findings_and_is_left_unchanged(workplace: Path) -> None:
     before = tree(workplace)
     for command, notes in ((ENDED, 0), (KEEPS, 0), (BROKEN, 2)):
         code, lines = told(*command)
@@ -60,10 +61,10 @@ def test_a_run_that_was_broken_off_is_clean_with_notes(broken: Path) -> None:
     assert code == 0
     no_end, seen_by_none = told_of(lines)
     assert seen_by_none == (
-        "NOTE     journal.jsonl, record 3 (iteration 3): its changes were seen by no report: "
-        "no iteration came after them"
+        "NOTE     journal.jsonl, record 3 (iteration 3): no report confirms its changes: "
+        "it is the last iteration"
     )
-    assert no_end == "NOTE     journal.jsonl: the run has no end yet; --soak-resume goes on with it"
+    assert no_end == "NOTE     journal.jsonl: the run has not ended; --soak-resume continues it"
     assert broken.exists()
 
 
@@ -84,15 +85,15 @@ def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
     assert findings(cut) == []
     assert findings(cut, head) == [
         (
-            f"FINDING  journal.jsonl: --head {head} is not that of the last record: "
+            f"FINDING  journal.jsonl: the last record does not have the hash {head} of --head: "
             "no record has it: the journal was changed, or its end cut off"
         )
     ]
     earlier = hashlib.sha256(lines[-2].rstrip()).hexdigest()[:16]
     assert findings(b"".join(lines), earlier) == [
         (
-            f"FINDING  journal.jsonl: --head {earlier} is not that of the last record: "
-            "it is that of record 6; records added after it: 1"
+            f"FINDING  journal.jsonl: the last record does not have the hash {earlier} of --head: "
+            "record 6 has it; records added after it: 1"
         )
     ]
     assert findings(b"", head) != []
@@ -158,16 +159,17 @@ def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str)
             )
         else:
             assert code == 1
-            told_so = "is missing; verify --repair makes it from the journal"
+            told_so = "is missing; verify --repair rebuilds it from the journal"
             if path.name == "KPI_GATE.json":  # the last to be written: a resume would do it as well
                 told_so = (
                     "is missing, as before journal.jsonl, record 7 (run_ended): "
-                    "the process may have ended before it wrote it; --soak-resume does"
+                    "the process may have been killed before it wrote the file; "
+                    "--soak-resume writes it"
                 )
             assert f"FINDING  {where}: {told_so}" in lines
         code, lines = told("verify", "--soak-dir", name, "--repair")
         assert code == 0
-        assert f"NOTE     {where}: was missing, and was made from the journal" in lines
+        assert f"NOTE     {where}: was missing, and was rebuilt from the journal" in lines
         assert path.read_bytes() == content
     for path in whole:
         if path.name != "journal.jsonl":
@@ -187,7 +189,7 @@ def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
         assert code == 1
         assert (
             "FINDING  runtime_overrides.json: line 4, column 13: it has '9', the journal says '8'; "
-            "move it away, then verify --repair"
+            "move the file away, then run verify --repair"
         ) in lines
         assert path.read_bytes() == edited
     assert (ended / "KPI_GATE.json").exists()
@@ -198,7 +200,7 @@ def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
 
 def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
-    held = hold(ended)
+    held = lock_folder(ended)
     try:
         code, (text,) = told(*ENDED, "--repair")
     finally:
@@ -215,9 +217,7 @@ def test_nothing_is_repaired_by_a_journal_that_is_damaged(ended: Path) -> None:
     code, lines = told(*ENDED, "--repair")
     assert code == 1
     assert not (ended / "KPI_GATE.json").exists()
-    assert lines[-2] == (
-        "NOTE     journal.jsonl: the rest was not checked: it is measured by the journal"
-    )
+    assert lines[-2] == ("NOTE     journal.jsonl: damaged, so everything else was left unchecked")
 
 
 def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
@@ -230,8 +230,8 @@ def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
         assert code == 1
         assert told_of(lines) == [
             (
-                "FINDING  journal.jsonl: ends with 9 bytes of an unfinished record; the next "
-                "--soak-resume or rollback cuts them off, and says so in the journal"
+                "FINDING  journal.jsonl: ends with 9 bytes of an incomplete record; the next "
+                "--soak-resume or rollback removes them, and records that"
             )
         ]
     assert journal.read_bytes() == torn
@@ -247,7 +247,7 @@ def test_a_healed_end_is_a_note(ended: Path) -> None:
     assert told_of(lines) == [
         (
             "NOTE     journal.jsonl, record 8 (iteration 6): "
-            "after a crash 9 bytes of an unfinished record were cut off"
+            "after a crash 9 bytes of an incomplete record were removed"
         )
     ]
 
@@ -257,8 +257,8 @@ def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
     code, lines = told(*ENDED)
     assert code == 1
     assert lines[0] == f"{ended.name}, run unknown"
-    assert lines[1] == "FINDING  journal.jsonl: is missing, so it is not known what the run did"
-    assert "FINDING  KPI_GATE.json: no record of the journal speaks of it" in lines
+    assert lines[1] == "FINDING  journal.jsonl: is missing, so the files cannot be checked"
+    assert f"FINDING  KPI_GATE.json: {STRAY}" in lines
 
 
 def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
@@ -283,22 +283,20 @@ def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
     code, lines = told(*ENDED)
     assert code == 1
     assert told_of(lines) == [
-        "FINDING  EDGE_REPORT_9.json: no record of the journal speaks of it",
-        "NOTE     KPI_GATE.json.tmp: was left by a process that ended while it wrote",
-        "FINDING  backups/runtime_overrides_backup_6.json: no record of the journal speaks of it",
-        "FINDING  system_state_2.json: no record of the journal speaks of it",
+        f"FINDING  EDGE_REPORT_9.json: {STRAY}",
+        "NOTE     KPI_GATE.json.tmp: was left by a process that was killed while it wrote",
+        f"FINDING  backups/runtime_overrides_backup_6.json: {STRAY}",
+        f"FINDING  system_state_2.json: {STRAY}",
         "NOTE     system_state_7.json: is of an iteration that was not recorded",
     ]
     (keeps / "system_state_8.json").write_text("{}\n")
     (keeps / "system_state_6.json").write_text("{}\n")
     (keeps / "system_state_5.json").unlink()
     assert told_of(told(*KEEPS)[1]) == [
-        "FINDING  system_state_5.json: is missing; the journal has only its hash",
-        (
-            "FINDING  system_state_6.json: is not the system's state whose hash the journal has of "
-            "iteration 6"
-        ),
-        "FINDING  system_state_8.json: no record of the journal speaks of it",
+        "FINDING  system_state_5.json: is missing, and cannot be rebuilt: "
+        "the journal has only its hash",
+        "FINDING  system_state_6.json: is not the state whose hash is in the journal",
+        f"FINDING  system_state_8.json: {STRAY}",
     ]
 
 
@@ -346,17 +344,17 @@ def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) 
         if path.is_file() and path.name != "journal.jsonl":
             path.unlink()
     shutil.copytree(chain, workplace / "start")
-    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
+    store = ChainStore(workplace / "start", run, lock_folder(workplace / "start"))
     cut(workplace / "start", last=1)
     store.close()
-    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
-    store.take_up()
+    store = ChainStore(workplace / "start", run, lock_folder(workplace / "start"))
+    store.load()
     store.close()
     for name in ("runtime_overrides.json", "applied_profile.json"):
         shutil.copy(workplace / "start" / name, chain / name)
     code, lines = told(*ENDED)
     assert code == 0, lines
-    undone = "before journal.jsonl, record 1 (iteration 1): the process may have ended"
+    undone = "before journal.jsonl, record 1 (iteration 1): the process may have been killed"
     for name in (
         "EDGE_REPORT_1.json",
         "ITER_SUMMARY_1.json",
@@ -368,7 +366,7 @@ def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) 
         assert undone in text
     code, lines = told(*ENDED, "--repair")
     assert code == 0
-    assert "NOTE     EDGE_REPORT_1.json: was missing, and was made from the journal" in lines
+    assert "NOTE     EDGE_REPORT_1.json: was missing, and was rebuilt from the journal" in lines
     assert (chain / "EDGE_REPORT_1.json").exists()
 
 
@@ -381,8 +379,8 @@ def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
     for folder, whole in ((start, 1), (later, 5)):
         folder.mkdir()
         (folder / "journal.jsonl").write_bytes(b"".join(lines[:whole]))
-        store = ChainStore(folder, run, hold(folder))
-        store.take_up()
+        store = ChainStore(folder, run, lock_folder(folder))
+        store.load()
         store.close()
     shutil.rmtree(ended)
     shutil.copytree(later, ended)
@@ -405,15 +403,15 @@ def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_w
     start.mkdir()
     first = (ended / "journal.jsonl").read_bytes().splitlines(keepends=True)[0]
     (start / "journal.jsonl").write_bytes(first)
-    store = ChainStore(start, run, hold(start))
-    store.take_up()
+    store = ChainStore(start, run, lock_folder(start))
+    store.load()
     store.close()
     shutil.copy(start / "applied_profile.json", ended)
     for name in ("TUNING_REPORT.json", "KPI_GATE.json"):
         (ended / name).unlink()
     code, found = told(*ENDED)
     assert code == 1
-    may = "the process may have ended before it wrote it; --soak-resume does"
+    may = "the process may have been killed before it wrote the file; --soak-resume writes it"
     missing = f"is missing, as before journal.jsonl, record 7 (run_ended): {may}"
     as_it_was = f"is as it was before journal.jsonl, record 1 (iteration 1): {may}"
     assert told_of(found) == [
@@ -438,9 +436,10 @@ def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
     code, lines = told(*BROKEN)
     assert code == 0, lines
     where = f"journal.jsonl, record {len(found)}"
-    assert f"NOTE     KPI_GATE.json: is void since {where} (run_resumed)" in "\n".join(lines)
+    assert f"NOTE     KPI_GATE.json: is outdated since {where} (run_resumed)" in "\n".join(lines)
     assert (
-        f"NOTE     {where} (iteration 3): the run was resumed, by force though seed: 0 then, 7 now"
+        f"NOTE     {where} (iteration 3): the run was resumed with other settings (forced): "
+        "seed: 0 then, 7 now"
     ) in lines
 
 
@@ -448,27 +447,27 @@ def test_while_a_soak_is_at_work_the_files_are_not_compared(ended: Path) -> None
     (ended / "KPI_GATE.json").unlink()
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"coming": ')
-    held = hold(ended)
+    held = lock_folder(ended)
     try:
         code, lines = told(*ENDED)
     finally:
         held.release()
     assert code == 0
     assert [text[:7] for text in told_of(lines)] == ["NOTE   "] * 2
-    assert "a soak is at work here: the files beside it were not compared" in lines[2]
+    assert "a soak is running in this folder: the other files were left unchecked" in lines[2]
     assert told(*ENDED)[0] == 1
 
 
 def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
     ended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold(ended).release()
+    lock_folder(ended).release()
     assert lock_path(ended).exists()
 
-    def denied(_: object, patience: float) -> None:
+    def denied(_: object, timeout: float) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("pytest_soak.commands.verify.hold", denied)
+    monkeypatch.setattr("pytest_soak.commands.verify.lock_folder", denied)
     assert told(*ENDED)[0] == 0
 
 
@@ -536,17 +535,17 @@ def a_problem(kind: str, iteration: int = 0) -> dict[str, Any]:
 
 
 FORGED = {
-    "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): stands at place 3"),
+    "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): its seq is 4, expected 3"),
     "run": Forged(
         put(3, "run", to="20200101T000000Z-aaaaaa"),
-        "record 3 (iteration 3): is of run 20200101T000000Z-aaaaaa, the first record of 2",
+        "record 3 (iteration 3): its run is 20200101T000000Z-aaaaaa, that of the first record 2",
     ),
     "no start": Forged(
         lambda found: found.pop(0),
-        "record 1 (iteration 1): a journal has one run_started, and begins with it",
+        "record 1 (iteration 1): a journal must begin with run_started, and have only one",
     ),
     "order": Forged(
-        lambda found: found.pop(3), "record 4 (iteration 4): is of iteration 4, due was 3"
+        lambda found: found.pop(3), "record 4 (iteration 4): its iteration is 4, expected 3"
     ),
     "version": Forged(
         put(3, "v", to=3),
@@ -555,21 +554,22 @@ FORGED = {
     "no record": Forged(lambda found: found[3].clear(), "record 3: is of version null of"),
     "shape": Forged(
         put(3, "summary", "n", to=7),
-        "record 3: has not the shape of a record: $.summary.n: 7 is not of type 'object'",
+        "record 3: is not a valid record: $.summary.n: 7 is not of type 'object'",
     ),
     "kind": Forged(
         lambda found: found[3].pop("kind"),
-        "record 3: has not the shape of a record: $: 'kind' is a required property",
+        "record 3: is not a valid record: $: 'kind' is a required property",
     ),
     "start": Forged(
         put(0, "overrides", to={"workers": 3}),
         "record 0 (run_started): its state_after is not the hash of its overrides",
     ),
     "config": Forged(
-        put(0, "config", "seed", to=1), "record 0 (run_started): its config_hash is not that of"
+        put(0, "config", "seed", to=1), "record 0 (run_started): its config_hash is not the hash of"
     ),
     "base": Forged(
-        put(0, "overrides", to={"wrokers": 3}), "overrides what its base does not have: wrokers"
+        put(0, "overrides", to={"wrokers": 3}),
+        "its overrides have fields that its base lacks: wrokers",
     ),
     "misfit": Forged(
         put(2, "patch", 0, "value", to=7), "its patch does not fit the overrides before it: "
@@ -580,7 +580,7 @@ FORGED = {
     ),
     "state": Forged(
         put(2, "state_after", to="0" * 64),
-        "record 2 (iteration 2): its state_after is not the hash of the overrides there, {",
+        "record 2 (iteration 2): its state_after is not the hash of the overrides {",
     ),
     "untested": Forged(
         with_iteration_3(lambda record: record["patch"].pop(0)),
@@ -599,41 +599,42 @@ FORGED = {
     ),
     "old": Forged(
         put(3, "decision", "changes", 2, "old", to=5),
-        "record 3 (iteration 3): changes workers from 5, it was 6",
+        "record 3 (iteration 3): changes workers from 5, but it was 6",
     ),
     "decision": Forged(
         put(3, "decision", "changes", 2, "new", to=7),
-        "record 3 (iteration 3): its patch is not its decision: workers is 8, not 7",
+        "record 3 (iteration 3): its patch does not match its decision: workers is 8, not 7",
     ),
     "not applied": Forged(
         put(3, "applied", to=False),
-        "its patch is not its decision: backoff_s is 0.5, not 0.4, batch_size is 25, not 30",
+        "its patch does not match its decision: backoff_s is 0.5, not 0.4, "
+        "batch_size is 25, not 30",
     ),
     "nothing applied": Forged(
         put(4, "applied", to=True),
-        "record 4 (iteration 4): says that it applied something, its decision moves nothing",
+        "record 4 (iteration 4): is marked as applied, but its decision changes nothing",
     ),
     "mode": Forged(
         put(0, "config", "mode", to="off"),
-        "record 1 (iteration 1): says that it applied something, in mode off",
+        "record 1 (iteration 1): is marked as applied, in mode off",
     ),
     "window": Forged(
         put(3, "summary", "in_window", to=True),
-        "record 3 (iteration 3): says that it applied something, in the observation window",
+        "record 3 (iteration 3): is marked as applied, in the observation window",
     ),
     "doubts": Forged(
         put(3, "summary", "doubts", to={"workers": "false"}),
-        'its doubts are not what its report gives: workers is "false", not there',
+        'its doubts do not follow from its report: workers is "false", not there',
     ),
     "not effective": Forged(
         used(2),
-        "record 1 (iteration 1): its changes were not seen in iteration 2: "
+        "record 1 (iteration 1): iteration 2 does not confirm its changes: "
         "workers was set to 4, the report says 2",
     ),
     "untold": Forged(
         used(None),
-        "record 1 (iteration 1): its changes were not seen in iteration 2: "
-        "workers was set to 4, the report does not tell it",
+        "record 1 (iteration 1): iteration 2 does not confirm its changes: "
+        "workers was set to 4, the report does not have it",
     ),
     "settles": Forged(
         put(2, "settles", "verified", to="unknown"),
@@ -647,7 +648,7 @@ FORGED = {
     ),
     "no next": Forged(
         lambda found: found.__setitem__(slice(4, 8), [{**found[7], "seq": 4, "iteration": 3}]),
-        "record 3 (iteration 3): its changes were seen by no report: no iteration came after",
+        "record 3 (iteration 3): no report confirms its changes: it is the last iteration",
     ),
     "verdict": Forged(
         put(1, "summary", "verdict", to="PASS"),
@@ -659,29 +660,31 @@ FORGED = {
     ),
     "gate": Forged(
         put(7, "verdict", to="WARN"),
-        'record 7 (run_ended): does not follow: verdict is "WARN", not "PASS"',
+        'record 7 (run_ended): does not follow from the iterations: verdict is "WARN", not "PASS"',
     ),
     "gate's window": Forged(
-        put(7, "window", to=[6]), "record 7 (run_ended): does not follow: window is [6], not [5, 6]"
+        put(7, "window", to=[6]),
+        "record 7 (run_ended): does not follow from the iterations: window is [6], not [5, 6]",
     ),
     "gate's test": Forged(
         put(7, "not_passed", to=[6]),
-        "does not follow: problems is [], not "
+        "does not follow from the iterations: problems is [], not "
         '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], verdict is "PASS"',
     ),
     "a test that is said to have passed": Forged(
         put(7, "problems", to=[a_problem("test_not_passed", 6)]),
-        "does not follow: problems is "
+        "does not follow from the iterations: problems is "
         '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], not []',
     ),
     "gate's part": Forged(
         put(7, "problems", to=[a_problem("partial")]),
-        'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
+        'does not follow from the iterations: verdict is "PASS", not "INCONCLUSIVE"',
     ),
     "unverified": Forged(put(7, "unverified", to=[1]), "unverified is [1], not []"),
     "iterations": Forged(
         put(0, "config", "iterations", to=8),
-        'does not follow: problems is [], not [{"data": {}, "iteration": 7, "kind": "not_run"}, '
+        "does not follow from the iterations: problems is [], not "
+        '[{"data": {}, "iteration": 7, "kind": "not_run"}, '
         '{"data": {}, "iteration": 8, "kind": "not_run"}], verdict is "PASS", '
         'not "INCONCLUSIVE", window is [5, 6]',
     ),
@@ -708,16 +711,16 @@ def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace(b'"seq": 3', b'"seq":3'), "is not written as a journal is"),
-        (lambda text: text.replace(b'{"applied"', b'{{"applied"'), "record 1: is no JSON: "),
-        (lambda text: b"[]\n" + text, "record 0: is no record: []"),
-        (lambda text: b"[" * 100_000 + b"\n" + text, "record 0: is no JSON: "),
+        (lambda text: text.replace(b'"seq": 3', b'"seq":3'), "is not in the format of a journal"),
+        (lambda text: text.replace(b'{"applied"', b'{{"applied"'), "record 1: is not JSON: "),
+        (lambda text: b"[]\n" + text, "record 0: is not a record: []"),
+        (lambda text: b"[" * 100_000 + b"\n" + text, "record 0: is not JSON: "),
         (
             lambda text: text.replace(b'"prev": "0000', b'"prev": "1111', 1),
             (
                 "record 0 (run_started): its prev is 1111000000000000…, the line before it has "
                 "the hash 0000000000000000…: one of the two was changed, or a line between them "
-                "taken out"
+                "removed"
             ),
         ),
     ],
@@ -747,9 +750,10 @@ def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) ->
     assert lines == [
         (
             "NOTE     journal.jsonl, record 8 (weather_noted): is of a kind that this version does "
-            "not know, and skips"
+            "not know; it is ignored"
         ),
-        "NOTE     journal.jsonl: a soak is at work here: the files beside it were not compared",
+        "NOTE     journal.jsonl: a soak is running in this folder: "
+        "the other files were left unchecked",
     ]
 
 
@@ -789,14 +793,14 @@ def test_a_rollback_is_clean_with_a_note_and_one_that_lies_is_found(ended: Path)
     assert findings(linked(rolled(found))) == []
     where = "FINDING  journal.jsonl, record 8 (rolled_back):"
     (lie,) = findings(linked(rolled(found, to_iteration=1)))
-    assert lie.startswith(f"{where} makes them {{")
+    assert lie.startswith(f"{where} sets {{")
     assert '; the overrides after iteration 1 were {"backoff_s": 0.3' in lie
     (lie,) = findings(linked(rolled(found, to_iteration=9)))
     assert lie.endswith("the overrides after iteration 9 are not in the journal")
     assert findings(linked(rolled(found, ended=False))) == [
-        f"{where} says ended: False, the journal says otherwise"
+        f"{where} its ended is false, expected true"
     ]
-    assert state_hash({}) == found[0]["state_after"]
+    assert json_hash({}) == found[0]["state_after"]
 
 
 def test_an_hours_run_may_end_before_the_planned_iterations(ended: Path) -> None:
@@ -820,8 +824,8 @@ def test_a_difference_is_told_of_any_two_files(one: bytes, other: bytes) -> None
 
 def test_a_difference_is_told_where_it_begins() -> None:
     assert difference(b"a\nb\n", b"a\nc\n") == "line 2, column 1: it has 'b', the journal says 'c'"
-    assert difference(b"a", b"a\nb") == "has less than the journal says, from line 2 on"
-    assert difference(b"a\nb", b"a") == "has more than the journal says, from line 2 on"
+    assert difference(b"a", b"a\nb") == "ends early compared with the journal, from line 2 on"
+    assert difference(b"a\nb", b"a") == "has extra lines compared with the journal, from line 2 on"
     assert difference(b"\xff", b"a").endswith("column 1: it has '\\\\xff', the journal says 'a'")
 
 
@@ -829,7 +833,7 @@ def test_a_finding_is_one_line() -> None:
     assert str(Finding("a", "b")) == "FINDING  a: b"
     assert str(Finding("a", "b", note=True)) == "NOTE     a: b"
     assert shorten("x" * 500) == "x" * 120 + "…"
-    assert unlike({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
+    assert field_differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
         "a is 1, not there, b is 2, not 3, c is missing, not 4"
     )
 
@@ -888,7 +892,7 @@ def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
     if name in ("never run", "partial", *UNSEEN):
         unseen, *last = found
         assert code == 1
-        assert "its changes were not seen in iteration 2: " in unseen
+        assert "iteration 2 does not confirm its changes: " in unseen
         assert len(last) == (name == "partial")  # it ends with iteration 3
     else:
         assert (code, found) == (0, [])

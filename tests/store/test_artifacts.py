@@ -86,4 +86,6 @@ def test_a_file_where_the_folder_of_a_chain_belongs_is_refused(pytester: pytest.
     folder.write_text("")
     result = pytester.runpytest("--soak-iterations=1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*is in the way: it is to become the folder of a chain"])
+    result.stderr.fnmatch_lines(
+        ["*is a file, but the folder of a chain is needed there; move it away"]
+    )

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.store import files
-from pytest_soak.store.files import document, line, plain
+from pytest_soak.store.files import document, jsonable, line
 from tests.fuzz.values import Blind, Mute, TouchyDict, TouchyFloat, TouchyInt, TouchyList, TouchyStr
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> Non
     circle["self"] = circle
     found = json.loads(line(circle))
     assert found["value"] == "nan"
-    for _ in range(files.DEEPEST - 1):
+    for _ in range(files.MAX_DEPTH - 1):
         found = found["self"]
     assert found == {"value": "nested deeper than 40", "self": "nested deeper than 40"}
 
@@ -115,10 +115,10 @@ def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> Non
     ids=["huge", "blind", "text", "number", "key", "huge key"],
 )
 def test_whatever_a_stranger_hands_over_can_be_written(value: object) -> None:
-    assert line(plain(value)) == line(json.loads(line(plain(value))))
+    assert line(jsonable(value)) == line(json.loads(line(jsonable(value))))
     assert line({"value": value, "odd": math.nan})
 
 
 def test_what_a_subclass_of_pythons_types_makes_of_itself_is_not_asked() -> None:
     value = TouchyDict({TouchyStr("a"): TouchyList([TouchyFloat(0.5), TouchyInt(7)])})
-    assert plain(value) == {"a": [0.5, 7]}
+    assert jsonable(value) == {"a": [0.5, 7]}

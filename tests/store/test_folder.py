@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from pytest_soak.store.folder import clear_for, hold, lock_path, refuse_busy
+from pytest_soak.store.folder import clear_for, lock_folder, lock_path, refuse_busy
 from pytest_soak.store.journal import Journal
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_a_run_that_was_being_brought_back_when_the_process_was_killed_stays_who
         assert place.exists() == (run != then)
 
 
-@pytest.mark.parametrize("take", [refuse_busy, lambda folder: hold(folder).release()])
+@pytest.mark.parametrize("take", [refuse_busy, lambda folder: lock_folder(folder).release()])
 def test_who_only_looks_whether_a_folder_is_held_is_in_nobodys_way(
     tmp_path: Path, take: Callable[[Path], None]
 ) -> None:

@@ -70,13 +70,6 @@ def test_a_decision_comes_back_the_same(
     assert decision_from_json(written, 3, {"workers": 2}) == decision
 
 
-def test_a_notice_of_version_0_1_0_which_does_not_say_whether_it_cut_is_read() -> None:
-    decision = Decision(3, notices=(Notice("budget", "budget", "workers", "+2 cut to +1"),))
-    written = json.loads(line(decision_to_json(decision)))
-    del written["notices"][0]["cut"]
-    assert decision_from_json(written, 3, {}) == decision
-
-
 @given(
     st.dictionaries(WORDS, VALUES, max_size=3),
     st.sampled_from(Verdict),

@@ -84,24 +84,24 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
     "version": (set_in(1, "v", to=3), "record 1: is of version 3 of the format"),
     "kind of no kind": (
         set_in(1, "kind", to=[]),
-        "record 1: has not the shape of a record: $.kind",
+        "record 1: is not a valid record: $.kind",
     ),
     "shape": (
         set_in(2, "decision", to=None),
-        "record 2: has not the shape of a record: $.decision",
+        "record 2: is not a valid record: $.decision",
     ),
     "too large": (
         set_in(1, "summary", "metrics", "throughput", to=10**400),
-        "record 1: has not the shape of a record: $.summary.metrics.throughput",
+        "record 1: is not a valid record: $.summary.metrics.throughput",
     ),
-    "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): is of run {LATER}"),
+    "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): its run is {LATER}"),
     "iteration again": (
         lambda records: records.append({**records[3], "seq": 5}),
-        "record 5 (iteration 3): is of iteration 3, due was 4",
+        "record 5 (iteration 3): its iteration is 3, expected 4",
     ),
     "a kind of later": (
         lambda records: records.append({**records[4], "seq": 5, "kind": "moved", "iteration": 9}),
-        "record 5 (moved): is of iteration 9, due was 3",
+        "record 5 (moved): its iteration is 9, expected 3",
     ),
     "settled before": (
         set_in(1, "settles", to={"iteration": 1, "verified": "true"}),
@@ -141,7 +141,7 @@ def test_a_damaged_state_is_refused_and_nothing_is_touched(
     state.unlink() if damage is None else state.write_bytes(damage)
     before = files(folder)
     plan = planned(asked(folder.parent, iterations=5), own=True)
-    with pytest.raises(JournalError, match=r"system_state_3.json: not the system's state"):
+    with pytest.raises(JournalError, match=r"system_state_3.json: missing, or not the state"):
         SoakLoop(plan, core(), folder.parent)
     assert files(folder) == before
 
@@ -164,7 +164,7 @@ def test_a_run_put_aside_whose_journal_is_damaged_stays_where_it_is(
     before = files(folder)
     plan = planned(asked(folder.parent, iterations=5), own=True)
     with pytest.raises(
-        JournalError, match=r"journal\.jsonl(, record 0: is no JSON|: has no record)"
+        JournalError, match=r"journal\.jsonl(, record 0: is not JSON|: has no record)"
     ):
         SoakLoop(plan, core(), folder.parent)
     assert files(folder) == before
@@ -174,7 +174,7 @@ def test_a_run_in_the_place_of_another_is_not_found_and_not_taken_up(folder: Pat
     assert list(runs_in(folder)) == [RUN]
     put_aside(folder, LATER)
     assert runs_in(folder) == {}
-    with pytest.raises(JournalError, match=f"is of run {RUN}, in the place of {LATER}"):
+    with pytest.raises(JournalError, match=f"is of run {RUN}, but {LATER} is expected there"):
         check_run(folder, LATER)
 
 
