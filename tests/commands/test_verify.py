@@ -293,8 +293,10 @@ def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
     (keeps / "system_state_6.json").write_text("{}\n")
     (keeps / "system_state_5.json").unlink()
     assert told_of(told(*KEEPS)[1]) == [
-        "FINDING  system_state_5.json: is missing, and cannot be rebuilt: "
-        "the journal has only its hash",
+        (
+            "FINDING  system_state_5.json: is missing, and cannot be rebuilt: "
+            "the journal has only its hash"
+        ),
         "FINDING  system_state_6.json: is not the state whose hash is in the journal",
         f"FINDING  system_state_8.json: {STRAY}",
     ]
@@ -752,8 +754,10 @@ def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) ->
             "NOTE     journal.jsonl, record 8 (weather_noted): is of a kind that this version does "
             "not know; it is ignored"
         ),
-        "NOTE     journal.jsonl: a soak is running in this folder: "
-        "the other files were left unchecked",
+        (
+            "NOTE     journal.jsonl: a soak is running in this folder: "
+            "the other files were left unchecked"
+        ),
     ]
 
 
