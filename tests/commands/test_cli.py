@@ -1,4 +1,4 @@
-"""The command line: what it takes, how it tells a mistake, what it costs."""
+"""The command line: selection of chains and runs, error messages, start-up cost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_module_runs_as_the_program_does() -> None:
     assert b"0 findings, 0 notes; 8 records, 6 iterations, 20 files" in ran.stdout
 
 
-def test_help_tells_every_command() -> None:
+def test_help_lists_every_command() -> None:
     code, lines = told("--help")
     assert code == 0
     for name, module in cli.COMMANDS.items():
@@ -106,7 +106,7 @@ def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
     assert workplace.exists()
 
 
-def test_of_many_chains_an_error_lists_some(ended: Path) -> None:
+def test_an_error_lists_only_some_of_many_chains(ended: Path) -> None:
     for number in range(25):
         shutil.copytree(ended, ended.with_name(f"test_many-{number:02}"))
     code, (line,) = told("verify", *ENDED)
@@ -142,7 +142,7 @@ def test_a_terminal_without_arrows_is_written_to_in_ascii() -> None:
     assert "workers     2 -> 4" in plain.stdout.decode("ascii")
 
 
-def test_what_a_terminal_should_not_be_sent_is_shown_as_an_escape(ended: Path) -> None:
+def test_control_characters_are_shown_as_escapes(ended: Path) -> None:
     evil = ended.with_name("test_\x1b[2J\n-1")
     ended.rename(evil)
     code, lines = told("verify", *ENDED)
@@ -165,7 +165,7 @@ def test_a_reader_may_close_the_pipe() -> None:
 
 
 @pytest.mark.usefixtures("ended")
-def test_an_interruption_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -173,7 +173,7 @@ def test_an_interruption_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> N
     assert told("verify", *ENDED) == (2, ["ERROR: interrupted"])
 
 
-def test_what_cannot_be_read_is_told_in_a_line(ended: Path) -> None:
+def test_an_unreadable_file_is_one_line(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     (ended / "KPI_GATE.json").mkdir()
     assert told("verify", *ENDED) == (

@@ -1,4 +1,4 @@
-"""`pytest-soak explain` tells from the journal alone why an iteration changed what it changed."""
+"""`pytest-soak explain` shows from the journal alone why an iteration changed parameters."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ DEAF = mock_system(
 
 
 def sections(lines: list[str]) -> dict[str, list[str]]:
-    """Return ``{title: lines}`` of what was explained."""
+    """Return ``{title: lines}`` of an explanation."""
     found: dict[str, list[str]] = {}
     for text in lines:
         if not text.startswith(" "):
@@ -72,7 +72,7 @@ def sections(lines: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def test_an_iteration_is_explained_from_what_it_saw_to_what_came_of_it(ended: Path) -> None:
+def test_an_iteration_is_explained_from_its_metrics_to_the_effect(ended: Path) -> None:
     journal = (ended / "journal.jsonl").read_bytes()
     for path in ended.rglob("*"):
         if path.is_file():
@@ -112,7 +112,7 @@ def test_an_iteration_is_explained_from_what_it_saw_to_what_came_of_it(ended: Pa
     ]
 
 
-def test_what_a_guard_stopped_and_why_is_told(ended: Path) -> None:
+def test_what_a_guard_stopped_is_shown_with_the_reason(ended: Path) -> None:
     found = sections(told("explain", "--iter", "5", *ENDED)[1])
     assert "verdict PASS, in the observation window" in found
     assert found["guards"] == [
@@ -126,7 +126,7 @@ def test_what_a_guard_stopped_and_why_is_told(ended: Path) -> None:
     assert found["effect"] == ["unknown: this is the last iteration"]
 
 
-def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path) -> None:
+def test_what_was_withheld_reduced_or_stopped_is_shown_with_its_source(workplace: Path) -> None:
     (workplace / "conftest.py").write_text(GUARDED)
     soak(workplace, *TUNED, "--soak-dir=work", "--soak-tuner=mine,other", code=1)
     work = ("--soak-dir", "work")
@@ -152,7 +152,7 @@ def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path
     assert found["tuners"][0] == "mine: proposed nothing"
 
 
-def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
+def test_an_unconfirmed_change_is_shown(workplace: Path) -> None:
     (workplace / "conftest.py").write_text(DEAF)
     soak(workplace, *TUNED, "--soak-dir=work", "--soak-system=deaf", code=1)
     work = ("--soak-dir", "work")
@@ -172,7 +172,7 @@ def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
     assert sum(text.startswith("FINDING") for text in lines) == 1
 
 
-def test_a_run_that_is_not_tuned_asks_nobody(workplace: Path) -> None:
+def test_an_untuned_run_shows_that_tuning_was_off(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=2", "--soak-dir=work", code=1)
     found = sections(told("explain", "--iter", "1", "--soak-dir", "work")[1])
     assert found["tuners"] == ["none: tuning was off"]
@@ -180,7 +180,7 @@ def test_a_run_that_is_not_tuned_asks_nobody(workplace: Path) -> None:
     assert told("verify", "--soak-dir", "work")[0] == 0
 
 
-def test_a_change_that_was_undone_later_is_told(ended: Path) -> None:
+def test_a_later_rollback_is_shown(ended: Path) -> None:
     told("rollback", "--to-iter", "1", *ENDED)
     found = sections(told("explain", "--iter", "3", *ENDED)[1])
     assert found["effect"] == [
@@ -191,11 +191,11 @@ def test_a_change_that_was_undone_later_is_told(ended: Path) -> None:
 
 
 def changed(found: list[dict[str, Any]], number: int) -> list[str]:
-    """Return what is explained of records that a test has written itself."""
+    """Return the explanation of records that a test has changed."""
     return explained(tuple(found), number)
 
 
-def test_what_only_some_runs_have_is_told_too(ended: Path) -> None:
+def test_rare_entries_of_records_are_shown_too(ended: Path) -> None:
     found = records(ended)
     found[1]["summary"] |= {"restarted": True}
     found[1]["summary"]["metrics"] |= {"labels": ["a", "b"], "no labels": [], "shares": None}

@@ -1,4 +1,4 @@
-"""`pytest-soak rollback` puts the overrides back, through the journal, and changes nothing else."""
+"""`pytest-soak rollback` restores overrides through the journal, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def overrides(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("to", [0, 1, 2])
-def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
+def test_a_rollback_restores_the_overrides_after_an_iteration_and_is_recorded(
     ended: Path, to: int
 ) -> None:
     before = records(ended)
@@ -64,7 +64,7 @@ def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
     assert told("verify", *ENDED, "--head", head)[0] == 0
 
 
-def test_an_ended_run_keeps_its_verdict_and_is_still_over(ended: Path) -> None:
+def test_an_ended_run_keeps_its_verdict_and_stays_ended(ended: Path) -> None:
     kept = {
         path: path.read_bytes()
         for path in ended.rglob("*")
@@ -102,7 +102,7 @@ def test_back_and_forth_leaves_the_overrides_as_they_were(ended: Path) -> None:
     assert unlike_journal(ended) == []
 
 
-def test_where_there_is_nothing_to_do_nothing_is_recorded(ended: Path) -> None:
+def test_a_rollback_to_the_current_overrides_records_nothing(ended: Path) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
     for to in (3, 4, 6):
         code, lines = told("rollback", "--to-iter", to, *ENDED)
@@ -111,7 +111,7 @@ def test_where_there_is_nothing_to_do_nothing_is_recorded(ended: Path) -> None:
     assert {name: content for name, (_, content) in tree(ended).items()} == before
 
 
-def test_overrides_that_were_edited_by_hand_are_told_and_put_right(ended: Path) -> None:
+def test_manual_edits_of_the_overrides_are_shown_and_undone(ended: Path) -> None:
     (ended / "runtime_overrides.json").write_text('{"workers": 99}')
     code, lines = told("rollback", "--to-iter", "1", *ENDED)
     assert code == 0
@@ -122,7 +122,7 @@ def test_overrides_that_were_edited_by_hand_are_told_and_put_right(ended: Path) 
     assert overrides(ended) == AFTER[1]
 
 
-def test_a_dry_run_shows_the_patch_and_touches_nothing(workplace: Path, ended: Path) -> None:
+def test_a_dry_run_shows_the_patch_and_changes_nothing(workplace: Path, ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn": ')
     before = tree(workplace)
@@ -139,7 +139,7 @@ def test_a_dry_run_shows_the_patch_and_touches_nothing(workplace: Path, ended: P
     assert lines[1:] == ["nothing to do: the overrides are already those after iteration 1"]
 
 
-def test_a_run_that_was_put_aside_is_rolled_back_where_it_lies(workplace: Path) -> None:
+def test_an_earlier_run_is_rolled_back_in_its_own_folder(workplace: Path) -> None:
     soak(workplace, *TUNED, "--soak-dir=broken")
     chain = only_chain(workplace / "broken")
     (aside,) = (chain / "runs").iterdir()
@@ -153,9 +153,7 @@ def test_a_run_that_was_put_aside_is_rolled_back_where_it_lies(workplace: Path) 
     assert told("verify", *BROKEN, "--all-runs")[0] == 0
 
 
-def test_a_resume_goes_on_from_the_overrides_that_were_rolled_back_to(
-    workplace: Path, broken: Path
-) -> None:
+def test_a_resume_continues_from_the_restored_overrides(workplace: Path, broken: Path) -> None:
     applied = overrides(broken)
     assert applied == AFTER[3]
     assert told("rollback", "--to-iter", "1", *BROKEN)[0] == 0
@@ -179,7 +177,7 @@ def test_a_resume_goes_on_from_the_overrides_that_were_rolled_back_to(
     assert not any("next report" in text for text in lines)
 
 
-def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -> None:
+def test_the_file_of_to_file_can_start_the_next_soak(workplace: Path, ended: Path) -> None:
     target = workplace / "from here.json"
     code, lines = told("rollback", "--to-iter", "2", *ENDED, "--to-file", target)
     assert code == 0
@@ -207,7 +205,7 @@ def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -
         ),
     ],
 )
-def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
+def test_an_invalid_target_is_refused_and_nothing_is_rolled_back(
     ended: Path, target: str, says: str
 ) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
@@ -218,7 +216,7 @@ def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
     assert {name: content for name, (_, content) in tree(ended).items()} == before
 
 
-def test_a_pipe_or_a_link_to_nowhere_is_refused_and_stays_what_it_is(
+def test_a_pipe_or_a_broken_link_is_refused_and_left_unchanged(
     ended: Path, workplace: Path
 ) -> None:
     pipe, to_pipe, astray = (workplace / name for name in ("pipe", "to-pipe", "astray"))
@@ -246,7 +244,7 @@ def test_a_link_to_a_file_is_followed(workplace: Path) -> None:
     assert read_json(target) == AFTER[2]
 
 
-def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_changed(
+def test_a_full_disk_is_one_error_line_and_nothing_is_changed(
     ended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
@@ -262,7 +260,7 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_changed(
 
 
 @pytest.mark.parametrize("command", [("rollback", "--to-iter", "2"), ("explain", "--iter", "2")])
-def test_a_damaged_journal_is_refused_with_what_is_wrong(
+def test_a_damaged_journal_is_refused_with_the_reason(
     ended: Path, command: tuple[str, ...]
 ) -> None:
     journal = ended / "journal.jsonl"
@@ -288,7 +286,7 @@ def test_a_damaged_journal_is_refused_with_what_is_wrong(
 
 @pytest.fixture
 def at_work(workplace: Path) -> Iterator[Path]:
-    """Run a soak in a process, which waits in its third iteration; return its chain's folder."""
+    """Start a soak that waits in its third iteration; return its chain's folder."""
     (workplace / "conftest.py").write_text(SLOW)
     args = (*TUNED, "--soak-system=slow", "--soak-dir=work", "-p", "no:randomly")
     process = subprocess.Popen(
@@ -302,7 +300,7 @@ def at_work(workplace: Path) -> Iterator[Path]:
         process.wait()
 
 
-def test_while_a_soak_is_at_work_a_rollback_is_refused(at_work: Path) -> None:
+def test_while_a_soak_runs_a_rollback_is_refused(at_work: Path) -> None:
     def command(*args: str) -> tuple[int, str]:
         ran = subprocess.run(
             [sys.executable, "-m", "pytest_soak", *args, "--soak-dir=work"],
@@ -326,7 +324,9 @@ def test_while_a_soak_is_at_work_a_rollback_is_refused(at_work: Path) -> None:
     assert tree(at_work) == before
 
 
-def test_after_a_soak_was_killed_everything_works(at_work: Path, workplace: Path) -> None:
+def test_after_a_soak_was_killed_rollback_verify_and_resume_work(
+    at_work: Path, workplace: Path
+) -> None:
     pid = next(workplace.glob("reached-*")).name.partition("-")[2]
     os.kill(int(pid), 9)
     work = ("--soak-dir", "work")
@@ -340,14 +340,14 @@ def test_after_a_soak_was_killed_everything_works(at_work: Path, workplace: Path
     assert overrides(at_work) == AFTER[3]
 
 
-def test_what_is_rolled_back_under_xdist_is_the_same(workplace: Path) -> None:
+def test_a_soak_under_xdist_can_be_rolled_back(workplace: Path) -> None:
     soak(workplace, *TUNED, "--soak-dir=two", "-n1")
     assert told("rollback", "--to-iter", "1", "--soak-dir", "two")[0] == 0
     assert overrides(only_chain(workplace / "two")) == AFTER[1]
     shutil.rmtree(workplace / "two")
 
 
-def test_an_override_that_is_the_same_then_and_now_is_left_out_of_what_is_told(
+def test_unchanged_overrides_are_not_listed(
     workplace: Path,
 ) -> None:
     soak(workplace, *TUNED, "--soak-dir=seeded", '--soak-overrides={"backoff_s": 0.7}')

@@ -1,4 +1,4 @@
-"""`pytest-soak verify` finds whatever was changed, in one line, and nothing where nothing was."""
+"""`pytest-soak verify` finds every change, in one line, and nothing in an unchanged run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def told_of(findings: list[str]) -> list[str]:
 
 
 def findings(content: bytes, head: str = "") -> list[str]:
-    """Return what is found in a journal alone."""
+    """Return the findings in a journal without its files."""
     found, _ = examine(content, head, None, lambda _: None)
     return [str(finding) for finding in found if not finding.note]
 
@@ -56,7 +56,7 @@ def test_an_unchanged_run_has_no_findings_and_is_left_unchanged(workplace: Path)
     assert tree(workplace) == before
 
 
-def test_a_run_that_was_broken_off_is_clean_with_notes(broken: Path) -> None:
+def test_an_interrupted_run_has_only_notes(broken: Path) -> None:
     code, lines = told(*BROKEN)
     assert code == 0
     no_end, seen_by_none = told_of(lines)
@@ -68,7 +68,7 @@ def test_a_run_that_was_broken_off_is_clean_with_notes(broken: Path) -> None:
     assert broken.exists()
 
 
-def test_the_closing_line_tells_the_head_and_the_head_is_proved(ended: Path) -> None:
+def test_the_last_line_shows_the_head_which_can_be_checked(ended: Path) -> None:
     last = (ended / "journal.jsonl").read_bytes().splitlines()[-1]
     head = hashlib.sha256(last).hexdigest()
     code, lines = told(*ENDED, "--head", f"{head[:16]}…")
@@ -77,7 +77,7 @@ def test_the_closing_line_tells_the_head_and_the_head_is_proved(ended: Path) -> 
     assert told(*ENDED, "--head", head.upper())[0] == 0
 
 
-def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
+def test_removed_records_at_the_end_are_detected_with_the_head(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     head = hashlib.sha256(lines[-1].rstrip()).hexdigest()[:16]
@@ -100,7 +100,7 @@ def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ended", "broken", "keeps"])
-def test_a_changed_byte_in_any_file_is_found_and_never_a_traceback(
+def test_a_changed_byte_in_any_file_is_found_without_a_traceback(
     workplace: Path, name: str
 ) -> None:
     (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
@@ -126,7 +126,7 @@ def test_a_changed_byte_in_any_file_is_found_and_never_a_traceback(
     assert told("verify", "--soak-dir", name)[0] == 0
 
 
-def test_of_the_last_record_of_an_ended_run_only_its_time_can_be_changed_unseen(
+def test_in_the_last_record_of_an_ended_run_only_a_changed_time_is_missed(
     ended: Path,
 ) -> None:
     path = ended / "journal.jsonl"
@@ -143,7 +143,7 @@ def test_of_the_last_record_of_an_ended_run_only_its_time_can_be_changed_unseen(
 
 
 @pytest.mark.parametrize("name", ["ended", "broken"])
-def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str) -> None:
+def test_a_missing_file_is_found_and_rebuilt(workplace: Path, name: str) -> None:
     (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
     whole = {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()}
     for path, content in whole.items():
@@ -179,7 +179,7 @@ def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str)
     assert {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()} == whole
 
 
-def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
+def test_a_changed_file_is_found_and_left_unchanged(ended: Path) -> None:
     path = ended / "runtime_overrides.json"
     path.write_text(path.read_text().replace("8", "9"))
     (ended / "KPI_GATE.json").unlink()
@@ -198,7 +198,7 @@ def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
     assert read_json(path)["workers"] == 8
 
 
-def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> None:
+def test_a_repair_is_refused_while_the_folder_is_locked(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     held = lock_folder(ended)
     try:
@@ -210,7 +210,7 @@ def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> 
     assert not (ended / "KPI_GATE.json").exists()
 
 
-def test_nothing_is_repaired_by_a_journal_that_is_damaged(ended: Path) -> None:
+def test_nothing_is_rebuilt_from_a_damaged_journal(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     journal = ended / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
@@ -220,7 +220,7 @@ def test_nothing_is_repaired_by_a_journal_that_is_damaged(ended: Path) -> None:
     assert lines[-2] == ("NOTE     journal.jsonl: damaged, so everything else was left unchecked")
 
 
-def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
+def test_an_incomplete_record_is_found_and_left_in_place(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     with journal.open("ab") as file:
         file.write(b'{"torn": ')
@@ -237,7 +237,7 @@ def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
     assert journal.read_bytes() == torn
 
 
-def test_a_healed_end_is_a_note(ended: Path) -> None:
+def test_a_removed_incomplete_record_is_a_note(ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn": ')
     first = (ended / "journal.jsonl").read_bytes().splitlines()[0].decode()
@@ -252,7 +252,7 @@ def test_a_healed_end_is_a_note(ended: Path) -> None:
     ]
 
 
-def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
+def test_a_missing_journal_is_found(ended: Path) -> None:
     (ended / "journal.jsonl").unlink()
     code, lines = told(*ENDED)
     assert code == 1
@@ -261,7 +261,7 @@ def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
     assert f"FINDING  KPI_GATE.json: {STRAY}" in lines
 
 
-def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
+def test_a_run_killed_before_its_first_record_has_no_findings(ended: Path) -> None:
     for path in sorted(ended.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (ended / "journal.jsonl").touch()
@@ -270,7 +270,7 @@ def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
     assert lines[-1].startswith("0 findings, 1 note; 0 records, 0 iterations, 1 file; ")
 
 
-def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
+def test_extra_files_with_the_name_of_an_artifact_are_found_and_others_are_ignored(
     ended: Path, keeps: Path
 ) -> None:
     shutil.copy(ended / "EDGE_REPORT_1.json", ended / "EDGE_REPORT_9.json")
@@ -302,7 +302,7 @@ def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
     ]
 
 
-def test_a_state_saved_for_an_iteration_that_was_never_recorded_is_a_note(keeps: Path) -> None:
+def test_a_state_of_an_unrecorded_iteration_is_a_note(keeps: Path) -> None:
     (keeps / "system_state_7.json").write_text("{}\n")
     (keeps / "system_state_5.json").unlink()
     code, lines = told(*KEEPS)
@@ -324,20 +324,20 @@ def test_a_state_saved_for_an_iteration_that_was_never_recorded_is_a_note(keeps:
         ("runs", False),
     ],
 )
-def test_a_file_is_ours_by_its_name_and_place(name: str, ours: bool) -> None:
+def test_an_artifact_is_recognized_by_its_name_and_folder(name: str, ours: bool) -> None:
     assert is_ours(name) is ours
 
 
-# What a crash leaves in a run that has no end: notes, for taking it up again makes it good.
+# Effects of a crash in a run without an end: notes, because a resume repairs them.
 
 
 def cut(folder: Path, *, last: int) -> None:
-    """Take the records from *last* on out of the journal in *folder*."""
+    """Remove the records from *last* on from the journal in *folder*."""
     path = folder / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:last]))
 
 
-def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) -> None:
+def test_files_of_the_last_record_that_a_crash_left_unwritten_are_notes(workplace: Path) -> None:
     at_rest = workplace / "ended"
     (chain,) = (path for path in at_rest.glob("test_*") if path.is_dir())
     cut(chain, last=2)
@@ -397,7 +397,7 @@ def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
     assert any(text.startswith("FINDING  applied_profile.json: line 1") for text in found)
 
 
-def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_writes(
+def test_reports_that_a_killed_process_did_not_write_are_found(
     workplace: Path, ended: Path
 ) -> None:
     run = records(ended)[0]["run"]
@@ -423,7 +423,7 @@ def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_w
     ]
 
 
-def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
+def test_a_verdict_that_a_resume_cancelled_is_a_note(broken: Path) -> None:
     found = records(broken)
     resumed = {
         **found[-1],
@@ -445,7 +445,7 @@ def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
     ) in lines
 
 
-def test_while_a_soak_is_at_work_the_files_are_not_compared(ended: Path) -> None:
+def test_while_a_soak_runs_the_files_are_not_compared(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"coming": ')
@@ -460,7 +460,7 @@ def test_while_a_soak_is_at_work_the_files_are_not_compared(ended: Path) -> None
     assert told(*ENDED)[0] == 1
 
 
-def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
+def test_a_lock_that_cannot_be_opened_does_not_count_as_busy(
     ended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock_folder(ended).release()
@@ -473,7 +473,7 @@ def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
     assert told(*ENDED)[0] == 0
 
 
-def test_every_run_of_every_chain_is_verified_on_demand(workplace: Path, ended: Path) -> None:
+def test_all_runs_verifies_every_run_of_every_chain(workplace: Path, ended: Path) -> None:
     (ended / "runs").mkdir()
     (broken,) = (path for path in (workplace / "broken").glob("test_*") if path.is_dir())
     shutil.copytree(broken, ended / "runs" / "20990101T000000Z-aaaaaa")
@@ -490,19 +490,19 @@ def test_every_run_of_every_chain_is_verified_on_demand(workplace: Path, ended: 
     assert sum("findings, " in text for text in lines) == 2
 
 
-# What can be wrong in a journal whose hashes fit: one example for each finding.
+# Contradictions in a journal with correct hashes: one example for each finding.
 
 
 @dataclass(frozen=True)
 class Forged:
-    """A change of the records of an ended run, and the line that must tell it."""
+    """A change of the records of an ended run, and the finding that it must give."""
 
     change: Callable[[list[dict[str, Any]]], object]
     says: str
 
 
 def put(seq: int, *path: str | int, to: object) -> Callable[[list[dict[str, Any]]], object]:
-    """Return what sets the value at *path* in record *seq*."""
+    """Return a function that sets the value at *path* in record *seq*."""
 
     def change(found: list[dict[str, Any]]) -> None:
         data: Any = found[seq]
@@ -518,7 +518,7 @@ def with_iteration_3(change: Callable[[dict[str, Any]], object]) -> Callable[...
 
 
 def used(workers: float | None) -> Callable[[list[dict[str, Any]]], object]:
-    """Return what makes the report of iteration 2 tell other *workers* than were applied."""
+    """Return a function that sets *workers* in the report of iteration 2."""
 
     def change(found: list[dict[str, Any]]) -> None:
         word = "unknown" if workers is None else "false"
@@ -694,9 +694,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_journal_that_contradicts_itself_is_found_though_its_hashes_fit(
-    ended: Path, name: str
-) -> None:
+def test_a_contradiction_in_a_journal_with_correct_hashes_is_found(ended: Path, name: str) -> None:
     found = copy.deepcopy(records(ended))
     FORGED[name].change(found)
     (ended / "journal.jsonl").write_bytes(linked(found))
@@ -705,7 +703,7 @@ def test_a_journal_that_contradicts_itself_is_found_though_its_hashes_fit(
     assert any(t.startswith("FINDING") and FORGED[name].says in t for t in lines), lines
 
 
-def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None:
+def test_relinking_an_unchanged_journal_gives_the_same_bytes(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     assert linked(records(ended)) == journal.read_bytes()
 
@@ -727,9 +725,7 @@ def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None
         ),
     ],
 )
-def test_a_line_that_is_no_record_of_ours_is_found(
-    ended: Path, change: Callable[[bytes], bytes], says: str
-) -> None:
+def test_an_invalid_line_is_found(ended: Path, change: Callable[[bytes], bytes], says: str) -> None:
     journal = ended / "journal.jsonl"
     journal.write_bytes(change(journal.read_bytes()))
     code, lines = told(*ENDED)
@@ -737,7 +733,7 @@ def test_a_line_that_is_no_record_of_ours_is_found(
     assert any(says in text for text in told_of(lines)), lines
 
 
-def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) -> None:
+def test_keys_and_kinds_of_a_later_version_are_accepted(ended: Path) -> None:
     found = records(ended)
     later = {"later": [1]}
     for record in found:
@@ -766,7 +762,9 @@ def told_journal(content: bytes) -> tuple[int, list[str]]:
     return any(not finding.note for finding in found), [str(finding) for finding in found]
 
 
-def test_a_forged_patch_leaves_files_that_nobody_can_compare(ended: Path) -> None:
+def test_records_that_contradict_each_other_are_found_instead_of_comparing_files(
+    ended: Path,
+) -> None:
     found = records(ended)
     found[2]["patch"][0]["value"] = 7
     (ended / "journal.jsonl").write_bytes(linked(found))
@@ -792,7 +790,7 @@ def rolled(found: list[dict[str, Any]], **changed: object) -> list[dict[str, Any
     return [*found, {**common, **record, **changed}]
 
 
-def test_a_rollback_is_clean_with_a_note_and_one_that_lies_is_found(ended: Path) -> None:
+def test_a_correct_rollback_is_a_note_and_a_wrong_one_is_found(ended: Path) -> None:
     found = records(ended)
     assert findings(linked(rolled(found))) == []
     where = "FINDING  journal.jsonl, record 8 (rolled_back):"
@@ -816,17 +814,17 @@ def test_an_hours_run_may_end_before_the_planned_iterations(ended: Path) -> None
     assert len(findings(linked(found))) == 1
 
 
-# Small parts.
+# Helpers.
 
 
 @settings(deadline=None)
 @given(st.binary(), st.binary())
-def test_a_difference_is_told_of_any_two_files(one: bytes, other: bytes) -> None:
+def test_any_two_different_files_have_a_difference_in_one_line(one: bytes, other: bytes) -> None:
     if one != other:
         assert "\n" not in difference(one, other)
 
 
-def test_a_difference_is_told_where_it_begins() -> None:
+def test_a_difference_names_its_first_position() -> None:
     assert difference(b"a\nb\n", b"a\nc\n") == "line 2, column 1: it has 'b', the journal says 'c'"
     assert difference(b"a", b"a\nb") == "ends early compared with the journal, from line 2 on"
     assert difference(b"a\nb", b"a") == "has extra lines compared with the journal, from line 2 on"
@@ -851,7 +849,7 @@ JSON = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say_it_too(
+def test_a_changed_journal_never_gives_a_traceback_and_passes_only_if_it_gives_the_same_files(
     soaked: Path, data: st.DataObject
 ) -> None:
     (chain,) = (path for path in (soaked / "ended").glob("test_*") if path.is_dir())
@@ -875,11 +873,11 @@ def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say
 
 
 UNSEEN = {"silent": 1, "deaf": 1, "no report": 1}
-"""The runs whose second report does not show what was applied after the first iteration."""
+"""The runs whose second report does not confirm the first change."""
 
 
 @pytest.mark.parametrize("name", [*RUNS, "partial", "never run", "failing"])
-def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
+def test_only_unconfirmed_changes_are_found_in_runs_of_every_kind(
     pytester: pytest.Pytester, name: str
 ) -> None:
     run = RUNS.get(name, RUNS["tuned"])

@@ -1,4 +1,4 @@
-"""Records: what goes into the journal comes out of it the same."""
+"""Records: values written to the journal are read back unchanged."""
 
 from __future__ import annotations
 
