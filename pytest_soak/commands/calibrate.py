@@ -6,20 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import load_hashed
-from pytest_soak.commands.selection import selected_run
+from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.noise import noise_by_metric
 from pytest_soak.packs.overlay import TABLE
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterable, Iterator, Mapping
 
 HELP = "measure the noise of every metric, and print it as settings for pyproject.toml"
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add no arguments: the common ones are enough."""
+EXAMPLE = "--soak-dir untuned"
+add_arguments = add_selection
 
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:

@@ -1,19 +1,13 @@
-"""The command line of `pytest-soak`.
-
-Exit codes: 0 done; 1 `verify` or `replay` found something; 2 interrupted; 4 a usage error, or a
-file that cannot be read or written.
-"""
+"""The command line of `pytest-soak`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from pytest_soak.commands import calibrate, explain, replay, rollback, schema, summary, verify
-from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
@@ -35,6 +29,10 @@ COMMANDS = {
 }
 
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 verify or replay found something; 2 interrupted; 4 wrong usage, or a "
+    "file that cannot be read or written."
+)
 RENAMED = {"compare": "replay"}
 """Names of commands in version 0.1.0, which work for one more release."""
 
@@ -53,32 +51,17 @@ def parser() -> Parser:
     whole = Parser(
         prog="pytest-soak",
         description="Inspect the artifacts of soaks, and restore overrides.",
-        epilog="Exit codes: 0 done; 1 verify or replay found something; 2 interrupted; "
-        "4 wrong usage, or a file that cannot be read or written.",
+        epilog=EXIT_CODES,
         allow_abbrev=False,
     )
     commands = whole.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, command in COMMANDS.items():
         own = commands.add_parser(
-            name, help=command.HELP, description=command.HELP, allow_abbrev=False
-        )
-        own.add_argument(
-            "--soak-dir",
-            metavar="PATH",
-            type=Path,
-            default=Path(DEFAULT_DIR),
-            help=f"the folder with the artifacts of soaks (default: {DEFAULT_DIR})",
-        )
-        own.add_argument(
-            "--chain",
-            metavar="C",
-            help="a chain: its folder's name, the beginning of it, or the node id of its test "
-            "(default: the only chain)",
-        )
-        own.add_argument(
-            "--run",
-            metavar="R",
-            help="a run id, or the beginning of it (default: the run in the chain's folder)",
+            name,
+            help=command.HELP,
+            description=command.HELP,
+            epilog=f"Example: pytest-soak {name} {command.EXAMPLE}. {EXIT_CODES}",
+            allow_abbrev=False,
         )
         command.add_arguments(own)
     return whole

@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import iteration_range, iterations
-from pytest_soak.commands.selection import selected_run
+from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.summary import Verified
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 WIDTH = 90
 """The maximum length of a line that lists base values."""
 HELP = "show why an iteration changed parameters or did not, and the effect"
+EXAMPLE = "--iter 3"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
         "--iter", metavar="N", type=int, required=True, help="the iteration to explain"
     )

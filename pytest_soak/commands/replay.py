@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_soak.commands.selection import add_selection
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 HELP = "decide a recorded soak again with other tuners, settings or gates, and show what differs"
+EXAMPLE = "--set guards.cooldown.iterations=1"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
         "journals",
         metavar="JOURNAL",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import iteration_range, iterations
-from pytest_soak.commands.selection import selected_run
+from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store.artifacts import OVERRIDES
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from pytest_soak.commands.selection import RunFolder
 
 HELP = "restore the overrides that were in force after an iteration"
+EXAMPLE = "--to-iter 3 --dry-run"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
         "--to-iter",
         metavar="N",

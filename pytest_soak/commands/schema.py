@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from pytest_soak.commands.plugins import Plugins
 
 HELP = "print the JSON schema of a pack, with the settings of all installed guards and criteria"
+EXAMPLE = ">pack.schema.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add no arguments: the common ones are enough."""
+    """Add no arguments: the schema does not depend on a run."""
 
 
 def run(_: Namespace) -> tuple[int, list[str]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.config.options import DEFAULT_DIR
+from pytest_soak.errors import SoakUsageError, did_you_mean
 from pytest_soak.store.folder import JOURNAL, RUNS, run_age
 from pytest_soak.verify.artifacts import is_ours
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
 LISTED = 20
 """How many names an error message lists."""
@@ -42,6 +43,28 @@ class RunFolder:
     def title(self) -> str:
         """The chain and the run, for people."""
         return f"{self.chain.name}, run {self.run}"
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """Add the options that select a run."""
+    parser.add_argument(
+        "--soak-dir",
+        metavar="PATH",
+        type=Path,
+        default=Path(DEFAULT_DIR),
+        help=f"the folder with the artifacts of soaks (default: {DEFAULT_DIR})",
+    )
+    parser.add_argument(
+        "--chain",
+        metavar="C",
+        help="a chain: its folder's name, the beginning of it, or the node id of its test "
+        "(default: the only chain)",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="R",
+        help="a run id, or the beginning of it (default: the run in the chain's folder)",
+    )
 
 
 def chains(soak_dir: Path) -> list[Path]:
@@ -147,7 +170,8 @@ def _match(option: str, kind: str, given: str, names: Collection[str]) -> str:
     matches = [name for name in names if name == given]
     matches = matches or [name for name in names if name.startswith(given)]
     if not matches:
-        msg = f"{option}: unknown {kind} {given!r}; there are: {_listed(names)}"
+        near = did_you_mean(given, names)
+        msg = f"{option}: unknown {kind} {given!r}{near}; there are: {_listed(names)}"
         raise SoakUsageError(msg)
     if len(matches) > 1:
         msg = f"{option}: {given!r} matches several: {_listed(matches)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.selection import chains, choose_chain, choose_run
+from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.store.artifacts import RunSummary
@@ -15,7 +15,7 @@ from pytest_soak.verify.load import load_validated
 from pytest_soak.views.text import metric_value, transition
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_soak.commands.selection import RunFolder
@@ -25,12 +25,10 @@ UNREADABLE = 4
 SHOWN = 24
 """How many iterations, the last ones, have a row; GitHub accepts one MiB from a step."""
 HELP = "print verdicts, KPIs and changes of all chains as Markdown, for a CI job's summary"
+EXAMPLE = '>>"$GITHUB_STEP_SUMMARY"'
+add_arguments = add_selection
 ACTIVE = re.compile(r"([\\`*_{}\[\]<>|~#&@$!])")
 """The characters that have a meaning in Markdown, or in GitHub's version of it."""
-
-
-def add_arguments(_: ArgumentParser) -> None:
-    """Add no arguments: the common ones are enough."""
 
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:

@@ -8,7 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_soak.commands.records import iterations
-from pytest_soak.commands.selection import RunFolder, chains, choose_chain, runs, selected_run
+from pytest_soak.commands.selection import (
+    RunFolder,
+    add_selection,
+    chains,
+    choose_chain,
+    runs,
+    selected_run,
+)
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, write_text
@@ -33,10 +40,12 @@ if TYPE_CHECKING:
     from pytest_soak.verify.parsed_journal import ParsedJournal
 
 HELP = "check the journal of a run, and every file that was made from it"
+EXAMPLE = "--all-runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
         "--repair", action="store_true", help="rebuild missing files from the journal"
     )

@@ -67,6 +67,11 @@ class Variant:
 
 def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
     """Decide the journals again; return 1 if anything differs, and the lines to show."""
+    if arguments.journals and (arguments.chain or arguments.run):
+        msg = (
+            "JOURNAL: given with --chain or --run, which select a journal too; allowed: one of them"
+        )
+        raise SoakUsageError(msg)
     code = 0
     shown: list[str] = []
     changed = parse_settings(arguments.set)

@@ -343,8 +343,8 @@ class RunSummary:
     def kpi_gate(self) -> dict[str, Any] | None:
         """Return ``KPI_GATE.json``: the verdict, and limits and values in the window.
 
-        The window is that of the verdict, which in an hours run that applied nothing near its end
-        is shorter than the iterations without applies.
+        An hours run may stop applying early. Then only the last of the iterations without applies
+        are the window of the verdict.
         """
         verdict = self.ended
         if verdict is None:

@@ -118,10 +118,7 @@ def runs_in(folder: Path) -> dict[str, Path]:
     found = {}
     for path in (folder, *folder.glob(f"{RUNS}/*")):
         run = journal_run(path / JOURNAL)
-        resumable = path in (
-            folder,
-            folder / RUNS / run,
-        )  # a run in a folder of another name is not
+        resumable = path in (folder, folder / RUNS / run)  # a folder of another name is not
         if resumable and first_and_last(path / JOURNAL) is not None:
             found[run] = path
     return {run: found[run] for run in sorted(found, key=run_age, reverse=True)}

@@ -140,9 +140,7 @@ class Journal:
                 self._refused = f"{fault}; nothing is recorded after that"
                 raise fault from None
             raise  # an interruption: the record was removed
-        self.head = (
-            head  # no calls from here on: an interruption between them would leave a wrong state
-        )
+        self.head = head  # no calls from here on: an interruption could come between them
         self._seq += 1
         self._size = size
         return record

@@ -48,7 +48,9 @@ def test_help_lists_every_command() -> None:
         assert any(name in line for line in lines)
         code, own = told(name, "--help")
         assert code == 0
-        assert " ".join(" ".join(own).split()).count(module.HELP)
+        text = " ".join(" ".join(own).split())
+        assert module.HELP in text
+        assert f"Example: pytest-soak {name} {module.EXAMPLE}. Exit codes: 0 done" in text
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,7 @@ def test_help_lists_every_command() -> None:
         (("rollback",), "the following arguments are required: --to-iter"),
         (("rollback", "--to-iter", "two"), "argument --to-iter: invalid int value: 'two'"),
         (("explain",), "the following arguments are required: --iter"),
+        (("schema", "--soak-dir", "x"), "unrecognized arguments: --soak-dir x"),
         (("verify", "--rep"), "unrecognized arguments: --rep"),
         (("verify", "--head", "12ab"), "'12ab' given; allowed: 16 to 64 hex digits"),
         (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs: given with --run or --head"),
@@ -104,6 +107,12 @@ def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
         code, lines = told("verify", *ENDED, "--chain", name)
         assert (code, lines[0].partition(",")[0]) == (0, ended.name)
     assert workplace.exists()
+
+
+def test_a_mistyped_chain_gets_the_nearest_name(ended: Path) -> None:
+    code, (line,) = told("verify", *ENDED, "--chain", ended.name.replace("demo", "dmeo"))
+    assert code == 4
+    assert f", did you mean {ended.name!r}?; there are: {ended.name}" in line
 
 
 def test_an_error_lists_only_some_of_many_chains(ended: Path) -> None:

@@ -156,6 +156,8 @@ def test_only_some_of_many_different_iterations_are_shown(workplace: Path) -> No
         (("ended", "--set=parameters.workers.limits=1"), "parameters.workers.limits"),
         (("ended", "--pack=nobody"), "--pack: unknown pack 'nobody'"),
         (("ended", "--pack=other.toml"), "--pack: other given; "),
+        (("ended", "--run=2"), "JOURNAL: given with --chain or --run"),
+        (("ended", "--chain=test"), "JOURNAL: given with --chain or --run"),
         (("nowhere.jsonl",), "nowhere.jsonl: No such file or directory"),
         (("test_demo.py",), "test_demo.py, line 1: "),
     ],
