@@ -1,4 +1,4 @@
-"""Draw docs/report.svg: the closing report of a real run, in an empty folder."""  # noqa: INP001
+"""Create docs/report.svg: the closing report of a real run in an empty folder."""  # noqa: INP001
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Write what docs/guards.md says of the core's guards, from the guards themselves."""  # noqa: INP001
+"""Write the tables of guards in docs/guards.md from the guards' docstrings and settings."""  # noqa: INP001
 
 import inspect
 import json
@@ -17,7 +17,7 @@ ENTRIES = {"parameter": "parameters", "metric": "metrics"}
 
 
 def reference() -> str:
-    """Return the table of the core's guards, and that of their settings."""
+    """Return the tables of the core's guards and their settings."""
     schema = schema_of_tables({guard.name: settings_of(guard.name, guard) for guard in GUARDS})
     fixed = ", ".join(f"`{guard.name}`" for guard in GUARDS if guard.required)
     switch = f"`enabled = false` switches a guard off; these cannot be: {fixed}."
@@ -41,8 +41,8 @@ def _settings(schema: Mapping[str, Any]) -> Iterator[str]:
         for name, setting in _resolved(ref, schema)["properties"].items():
             if name != "enabled" or not setting["default"]:
                 default = json.dumps(setting["default"]).strip('"')
-                told = (setting["description"], _allowed(setting, schema), f"`{default}`")
-                yield f"| `{guard}.{name}` | {' | '.join(told)} |"
+                cells = (setting["description"], _allowed(setting, schema), f"`{default}`")
+                yield f"| `{guard}.{name}` | {' | '.join(cells)} |"
 
 
 def _resolved(setting: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -52,7 +52,7 @@ def _resolved(setting: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[
 
 
 def _allowed(setting: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return in words what a setting may be."""
+    """Return the allowed values of a setting as text."""
     setting = _resolved(setting, schema)
     if "enum" in setting:
         return ", ".join(f"`{word}`" for word in setting["enum"])
@@ -76,7 +76,7 @@ def _allowed(setting: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def rewrite(page: str) -> str:
-    """Return *page* with the reference as it is now."""
+    """Return *page* with up-to-date tables."""
     head, _, rest = page.partition(BEGIN)
     return f"{head}{BEGIN}{reference()}{END}{rest.partition(END)[2]}"
 

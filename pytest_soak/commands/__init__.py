@@ -1,1 +1,1 @@
-"""The commands of `pytest-soak`, one a module: a pure part, and a thin shell around it."""
+"""The subcommands of `pytest-soak`, one module each: pure functions with a thin shell."""

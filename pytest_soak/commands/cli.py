@@ -1,19 +1,13 @@
-"""The command line of `pytest-soak`.
-
-Exit codes: 0 done, nothing found; 1 something found; 2 interrupted; 4 a usage error, or a file
-that cannot be read or written.
-"""
+"""The command line of `pytest-soak`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from pytest_soak.commands import calibrate, explain, replay, rollback, schema, summary, verify
-from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
@@ -35,12 +29,16 @@ COMMANDS = {
 }
 
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 verify or replay found something; 2 interrupted; 4 wrong usage, or a "
+    "file that cannot be read or written."
+)
 RENAMED = {"compare": "replay"}
-"""Commands of version 0.1.0, which work for one more release."""
+"""Names of commands in version 0.1.0, which work for one more release."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line, with pytest's exit code for it."""
+    """Reports a usage error in one line, with pytest's exit code for usage errors."""
 
     def error(self, message: str) -> NoReturn:
         """Print *message* and exit."""
@@ -52,30 +50,18 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     whole = Parser(
         prog="pytest-soak",
-        description="Inspect the artifacts of a soak, and restore its overrides.",
+        description="Inspect the artifacts of soaks, and restore overrides.",
+        epilog=EXIT_CODES,
         allow_abbrev=False,
     )
     commands = whole.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, command in COMMANDS.items():
         own = commands.add_parser(
-            name, help=command.HELP, description=command.HELP, allow_abbrev=False
-        )
-        own.add_argument(
-            "--soak-dir",
-            metavar="PATH",
-            type=Path,
-            default=Path(DEFAULT_DIR),
-            help=f"the folder of the soaks (default: {DEFAULT_DIR})",
-        )
-        own.add_argument(
-            "--chain",
-            metavar="C",
-            help="a chain folder, its beginning, or a node id (default: the only chain)",
-        )
-        own.add_argument(
-            "--run",
-            metavar="R",
-            help="a run id or its beginning (default: the newest)",
+            name,
+            help=command.HELP,
+            description=command.HELP,
+            epilog=f"Example: pytest-soak {name} {command.EXAMPLE}. {EXIT_CODES}",
+            allow_abbrev=False,
         )
         command.add_arguments(own)
     return whole
@@ -93,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in RENAMED:
         new = RENAMED[words[0]]
-        note = f"NOTE: `pytest-soak {words[0]}` is now `pytest-soak {new}`; the old name goes next"
-        _write([note], sys.stderr)
+        note = f"NOTE: `pytest-soak {words[0]}` is now `pytest-soak {new}`"
+        _write([f"{note}; the next release removes the old name"], sys.stderr)
         words[0] = new
     given = parser().parse_args(words)
     code: int
@@ -103,24 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, lines = COMMANDS[given.command].run(given)
         stream = sys.stdout
     except (SoakUsageError, StoreError) as error:
-        code, lines = _refused(str(error))
+        code, lines = _error(str(error))
     except OSError as error:
-        code, lines = _refused(": ".join(filter(None, (error.filename, why_unreadable(error)))))
+        code, lines = _error(": ".join(filter(None, (error.filename, why_unreadable(error)))))
     except KeyboardInterrupt:
         code, lines = INTERRUPTED, ["ERROR: interrupted"]
     _write(lines, stream)
     return code
 
 
-def _refused(told: str) -> tuple[int, list[str]]:
-    return USAGE_ERROR, [f"ERROR: {told}"]
+def _error(message: str) -> tuple[int, list[str]]:
+    return USAGE_ERROR, [f"ERROR: {message}"]
 
 
 def _write(lines: Iterable[str], stream: TextIO) -> None:
-    """Write *lines*, each as one, in characters that the *stream* can encode."""
+    """Write *lines*, with characters that the *stream* can encode."""
     text = "".join(f"{printable(line)}\n" for line in lines)
     try:
         stream.write(fitting(text, stream.encoding))
         stream.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has closed it
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

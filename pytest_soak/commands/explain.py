@@ -1,19 +1,20 @@
-"""`pytest-soak explain`: why an iteration changed what it changed, from the journal alone."""
+"""`pytest-soak explain`: why an iteration changed parameters, from the journal alone."""
 
 from __future__ import annotations
 
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.places import choose_chain, choose_run
-from pytest_soak.commands.records import iterations, there_are, trusted
+from pytest_soak.commands.records import iteration_range, iterations
+from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.records import problems_from_json
-from pytest_soak.verify.changes import replay, seen
-from pytest_soak.views.text import aligned, number
+from pytest_soak.verify.changes import iter_steps, verified_in
+from pytest_soak.verify.load import load_validated
+from pytest_soak.views.text import aligned, metric_value, number, transition
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,38 +23,40 @@ if TYPE_CHECKING:
     from pytest_soak.verify.changes import Step
 
 WIDTH = 90
-"""How long a line of mere values may be."""
-HELP = "tell why an iteration changed what it changed, and what came of it"
+"""The maximum length of a line that lists base values."""
+HELP = "show why an iteration changed parameters or did not, and the effect"
+EXAMPLE = "--iter 3"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add what only this command takes."""
+    """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
         "--iter", metavar="N", type=int, required=True, help="the iteration to explain"
     )
 
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:
-    """Explain; return the exit code and what to tell."""
-    place = choose_run(choose_chain(arguments.soak_dir, arguments.chain), arguments.run)
-    return 0, [place.title, *explained(trusted(place), arguments.iter)]
+    """Explain; return the exit code and the lines to print."""
+    selected = selected_run(arguments)
+    return 0, [selected.title, *explained(load_validated(selected.journal), arguments.iter)]
 
 
 def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]:
-    """Return, line by line, what *iteration* saw, what was decided after it, and what came of it.
+    """Return as lines what *iteration* measured, what was decided after it, and the effect.
 
     Args:
-        records: A sound journal's.
+        records: The records of a valid journal.
         iteration: The number of the iteration.
 
     Raises:
         SoakUsageError: The journal has no such iteration.
     """
-    numbers = iterations(tuple(records))
+    numbers = iterations(records)
     if iteration not in numbers:
-        msg = f"--iter: {iteration} is not in the journal; there are: {there_are(numbers)}"
+        msg = f"--iter: {iteration} is not in the journal; there are: {iteration_range(numbers)}"
         raise SoakUsageError(msg)
-    step = next(step for step in replay(records) if step.record is numbers[iteration])
+    step = next(step for step in iter_steps(records) if step.record is numbers[iteration])
     record, later = step.record, records[step.record["seq"] + 1 :]
     following = numbers.get(iteration + 1)
     return [
@@ -64,13 +67,13 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_section("tuners", _tuners(record, step.config)),
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
-        *_section("what came of it", _outcome(record, following, later)),
+        *_section("effect", _effect(record, following, later)),
     ]
 
 
 def _section(title: str, lines: Iterator[str] | Sequence[str]) -> list[str]:
-    told = [f"  {line}" for line in lines]
-    return [title, *told] if told else []
+    indented = [f"  {line}" for line in lines]
+    return [title, *indented] if indented else []
 
 
 def _head(step: Step) -> Iterator[str]:
@@ -82,7 +85,7 @@ def _head(step: Step) -> Iterator[str]:
 
 
 def _parameters(step: Step) -> list[str]:
-    """Return what it ran with: the overridden ones with their base, the others in a line."""
+    """Return its parameters: overridden ones with their base, the others in one line."""
     base = step.config["base"]
     rows = [
         (f"  {name}", number(value), f"base {number(base[name])}" if name in base else "no base")
@@ -96,7 +99,7 @@ def _parameters(step: Step) -> list[str]:
 def _metrics(
     record: Mapping[str, Any], config: Mapping[str, Any], following: Mapping[str, Any] | None
 ) -> list[str]:
-    """Return the metrics, those that are judged first, with the values they had next."""
+    """Return the metrics, KPIs first, with their values in the iteration after it."""
     values, counts = record["summary"]["metrics"], record["summary"]["n"]
     judged = {one["metric"]: one for one in record["judgements"]}
     head = ["  metric", "value", "n", "warn", "fail", "verdict", ""]
@@ -107,11 +110,11 @@ def _metrics(
         limits = config["kpis"].get(name, {})
         verdict = judged[name]["verdict"] if name in judged else ""
         problem = judged[name]["problem"] if name in judged else ""
-        then = _told(following["summary"]["metrics"].get(name)) if following else ""
+        then = metric_value(following["summary"]["metrics"].get(name)) if following else ""
         rows.append(
             [
                 f"  {name}",
-                _told(values.get(name)),
+                metric_value(values.get(name)),
                 str(counts.get(name, "")),
                 limits.get("warn") or "",
                 limits.get("fail") or "",
@@ -122,16 +125,10 @@ def _metrics(
     return ["measured", *aligned(rows, right=2)]
 
 
-def _told(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "none"
-    return f"{value:.6g}" if isinstance(value, int | float) else "undefined"
-
-
 def _tuners(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what each tuner answered."""
+    """Yield what each tuner proposed."""
     if config["mode"] == "off":
-        yield "none asked: the run was not to be tuned"
+        yield "none: tuning was off"
         return
     answered = [answer["tuner"] for answer in record["proposals"]]
     for answer in record["proposals"]:
@@ -141,38 +138,38 @@ def _tuners(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[st
             if request["tuner"] == answer["tuner"]
         ]
         reasons = ", ".join(answer["reasons"])
-        yield f"{answer['tuner']}: {reasons or 'saw no reason to change anything'}"
+        yield f"{answer['tuner']}: {reasons or 'proposed nothing'}"
         for request in requests:
-            asked = f"{request['parameter']} {request['delta']:+.10g}"
-            yield f"  asked for {asked}: {request['reason']}"
+            what = f"{request['parameter']} {request['delta']:+.10g}"
+            yield f"  asked for {what}: {request['reason']}"
         yield from (f"  withheld: {word}" for word in answer["withheld"])
     for tuner in config["tuners"]:
         if tuner not in answered:
-            yield f"{tuner}: not asked, or its answer could not be used"
+            yield f"{tuner}: not asked, or its proposal was unusable"
 
 
 def _guards(decision: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what every guard did; a journal does not name those that did nothing."""
-    other = "none"
+    """Yield what each guard did; the journal omits guards that did nothing."""
+    quiet = "none"
     for veto in decision["vetoes"]:
         what = f"stopped {veto['parameter'] or 'everything'}: {veto['reason']}"
         yield f"{veto['guard']}: {what}{': ' if veto['detail'] else ''}{veto['detail']}"
-        other = "no other"
+        quiet = "no other guard"
     notices = decision["notices"]
     cut = {notice["parameter"] for notice in notices if notice["cut"]}
     for change in decision["changes"]:
-        told = change["parameter"] in cut and not change["note"]
-        if change["effective"] != change["requested"] and not told:
+        explained_below = change["parameter"] in cut and not change["note"]
+        if change["effective"] != change["requested"] and not explained_below:
             who = "clamp" if change["note"] else "a guard"
             became = f"{change['requested']:+.10g} became {change['effective']:+.10g}"
             note = f" [{change['note']}]" if change["note"] else ""
             yield f"{who}: {change['parameter']} {became}{note}"
-            other = "no other"
+            quiet = "no other guard"
     for notice in notices:
         words = f"{notice['parameter']} {notice['reason']}".strip()
         yield f"{notice['guard']}: {words}{': ' if notice['detail'] else ''}{notice['detail']}"
-        other = "no other"
-    yield f"{other} had anything to say"
+        quiet = "no other guard"
+    yield f"{quiet} did anything"
 
 
 def _changes(record: Mapping[str, Any]) -> Iterator[str]:
@@ -183,11 +180,11 @@ def _changes(record: Mapping[str, Any]) -> Iterator[str]:
     elif record["applied"]:
         yield "applied"
     else:
-        yield f"not applied: {decision['skip_reason'] or 'nothing was left to change'}"
+        yield f"not applied: {decision['skip_reason'] or 'no change was left'}"
     rows = [
         (
             change["parameter"],
-            f"{number(change['old'])} → {number(change['new'])}",
+            transition(change["old"], change["new"]),
             f"({change.get('effective', change['new'] - change['old']):+.10g})",
             change["reason"],
         )
@@ -196,27 +193,27 @@ def _changes(record: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {line}" for line in (aligned(rows) if rows else ()))
 
 
-def _outcome(
+def _effect(
     record: Mapping[str, Any],
     following: Mapping[str, Any] | None,
     later: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
-    """Yield whether the next report shows the changes, and how it was judged."""
-    unseen = False
+    """Yield whether the next report confirms the changes, and its verdict."""
+    undone = False
     for rolled in later:
         if rolled["kind"] == "rolled_back" and rolled["to_iteration"] < record["iteration"]:
             back = f"those of iteration {rolled['to_iteration']}"
             yield f"after iteration {rolled['iteration']} the overrides were rolled back to {back}"
-            unseen = unseen or rolled["iteration"] == record["iteration"]
+            undone = undone or rolled["iteration"] == record["iteration"]
     if following is None:
-        yield "no iteration came after it"
+        yield "unknown: this is the last iteration"
         return
-    if record["applied"] and not unseen:
-        word, told = seen(record, following)
+    if record["applied"] and not undone:
+        word, detail = verified_in(record, following)
         how = {
-            Verified.TRUE: "the next report says that the system used the new values",
-            Verified.FALSE: f"NOT EFFECTIVE: {told}",
-            Verified.UNKNOWN: f"unverified: {told}",
+            Verified.TRUE: "the next report confirms that the system used the new values",
+            Verified.FALSE: f"NOT EFFECTIVE: {detail}",
+            Verified.UNKNOWN: f"unverified: {detail}",
         }
         yield how[word]
     verdicts = f"{record['summary']['verdict']} → {following['summary']['verdict']}"

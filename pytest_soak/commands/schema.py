@@ -10,16 +10,17 @@ if TYPE_CHECKING:
 
     from pytest_soak.commands.plugins import Plugins
 
-HELP = "print the JSON schema of a pack, with the keys of all installed guards and criteria"
+HELP = "print the JSON schema of a pack, with the settings of all installed guards and criteria"
+EXAMPLE = ">pack.schema.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add what only this command takes: nothing."""
+    """Add no arguments: the schema does not depend on a run."""
 
 
 def run(_: Namespace) -> tuple[int, list[str]]:
     """Return 0 and the lines of the schema."""
-    # These need pytest; the other commands start faster without it.
+    # These imports load pytest; the other commands start faster without it.
     from pytest_soak.commands.plugins import with_plugins  # noqa: PLC0415
 
     return 0, with_plugins(_schema)

@@ -5,65 +5,63 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.places import chains, choose_chain, choose_run
-from pytest_soak.commands.records import trusted
+from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.records import problems_from_json
-from pytest_soak.views.text import number
+from pytest_soak.verify.load import load_validated
+from pytest_soak.views.text import metric_value, transition
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.commands.places import Place
+    from pytest_soak.commands.selection import RunFolder
 
 UNREADABLE = 4
-"""The exit code where a run cannot be read, or there is none; its lines are for the page too."""
+"""The exit code if a run cannot be read, or if there is none; the page shows both."""
 SHOWN = 24
-"""Of how many iterations, the last ones, a row is told; GitHub takes one MiB from a step."""
-HELP = "tell what became of all chains, in Markdown, as GitHub's step summary takes it"
+"""How many iterations, the last ones, have a row; GitHub accepts one MiB from a step."""
+HELP = "print verdicts, KPIs and changes of all chains as Markdown, for a CI job's summary"
+EXAMPLE = '>>"$GITHUB_STEP_SUMMARY"'
+add_arguments = add_selection
 ACTIVE = re.compile(r"([\\`*_{}\[\]<>|~#&@$!])")
-"""The characters that Markdown, or GitHub's edition of it, may take for more than themselves."""
-
-
-def add_arguments(_: ArgumentParser) -> None:
-    """Add nothing: there is nothing to choose but the chain and the run."""
+"""The characters that have a meaning in Markdown, or in GitHub's version of it."""
 
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:
-    """Sum up; return the exit code and what to tell."""
+    """Summarize; return the exit code and the lines to print."""
     if arguments.chain is None and arguments.run is not None:
-        msg = "--run: needs --chain, as each chain has runs of its own"
+        msg = "--run: needs --chain, because each chain has its own runs"
         raise SoakUsageError(msg)
     soak_dir = arguments.soak_dir
     try:
         everything = chains(soak_dir)
-    except SoakUsageError as error:  # the page is all that many look at: it is not left empty
-        return UNREADABLE, [f"## NO RUN: {plain(str(error))}", ""]
+    except SoakUsageError as error:  # an empty page would look like a success
+        return UNREADABLE, [f"## NO RUN: {escaped(str(error))}", ""]
     chosen = [choose_chain(soak_dir, arguments.chain)] if arguments.chain else everything
-    told = [_told_of(choose_run(chain, arguments.run)) for chain in chosen]
-    return max(code for code, _ in told), [text for _, lines in told for text in lines]
+    pages = [_page(choose_run(chain, arguments.run)) for chain in chosen]
+    return max(code for code, _ in pages), [text for _, lines in pages for text in lines]
 
 
-def _told_of(place: Place) -> tuple[int, list[str]]:
-    """Return the code and the lines of one run; one that cannot be read hides no other."""
+def _page(selected: RunFolder) -> tuple[int, list[str]]:
+    """Return the exit code and the lines of one run; an unreadable run does not stop the others."""
     try:
-        return 0, summed_up(trusted(place))
+        return 0, summed_up(load_validated(selected.journal))
     except StoreError as error:
         why = str(error)
     except OSError as error:
         why = f"{error.filename}: {why_unreadable(error)}"
-    return UNREADABLE, [f"## UNREADABLE: {plain(place.chain.name)}", "", plain(why), ""]
+    return UNREADABLE, [f"## UNREADABLE: {escaped(selected.chain.name)}", "", escaped(why), ""]
 
 
 def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what became of a run, line by line, in Markdown; numbers are those of its artifacts.
+    """Return the summary of a run in Markdown, as lines; its numbers are those of the artifacts.
 
     Args:
-        records: A sound journal's.
+        records: The records of a valid journal.
     """
     total = RunSummary()
     for record in records:
@@ -71,7 +69,7 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ended, config = total.ended, total.config
     gate, rows = total.kpi_gate(), total.rows
     tuners = ", ".join(config["tuners"]) or "none"
-    settled = [
+    facts = [
         f"{config['pack']}/{config['profile']}",
         f"system {config['system']}/{config['scenario']}",
         f"tuner {tuners}",
@@ -81,9 +79,9 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
         f"run {total.run}",
     ]
     return [
-        f"## {gate['verdict'] if gate else 'No verdict'}: {plain(config['chain'])}",
+        f"## {gate['verdict'] if gate else 'No verdict'}: {escaped(config['chain'])}",
         "",
-        plain(", ".join(settled)),
+        escaped(", ".join(facts)),
         "",
         *_listing(_problems(ended)),
         *(_kpis(gate) if gate else ()),
@@ -91,23 +89,23 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def plain(text: str) -> str:
-    """Return *text* as Markdown that shows just these characters, in a table too."""
+def escaped(text: str) -> str:
+    """Return *text* with Markdown's special characters escaped, so that it is shown as it is."""
     return ACTIVE.sub(r"\\\1", one_line(text))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table of *rows*, whose cells are plain text, with an empty line after it."""
-    lines = [head, ["---"] * len(head), *([plain(cell) for cell in row] for row in rows)]
+    """Return a Markdown table of *rows* of plain text, followed by an empty line."""
+    lines = [head, ["---"] * len(head), *([escaped(cell) for cell in row] for row in rows)]
     return [*(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
 def _problems(ended: Mapping[str, Any] | None) -> Iterator[str]:
     if ended is None or ended["kind"] != "run_ended":
-        yield "The run was broken off before the gate; `--soak-resume` goes on with it."
+        yield "The run was interrupted before the gate; `--soak-resume` continues it."
     if ended is None:
         return
-    yield from (plain(problem.located) for problem in problems_from_json(ended["problems"]))
+    yield from (escaped(problem.located) for problem in problems_from_json(ended["problems"]))
     if ended["not_passed"]:
         yield f"The tests of these iterations did not pass: {_listed(ended['not_passed'])}"
 
@@ -126,7 +124,7 @@ def _kpis(gate: Mapping[str, Any]) -> list[str]:
     rows = []
     for metric, limits in gate["thresholds"].items():
         judged = gate["kpis"].get(metric, ())
-        values = ", ".join(_told(one["value"]) for one in judged)
+        values = ", ".join(metric_value(one["value"]) for one in judged)
         limit = [limits[word] or "" for word in ("warn", "fail")]
         rows.append((metric, *limit, values, gate["verdicts"].get(metric, "")))
     on = f"iteration {_listed(gate['window'])}"
@@ -134,32 +132,26 @@ def _kpis(gate: Mapping[str, Any]) -> list[str]:
 
 
 def _iterations(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:
-    """Return the table of iterations: the KPIs' values, the verdict, and what was changed."""
+    """Return the table of iterations: the KPIs' values, the verdict, and the changes."""
     cells = [
         (
             str(row["iteration"]),
-            *(_told(row["metrics"].get(metric)) for metric in metrics),
+            *(metric_value(row["metrics"].get(metric)) for metric in metrics),
             row["verdict"],
             _changed(row),
         )
         for row in rows[-SHOWN:]
     ]
-    head = ("iteration", *map(plain, metrics), "verdict", "changed after it")
+    head = ("iteration", *map(escaped, metrics), "verdict", "changed after it")
     more = len(rows) - len(cells)
     before = [f"{more} earlier iterations are in the journal.", ""] if more else []
     return [*before, *(table(head, cells) if cells else ())]
 
 
 def _changed(row: Mapping[str, Any]) -> str:
-    """Return what was changed after an iteration and why, or why nothing was."""
+    """Return the changes after an iteration with their reasons, or why there were none."""
     if not row["applied"]:
         return str(row["skip_reason"])
-    moves = [
-        f"{move['field']} {number(move['from'])} → {number(move['to'])}" for move in row["moves"]
-    ]
+    moves = [f"{move['field']} {transition(move['from'], move['to'])}" for move in row["moves"]]
     reasons = dict.fromkeys(move["reason"] for move in row["moves"])
     return f"{', '.join(moves)}: {', '.join(reasons)}"
-
-
-def _told(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float) else "undefined"

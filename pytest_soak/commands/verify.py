@@ -1,4 +1,4 @@
-"""`pytest-soak verify`: is the journal whole, and is everything else what it says?"""
+"""`pytest-soak verify`: check the journal, and compare all other files with it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_soak.commands.places import chains, choose_chain, choose_run, runs
 from pytest_soak.commands.records import iterations
+from pytest_soak.commands.selection import (
+    RunFolder,
+    add_selection,
+    chains,
+    choose_chain,
+    runs,
+    selected_run,
+)
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, write_text
-from pytest_soak.store.folder import JOURNAL, FolderBusy, hold, lock_path
+from pytest_soak.store.folder import JOURNAL, FolderBusy, lock_folder, lock_path
 from pytest_soak.store.journal import has_ended
 from pytest_soak.verify.artifacts import FOLDERS, ArtifactCheck, is_ours
 from pytest_soak.verify.changes import (
     check_decisions,
     check_settlements,
     check_states,
-    replay,
+    iter_steps,
 )
 from pytest_soak.verify.finding import Finding
 from pytest_soak.verify.parsed_journal import HEAD, check_head, parse_journal
@@ -30,27 +37,29 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pytest_soak.commands.places import Place
     from pytest_soak.verify.parsed_journal import ParsedJournal
 
-HELP = "check the journal and everything that was made from it"
+HELP = "check the journal of a run, and every file that was made from it"
+EXAMPLE = "--all-runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what only this command takes."""
+    """Add the arguments of this command."""
+    add_selection(parser)
     parser.add_argument(
-        "--repair", action="store_true", help="make the files that are missing from the journal"
+        "--repair", action="store_true", help="rebuild missing files from the journal"
     )
     parser.add_argument(
         "--head",
         metavar="HASH",
         type=_head,
-        help=f"the journal's head as the soak printed it, {HEAD} hex digits or more",
+        help=f"the hash that the last record must have, as the soak printed it; "
+        f"{HEAD} hex digits or more",
     )
     parser.add_argument(
         "--all-runs",
         action="store_true",
-        help="every run of the chain, and of every chain where --chain is not given",
+        help="check every run of the chain, or of all chains without --chain",
     )
 
 
@@ -63,142 +72,143 @@ def _head(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> tuple[int, list[str]]:
-    """Verify; return 1 where something was found, and what to tell."""
+    """Verify; return 1 if there are findings, and the lines to print."""
     given = arguments.head or arguments.run
     if arguments.all_runs and given:
-        msg = "--all-runs means every run, --run and --head one: give one of them"
+        msg = "--all-runs: given with --run or --head, which select one run; allowed: one of them"
         raise SoakUsageError(msg)
     if not arguments.all_runs:
-        chain = choose_chain(arguments.soak_dir, arguments.chain)
-        return _verify(choose_run(chain, arguments.run), arguments)
+        return _verify(selected_run(arguments), arguments)
     folders = chains(arguments.soak_dir)
     if arguments.chain:
         folders = [choose_chain(arguments.soak_dir, arguments.chain)]
-    done = [_verify(place, arguments) for folder in folders for place in runs(folder)]
-    return max(code for code, _ in done), [text for _, lines in done for text in lines]
+    results = [_verify(run, arguments) for folder in folders for run in runs(folder)]
+    return max(code for code, _ in results), [text for _, lines in results for text in lines]
 
 
 def examine(
     content: bytes | None,
     head: str,
-    there: Sequence[str] | None,
+    files: Sequence[str] | None,
     read: Callable[[str], bytes | None],
 ) -> tuple[list[Finding], ParsedJournal]:
-    """Return everything that is to be found in one run, and its journal as it was read.
+    """Return all findings of one run, and its parsed journal.
 
     Args:
-        content: The journal; None where there is no file.
-        head: The beginning of the hash that its last record must have; empty if none was given.
-        there: The files beside it, as paths inside the folder; None not to look at them.
-        read: Gives the content of one of them.
+        content: The journal; None if there is no file.
+        head: The beginning of the hash that its last record must have; empty to accept any.
+        files: The other files, as paths inside the folder; None to leave them unchecked.
+        read: Returns the content of one of them.
     """
-    lines = parse_journal(content or b"")
-    records = lines.records
-    findings = [*lines.findings]
+    journal = parse_journal(content or b"")
+    records = journal.records
+    findings = [*journal.findings]
     if content is None:
-        findings.append(Finding(JOURNAL, "is missing, so it is not known what the run did"))
-    if lines.torn:
-        heal = "the next --soak-resume or rollback cuts them off, and says so in the journal"
-        told = f"ends with {lines.torn} bytes of an unfinished record; {heal}"
-        findings.append(Finding(JOURNAL, told, note=there is None))
+        findings.append(Finding(JOURNAL, "is missing, so the files cannot be checked"))
+    if journal.torn:
+        repair = "the next --soak-resume or rollback removes them, and records that"
+        what = f"ends with {journal.torn} bytes of an incomplete record; {repair}"
+        findings.append(Finding(JOURNAL, what, note=files is None))
     if head:
-        findings += check_head(lines, head)
-    if not lines.sound:
-        what = "the rest was not checked: it is measured by the journal"
-        return [*findings, Finding(JOURNAL, what, note=True)], lines
+        findings += check_head(journal, head)
+    if not journal.sound:
+        what = "damaged, so everything else was left unchecked"
+        return [*findings, Finding(JOURNAL, what, note=True)], journal
     findings += _notes(records)
-    steps = list(replay(records))
+    steps = list(iter_steps(records))
     findings += check_states(steps)
     findings += check_decisions(steps)
     findings += check_settlements(records)
     findings += check_verdicts(records)
-    if there is None:
-        what = "a soak is at work here: the files beside it were not compared"
+    if files is None:
+        what = "a soak is running in this folder: the other files were left unchecked"
         findings.append(Finding(JOURNAL, what, note=True))
     else:
-        findings += ArtifactCheck(records, there, read).findings()
-    return findings, lines
+        findings += ArtifactCheck(records, files, read).findings()
+    return findings, journal
 
 
 def _notes(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield what a reader should know of the run."""
+    """Yield notes on what happened in the run."""
     for record in records:
         if record["kind"] == "damage_found":
-            told = f"after a crash {record['bytes']} bytes of an unfinished record were cut off"
+            what = f"after a crash {record['bytes']} bytes of an incomplete record were removed"
         elif record["kind"] == "run_resumed":
-            forced = f", by force though {'; '.join(record['differences'])}"
-            told = f"the run was resumed{forced if record['differences'] else ''}"
+            forced = f" with other settings (forced): {'; '.join(record['differences'])}"
+            what = f"the run was resumed{forced if record['differences'] else ''}"
         elif record["kind"] == "rolled_back":
-            told = f"the overrides went back to those of iteration {record['to_iteration']}"
+            what = (
+                f"the overrides were rolled back to those after iteration {record['to_iteration']}"
+            )
         else:
             continue
         where = f"{JOURNAL}, record {record['seq']} (iteration {record['iteration']})"
-        yield Finding(where, told, note=True)
+        yield Finding(where, what, note=True)
     if not has_ended(records):
-        yield Finding(JOURNAL, "the run has no end yet; --soak-resume goes on with it", note=True)
+        yield Finding(JOURNAL, "the run has not ended; --soak-resume continues it", note=True)
 
 
-def _verify(place: Place, arguments: argparse.Namespace) -> tuple[int, list[str]]:
-    """Verify one run; to make files, hold the chain's folder meanwhile."""
+def _verify(run: RunFolder, arguments: argparse.Namespace) -> tuple[int, list[str]]:
+    """Verify one run; lock the chain's folder if files are to be rebuilt."""
     if not arguments.repair:
-        return _look(place, arguments.head or "", busy=_is_busy(place))
-    held = hold(place.chain)
+        return _check(run, arguments.head or "", busy=_is_busy(run))
+    held = lock_folder(run.chain)
     try:
-        return _look(place, arguments.head or "", repair=True)
+        return _check(run, arguments.head or "", repair=True)
     finally:
         held.release()
 
 
-def _is_busy(place: Place) -> bool:
-    """Tell whether a soak may be writing what is to be looked at; leaves no trace."""
-    if place.folder != place.chain or not lock_path(place.chain).exists():
+def _is_busy(run: RunFolder) -> bool:
+    """Return whether a soak may be writing these files. Creates no lock file."""
+    if run.folder != run.chain or not lock_path(run.chain).exists():
         return False
     try:
         with suppress(PermissionError):  # then no soak can write there either
-            hold(place.chain, patience=0).release()
+            lock_folder(run.chain, timeout=0).release()
     except FolderBusy:
         return True
     return False
 
 
-def _look(
-    place: Place, head: str, *, busy: bool = False, repair: bool = False
+def _check(
+    run: RunFolder, head: str, *, busy: bool = False, repair: bool = False
 ) -> tuple[int, list[str]]:
-    """Look at one run; return 1 where something was found, and what to tell."""
-    found = (path for inside in FOLDERS for path in (place.folder / inside).glob("*"))
-    there = [path.relative_to(place.folder).as_posix() for path in found]
+    """Check one run; return 1 if there are findings, and the lines to print."""
+    found = (path for inside in FOLDERS for path in (run.folder / inside).glob("*"))
+    files = [path.relative_to(run.folder).as_posix() for path in found]
 
     def read(name: str) -> bytes | None:
         try:
-            return (place.folder / name).read_bytes()
+            return (run.folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
-    findings, lines = examine(read(JOURNAL), head, None if busy else there, read)
+    findings, journal = examine(read(JOURNAL), head, None if busy else files, read)
     if repair:
-        findings = _repair(place.folder, findings, lines)
+        findings = _repair(run.folder, findings, journal)
     notes = sum(finding.note for finding in findings)
-    files = sum(map(is_ours, there))
     bad = len(findings) - notes
     closing = (
         f"{_count(bad, 'finding')}, {_count(notes, 'note')}; "
-        f"{_count(len(lines.hashes), 'record')}, "
-        f"{_count(len(iterations(lines.records)), 'iteration')}, {_count(files, 'file')}; "
-        f"journal head {lines.head}"
+        f"{_count(len(journal.hashes), 'record')}, "
+        f"{_count(len(iterations(journal.records)), 'iteration')}, "
+        f"{_count(sum(map(is_ours, files)), 'file')}; "
+        f"journal head {journal.head}"
     )
-    return min(bad, 1), [place.title, *map(str, findings), closing]
+    return min(bad, 1), [run.title, *map(str, findings), closing]
 
 
-def _repair(folder: Path, findings: list[Finding], lines: ParsedJournal) -> list[Finding]:
-    """Make the files that are missing; return the findings that remain."""
+def _repair(folder: Path, findings: list[Finding], journal: ParsedJournal) -> list[Finding]:
+    """Rebuild missing files; return the findings, with a note for each rebuilt file."""
     missing = {finding.where for finding in findings if finding.missing}
     for inside in FOLDERS:
         (folder / inside).mkdir(exist_ok=True)
-    for name, content in rebuild(lines.records) if missing else ():
+    for name, content in rebuild(journal.records) if missing else ():
         if name in missing:
             write_text(str(folder / name), document(content))
     return [
-        Finding(finding.where, "was missing, and was made from the journal", note=True)
+        Finding(finding.where, "was missing, and was rebuilt from the journal", note=True)
         if finding.missing
         else finding
         for finding in findings

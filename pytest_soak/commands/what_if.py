@@ -1,4 +1,4 @@
-"""A recorded soak, decided again by other tuners, guards and gates, and what differs."""
+"""Decides a recorded soak again with other tuners, guards and gates, and shows what differs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.places import choose_chain, choose_run
-from pytest_soak.commands.records import iterations, linked
+from pytest_soak.commands.records import iterations, load_hashed
+from pytest_soak.commands.selection import selected_run
 from pytest_soak.config.plan import REPLAY_SYSTEM, plan_chain
 from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.engine.controller import Controller
@@ -23,7 +23,7 @@ from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import ending_after
 from pytest_soak.verify.load import load_validated
-from pytest_soak.views.text import aligned, number
+from pytest_soak.views.text import aligned, transition
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 RECORDED = "recorded"
 UNTUNED = "none"
-"""The tuner of a soak that tunes nothing."""
+"""Names the choice of no tuner."""
 SHOWN = 10
-"""How many differing iterations of each journal are shown."""
+"""How many different iterations of each variant are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run of the decisions gave for one iteration.
+    """The decision after one iteration.
 
     Args:
-        moved: The applied changes in words, or why nothing was applied.
+        moved: The applied changes as text, or the reason why nothing was applied.
         overrides: The overrides after it.
         verdict: The iteration's verdict.
     """
@@ -58,7 +58,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A recorded soak as one set of strategies decides it: name, iterations, verdict."""
+    """The decisions of one set of strategies: name, outcome of each iteration, verdict."""
 
     name: str
     outcomes: Mapping[int, Outcome]
@@ -67,23 +67,25 @@ class Variant:
 
 def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
     """Decide the journals again; return 1 if anything differs, and the lines to show."""
+    if arguments.journals and (arguments.chain or arguments.run):
+        msg = (
+            "JOURNAL: given with --chain or --run, which select a journal too; allowed: one of them"
+        )
+        raise SoakUsageError(msg)
     code = 0
-    told: list[str] = []
+    shown: list[str] = []
     changed = parse_settings(arguments.set)
-    chosen = arguments.journals or [
-        choose_run(choose_chain(arguments.soak_dir, arguments.chain), arguments.run).journal
-    ]
-    for given in chosen:
+    for given in arguments.journals or [selected_run(arguments).journal]:
         path = given / JOURNAL if given.is_dir() else given
-        records = linked(path)
+        records = load_hashed(path)
         try:
             variants = list(_variants(path, records, arguments, changed, plugins))
         except (AttributeError, KeyError, TypeError, ValueError):
-            load_validated(path)  # raises a better error if the records are the cause
+            load_validated(path)  # gives a better message if the records are the cause
             raise
         code |= differ(variants)
-        told += compared(path, records, variants)
-    return code, told
+        shown += compared(path, records, variants)
+    return code, shown
 
 
 def _variants(
@@ -95,8 +97,8 @@ def _variants(
 ) -> Iterator[Variant]:
     yield as_recorded(records)
     registry, config = plugins.replaying(path), records[0]["config"]
-    now = plugins.overlays.get(config["pack"], {})
-    overlay = lay_over(lay_over(now, _recorded_settings(config)), changed)
+    current = plugins.overlays.get(config["pack"], {})
+    overlay = lay_over(lay_over(current, _recorded_settings(config)), changed)
     for tuner in arguments.tuner or [",".join(config["tuners"]) or UNTUNED]:
         asked = Settings(path, tuner, tuple(arguments.gate), arguments.pack)
         plan = replan(records, asked, overlay, registry)
@@ -107,7 +109,7 @@ def _variants(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What differs from the recorded soak: journal, tuner, and gates and pack if given."""
+    """The settings to decide with: journal, tuner, and gates and pack if given."""
 
     path: Path
     tuner: str
@@ -124,13 +126,13 @@ def replan(
     """Return the plan of a recorded run under other settings.
 
     Args:
-        records: Its journal.
+        records: The records of its journal.
         asked: The other settings; the tuner ``none`` tunes nothing.
-        overlay: What is laid over the pack.
-        registry: What is installed.
+        overlay: The tables that are laid over the pack.
+        registry: The registry of all plugins.
 
     Raises:
-        SoakUsageError: A name is unknown, or the pack is not the recorded one.
+        SoakUsageError: A name is unknown, or the pack has another name than the recorded one.
     """
     start, source = records[0], str(asked.path)
     config = start["config"]
@@ -145,7 +147,7 @@ def replan(
     if tuned:
         given["tuner"] = SourcedValue(asked.tuner, "--tuner")
     request = SoakRequest(
-        len(iterations(tuple(records))),
+        len(iterations(records)),
         Mode.APPLY if tuned else Mode.OFF,
         start["run"],
         asked.path,
@@ -156,13 +158,13 @@ def replan(
     )
     plan = plan_chain(config["chain"], request, {}, registry, environ={})
     if plan.pack.name != config["pack"]:
-        msg = f"--pack: {plan.pack.name} given; {asked.path} was recorded with {config['pack']}"
+        msg = f"--pack: {plan.pack.name} given; allowed: {config['pack']}, as in {asked.path}"
         raise SoakUsageError(msg)
     return replace(plan, planned=config["iterations"], window=config["observe"])
 
 
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a run was started with, in the shape of a pack."""
+    """Return the settings that a run was started with, as tables of a pack."""
     limits = {
         metric: {level: limit for level, limit in kpi.items() if limit}
         for metric, kpi in config["kpis"].items()
@@ -172,10 +174,10 @@ def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of a pack that were *given*, each ``key.of.table=value in TOML``.
+    """Return the *given* settings of a pack, each ``key.of.table=value`` in TOML.
 
     Raises:
-        SoakUsageError: One is no TOML.
+        SoakUsageError: A setting is not valid TOML.
     """
     try:
         return tomllib.loads("\n".join(given))
@@ -185,7 +187,7 @@ def parse_settings(given: Sequence[str]) -> dict[str, Any]:
 
 
 def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
-    """Return the decisions as *records* have them."""
+    """Return the decisions that *records* contain."""
     overrides: dict[str, float] = {}
     outcomes = {}
     verdict = "none"
@@ -195,8 +197,10 @@ def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
         if record["kind"] == "iteration":
             moved = [_move(c["parameter"], c["old"], c["new"]) for c in moves(record)]
             reason = record["decision"]["skip_reason"]
-            told = _moves_or_reason(moved if record["applied"] else [], reason)
-            outcomes[record["iteration"]] = Outcome(told, overrides, record["summary"]["verdict"])
+            moved_or_reason = _moves_or_reason(moved if record["applied"] else [], reason)
+            outcomes[record["iteration"]] = Outcome(
+                moved_or_reason, overrides, record["summary"]["verdict"]
+            )
         ending = ending_after(ending, record)
         if ending is not None and ending["kind"] == "run_ended":
             verdict = ending["verdict"]
@@ -211,27 +215,27 @@ def decide_again(
     overrides: Mapping[str, float] = plan.initial.overrides
     outcomes = {}
     assert plan.system is not None  # noqa: S101 - the replay
-    for number_, record in iterations(tuple(records)).items():
+    for number, record in iterations(records).items():
         parameters = plan.effective(overrides)
-        raw, _ = plan.system.run(parameters, number_, 0, None)
+        raw, _ = plan.system.run(parameters, number, 0, None)
         result, _ = controller.decide(
-            number_,
+            number,
             parameters,
-            read_report(raw, number_, plan.pack.metrics),
+            read_report(raw, number, plan.pack.metrics),
             overrides,
             in_window=record["summary"]["in_window"],
             restarted=record["summary"]["restarted"],
         )
         overrides = controller.overrides_after(result, overrides)
         moved = [_move(name, *values) for name, values in result.decision.moved.items()]
-        told = _moves_or_reason(moved if result.applied else [], result.decision.skip_reason)
-        outcomes[number_] = Outcome(told, overrides, result.verdict.name)
+        text = _moves_or_reason(moved if result.applied else [], result.decision.skip_reason)
+        outcomes[number] = Outcome(text, overrides, result.verdict.name)
     dropped = plan.planned - controller.done if records[0]["config"]["slot"] else 0
     return Variant(name, outcomes, controller.verdict(dropped=dropped).verdict.name)
 
 
 def _move(parameter: str, old: float, new: float) -> str:
-    return f"{parameter} {number(old)} → {number(new)}"
+    return f"{parameter} {transition(old, new)}"
 
 
 def _moves_or_reason(moved: Sequence[str], reason: str) -> str:
@@ -239,7 +243,7 @@ def _moves_or_reason(moved: Sequence[str], reason: str) -> str:
 
 
 def differ(variants: Sequence[Variant]) -> bool:
-    """Tell whether any of the *variants* differs from the first."""
+    """Return whether any of the *variants* differs from the first."""
     first, *others = variants
     return any(
         (variant.outcomes, variant.verdict) != (first.outcomes, first.verdict) for variant in others
@@ -249,7 +253,7 @@ def differ(variants: Sequence[Variant]) -> bool:
 def compared(
     path: Path, records: Sequence[Mapping[str, Any]], variants: Sequence[Variant]
 ) -> Iterator[str]:
-    """Yield a table of the *variants*, and the iterations in which they differ."""
+    """Yield a table of the *variants*, and the iterations in which they differ from the first."""
     first, *others = variants
     yield f"{path}: {records[0]['config']['chain']}, run {records[0]['run']}"
     rows = [("  ", "verdict", "applied after", "overrides at the end")]
@@ -259,15 +263,15 @@ def compared(
         rows.append((f"  {variant.name}", variant.verdict, ",".join(changed) or "none", line(end)))
     yield from aligned(rows)
     for variant in others:
-        apart = [n for n, one in variant.outcomes.items() if one != first.outcomes[n]]
-        if variant.verdict == first.verdict and not apart:
+        different = [n for n, one in variant.outcomes.items() if one != first.outcomes[n]]
+        if variant.verdict == first.verdict and not different:
             yield f"  {variant.name}: as recorded"
             continue
-        yield f"  {variant.name}: differs in {len(apart)} of {len(variant.outcomes)} iterations"
-        for n in apart[:SHOWN]:
+        yield f"  {variant.name}: differs in {len(different)} of {len(variant.outcomes)} iterations"
+        for n in different[:SHOWN]:
             yield from _difference(n, first.outcomes[n], variant.outcomes[n], variant.name)
-        if len(apart) > SHOWN:
-            yield f"    and {len(apart) - SHOWN} more"
+        if len(different) > SHOWN:
+            yield f"    and {len(different) - SHOWN} more"
 
 
 def _difference(n: int, recorded: Outcome, other: Outcome, name: str) -> Iterator[str]:

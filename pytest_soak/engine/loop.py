@@ -20,7 +20,7 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import line, plain
+from pytest_soak.store.files import jsonable, line
 from pytest_soak.store.journal import has_ended
 from pytest_soak.store.records import (
     decision_from_json,
@@ -75,7 +75,7 @@ class SoakLoop:
             self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
             self._restore()
             if plan.resumed:
-                self.store.go_on(plan.describe(), plan.differences)
+                self.store.record_resume(plan.describe(), plan.differences)
                 self.finished = False
         except BaseException:
             self.store.close()
@@ -96,7 +96,7 @@ class SoakLoop:
         It does not run again then. Artifacts of it that were lost are written again from the
         journal.
         """
-        return self.store.knows(iteration)
+        return self.store.has_recorded(iteration)
 
     def run(self, iteration: int, system: System | None = None) -> IterationResult:
         """Run *iteration*, or return its result if it was the last to run.
@@ -121,7 +121,7 @@ class SoakLoop:
         raw, state = self._answer(runs, iteration, parameters)
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
-        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=plain(raw))
+        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=jsonable(raw))
         edited = self.store.edited()
         lost = 0 < self._restored == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)
@@ -155,7 +155,7 @@ class SoakLoop:
             raise StrategyFault(msg)
         self.see_secrets()
         if self.mask:
-            raw, state = self.mask.data(plain(raw)), self.mask.data(state)
+            raw, state = self.mask.data(jsonable(raw)), self.mask.data(state)
         return raw, state
 
     def see_secrets(self) -> None:

@@ -1,7 +1,7 @@
-"""The artifacts as projections of the journal: each is what the records say, and nothing else.
+"""The artifacts as projections of the journal: each is computed from the records alone.
 
-So a lost artifact can be rebuilt, and one that was changed by hand is found. `TABLE` lists them
-all; writing, rebuilding, restoring, `verify` and the schemas go by it.
+So a lost artifact can be rebuilt, and a manual change is detected. `TABLE` lists all artifacts;
+writing, rebuilding, restoring, `verify` and the schemas use it.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ PROFILE = "applied_profile.json"
 GATE = "KPI_GATE.json"
 STATE = "system_state_{}.json"
 MANUAL_OVERRIDE = "manual_override"
-"""The reason of an adjustment that a person or CI gave at the start."""
+"""The reason of an adjustment that was given at the start, by a person or CI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One iteration, as artifacts are made from it.
+    """One iteration, with all that its artifacts are made from.
 
     Args:
         record: Its record.
-        before: The overrides that it ran with.
-        verified: Whether the next report showed its changes: true, false, unknown; None until
-            then, and where nothing was applied. The next record says it, in ``settles``.
+        before: The overrides in force while it ran.
+        verified: Whether the next report confirmed its changes: true, false, unknown. None until
+            that report exists, and if nothing was applied. Comes from ``settles`` of the next
+            record.
     """
 
     record: Mapping[str, Any]
@@ -50,7 +51,7 @@ class Recorded:
     verified: str | None = None
 
     def settled_by(self, following: Mapping[str, Any]) -> Recorded:
-        """Return it with what the record of the *following* iteration says of its changes."""
+        """Return a copy whose ``verified`` comes from the record of the *following* iteration."""
         settles = following["settles"]
         return replace(self, verified=settles["verified"] if settles else None)
 
@@ -108,7 +109,7 @@ def _rollback(decision: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def moves(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the changes of an iteration that moved a value, applied or not; of a rollback, all."""
+    """Return the changes of an iteration that move a value, applied or not, rollbacks included."""
     rollback = record["decision"]["rollback"]
     if rollback:
         before = record["summary"]["parameters"]
@@ -122,26 +123,26 @@ def moves(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 Key = tuple[tuple[str, float], ...]
-"""The parameters of an iteration, in a form that can be compared."""
+"""The parameters of an iteration, as a key of a dict."""
 
 
-def _numbers(told: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
-    return [one[metric] for one in told if one[metric] is not None]
+def _numbers(measured: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
+    return [values[metric] for values in measured if values[metric] is not None]
 
 
 class RunSummary:
-    """What sums up a run, gathered record by record, so that a long journal can be streamed."""
+    """The summary of a run, updated record by record, so that a long journal can be streamed."""
 
     def __init__(self) -> None:
-        """Start before the first record."""
+        """Create the summary of a run without records."""
         self.config: dict[str, Any] = {}
         self.run = ""
         self.overrides: dict[str, float] = {}
         self.ended: Mapping[str, Any] | None = None
-        """The record that says how the run ended."""
+        """The record of the run's end."""
         self._adjusted: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
-        """What each iteration came to."""
+        """One row for each iteration."""
         self._skips: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
         self._stopped: dict[str, Counter[str]] = {}
@@ -151,7 +152,7 @@ class RunSummary:
         self._kpis: dict[str, list[dict[str, Any]]] = {}
 
     def take(self, record: Mapping[str, Any]) -> None:
-        """Take in the next record of the journal."""
+        """Add the next record of the journal."""
         if record["kind"] == "run_started":
             self._start(record)
         elif record["kind"] == "iteration":
@@ -209,17 +210,17 @@ class RunSummary:
         if record["summary"]["in_window"]:
             self._window.add(record["iteration"])
             for judged in record["judgements"]:
-                told = {key: judged[key] for key in ("value", "n", "verdict", "rule")}
-                entry = {"iteration": record["iteration"], **told}
+                values = {key: judged[key] for key in ("value", "n", "verdict", "rule")}
+                entry = {"iteration": record["iteration"], **values}
                 self._kpis.setdefault(judged["metric"], []).append(entry)
 
     def _measure(self, record: Mapping[str, Any], moved: list[dict[str, Any]]) -> None:
-        """Keep what tells the effects of applies: what an iteration ran with, and measured."""
+        """Keep what `effectiveness` needs of an iteration: parameters, KPIs and changes."""
         summary = record["summary"]
         key = tuple(sorted(summary["parameters"].items()))
         if not summary["problems"]:
-            told = {name: summary["metrics"].get(name) for name in self.config["kpis"]}
-            self._ran.append((record["iteration"], key, told))
+            kpis = {name: summary["metrics"].get(name) for name in self.config["kpis"]}
+            self._ran.append((record["iteration"], key, kpis))
         if record["applied"]:
             after = {**summary["parameters"], **{c["parameter"]: c["new"] for c in moved}}
             back = record["decision"]["rollback"] is not None
@@ -227,16 +228,16 @@ class RunSummary:
             self._applied.append((record["iteration"], tuple(sorted(after.items())), fields, back))
 
     def effectiveness(self) -> list[dict[str, Any]]:
-        """Return for each apply how every KPI changed against its baseline before.
+        """Return for each apply how every KPI changed.
 
-        The baseline is the mean of the iterations up to the apply that ran with the parameters
-        before it; compared is the mean of those after it that ran with the ones it set, until
-        something else is applied. Noise is the run's configuration's, or the run's own.
+        Compares the mean of earlier iterations with the parameters before the apply to the mean of
+        later iterations with the parameters after it, up to the next apply. The noise comes from
+        the configuration, or else is measured from the run.
         """
         by_key: dict[Key, list[tuple[int, Mapping[str, Any]]]] = {}
         keys = {}
-        for iteration, key, told in self._ran:
-            by_key.setdefault(key, []).append((iteration, told))
+        for iteration, key, kpis in self._ran:
+            by_key.setdefault(key, []).append((iteration, kpis))
             keys[iteration] = key
         numbers = [iteration for iteration, *_ in self._applied]
         ends = (*numbers[1:], math.inf)[: len(numbers)]
@@ -244,13 +245,13 @@ class RunSummary:
         rows = []
         for (iteration, after, fields, back), end in zip(self._applied, ends, strict=True):
             before = by_key.get(keys.get(iteration, ()), ())
-            earlier = [told for number, told in before if number <= iteration]
-            later = [told for number, told in by_key.get(after, ()) if iteration < number <= end]
-            kpis = {
+            earlier = [kpis for number, kpis in before if number <= iteration]
+            later = [kpis for number, kpis in by_key.get(after, ()) if iteration < number <= end]
+            effects = {
                 metric: asdict(effect(_numbers(earlier, metric), _numbers(later, metric), noise))
                 for metric, noise in noises.items()
             }
-            row = {"iteration": iteration, "moves": fields, "rollback": back, "kpis": kpis}
+            row = {"iteration": iteration, "moves": fields, "rollback": back, "kpis": effects}
             rows.append(row)
         return rows
 
@@ -258,19 +259,19 @@ class RunSummary:
         known = self.config.get("noise", {}).get(metric)
         if known is not None:
             return float(known)
-        samples = ((key, told[metric]) for _, key, told in self._ran if told[metric] is not None)
+        samples = ((key, kpis[metric]) for _, key, kpis in self._ran if kpis[metric] is not None)
         noise = measure_noise(samples)
         return None if noise is None else noise.safe
 
     def _count(self, decision: Mapping[str, Any]) -> None:
-        """Count what guards did, and for each parameter what stopped or cut its steps."""
-        told = [(word["parameter"], word["reason"]) for word in decision["vetoes"]]
-        self._skips.update(reason for _, reason in told)
+        """Count vetoes and notices, and for each parameter what stopped or reduced its steps."""
+        stops = [(veto["parameter"], veto["reason"]) for veto in decision["vetoes"]]
+        self._skips.update(reason for _, reason in stops)
         notices = decision["notices"]
         self._notices.update(notice["reason"] for notice in notices)
-        told += [(c["parameter"], c["note"]) for c in decision["changes"] if c["note"]]
-        told += [(notice["parameter"], notice["reason"]) for notice in notices if notice["cut"]]
-        for parameter, reason in told:
+        stops += [(c["parameter"], c["note"]) for c in decision["changes"] if c["note"]]
+        stops += [(notice["parameter"], notice["reason"]) for notice in notices if notice["cut"]]
+        for parameter, reason in stops:
             if parameter:
                 self._stopped.setdefault(parameter, Counter())[reason] += 1
 
@@ -289,7 +290,7 @@ class RunSummary:
         )
 
     def applied_profile(self) -> dict[str, Any]:
-        """Return ``applied_profile.json``: the base, what was laid over it and why, the result."""
+        """Return ``applied_profile.json``: the base, the adjustments with reasons, the result."""
         return {
             "profile": self.config["profile"],
             "base": self.config["base"],
@@ -299,21 +300,20 @@ class RunSummary:
         }
 
     def progress(self) -> dict[str, Any] | None:
-        """Return how the objective went: its first value, its mean in the window, the change.
+        """Return the progress of the objective: first value, mean in the window, change.
 
-        ``beyond_noise`` tells whether the change is more than two sigma of the difference between
-        one iteration and the mean of the window, sigma * sqrt(1 + 1 / n); None where the noise is
-        not known.
+        ``beyond_noise``: whether the change is more than two sigma of the difference between one
+        iteration and the mean of the window, sigma * sqrt(1 + 1 / n); None without a known noise.
         """
         objective = self.config["objective"]
         if objective is None:
             return None
-        told = [
+        values = [
             (row["metrics"].get(objective["metric"]), row["iteration"] in self._window)
             for row in self.rows
         ]
-        first = told[0][0] if told else None
-        last = [value for value, in_window in told if in_window and value is not None]
+        first = values[0][0] if values else None
+        last = [value for value, in_window in values if in_window and value is not None]
         if first is None or not last:
             return {**objective, "first": first, "last": None, "change": None, "beyond_noise": None}
         mean = sum(last) / len(last)
@@ -325,7 +325,7 @@ class RunSummary:
         return {**objective, **change}
 
     def tuning_report(self) -> dict[str, Any] | None:
-        """Return ``TUNING_REPORT.json``: a row for every iteration, counts of skip reasons."""
+        """Return ``TUNING_REPORT.json``: a row for each iteration, and counts of skip reasons."""
         if self.ended is None:
             return None
         return {
@@ -343,16 +343,17 @@ class RunSummary:
     def kpi_gate(self) -> dict[str, Any] | None:
         """Return ``KPI_GATE.json``: the verdict, and limits and values in the window.
 
-        Where an hours run stopped applying early, the verdict is on the last of what was left.
+        An hours run may stop applying early. Then only the last of the iterations without applies
+        are the window of the verdict.
         """
         verdict = self.ended
         if verdict is None:
             return None
         judged_on = set(verdict["window"])
         kpis = {
-            metric: told
+            metric: judged
             for metric, values in self._kpis.items()
-            if (told := [value for value in values if value["iteration"] in judged_on])
+            if (judged := [value for value in values if value["iteration"] in judged_on])
         }
         return {
             **{key: verdict[key] for key in VERDICT_KEYS},
@@ -371,7 +372,7 @@ VERDICT_KEYS = ("verdict", "reasons", "unverified", "window")
 
 
 Content: TypeAlias = "Mapping[str, Any]"
-"""What is written into an artifact."""
+"""The content of an artifact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,13 +382,11 @@ class Artifact:
     Args:
         name: Its path in that folder; ``{}`` stands for the number of an iteration.
         schema: Its JSON schema, ``<schema>.schema.json``; for the journal that of a line.
-        of_iteration: Makes it from one iteration, of which it tells; gives None where that
-            iteration has none.
-        of_run: Makes it from the whole run; gives None where there is nothing to sum up yet.
-        acts: Whether it is written when parameters are changed, by the one place that does it;
-            the others are written after each iteration, or when the run is summed up.
-        settles: Whether it also tells if the next report showed the iteration's changes, and so
-            is written again after that.
+        of_iteration: Makes it from one iteration; returns None if that iteration has none.
+        of_run: Makes it from the whole run; returns None if it is not due yet.
+        acts: Whether it is written when parameters change, by `ChainStore._change`. The others are
+            written after each iteration, or when the run is summarized.
+        settles: Whether it contains ``verified``, and so is written again after the next report.
     """
 
     name: str
@@ -419,7 +418,7 @@ TABLE = (
     Artifact(STATE, "system_state"),
     Artifact(JOURNAL, "journal_record"),
 )
-"""Every artifact. Those that no function makes are the journal, and what it has the hash of."""
+"""All artifacts. The journal, and the state of which it has the hash, are not made from it."""
 
 
 def report_name(iteration: int) -> str:
@@ -434,22 +433,29 @@ def named(name: str) -> Artifact | None:
 
 @cache
 def pattern(name: str) -> re.Pattern[str]:
-    """Return what matches the files of the artifact called *name*; its group is the iteration."""
+    """Return the pattern of the file names of the artifact *name*; its group is the iteration."""
     return re.compile(re.escape(name).replace(r"\{\}", r"(\d+)"))
 
 
+def any_artifact(_: Artifact) -> bool:
+    """Choose every artifact."""
+    return True
+
+
 def of_iteration(
-    recorded: Recorded, choose: Callable[[Artifact], bool]
+    recorded: Recorded, choose: Callable[[Artifact], bool] = any_artifact
 ) -> Iterator[tuple[str, Content]]:
-    """Yield the artifacts that tell of one iteration, of those to *choose*: name and content."""
+    """Yield name and content of the artifacts of one iteration, those that *choose* accepts."""
     for one in TABLE:
         content = one.of_iteration(recorded) if one.of_iteration and choose(one) else None
         if content is not None:
             yield one.name.format(recorded.record["iteration"]), content
 
 
-def of_run(total: RunSummary, choose: Callable[[Artifact], bool]) -> Iterator[tuple[str, Content]]:
-    """Yield the artifacts that tell of the whole run, of those to *choose*: name and content."""
+def of_run(
+    total: RunSummary, choose: Callable[[Artifact], bool] = any_artifact
+) -> Iterator[tuple[str, Content]]:
+    """Yield name and content of the artifacts of the whole run, those that *choose* accepts."""
     for one in TABLE:
         content = one.of_run(total) if one.of_run and choose(one) else None
         if content is not None:
@@ -457,23 +463,15 @@ def of_run(total: RunSummary, choose: Callable[[Artifact], bool]) -> Iterator[tu
 
 
 def rebuild(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Content]]:
-    """Yield every artifact that *records* imply, as ``(file name, content)``.
-
-    Those that tell of the whole run come last.
-    """
+    """Yield ``(file name, content)`` of all artifacts of *records*; those of the run come last."""
     total = RunSummary()
     last: Recorded | None = None
     for record in records:
         if record["kind"] == "iteration":
             if last is not None:
-                yield from of_iteration(last.settled_by(record), any_artifact)
+                yield from of_iteration(last.settled_by(record))
             last = Recorded(record, total.overrides)
         total.take(record)
     if last is not None:
-        yield from of_iteration(last, any_artifact)
-    yield from of_run(total, any_artifact)
-
-
-def any_artifact(_: Artifact) -> bool:
-    """Choose every artifact."""
-    return True
+        yield from of_iteration(last)
+    yield from of_run(total)

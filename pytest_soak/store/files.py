@@ -1,7 +1,8 @@
-"""Writing JSON: deterministic text, replaced atomically."""
+"""Deterministic JSON text, and files that are replaced atomically."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,55 +17,55 @@ if TYPE_CHECKING:
 
 
 class StoreError(Exception):
-    """What cannot be kept, read or written: which file, and why."""
+    """A file that cannot be read or written, or whose content is wrong; the message says why."""
 
 
 def unwritten(path: object, error: OSError) -> StoreError:
-    """Return what to raise where *path* could not be written."""
+    """Return the error to raise if *path* cannot be written."""
     return StoreError(f"{path}: cannot be written: {why_unreadable(error)}")
 
 
-DEEPEST = 40
-"""How deep a value may be nested before the rest is written as text; also ends circles."""
-LARGEST = 1024
-"""How many bits a whole number may have: more than this no float holds, and few readers take."""
+MAX_DEPTH = 40
+"""How deep values may be nested before the rest is replaced; also ends circular references."""
+MAX_BITS = 1024
+"""How many bits an integer may have: no float can hold more, and many JSON readers fail on more."""
 
 
-def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
-    """Return *value* as JSON can say it: what JSON has no word for becomes its text.
+def jsonable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+    """Return *value* as JSON types. Anything that JSON cannot represent becomes text.
 
-    A NaN in a report is written as ``"nan"``, so that nobody reads it as a number. No method of a
-    subclass is called: what a stranger hands over need not behave.
+    NaN becomes ``"nan"``, which no reader takes for a number. Methods of subclasses are not called,
+    because objects of plugins may misbehave.
     """
     kind = type(value)
-    if depth == DEEPEST:
-        return f"nested deeper than {DEEPEST}"
+    if depth == MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH}"
     if issubclass(kind, dict):
-        return {_text(key): plain(entry, depth + 1) for key, entry in dict.items(value)}
+        return {_text(key): jsonable(entry, depth + 1) for key, entry in dict.items(value)}
     if issubclass(kind, list | tuple):
         walk = list.__iter__ if issubclass(kind, list) else tuple.__iter__
-        return [plain(entry, depth + 1) for entry in walk(value)]
+        return [jsonable(entry, depth + 1) for entry in walk(value)]
     if value is None or kind is bool:
         return value
     return _number(value) if issubclass(kind, int | float) else _text(value)
 
 
 def _number(value: float) -> float | str:
-    """Return *value* as JSON can say it."""
+    """Return *value* as a number of JSON, or as text if JSON has none for it."""
     if isinstance(value, int):
         whole = int.__int__(value)
-        return whole if whole.bit_length() <= LARGEST else safe_repr(whole)
+        return whole if whole.bit_length() <= MAX_BITS else safe_repr(whole)
     number = float.__float__(value)
     return number if math.isfinite(number) else str(number)
 
 
 def _text(value: object) -> str:
-    """Return *value* as text, whatever it is."""
+    """Return *value* as text, even if its ``__str__`` fails."""
     if issubclass(type(value), str):
         return str.__str__(value)
     try:
         return str.__str__(str(value))
-    except Exception:  # noqa: BLE001 - a stranger's object may raise whatever it is asked
+    except Exception:  # noqa: BLE001 - an object of a plugin may raise anything
         return safe_repr(value)
 
 
@@ -76,28 +77,33 @@ def line(value: object) -> str:
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError):
-        text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(jsonable(value), sort_keys=True, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot say
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot encode
         return json.dumps(json.loads(text), sort_keys=True)
     return text
 
 
+def json_hash(value: Mapping[str, object]) -> str:
+    """Return the SHA-256 of *value*, written as one line of JSON."""
+    return hashlib.sha256(line(dict(value)).encode()).hexdigest()
+
+
 def document(value: Mapping[str, object]) -> str:
-    """Return *value* as JSON with sorted keys, one line for each of its entries."""
+    """Return *value* as JSON with sorted keys, one line for each entry."""
     entries = {str(key): entry for key, entry in value.items()}
     body = ",\n".join(f" {line(key)}: {line(entries[key])}" for key in sorted(entries))
     return f"{{\n{body}\n}}\n" if body else "{}\n"
 
 
 def write_text(path: str, text: str) -> None:
-    """Replace the file at *path* by *text*, so that a reader sees the old or the new one whole.
+    """Replace the file at *path* with *text* atomically: a reader sees the old or the new content.
 
-    Not synced to disk: the journal is, and can rebuild it.
+    Not synced to disk, because it can be rebuilt from the journal.
 
     Raises:
-        StoreError: It cannot be written; the old file is as it was.
+        StoreError: It cannot be written; the old file is unchanged.
     """
     draft = f"{path}.tmp"
     try:
@@ -114,10 +120,10 @@ def write_text(path: str, text: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Force to disk that there is a file at *path*: until then a crash may take a new one away.
+    """Sync the folder of *path* to disk; before that, a crash may remove a new file.
 
     Raises:
-        OSError: It cannot be done.
+        OSError: The folder cannot be synced.
     """
     folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - as above
     try:
@@ -127,7 +133,7 @@ def sync_folder(path: str) -> None:
 
 
 def create_synced(path: str, text: str) -> None:
-    """Write *text* to a new file at *path*, and force to disk both that and that it is there.
+    """Write *text* to a new file at *path*, and sync the file and its folder to disk.
 
     Raises:
         StoreError: It cannot be written.
@@ -140,7 +146,7 @@ def create_synced(path: str, text: str) -> None:
 
 
 def write_synced(path: str, text: str) -> None:
-    """Write *text* to *path* and force it to disk.
+    """Write *text* to *path* and sync it to disk.
 
     Raises:
         StoreError: It cannot be written.
@@ -157,10 +163,10 @@ def write_synced(path: str, text: str) -> None:
 
 
 def replace_synced(path: str, text: str) -> None:
-    """Replace the file at *path* by *text* in one step, and force that to disk.
+    """Replace the file at *path* with *text* atomically, and sync it to disk.
 
     Raises:
-        StoreError: It cannot be written; the old file is as it was.
+        StoreError: It cannot be written; the old file is unchanged.
     """
     draft = f"{path}.tmp"
     write_synced(draft, text)
@@ -172,7 +178,7 @@ def replace_synced(path: str, text: str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of *data*: the system may take less at once than it is given."""
+    """Write all of *data*; a single ``os.write`` may write only a part."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -1,8 +1,9 @@
-"""The folder of a chain: who holds it, the run that lies in it, and the earlier ones beside."""
+"""The folder of a chain: its lock, the run in it, and earlier runs in ``runs/``."""
 
 from __future__ import annotations
 
 import shutil
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -16,32 +17,32 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 JOURNAL = "journal.jsonl"
-PATIENCE = 2.0
+LOCK_TIMEOUT_S = 2.0
+"""Long enough for a process that locks the folder only to test whether it is free."""
 
 
 class FolderBusy(StoreError):
-    """Another process holds the folder."""
+    """Another process has locked the folder."""
 
 
 def lock_path(folder: Path) -> Path:
-    """Return the lock of the chain's *folder*: beside it, as the folder's files are moved away."""
+    """Return the lock file of *folder*: beside it, because files inside may be moved."""
     return folder.parent / f".{folder.name}.lock"
 
 
-def hold(folder: Path, patience: float = PATIENCE) -> FileLock:
-    """Hold the chain's *folder*; the system lets go of it when the process ends, however it does.
+def lock_folder(folder: Path, timeout: float = LOCK_TIMEOUT_S) -> FileLock:
+    """Lock the chain's *folder*. The operating system releases the lock when the process ends.
 
     Args:
         folder: The chain's folder.
-        patience: For how many seconds to wait for another process that holds it. One that only
-            looks whether anybody does, such as another worker, lets go at once.
+        timeout: How many seconds to wait for another process to release it.
 
     Raises:
-        FolderBusy: Another process holds it.
+        FolderBusy: Another process has locked it.
     """
     lock = FileLock(lock_path(folder))
     try:
-        lock.acquire(timeout=patience, poll_interval=0.01)
+        lock.acquire(timeout=timeout, poll_interval=0.01)
     except Timeout:
         msg = f"{folder}: another soak or command holds this folder; wait for it, or use --soak-dir"
         raise FolderBusy(msg) from None
@@ -49,37 +50,38 @@ def hold(folder: Path, patience: float = PATIENCE) -> FileLock:
 
 
 def refuse_busy(folder: Path) -> None:
-    """Refuse to start where another process holds the chain's *folder*.
+    """Check that the chain's *folder* can be used.
 
     Raises:
-        SoakUsageError: It does.
+        SoakUsageError: Another process has locked it, or it is a file.
     """
     if folder.exists() and not folder.is_dir():
-        msg = f"{folder}: is in the way: it is to become the folder of a chain"
+        msg = f"{folder}: is a file, but the folder of a chain is needed there; move it away"
         raise SoakUsageError(msg)
     if folder.exists():
         try:
-            hold(folder).release()
+            lock_folder(folder).release()
         except FolderBusy as error:
             raise SoakUsageError(str(error)) from None
 
 
 def clear_for(folder: Path, run_id: str) -> None:
-    """Leave nothing in *folder* but what belongs to the run *run_id*, and that wherever it lay.
+    """Make *folder* contain the files of the run *run_id* and no others.
 
-    An earlier run's files are moved to ``runs/<run id>``, so that nothing is mixed. A run lies
-    where its journal is, which leaves a place last and comes to one first: a crash in between
-    leaves files of one run in its two places, and whoever comes next moves the rest.
+    Moves the files of another run to ``runs/<its run id>``, and moves those of *run_id* back from
+    there. The journal is moved last when a run is put aside, and first when it is brought back, so
+    the journal always marks where a run belongs. After a crash in between, the next call moves the
+    remaining files.
     """
     earlier = journal_run(folder / JOURNAL)
-    rest = [path for path in folder.iterdir() if path.name != RUNS]
-    if earlier != run_id and rest:
-        place = folder / RUNS / earlier
-        if earlier not in runs_in(folder) or (place / JOURNAL).exists():
-            place = _free_place(place)
-        place.mkdir(parents=True, exist_ok=True)
-        for path in sorted(rest, key=_is_journal):
-            shutil.move(path, place / path.name)
+    present = [path for path in folder.iterdir() if path.name != RUNS]
+    if earlier != run_id and present:
+        target = folder / RUNS / earlier
+        if earlier not in runs_in(folder) or (target / JOURNAL).exists():
+            target = _unused_folder(target)
+        target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(present, key=_is_journal):
+            shutil.move(path, target / path.name)
     put_aside = folder / RUNS / run_id
     if put_aside.exists() and (folder / JOURNAL).exists() != (put_aside / JOURNAL).exists():
         for path in sorted(put_aside.iterdir(), key=_is_journal, reverse=True):
@@ -91,16 +93,14 @@ def _is_journal(path: Path) -> bool:
     return path.name == JOURNAL
 
 
-def _free_place(place: Path) -> Path:
-    number = 1
-    while place.exists():
-        number += 1
-        place = place.with_name(f"{place.name.removesuffix(f'-{number - 1}')}-{number}")
-    return place
+def _unused_folder(path: Path) -> Path:
+    """Return *path*, or the first of ``<path>-2``, ``<path>-3``, … that does not exist."""
+    candidates = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(candidate for candidate in chain((path,), candidates) if not candidate.exists())
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``latest`` point to the chain's *folder*; in one step, as other workers do the same."""
+    """Make ``latest`` a link to *folder*, atomically, because other workers do the same."""
     draft = folder.parent / f".latest-{folder.name}"
     draft.unlink(missing_ok=True)
     draft.symlink_to(folder.name, target_is_directory=True)
@@ -114,21 +114,20 @@ def chains_in(soak_dir: Path) -> list[Path]:
 
 
 def runs_in(folder: Path) -> dict[str, Path]:
-    """Return ``{run id: folder}`` of every run of the chain in *folder*, the newest first."""
-    places = [folder, *folder.glob(f"{RUNS}/*")]
+    """Return ``{run id: folder}`` of all resumable runs of the chain in *folder*, newest first."""
     found = {}
-    for place in places:
-        run = journal_run(place / JOURNAL)
-        at_home = place in (folder, folder / RUNS / run)  # it cannot be resumed from elsewhere
-        if at_home and first_and_last(place / JOURNAL) is not None:
-            found[run] = place
+    for path in (folder, *folder.glob(f"{RUNS}/*")):
+        run = journal_run(path / JOURNAL)
+        resumable = path in (folder, folder / RUNS / run)  # a folder of another name is not
+        if resumable and first_and_last(path / JOURNAL) is not None:
+            found[run] = path
     return {run: found[run] for run in sorted(found, key=run_age, reverse=True)}
 
 
 def run_age(run: str) -> tuple[bool, str]:
     """Return the key that sorts runs by their ids, the oldest first.
 
-    A run id begins with the time (UTC) at which the run started. A folder whose journal does not
-    say which run it is of has another name, and counts as older.
+    A run id begins with the time (UTC) at which the run started. Other names, which folders with an
+    unreadable journal have, count as older.
     """
     return run[:1].isdigit(), run

@@ -1,4 +1,4 @@
-"""The journal: append-only lines of JSON, each linked to the one before it. The truth."""
+"""The journal: append-only lines of JSON, each with the hash of the line before it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store import legacy
 from pytest_soak.store.files import (
     StoreError,
+    json_hash,
     line,
     replace_synced,
     sync_folder,
@@ -28,36 +29,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 2
-READS = (legacy.FORMAT, SCHEMA_VERSION)
+SUPPORTED = (legacy.FORMAT, SCHEMA_VERSION)
 """The versions of the format that this release reads."""
 START = "0" * 64
-"""What the first record is linked to."""
-MOST = 10**9
-"""More iterations than any run has; a larger number may not fit into a file's name."""
-RUN = re.compile(r"\w[\w-]{0,99}")
-"""What a run may be called: its name is that of a folder, too."""
+"""The ``prev`` of the first record."""
+MAX_ITERATION = 10**9
+"""No run has more iterations; a larger number may not fit into a file name."""
+RUN_ID = re.compile(r"\w[\w-]{0,99}")
+"""The form of a run id, which is also the name of a folder."""
 
 
 class JournalError(StoreError):
-    """A journal that cannot be read: which file, which line, why."""
+    """A journal that cannot be read; the message names the file, the line and the reason."""
 
 
 class Journal:
     """One run's journal. Every record is on disk before `append` returns.
 
     A record is one line: ``v`` (schema version), ``run``, ``seq`` (from 0), ``iteration``,
-    ``time`` (UTC, ISO 8601), ``kind``, what the kind brings, and ``prev``, the SHA-256 of the
+    ``time`` (UTC, ISO 8601), ``kind``, the keys of that kind, and ``prev``, the SHA-256 of the
     line before it (64 zeros for the first).
     """
 
     def __init__(self, path: Path, run_id: str) -> None:
-        """Go on with the journal at *path*, or start it.
+        """Continue the journal at *path*, or start it.
 
-        The rest of a record whose writing a crash interrupted is replaced by a record of the
-        damage. A record counts from the moment it is on disk as a whole; its effect comes after.
+        Replaces an incomplete record at its end, left by a crash, with a record ``damage_found``.
 
         Raises:
-            JournalError: It is damaged elsewhere than at its end.
+            JournalError: It is damaged before its end.
             StoreError: The damage cannot be recorded.
         """
         self.path = path
@@ -75,10 +75,10 @@ class Journal:
         self._refused = ""
 
     def _sync_folder(self) -> None:
-        """Force the entry of the file in its folder to disk; without it the records are lost.
+        """Sync the folder to disk; without that, a crash may lose the new file.
 
         Raises:
-            StoreError: It cannot be done.
+            StoreError: The folder cannot be synced.
         """
         try:
             sync_folder(str(self.path))
@@ -87,10 +87,9 @@ class Journal:
             raise unwritten(self.path, error) from None
 
     def _heal(self, torn: bytes) -> None:
-        """Put a record of the damage in the place of the *torn* end.
+        """Replace the *torn* end with a record of the damage, atomically.
 
-        In one step, so that a crash here leaves the one or the other. Where the first record was
-        torn, there was no run.
+        If the first record is torn, the run never began, and the end is only removed.
         """
         content = self.path.read_bytes().removesuffix(torn)
         if self.records:
@@ -101,7 +100,7 @@ class Journal:
             }
             record = self._record("damage_found", self.records[-1]["iteration"], damage)
             self.records.append(record)
-            self.head = digest(record)
+            self.head = json_hash(record)
             self._seq += 1
             content += line(record).encode() + b"\n"
         replace_synced(str(self.path), content.decode())
@@ -119,10 +118,10 @@ class Journal:
         }
 
     def append(self, kind: str, iteration: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Append one record and force it to disk; return it as written.
+        """Append one record and sync it to disk; return it as written.
 
         Raises:
-            StoreError: It cannot be written. The journal is as it was, and takes no more.
+            StoreError: It cannot be written; the journal is unchanged and takes no more records.
         """
         record = self._record(kind, iteration, body)
         text = line(record).encode()
@@ -130,42 +129,42 @@ class Journal:
         size = self._size + len(text) + 1
         if self._refused:
             raise StoreError(self._refused)
-        self._refuse_foreign()
+        self._check_unchanged()
         try:
             write_all(self._file.fileno(), text + b"\n")
             os.fsync(self._file.fileno())
         except BaseException as error:
-            self._take_back()
+            self._undo_write()
             if isinstance(error, OSError):
                 fault = unwritten(self.path, error)
                 self._refused = f"{fault}; nothing is recorded after that"
                 raise fault from None
-            raise  # an interruption: the record does not count
-        self.head = head  # no call from here on, or an interruption could come between
+            raise  # an interruption: the record was removed
+        self.head = head  # no calls from here on: an interruption could come between them
         self._seq += 1
         self._size = size
         return record
 
-    def _refuse_foreign(self) -> None:
-        """Make sure that the file is still what this journal has written, and no more.
+    def _check_unchanged(self) -> None:
+        """Check that no other process has changed the file.
 
         Raises:
-            StoreError: Another process replaced, cut, edited or removed it.
+            StoreError: The file was replaced, truncated, extended or removed.
         """
         ours = os.fstat(self._file.fileno())
         try:
-            there = os.stat(self.path)  # noqa: PTH116 - a method of pathlib costs more than the call
+            current = os.stat(self.path)  # noqa: PTH116 - a method of pathlib costs more than the call
         except OSError as error:
             what = why_unreadable(error)
         else:
-            if os.path.samestat(ours, there) and there.st_size == self._size:
+            if os.path.samestat(ours, current) and current.st_size == self._size:
                 return
             what = "another process has changed it during the run"
         self._refused = f"{self.path}: {what}; nothing is recorded after that"
         raise StoreError(self._refused)
 
-    def _take_back(self) -> None:
-        """Cut off what was written of a record that does not count; else `_heal` does it."""
+    def _undo_write(self) -> None:
+        """Remove a partly written record; if that fails, `_heal` does it on a resume."""
         with suppress(OSError):
             self._file.truncate(self._size)
 
@@ -175,7 +174,7 @@ class Journal:
 
 
 def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether the run of *records* has a verdict that no resume has made void."""
+    """Return whether the run of *records* has a verdict and was not resumed after it."""
     ending: Mapping[str, Any] | None = None
     for record in records:
         ending = ending_after(ending, record)
@@ -185,14 +184,14 @@ def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
 def ending_after(
     ending: Mapping[str, Any] | None, record: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
-    """Return the record that says how a run ended, or None for a run that goes on.
+    """Return the record of a run's end after *record*, or None for a run without one.
 
-    It is of kind ``run_ended``, or ``run_interrupted`` in a run without a verdict; a resume makes
-    both void.
+    It is of kind ``run_ended``, or ``run_interrupted`` in a run without a verdict. A resume cancels
+    both.
 
     Args:
-        ending: The one among the records before *record*.
-        record: The next one.
+        ending: The record of the end before *record*, if any.
+        record: The next record.
     """
     if record["kind"] in ("run_ended", "run_interrupted"):
         return record
@@ -200,37 +199,32 @@ def ending_after(
 
 
 def says_ended(last: Mapping[str, Any]) -> bool:
-    """Tell what `has_ended` tells, from the *last* record alone."""
+    """Return the same as `has_ended`, from the *last* record alone."""
     return last["kind"] == "run_ended" or bool(last.get("ended"))
 
 
 def head_of(path: Path) -> str:
-    """Return the SHA-256 of the last whole line of the journal at *path*; `START` without one."""
+    """Return the SHA-256 of the last complete line in *path*; `START` without one."""
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n")] if b"\n" in content else b""
     return hashlib.sha256(whole[whole.rfind(b"\n") + 1 :]).hexdigest() if whole else START
 
 
-def digest(record: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a record's line."""
-    return hashlib.sha256(line(record).encode()).hexdigest()
-
-
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Return the records of the journal at *path*; none where there is no file.
+    """Return the records of the journal at *path*; none if there is no file.
 
     Raises:
-        JournalError: A line is no record, or does not follow the one before it.
+        JournalError: A line is not a record, or does not follow the one before it.
     """
     return list(stream_journal(path)) if path.exists() else []
 
 
 def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the records of the journal at *path* one by one, in the present format.
+    """Yield the records of the journal at *path* one by one, in the current format.
 
     Args:
         path: The file.
-        healing: Whether to leave out an unfinished record at its end, which is an error otherwise.
+        healing: Whether to skip an incomplete record at the end, which otherwise is an error.
 
     Raises:
         JournalError: As for `read_journal`.
@@ -248,8 +242,8 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
             if not isinstance(record, dict) or record.get("prev") != previous:
                 msg = f"{path}, line {number}: does not follow the line before it"
                 raise JournalError(msg)
-            if not reads(record.get("v")):
-                msg = f"{path}, line {number}: {foreign(record.get('v'))}"
+            if not is_supported(record.get("v")):
+                msg = f"{path}, line {number}: {unsupported(record.get('v'))}"
                 raise JournalError(msg)
             try:
                 record = legacy.upgrade(record)
@@ -260,37 +254,37 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
             previous = hashlib.sha256(text.rstrip(b"\n")).hexdigest()
 
 
-def reads(version: object) -> bool:
-    """Tell whether this release reads lines of *version* of the format."""
-    return type(version) is int and version in READS
+def is_supported(version: object) -> bool:
+    """Return whether this release reads *version* of the format."""
+    return type(version) is int and version in SUPPORTED
 
 
-def foreign(version: object) -> str:
-    """Return what is told of a line of a *version* that this release does not read."""
-    reads = " and ".join(map(str, READS))
+def unsupported(version: object) -> str:
+    """Return the error message for a *version* that this release does not read."""
+    supported = " and ".join(map(str, SUPPORTED))
     what = f"is of version {safe_text(line(version))} of the format"
-    return f"{what}; this release of pytest-soak reads {reads}"
+    return f"{what}; this release of pytest-soak reads {supported}"
 
 
 def torn_end(path: Path) -> bytes:
-    """Return the bytes of an unfinished record at the end of the journal at *path*.
+    """Return the bytes of an incomplete record at the end of the journal at *path*.
 
-    Every record ends with a line break that is written with it, so what comes after the last line
-    break was never on disk as a whole.
+    Every record is written together with a line break at its end, so anything after the last line
+    break is incomplete.
     """
     content = path.read_bytes() if path.exists() else b""
     return content[content.rfind(b"\n") + 1 :]
 
 
 def ends_torn(path: Path) -> bool:
-    """Tell whether there is an unfinished record at the end of the journal at *path*."""
+    """Return whether the journal at *path* ends with an incomplete record."""
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() != b"\n"
 
 
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return the first and the last whole record of the journal at *path*, None without any."""
+    """Return the first and last complete record in *path*; None if one is unusable."""
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
             end = view.rfind(b"\n")
@@ -299,32 +293,32 @@ def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
         ends = json.loads(first), json.loads(last)
     except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped: a ValueError
         return None
-    return ends if _begins(ends[0]) and _stands(ends[1]) else None
+    return ends if _is_first(ends[0]) and _is_last(ends[1]) else None
 
 
-def _begins(record: object) -> bool:
-    """Tell whether *record* looks like the first one of a run that can be named."""
-    if not isinstance(record, dict) or not RUN.fullmatch(str(record.get("run"))):
+def _is_first(record: object) -> bool:
+    """Return whether *record* has the keys of a first record that a resume needs."""
+    if not isinstance(record, dict) or not RUN_ID.fullmatch(str(record.get("run"))):
         return False
     start = record.get("config"), record.get("overrides")
     return record.get("kind") != "run_started" or all(isinstance(part, dict) for part in start)
 
 
-def _stands(record: object) -> bool:
-    """Tell whether *record* says where in its run it stands."""
+def _is_last(record: object) -> bool:
+    """Return whether *record* has the keys of a last record that a resume needs."""
     return (
         isinstance(record, dict)
         and isinstance(record.get("kind"), str)
         and type(record.get("iteration")) is int
-        and 0 <= record["iteration"] <= MOST
+        and 0 <= record["iteration"] <= MAX_ITERATION
     )
 
 
 def journal_run(path: Path) -> str:
     """Return the run id in the first record of the journal at *path*, or ``unknown``."""
     try:
-        with path.open("rb") as file:  # or what comes after the first line could not be read
+        with path.open("rb") as file:  # only the first line, because later ones may not be text
             run = str(json.loads(file.readline())["run"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return "unknown"
-    return run if RUN.fullmatch(run) else "unknown"
+    return run if RUN_ID.fullmatch(run) else "unknown"

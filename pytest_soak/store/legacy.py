@@ -1,7 +1,7 @@
 """Journals of format 1, which release 0.1.0 wrote, read as format 2.
 
-Format 1 told problems as sentences and did not say which notice is a cut. This is the only place
-that reads a sentence back. The lines on disk, and their hashes, stay as they are.
+Format 1 has problems as sentences, and does not mark which notice is a cut. Only this module
+parses such sentences. The lines on disk, and their hashes, stay unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CUTS = ("budget", "smoothing")
-"""The guards of 0.1.0 whose notices tell of a step made smaller."""
+"""The guards of 0.1.0 whose notices report a reduced step."""
 SENTENCES = {
     Kind.NOT_RUN: "did not run",
     Kind.TEST_NOT_PASSED: "its test did not pass",
@@ -26,7 +26,7 @@ SENTENCES = {
     Kind.CLOSING: "closing: {text}",
     Kind.EARLIER_FORMAT: "{text}",
 }
-"""How 0.1.0 worded the problems that are more than text to this version; the last one takes all."""
+"""The sentences of 0.1.0 for each kind of problem; the last one matches any text."""
 PATTERNS = {
     kind: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(sentence)), re.DOTALL)
     for kind, sentence in SENTENCES.items()
@@ -35,21 +35,21 @@ OF_ITERATION = re.compile(r"iteration (\d+): (.*)", re.DOTALL)
 
 
 def upgrade(record: dict[str, Any]) -> dict[str, Any]:
-    """Return *record* in format 2, if it is of format 1; ``v`` stays what its line says.
+    """Return *record* in format 2, except for ``v``, which stays as it is in its line.
 
     Raises:
-        AttributeError, KeyError, TypeError: It does not have the shape of a record.
+        AttributeError, KeyError, TypeError: *record* lacks keys of a record.
     """
     if record["v"] != FORMAT:
         return record
     if record["kind"] == "iteration":
         summary, decision = record["summary"], record["decision"]
         problems = [_parsed(text, record["iteration"]) for text in summary["problems"]]
-        cuts = [{**told, "cut": told["guard"] in CUTS} for told in decision.get("notices", ())]
+        notices = [{**one, "cut": one["guard"] in CUTS} for one in decision.get("notices", ())]
         return {
             **record,
             "summary": {**summary, "problems": problems},
-            "decision": {"asked": {}, "rollback": None, **decision, "notices": cuts},
+            "decision": {"asked": {}, "rollback": None, **decision, "notices": notices},
         }
     if "problems" in record:
         return {**record, "problems": [_located(text) for text in record["problems"]]}
@@ -57,7 +57,7 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _located(text: str) -> dict[str, Any]:
-    """Return the problem that a chain's verdict told as *text*."""
+    """Return the problem that a chain's verdict has as *text*."""
     match = OF_ITERATION.fullmatch(text)
     return _parsed(match[2], int(match[1])) if match else _parsed(text, 0)
 
@@ -72,27 +72,27 @@ def _parsed(text: str, iteration: int) -> dict[str, Any]:
 
 
 def problems_as_written(record: Mapping[str, Any], problems: Sequence[Any]) -> list[Any]:
-    """Return *problems* of *record* as an artifact made from it tells them."""
+    """Return *problems* in the form that the artifacts of *record* have them."""
     if record["v"] != FORMAT:
         return list(problems)
-    told = [SENTENCES[one["kind"]].format_map(one["data"]) for one in problems]
+    texts = [SENTENCES[one["kind"]].format_map(one["data"]) for one in problems]
     if record["kind"] == "iteration":
-        return told
-    where = (f"iteration {one['iteration']}: " if one["iteration"] else "" for one in problems)
-    return [place + text for place, text in zip(where, told, strict=True)]
+        return texts
+    prefixes = (f"iteration {one['iteration']}: " if one["iteration"] else "" for one in problems)
+    return [prefix + text for prefix, text in zip(prefixes, texts, strict=True)]
 
 
 def notices_as_written(record: Mapping[str, Any]) -> list[Any]:
-    """Return the notices of an iteration's *record* as its summary tells them."""
+    """Return the notices of an iteration's *record* in the form that its summary has them."""
     notices = record["decision"]["notices"]
     if record["v"] != FORMAT:
         return list(notices)
-    return [{key: told[key] for key in told if key != "cut"} for told in notices]
+    return [{key: one[key] for key in one if key != "cut"} for one in notices]
 
 
 def problems_once(record: Mapping[str, Any]) -> list[Any]:
-    """Return the problems of a chain's end. 0.1.0 added some again when a run was resumed."""
+    """Return the problems of a chain's end, without the duplicates that a resume by 0.1.0 left."""
     problems = record["problems"]
     if record["v"] != FORMAT:
         return list(problems)
-    return [one for place, one in enumerate(problems) if one not in problems[:place]]
+    return [one for index, one in enumerate(problems) if one not in problems[:index]]

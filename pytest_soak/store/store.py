@@ -1,4 +1,4 @@
-"""One chain's store: the only place where parameters change."""
+"""The store of one chain. Only here are overrides written."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import create_synced, document, line, write_text
-from pytest_soak.store.folder import JOURNAL, clear_for, hold, point_latest
+from pytest_soak.store.files import create_synced, document, json_hash, line, write_text
+from pytest_soak.store.folder import JOURNAL, clear_for, lock_folder, point_latest
 from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.patch import Operation
 
 STATES_KEPT = 2
-"""The newest state, and the one to go back to where the newest record was lost in a crash."""
-
-
-def state_hash(overrides: Mapping[str, float]) -> str:
-    """Return the SHA-256 of a set of overrides, written as one line of JSON."""
-    return hashlib.sha256(line(dict(overrides)).encode()).hexdigest()
+"""The newest state, and the one before it in case a crash loses the newest record."""
 
 
 def _acts(artifact: artifacts.Artifact) -> bool:
@@ -36,16 +31,16 @@ def _acts(artifact: artifacts.Artifact) -> bool:
 
 
 def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
-    """Open the folder of a chain for one run, putting an earlier run's files aside.
+    """Open the folder of a chain for one run; move the files of an earlier run aside.
 
     Raises:
-        FolderBusy: Another process holds it.
-        JournalError: The run's journal is damaged elsewhere than at its end.
-        OSError: The folder cannot be made or written.
+        FolderBusy: Another process has locked it.
+        JournalError: The run's journal is damaged before its end.
+        OSError: The folder cannot be created or written.
     """
     folder = soak_dir / slug
     folder.mkdir(parents=True, exist_ok=True)
-    held = hold(folder)
+    held = lock_folder(folder)
     try:
         clear_for(folder, run_id)
         store = ChainStore(folder, run_id, held)
@@ -57,17 +52,22 @@ def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
 
 
 class ChainStore:
-    """The artifacts of one run of a chain, with its journal as their truth.
+    """The journal of one run of a chain, and the artifacts that are made from it.
 
-    Opening it again with the same run id goes on where the journal ends: the overrides are
-    what the journal says, and the files are written anew from it.
+    Opened again with the same run id, it continues after the last record: the overrides come from
+    the journal, and the files are rebuilt from it.
     """
 
     def __init__(self, folder: Path, run_id: str, held: FileLock) -> None:
-        """Open the run in *folder*, which nobody else may work in while it is *held*.
+        """Open the run in *folder*.
+
+        Args:
+            folder: The folder of the run.
+            run_id: Its id.
+            held: The lock of the chain's folder, which `close` releases.
 
         Raises:
-            JournalError: The run's journal is damaged elsewhere than at its end.
+            JournalError: The run's journal is damaged before its end.
         """
         self.folder = folder
         self._held = held
@@ -85,31 +85,31 @@ class ChainStore:
 
     @property
     def iterations(self) -> list[dict[str, Any]]:
-        """The records of the iterations that were already in the journal when it was opened."""
+        """The records of the iterations that the journal had when it was opened."""
         return [record for record in self.journal.records if record["kind"] == "iteration"]
 
-    def knows(self, iteration: int) -> bool:
-        """Tell whether *iteration* is in the journal."""
+    def has_recorded(self, iteration: int) -> bool:
+        """Return whether *iteration* is in the journal."""
         return iteration in self._recorded
 
     @property
     def overrides_path(self) -> Path:
-        """The file that the system reads."""
+        """The path of the file that the system reads."""
         return self.folder / artifacts.OVERRIDES
 
     def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
-        """Begin the run with the *seeded* overrides, or take up what the journal says.
+        """Begin the run with the *seeded* overrides, or load what the journal has.
 
-        ``put_back`` tells how the overrides were found changed by hand, if they were.
+        Afterwards ``put_back`` describes manual changes of the overrides, which were undone.
         """
         if self.journal.records:
-            self.take_up()
+            self.load()
         else:
             self.overrides = dict(seeded)
-            self._state = state_hash(seeded)
+            self._state = json_hash(seeded)
             body = {
                 "config": dict(plan),
-                "config_hash": hashlib.sha256(line(dict(plan)).encode()).hexdigest(),
+                "config_hash": json_hash(plan),
                 "overrides": dict(seeded),
                 "overrides_source": source,
                 "state_after": self._state,
@@ -118,8 +118,8 @@ class ChainStore:
             self.write(artifacts.OVERRIDES, self.overrides)
         self.sum_up()
 
-    def take_up(self) -> None:
-        """Take up what the journal says, and write the files anew from it."""
+    def load(self) -> None:
+        """Load the state of the run from its journal, and rebuild the files."""
         self._recorded = {record["iteration"] for record in self.iterations}
         total = artifacts.RunSummary()
         before: Mapping[str, float] = {}
@@ -129,52 +129,52 @@ class ChainStore:
                 self._last = artifacts.Recorded(record, total.overrides)
             total.take(record)
         self.overrides = total.overrides
-        self._state = state_hash(self.overrides)
-        # A crash may leave no file, or the overrides before the last change.
+        self._state = json_hash(self.overrides)
+        # After a crash the file may be missing, or have the overrides before the last change.
         if self._read_overrides() not in (None, self.overrides, before):
             self.put_back = self.edited()
         self.restore()
 
-    def go_on(self, config: Mapping[str, Any], differences: Sequence[str]) -> None:
-        """Record that the run is resumed with *config*, so that what summed it up is void."""
+    def record_resume(self, config: Mapping[str, Any], differences: Sequence[str]) -> None:
+        """Record that the run is resumed with *config*; this cancels an earlier end."""
         last = self.journal.records[-1]["iteration"]
         body = {"config": dict(config), "differences": list(differences)}
         self.journal.append("run_resumed", last, body)
         self.restore()
 
     def restore(self) -> None:
-        """Make every artifact what the journal says."""
-        said = set()
+        """Rebuild every artifact that is not what the journal says."""
+        due = set()
         for path, text in self.projections():
-            said.add(path)
+            due.add(path)
             if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
                 write_text(str(path), text)
-        for path in {self.folder / one.name for one in artifacts.TABLE if one.of_run} - said:
+        for path in {self.folder / one.name for one in artifacts.TABLE if one.of_run} - due:
             path.unlink(missing_ok=True)
         self._whole = True
 
     def projections(self) -> Iterator[tuple[Path, str]]:
-        """Yield every artifact as the journal says it should be: path and text."""
+        """Yield path and text of every artifact, computed from the journal."""
         for name, content in artifacts.rebuild(stream_journal(self.journal.path)):
             yield self.folder / name, document(content)
 
     def commit(
         self, iteration: int, body: Mapping[str, Any], after: Mapping[str, float]
     ) -> tuple[Operation, ...]:
-        """Record one iteration, then make *after* the overrides.
+        """Record one iteration, then set the overrides to *after*.
 
         Args:
-            iteration: The iteration that the decision was taken after.
-            body: What the record says besides the patch.
-            after: The overrides to come; equal to the present ones where nothing is applied.
+            iteration: The number of the iteration.
+            body: The entries of the record besides the patch.
+            after: The new overrides; equal to the current ones if nothing is applied.
 
         Returns:
-            The patch from the overrides before to those after; empty for an iteration that was
-            already recorded, which changes nothing.
+            The patch from the overrides before to those after; empty for an iteration that is
+            already recorded, which is left unchanged.
 
         Raises:
-            StoreError: It cannot be written. If it was the journal, nothing was recorded or
-                changed; if it was another file, `restore` makes it from the journal.
+            StoreError: A file cannot be written. If it is the journal, nothing was recorded or
+                changed; if it is another file, `restore` rebuilds it from the journal.
         """
         if iteration in self._recorded:
             return ()
@@ -185,18 +185,18 @@ class ChainStore:
         return patch
 
     def roll_back(self, to: int, after: Mapping[str, float]) -> tuple[Operation, ...]:
-        """Record that the overrides go back to what they were after iteration *to*; do it.
+        """Record a rollback to the overrides after iteration *to*, then restore them.
 
         Args:
             to: The iteration; 0 for the start of the run.
-            after: The overrides as they were after it.
+            after: The overrides after it.
 
         Returns:
-            The patch from the overrides before to those after; empty where they are the same,
-            which is not recorded.
+            The patch from the overrides before to those after; empty if they are equal, which is
+            not recorded.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: A file cannot be written.
         """
         if after == self.overrides:
             return ()
@@ -209,21 +209,20 @@ class ChainStore:
     def _change(
         self, kind: str, iteration: int, body: Mapping[str, Any], after: Mapping[str, float]
     ) -> tuple[dict[str, Any], tuple[Operation, ...]]:
-        """Record, then make *after* the overrides. The one actuator.
+        """Record a change, then set the overrides to *after*. All changes go through here.
 
-        The record is on disk before the file that the system reads is replaced, so that a crash
-        between the two loses nothing; the patch in it tests the old values, so that it fits
-        only once.
+        The record is on disk before the file that the system reads is replaced, so a crash between
+        the two loses nothing. The patch in it tests the old values, so it applies only once.
         """
         before = self.overrides
-        same = after is before  # or comparing them costs more than all the rest of a record
+        same = after is before  # checked first: comparing them would take most of the time
         patch = () if same else diff(before, after)
         record = {
             **body,
             "patch": list(guarded(patch, before)),
             "inverse": [] if same else list(guarded(diff(after, before), after)),
             "state_before": self._state,
-            "state_after": state_hash(after) if patch else self._state,
+            "state_after": json_hash(after) if patch else self._state,
         }
         self._whole = False
         written = self.journal.append(kind, iteration, record)
@@ -238,7 +237,7 @@ class ChainStore:
         return written, patch
 
     def _write_iteration(self, recorded: artifacts.Recorded) -> None:
-        """Write an iteration's artifacts, and settle those of the one before it."""
+        """Write the artifacts of an iteration, and update ``verified`` of the one before it."""
         if self._last and recorded.record["settles"]:
             settled = self._last.settled_by(recorded.record)
             self._write(artifacts.of_iteration(settled, lambda one: one.settles))
@@ -246,9 +245,9 @@ class ChainStore:
         self._last = recorded
 
     def sum_up(self) -> None:
-        """Write what sums up the run: the applied profile and, once it has ended, the reports.
+        """Write the artifacts of the whole run: applied profile and, after its end, reports.
 
-        Streams the journal: a run's summary costs memory for its rows, not for its reports.
+        Streams the journal, so the reports of a long run are not all in memory.
         """
         if not self._whole:
             self.restore()
@@ -259,26 +258,26 @@ class ChainStore:
         self._write(artifacts.of_run(total, lambda one: not one.acts))
 
     def readback(self) -> dict[str, float]:
-        """Return the overrides as they stand in the file."""
+        """Return the content of the overrides file."""
         found: dict[str, float] = json.loads(self.overrides_path.read_text(encoding="utf-8"))
         return found
 
     def edited(self) -> str:
-        """Put the overrides back if the file was changed; return what was found in it."""
-        there = self._read_overrides()
-        if there == self.overrides:
+        """Restore the overrides file if it was edited; return the edits, or an empty text."""
+        found = self._read_overrides()
+        if found == self.overrides:
             return ""
         self.write(artifacts.OVERRIDES, self.overrides)
-        if not isinstance(there, dict):
-            return "the file was gone" if there is None else "the file held no overrides"
+        if not isinstance(found, dict):
+            return "the file was gone" if found is None else "the file held no overrides"
         return ", ".join(
-            f"{name} was {there.get(name, 'missing')}, not {self.overrides.get(name, 'there')}"
-            for name in sorted({*there, *self.overrides})
-            if there.get(name) != self.overrides.get(name)
+            f"{name} was {found.get(name, 'missing')}, not {self.overrides.get(name, 'there')}"
+            for name in sorted({*found, *self.overrides})
+            if found.get(name) != self.overrides.get(name)
         )
 
     def _read_overrides(self) -> object:
-        """Return what the overrides file holds: None without one, its text where it is no JSON."""
+        """Return the overrides in the file: None without a file, its text if it is not JSON."""
         try:
             text = self.overrides_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -299,9 +298,9 @@ class ChainStore:
             self.write(name, content)
 
     def save_state(self, iteration: int, state: object) -> str:
-        """Keep the system's *state* after *iteration*; return its hash, empty without a state.
+        """Save the system's *state* after *iteration*; return its hash, empty without a state.
 
-        Synced, its folder too, because the journal has only its hash.
+        File and folder are synced, because the journal has only the hash.
         """
         if state is None:
             return ""
@@ -311,21 +310,21 @@ class ChainStore:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def load_state(self, iteration: int, digest: str) -> object:
-        """Return the state kept after *iteration*, None for one without.
+        """Return the state that was saved after *iteration*; None if *digest* is empty.
 
         Raises:
-            JournalError: It is not there, or not the one whose *digest* the journal has.
+            JournalError: It is missing, or its hash is not *digest*, the one in the journal.
         """
         if not digest:
             return None
         path = self.folder / artifacts.STATE.format(iteration)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if hashlib.sha256(text.encode()).hexdigest() != digest:
-            msg = f"{path}: not the system's state that the journal knows of"
+            msg = f"{path}: missing, or not the state whose hash is in the journal"
             raise JournalError(msg)
         return json.loads(text)
 
     def close(self) -> None:
-        """Close the journal and let go of the folder."""
+        """Close the journal and release the lock of the folder."""
         self.journal.close()
         self._held.release()

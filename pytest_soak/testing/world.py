@@ -22,7 +22,7 @@ from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.report import read_report
 from pytest_soak.model.safe_repr import safe_repr
-from pytest_soak.store.files import plain
+from pytest_soak.store.files import jsonable
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -229,7 +229,7 @@ class World:
         number = self._controller.done + 1
         parameters = self._controller.plan.effective(self.overrides)
         raw = slot.report(number, parameters, self.pack)
-        report = replace(read_report(raw, number, self.pack.metrics), raw=plain(raw))
+        report = replace(read_report(raw, number, self.pack.metrics), raw=jsonable(raw))
         before = dict(self.overrides)
         calls = sum(len(one.calls) for one in self._watched)
         place = len(self.story)

@@ -1,1 +1,1 @@
-"""What `verify` checks. Pure: from records and bytes to findings."""
+"""The checks of `pytest-soak verify`: pure functions from records and bytes to findings."""

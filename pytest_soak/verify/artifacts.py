@@ -1,4 +1,4 @@
-"""The artifacts: is each there, is it what the journal says, and is there no other?"""
+"""Compares the files of a run with the journal: missing, different and unexpected ones."""
 
 from __future__ import annotations
 
@@ -21,90 +21,93 @@ from pytest_soak.store.artifacts import (
 from pytest_soak.store.files import document
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import has_ended
-from pytest_soak.verify.finding import Finding, at
+from pytest_soak.verify.finding import Finding, location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 AROUND = 40
-"""How many characters are shown from where a file begins to differ."""
+"""How many characters a finding shows from the first difference of a file."""
 UNBUILT: tuple[type[Exception], ...] = (*PATCH_ERRORS, LookupError, ValueError)
-"""What rebuilding may raise where records have the right shape but contradict each other."""
+"""What rebuilding may raise if valid records contradict each other."""
 STATES = pattern(STATE)
 FOLDERS = sorted({one.name.rpartition("/")[0] for one in TABLE})
-"""The folders inside a run's folder that a soak writes to; the empty name is that folder itself."""
+"""The folders that a soak writes to, relative to the run's folder; empty for that folder itself."""
 DRAFT = ".tmp"
 
 
 def is_ours(name: str) -> bool:
-    """Tell whether a soak writes files called *name*, a path inside the folder of its run."""
+    """Return whether a soak writes files called *name*, a path inside the folder of a run."""
     return named(name) is not None
 
 
 class ArtifactCheck:
     """Compares the files of a run with its journal.
 
-    After a crash the effects of the last record may be missing. In a run that has not ended, that
-    is a note: resuming it makes them good. Resuming also does so in a run that has ended and whose
-    verdict, the last file to be written, is missing; but a missing verdict is always a finding.
+    After a crash the files of the last record may be missing. In a run that has not ended that is a
+    note, because a resume writes them. A resume also writes them if a run has ended but
+    ``KPI_GATE.json``, the last file, is missing; but that is a finding.
     """
 
     def __init__(
         self,
         records: Sequence[Mapping[str, Any]],
-        there: Iterable[str],
+        files: Iterable[str],
         read: Callable[[str], bytes | None],
     ) -> None:
-        """Take what is to be compared.
+        """Prepare the comparison.
 
         Args:
-            records: A sound journal's, whose states follow each other.
-            there: The files in the run's folder, as paths inside it.
-            read: Gives a file's content, None where it is not there.
+            records: The records of a valid journal.
+            files: The files in the run's folder, as paths inside it.
+            read: Returns the content of a file; None if it does not exist.
         """
         self._records = records
-        self._there = set(there)
+        self._files = set(files)
         self._read = read
         self._unfinished = bool(records) and not has_ended(records)
-        self._untold = bool(records) and (self._unfinished or GATE not in self._there)
+        self._interrupted = bool(records) and (self._unfinished or GATE not in self._files)
         self._effective = [record for record in records if record["kind"] != "damage_found"]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield the artifacts that are not what the journal says."""
+        """Yield the files that differ from what the journal says."""
         implied = {JOURNAL}
         try:
             for name, content in rebuild(self._records) if self._records else ():
                 implied.add(name)
                 yield from self._compare(name, document(content).encode())
-            yield from self._strays(sorted(self._there - implied))
+            yield from self._strays(sorted(self._files - implied))
         except UNBUILT as error:
-            told = f"its records contradict each other: {type(error).__name__}: {error}"
-            yield Finding(JOURNAL, told)
+            what = f"its records contradict each other: {type(error).__name__}: {error}"
+            yield Finding(JOURNAL, what)
         yield from self._states()
 
-    def _compare(self, name: str, said: bytes) -> Iterator[Finding]:
+    def _compare(self, name: str, expected: bytes) -> Iterator[Finding]:
         found = self._read(name)
-        if found == said:
+        if found == expected:
             return
-        since = self._undone(name, found)
-        if since is not None:
-            what = "is missing, as" if found is None else "is as it was"
-            told = f"{what} before {at(since)}: the process may have ended before it wrote it"
-            resumed = f"{told}; --soak-resume does"
-            yield Finding(name, resumed, note=self._unfinished, missing=found is None)
+        pending = self._pending(name, found)
+        if pending is not None:
+            state = "is missing, as" if found is None else "is as it was"
+            what = (
+                f"{state} before {location(pending)}: the process may have been killed before it "
+                "wrote the file; --soak-resume writes it"
+            )
+            yield Finding(name, what, note=self._unfinished, missing=found is None)
         elif found is None:
-            told = "is missing; verify --repair makes it from the journal"
-            yield Finding(name, told, missing=True)
+            what = "is missing; verify --repair rebuilds it from the journal"
+            yield Finding(name, what, missing=True)
         else:
-            yield Finding(name, f"{difference(found, said)}; move it away, then verify --repair")
+            what = f"{difference(found, expected)}; move the file away, then run verify --repair"
+            yield Finding(name, what)
 
-    def _undone(self, name: str, found: bytes | None) -> Mapping[str, Any] | None:
-        """Return the record whose effect on the file is still to come, None where none is."""
-        if not self._untold:
+    def _pending(self, name: str, found: bytes | None) -> Mapping[str, Any] | None:
+        """Return the record whose change of the file is not written yet; None if there is none."""
+        if not self._interrupted:
             return None
         if found == self._earlier.get(name):
             return self._effective[-1]
-        if name == PROFILE:  # written when a run is taken up and when it ends, not in between
+        if name == PROFILE:  # written only when a run is started, resumed or ended
             total = RunSummary()
             for record in self._effective:
                 if total.config and found == document(total.applied_profile()).encode():
@@ -114,31 +117,35 @@ class ArtifactCheck:
 
     @cached_property
     def _earlier(self) -> dict[str, bytes]:
-        """What the artifacts were before the last record, where it may not have taken effect."""
-        before = self._effective[:-1] if self._untold else ()
+        """The artifacts before the last record; empty if that record is known to be written out."""
+        before = self._effective[:-1] if self._interrupted else ()
         built = rebuild(before) if before else ()
         return {name: document(content).encode() for name, content in built}
 
     def _strays(self, names: Iterable[str]) -> Iterator[Finding]:
-        """Yield the files that look like a soak's and that no record speaks of."""
+        """Yield the files that have the name of an artifact but are in no record."""
         for name in names:
             if name.endswith(DRAFT) and is_ours(name.removesuffix(DRAFT)):
-                yield Finding(name, "was left by a process that ended while it wrote", note=True)
+                yield Finding(
+                    name, "was left by a process that was killed while it wrote", note=True
+                )
             elif name in self._earlier and self._read(name) == self._earlier[name]:
-                told = f"is void since {at(self._effective[-1])}; --soak-resume takes it away"
-                yield Finding(name, told, note=True)
+                what = (
+                    f"is outdated since {location(self._effective[-1])}; --soak-resume removes it"
+                )
+                yield Finding(name, what, note=True)
             elif is_ours(name) and not STATES.fullmatch(name):
-                yield Finding(name, "no record of the journal speaks of it")
+                yield Finding(name, "does not belong to any record of the journal")
 
     def _states(self) -> Iterator[Finding]:
-        """Yield what is wrong with the states that the system asked to keep."""
+        """Yield findings on the saved states of the system."""
         digests = {
             record["iteration"]: record["system_state"]
             for record in self._records
             if record["kind"] == "iteration"
         }
         last = max(digests, default=0)
-        kept = {int(match[1]) for match in map(STATES.fullmatch, self._there) if match}
+        kept = {int(match[1]) for match in map(STATES.fullmatch, self._files) if match}
         wanted = {last} if last + 1 in kept else {last, last - 1}
         for number in sorted(kept | {number for number in wanted if digests.get(number)}):
             name = STATE.format(number)
@@ -146,21 +153,22 @@ class ArtifactCheck:
             if number == last + 1:
                 yield Finding(name, "is of an iteration that was not recorded", note=True)
             elif not digests.get(number):
-                yield Finding(name, "no record of the journal speaks of it")
+                yield Finding(name, "does not belong to any record of the journal")
             elif content is None:
-                yield Finding(name, "is missing; the journal has only its hash")
+                yield Finding(
+                    name, "is missing, and cannot be rebuilt: the journal has only its hash"
+                )
             elif hashlib.sha256(content).hexdigest() != digests[number]:
-                where = f"the journal has of iteration {number}"
-                yield Finding(name, f"is not the system's state whose hash {where}")
+                yield Finding(name, "is not the state whose hash is in the journal")
 
 
-def difference(there: bytes, said: bytes) -> str:
-    """Return where two files begin to differ, and what each of them has there."""
-    mine, journal = there.split(b"\n"), said.split(b"\n")
+def difference(found: bytes, expected: bytes) -> str:
+    """Return the first difference of two files: its position, and the text of each file there."""
+    mine, journal = found.split(b"\n"), expected.split(b"\n")
     line = _common(mine, journal)
     if line == len(mine) or line == len(journal):
-        more = "less" if line == len(mine) else "more"
-        return f"has {more} than the journal says, from line {line + 1} on"
+        ends = "ends early" if line == len(mine) else "has extra lines"
+        return f"{ends} compared with the journal, from line {line + 1} on"
     column = _common(mine[line], journal[line])
     has, says = (
         text[line][column : column + AROUND].decode("utf-8", "backslashreplace")
@@ -170,6 +178,6 @@ def difference(there: bytes, said: bytes) -> str:
 
 
 def _common(one: Sequence[object], other: Sequence[object]) -> int:
-    """Return how many entries two sequences have in common from the start."""
+    """Return the length of the common beginning of two sequences."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,4 +1,4 @@
-"""One thing that was found, and how it is told."""
+"""A finding of a check, and the text that describes it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHOWN = 120
-"""How many characters of a value are shown."""
+"""How many characters of a value a finding shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """A difference that a check found, or a note.
 
     Args:
         where: The file, and the record or iteration in it.
-        what: What is there, and what it should be.
-        note: Whether it is only to be known: it does not make the run a bad one.
-        missing: Whether the file is missing and can be made from the journal.
+        what: What is there, and what is expected.
+        note: Whether it is for information only, and does not fail the check.
+        missing: Whether the file is missing and can be rebuilt from the journal.
     """
 
     where: str
@@ -37,29 +37,29 @@ class Finding:
         return f"{'NOTE   ' if self.note else 'FINDING'}  {self.where}: {self.what}"
 
 
-def at(record: Mapping[str, Any]) -> str:
-    """Return where *record* stands, for people."""
+def location(record: Mapping[str, Any]) -> str:
+    """Return the position of *record* in the journal, for people."""
     kind = record["kind"]
     name = f"iteration {record['iteration']}" if kind == "iteration" else kind
     return f"{JOURNAL}, record {record['seq']} ({name})"
 
 
 def as_json(value: object) -> str:
-    """Return *value* as JSON, cut where it is long."""
+    """Return *value* as JSON, shortened if it is long."""
     return shorten(line(value))
 
 
 def shorten(text: str) -> str:
-    """Return *text*, safe to show and cut where it is long."""
+    """Return *text*, safe to show and shortened if it is long."""
     return safe_text(text, SHOWN, 0)
 
 
-def unlike(there: Mapping[str, object], said: Mapping[str, object]) -> str:
-    """Return how two objects differ, field by field: ``workers is 9, not 8``."""
+def field_differences(found: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    """Return the differences of two mappings, field by field: ``workers is 9, not 8``."""
     parts = (
-        f"{name} is {as_json(there[name]) if name in there else 'missing'}, "
-        f"not {as_json(said[name]) if name in said else 'there'}"
-        for name in sorted({*there, *said})
-        if there.get(name) != said.get(name)
+        f"{name} is {as_json(found[name]) if name in found else 'missing'}, "
+        f"not {as_json(expected[name]) if name in expected else 'there'}"
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
     )
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""The journal line by line: is each one a record, and does it follow the one before it?"""
+"""Checks each line of a journal: is it a record, and does it follow the one before it?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_soak.schemas import schema_of
 from pytest_soak.store import legacy
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import SCHEMA_VERSION, START, foreign, reads
-from pytest_soak.verify.finding import Finding, as_json, at, shorten
+from pytest_soak.store.journal import SCHEMA_VERSION, START, is_supported, unsupported
+from pytest_soak.verify.finding import Finding, as_json, location, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 HEAD = 16
-"""How many hex digits of a head are enough to tell it: what a soak prints at its end."""
+"""How many hex digits of a head identify it; a soak prints as many at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedJournal:
-    """A journal as it was read.
+    """A parsed journal.
 
     Args:
-        records: The lines that have the shape of a record, in the present format.
-        hashes: The SHA-256 of every whole line.
-        torn: How many bytes of an unfinished record come after the last whole line.
-        findings: What is wrong with single lines, or with how they follow each other.
+        records: The lines that are valid records, in the current format.
+        hashes: The SHA-256 of every complete line.
+        torn: The number of bytes of an incomplete record at the end.
+        findings: Errors in single lines, or in their order.
     """
 
     records: tuple[dict[str, Any], ...]
@@ -44,17 +44,17 @@ class ParsedJournal:
 
     @property
     def sound(self) -> bool:
-        """Whether every whole line can be relied on."""
+        """Whether all complete lines are valid."""
         return all(finding.note for finding in self.findings)
 
     @property
     def head(self) -> str:
-        """The hash of the last whole line; 64 zeros where there is none."""
+        """The hash of the last complete line; 64 zeros if there is none."""
         return self.hashes[-1] if self.hashes else START
 
 
 def parse_journal(content: bytes) -> ParsedJournal:
-    """Read the *content* of a journal, whatever it is."""
+    """Parse the *content* of a journal; damage becomes findings."""
     whole = content[: content.rfind(b"\n") + 1]
     records: list[dict[str, Any]] = []
     hashes: list[str] = []
@@ -66,39 +66,37 @@ def parse_journal(content: bytes) -> ParsedJournal:
         if fault:
             findings.append(Finding(f"{JOURNAL}, record {seq}", fault))
             continue
-        told = list(_told(record, seq, previous, records))
+        findings += _check_order(record, seq, previous, records)
         if not canonical:
-            told.append(
-                Finding(at(record), "is not written as a journal is: sorted keys, no spare spaces")
-            )
-        findings += told
+            what = "is not in the format of a journal: sorted keys, no extra spaces"
+            findings.append(Finding(location(record), what))
         records.append(record)
     return ParsedJournal(tuple(records), tuple(hashes), len(content) - len(whole), tuple(findings))
 
 
 def _parsed(text: bytes) -> tuple[str, dict[str, Any], bool]:
-    """Return why *text* is no record; or the record, and whether it is written as one should be."""
+    """Return an error, or else the record in *text* and whether its formatting is canonical."""
     try:
         raw: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return f"is no JSON: {shorten(str(error))}", {}, False
+        return f"is not JSON: {shorten(str(error))}", {}, False
     if not isinstance(raw, dict):
-        return f"is no record: {as_json(raw)}", {}, False
-    if not reads(raw.get("v")):
-        return foreign(raw.get("v")), {}, False
+        return f"is not a record: {as_json(raw)}", {}, False
+    if not is_supported(raw.get("v")):
+        return unsupported(raw.get("v")), {}, False
     try:
         record = legacy.upgrade(raw)
-        fault = _misshapen({**record, "v": SCHEMA_VERSION})
+        fault = _invalid({**record, "v": SCHEMA_VERSION})
     except (AttributeError, KeyError, TypeError) as error:
         fault = f"{type(error).__name__}: {safe_text(str(error))}"
     if fault:
-        return f"has not the shape of a record: {fault}", {}, False
+        return f"is not a valid record: {fault}", {}, False
     return "", record, line(raw).encode() == text
 
 
 @cache
 def _kinds() -> dict[str, str]:
-    """Return ``{kind of a record: where the schema describes what it brings}``."""
+    """Return ``{kind of a record: reference to the schema of its keys}``."""
     return {
         case["if"]["properties"]["kind"]["const"]: case["then"]["$ref"]
         for case in schema_of(JOURNAL)["allOf"]
@@ -107,9 +105,9 @@ def _kinds() -> dict[str, str]:
 
 @cache
 def _validator(kind: str) -> Draft202012Validator:
-    """Return what checks a record of one *kind*; of one that nobody knows what all have.
+    """Return the validator for a record of *kind*; for an unknown kind, that for the common keys.
 
-    Keys and kinds that this version does not know are no fault: a later one may have written them.
+    Unknown keys and kinds are accepted, because a later version may have written them.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - a third of a command's start
 
@@ -120,7 +118,7 @@ def _validator(kind: str) -> Draft202012Validator:
 
 
 def _open(schema: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return *schema* with room for keys that it does not describe."""
+    """Return *schema* changed to accept unknown keys."""
     if isinstance(schema, list):
         return [_open(part) for part in schema]
     if not isinstance(schema, dict):
@@ -129,19 +127,19 @@ def _open(schema: Any) -> Any:  # noqa: ANN401 - any JSON
     return {key: _open(part) for key, part in schema.items() if key not in shut or part}
 
 
-def _misshapen(record: dict[str, Any]) -> str:
-    """Return what is wrong with the shape of *record*, or an empty string."""
+def _invalid(record: dict[str, Any]) -> str:
+    """Return an error if *record* is not valid, or an empty string."""
     kind = record.get("kind")
     validator = _validator(kind if isinstance(kind, str) and kind in _kinds() else "")
     error = next(validator.iter_errors(record), None)
     if error:
         return safe_text(f"{error.json_path}: {error.message}")
-    odd = next(_too_large({**record, "report": None}), None)  # a report may hold what it likes
+    odd = next(_too_large({**record, "report": None}), None)  # a report may contain anything
     return "" if odd is None else f"{safe_text(str(odd))} is larger than any float"
 
 
 def _too_large(value: Any) -> Iterator[int]:  # noqa: ANN401 - any JSON
-    """Yield the whole numbers within *value* that no float can hold."""
+    """Yield the integers within *value* that no float can hold."""
     if isinstance(value, int) and not isinstance(value, bool) and not is_number(value):
         yield value
     entries: Any = value.values() if isinstance(value, dict) else value
@@ -149,39 +147,41 @@ def _too_large(value: Any) -> Iterator[int]:  # noqa: ANN401 - any JSON
         yield from _too_large(entry)
 
 
-def _told(
+def _check_order(
     record: dict[str, Any], seq: int, previous: str, before: Sequence[dict[str, Any]]
 ) -> Iterator[Finding]:
-    """Yield what is wrong between *record* and those *before* it."""
-    where = at(record)
+    """Yield findings if *record* does not follow those *before* it."""
+    where = location(record)
     if record["prev"] != previous:
         yield Finding(
             where,
             f"its prev is {record['prev'][:HEAD]}…, the line before it has the hash "
-            f"{previous[:HEAD]}…: one of the two was changed, or a line between them taken out",
+            f"{previous[:HEAD]}…: one of the two was changed, or a line between them removed",
         )
     if record["seq"] != seq:
-        yield Finding(where, f"stands at place {seq}")
+        yield Finding(where, f"its seq is {record['seq']}, expected {seq}")
     first = before[0] if before else record
     if record["run"] != first["run"]:
-        yield Finding(where, f"is of run {record['run']}, the first record of {first['run']}")
+        yield Finding(where, f"its run is {record['run']}, that of the first record {first['run']}")
     if (record["kind"] == "run_started") != (record is first):
-        yield Finding(where, "a journal has one run_started, and begins with it")
+        yield Finding(where, "a journal must begin with run_started, and have only one")
     if record["kind"] not in _kinds():
-        yield Finding(where, "is of a kind that this version does not know, and skips", note=True)
+        yield Finding(
+            where, "is of a kind that this version does not know; it is ignored", note=True
+        )
     last = before[-1]["iteration"] if before else 0
     due = last + (record["kind"] == "iteration")
     if record["iteration"] != due:
-        yield Finding(where, f"is of iteration {record['iteration']}, due was {due}")
+        yield Finding(where, f"its iteration is {record['iteration']}, expected {due}")
 
 
-def check_head(lines: ParsedJournal, head: str) -> Iterator[Finding]:
-    """Yield a finding where *head*, the beginning of a hash, is not that of the last record."""
-    if lines.head.startswith(head):
+def check_head(journal: ParsedJournal, head: str) -> Iterator[Finding]:
+    """Yield a finding if the hash of the last record does not begin with *head*."""
+    if journal.head.startswith(head):
         return
-    known = [seq for seq, digest in enumerate(lines.hashes) if digest.startswith(head)]
+    known = [seq for seq, digest in enumerate(journal.hashes) if digest.startswith(head)]
     what = "no record has it: the journal was changed, or its end cut off"
     if known:
-        added = len(lines.hashes) - known[0] - 1
-        what = f"it is that of record {known[0]}; records added after it: {added}"
-    yield Finding(JOURNAL, f"--head {head} is not that of the last record: {what}")
+        added = len(journal.hashes) - known[0] - 1
+        what = f"record {known[0]} has it; records added after it: {added}"
+    yield Finding(JOURNAL, f"the last record does not have the hash {head} of --head: {what}")

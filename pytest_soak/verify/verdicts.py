@@ -1,4 +1,4 @@
-"""The verdicts: do they follow from what was recorded of the iterations?"""
+"""Checks that the verdicts follow from the records of the iterations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pytest_soak.model.verdict import (
 )
 from pytest_soak.store.legacy import problems_once
 from pytest_soak.store.records import judged_from_json, own_problems, verdict_to_json
-from pytest_soak.verify.finding import Finding, at, unlike
+from pytest_soak.verify.finding import Finding, field_differences, location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
 def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield the verdicts that do not follow from what was recorded before them."""
+    """Yield a finding for each verdict that does not follow from the records before it."""
     config: Mapping[str, Any] = {}
     iterations: list[Mapping[str, Any]] = []
     for record in records:
@@ -32,30 +32,31 @@ def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             iterations.append(record)
             yield from _check_iteration(record)
         elif record["kind"] in ("run_ended", "run_interrupted"):
-            due = _due(record, iterations, config)
-            there = {**{name: record[name] for name in due}, "problems": problems_once(record)}
-            if there != due:
-                yield Finding(at(record), f"does not follow: {unlike(there, due)}")
+            expected = _expected(record, iterations, config)
+            found = {**{name: record[name] for name in expected}, "problems": problems_once(record)}
+            if found != expected:
+                what = f"does not follow from the iterations: {field_differences(found, expected)}"
+                yield Finding(location(record), what)
 
 
 def _check_iteration(record: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield a finding where an iteration's verdict is not that of its KPIs and problems."""
+    """Yield a finding if an iteration's verdict does not follow from its KPIs and problems."""
     summary = record["summary"]
-    words = [Verdict[judged["verdict"]] for judged in record["judgements"]]
-    due = Verdict.INCONCLUSIVE if summary["problems"] else worst(words)
-    if summary["verdict"] != due.name:
-        told = f"its verdict is {summary['verdict']}, its KPIs and problems give {due.name}"
-        yield Finding(at(record), told)
+    verdicts = [Verdict[judged["verdict"]] for judged in record["judgements"]]
+    expected = Verdict.INCONCLUSIVE if summary["problems"] else worst(verdicts)
+    if summary["verdict"] != expected.name:
+        what = f"its verdict is {summary['verdict']}, its KPIs and problems give {expected.name}"
+        yield Finding(location(record), what)
 
 
-def _due(
+def _expected(
     record: Mapping[str, Any], iterations: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the verdict in *record* should be.
+    """Return the verdict that *record* should have.
 
-    Which tests did not pass, and the problems of the chain as a whole, are in this record alone:
-    both can only make the verdict worse. An hours run may end before the planned number of
-    iterations.
+    Only this record has the tests that did not pass and the problems of the chain as a whole, so
+    they are taken from it; both can only make the verdict worse. An hours run may end before the
+    planned number of iterations.
     """
     failed = record["not_passed"]
     last: int = config["iterations"]
@@ -71,7 +72,6 @@ def _due(
     verdict = on_settled(verdict, config["observe"], max(applied, default=0))
     for problem in reversed(own_problems({"problems": problems_once(record)})):
         verdict = with_problem(verdict, problem)
-    due = verdict_to_json(verdict)
     settled = filter(None, (iteration["settles"] for iteration in iterations))
-    due["unverified"] = [told["iteration"] for told in settled if told["verified"] == "unknown"]
-    return due
+    unverified = [one["iteration"] for one in settled if one["verified"] == "unknown"]
+    return {**verdict_to_json(verdict), "unverified": unverified}

@@ -39,3 +39,15 @@ def aligned(rows: Sequence[Sequence[str]], right: int = 0) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def metric_value(value: object) -> str:
+    """Return the value of a metric, which may be a number, labels or undefined, as text."""
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return f"{value:.6g}" if isinstance(value, int | float) else "undefined"
+
+
+def transition(old: float, new: float) -> str:
+    """Return the change of a value as text: ``65 → 70``."""
+    return f"{number(old)} → {number(new)}"

@@ -1,4 +1,4 @@
-"""Soaks that commands are tried on: run once, and copied for each test."""
+"""Recorded soaks for the tests of commands: run once, and copied for each test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TUNED = ("--soak-iterations=6", "--auto-tune")
 
 
 def soak(folder: Path, *args: str, code: int = 0) -> None:
-    """Run a soak in *folder*, in a process of its own."""
+    """Run a soak in *folder*, in a separate process."""
     environ = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *args],
@@ -53,7 +53,7 @@ def replay(*args: object, name: str = "replay") -> tuple[int, str, str]:
 
 @pytest.fixture(scope="session")
 def soaked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with soaks: one that ended, one that was broken off, one that keeps state."""
+    """Return a folder with soaks: one ended, one interrupted, one with state."""
     folder = tmp_path_factory.mktemp("soaked")
     (folder / "test_demo.py").write_text(DEMO)
     soak(folder, *TUNED, "--soak-dir=ended")
@@ -89,7 +89,7 @@ def ended(workplace: Path) -> Path:
 
 @pytest.fixture
 def broken(workplace: Path) -> Path:
-    """Return the folder of a chain that was broken off after its third iteration."""
+    """Return the folder of a chain that was interrupted after its third iteration."""
     return only_chain(workplace / "broken")
 
 

@@ -1,4 +1,4 @@
-"""`calibrate` gives back the noise that is there, in the words that pyproject.toml takes."""
+"""`pytest-soak calibrate` prints the measured noise as settings for pyproject.toml."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ flat = {}
 """
 
 
-def told(soak_dir: Path, chain: str | None = None) -> list[str]:
+def calibrated(soak_dir: Path, chain: str | None = None) -> list[str]:
     parser = argparse.ArgumentParser()
     calibrate.add_arguments(parser)
     arguments = parser.parse_args([])
@@ -50,12 +50,12 @@ def test_the_noise_of_an_untuned_run_arms_the_next_one(pytester: pytest.Pytester
     pytester.makepyprojecttoml(METRICS)
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=40", "--soak-system=blocked")
-    lines = told(pytester.path / "artifacts" / "soak")
+    lines = calibrated(pytester.path / "artifacts" / "soak")
     noise = tomllib.loads("\n".join(lines))["tool"]["pytest-soak"]["packs"]["demo"]["noise"]
     assert noise["latency_p95_ms"] == pytest.approx(2, rel=0.4)  # not that of the broken iteration
     assert noise["throughput"] == pytest.approx(0.5, rel=0.4)
     assert noise["blocked.queue"] == pytest.approx(0.083, rel=0.05)
-    assert "# flat: did not vary, or was measured too seldom" in lines
+    assert "# flat: did not vary, or was measured too rarely" in lines
     assert not [line for line in lines if "mood" in line]
     assert next(line for line in lines if line.startswith("latency")).endswith("# n=39")
     objective = (
@@ -68,25 +68,31 @@ def test_the_noise_of_an_untuned_run_arms_the_next_one(pytester: pytest.Pytester
     assert report["noise"] == noise
 
 
-def test_of_a_tuned_run_only_what_stayed_unchanged_counts(pytester: pytest.Pytester) -> None:
+def test_a_tuned_run_counts_only_where_parameters_stayed_unchanged(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=12", "--auto-tune")
-    (latency,) = [line for line in told(pytester.path / "artifacts" / "soak") if "latency" in line]
+    (latency,) = [
+        line for line in calibrated(pytester.path / "artifacts" / "soak") if "latency" in line
+    ]
     assert float(latency.split()[2]) == pytest.approx(2, rel=0.8)
     assert latency.endswith("# n=9")  # after three applies
 
 
-def test_too_little_is_told_with_what_to_do(pytester: pytest.Pytester) -> None:
+def test_too_few_iterations_are_an_error_with_advice(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.runpytest("--soak-iterations=4")
     with pytest.raises(SoakUsageError, match="run some without --auto-tune first"):
-        told(pytester.path / "artifacts" / "soak")
+        calibrated(pytester.path / "artifacts" / "soak")
 
 
-def test_the_chain_is_chosen_as_by_the_other_commands(pytester: pytest.Pytester) -> None:
+def test_the_chain_is_selected_as_in_other_commands(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_one=DEMO.replace("demo", "one"), test_two=DEMO.replace("demo", "two"))
     pytester.runpytest("--soak-iterations=6", "-p", "no:randomly")
     folder = pytester.path / "artifacts" / "soak"
-    assert told(folder, "test_one") != told(folder, "test_two.py::test_two")
-    with pytest.raises(SoakUsageError, match=r"--chain: needed, as .* has several: test_one"):
-        told(folder)
+    assert calibrated(folder, "test_one") != calibrated(folder, "test_two.py::test_two")
+    with pytest.raises(
+        SoakUsageError, match=r"--chain: needed, because .* has several chains: test_one"
+    ):
+        calibrated(folder)

@@ -1,4 +1,4 @@
-"""The command line: what it takes, how it tells a mistake, what it costs."""
+"""The command line: selection of chains and runs, error messages, start-up cost."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def test_the_module_runs_as_the_program_does() -> None:
     assert b"0 findings, 0 notes; 8 records, 6 iterations, 20 files" in ran.stdout
 
 
-def test_help_tells_every_command() -> None:
+def test_help_lists_every_command() -> None:
     code, lines = told("--help")
     assert code == 0
     for name, module in cli.COMMANDS.items():
         assert any(name in line for line in lines)
         code, own = told(name, "--help")
         assert code == 0
-        assert " ".join(" ".join(own).split()).count(module.HELP)
+        text = " ".join(" ".join(own).split())
+        assert module.HELP in text
+        assert f"Example: pytest-soak {name} {module.EXAMPLE}. Exit codes: 0 done" in text
 
 
 @pytest.mark.parametrize(
@@ -59,10 +61,11 @@ def test_help_tells_every_command() -> None:
         (("rollback",), "the following arguments are required: --to-iter"),
         (("rollback", "--to-iter", "two"), "argument --to-iter: invalid int value: 'two'"),
         (("explain",), "the following arguments are required: --iter"),
+        (("schema", "--soak-dir", "x"), "unrecognized arguments: --soak-dir x"),
         (("verify", "--rep"), "unrecognized arguments: --rep"),
         (("verify", "--head", "12ab"), "'12ab' given; allowed: 16 to 64 hex digits"),
-        (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs means every run"),
-        (("verify", "--soak-dir", "nowhere"), "no soak has left anything in nowhere"),
+        (("verify", "--all-runs", "--run", "2"), "ERROR: --all-runs: given with --run or --head"),
+        (("verify", "--soak-dir", "nowhere"), "there are no soaks in nowhere"),
         (("verify", "--chain", "test_x", *ENDED), "unknown chain 'test_x'; there are: test_demo-"),
         (("verify", "--run", "x", *ENDED), "--run: unknown run 'x'; there are: 2"),
         (
@@ -76,7 +79,7 @@ def test_help_tells_every_command() -> None:
         (("explain", "--iter", "0", *ENDED), "--iter: 0 is not in the journal; there are: 1 to 6"),
         (
             ("rollback", "--to-iter", "1", "--dry-run", "--to-file", "x", *ENDED),
-            "--dry-run changes nothing, and --to-file writes a file: give one of them",
+            "--dry-run, --to-file: both given; allowed: one",
         ),
     ],
 )
@@ -95,17 +98,24 @@ def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
     shutil.copytree(broken, ended.with_name("test_other-1"))
     code, lines = told("verify", *ENDED)
     assert code == 4
-    assert lines == [f"ERROR: --chain: needed, as ended has several: {ended.name}, test_other-1"]
+    several = f"ended has several chains: {ended.name}, test_other-1"
+    assert lines == [f"ERROR: --chain: needed, because {several}"]
     code, lines = told("verify", *ENDED, "--chain", "test_")
     assert code == 4
-    assert lines == [f"ERROR: --chain: 'test_' may be any of: {ended.name}, test_other-1"]
+    assert lines == [f"ERROR: --chain: 'test_' matches several: {ended.name}, test_other-1"]
     for name in (ended.name, "test_d", "test_demo.py::test_demo"):
         code, lines = told("verify", *ENDED, "--chain", name)
         assert (code, lines[0].partition(",")[0]) == (0, ended.name)
     assert workplace.exists()
 
 
-def test_of_many_chains_an_error_lists_some(ended: Path) -> None:
+def test_a_mistyped_chain_gets_the_nearest_name(ended: Path) -> None:
+    code, (line,) = told("verify", *ENDED, "--chain", ended.name.replace("demo", "dmeo"))
+    assert code == 4
+    assert f", did you mean {ended.name!r}?; there are: {ended.name}" in line
+
+
+def test_an_error_lists_only_some_of_many_chains(ended: Path) -> None:
     for number in range(25):
         shutil.copytree(ended, ended.with_name(f"test_many-{number:02}"))
     code, (line,) = told("verify", *ENDED)
@@ -141,7 +151,7 @@ def test_a_terminal_without_arrows_is_written_to_in_ascii() -> None:
     assert "workers     2 -> 4" in plain.stdout.decode("ascii")
 
 
-def test_what_a_terminal_should_not_be_sent_is_shown_as_an_escape(ended: Path) -> None:
+def test_control_characters_are_shown_as_escapes(ended: Path) -> None:
     evil = ended.with_name("test_\x1b[2J\n-1")
     ended.rename(evil)
     code, lines = told("verify", *ENDED)
@@ -150,7 +160,7 @@ def test_what_a_terminal_should_not_be_sent_is_shown_as_an_escape(ended: Path) -
 
 
 @pytest.mark.usefixtures("ended")
-def test_whoever_reads_may_stop_reading() -> None:
+def test_a_reader_may_close_the_pipe() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as out:
@@ -164,7 +174,7 @@ def test_whoever_reads_may_stop_reading() -> None:
 
 
 @pytest.mark.usefixtures("ended")
-def test_an_interruption_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -172,7 +182,7 @@ def test_an_interruption_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> N
     assert told("verify", *ENDED) == (2, ["ERROR: interrupted"])
 
 
-def test_what_cannot_be_read_is_told_in_a_line(ended: Path) -> None:
+def test_an_unreadable_file_is_one_line(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     (ended / "KPI_GATE.json").mkdir()
     assert told("verify", *ENDED) == (

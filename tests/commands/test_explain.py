@@ -1,4 +1,4 @@
-"""`pytest-soak explain` tells from the journal alone why an iteration changed what it changed."""
+"""`pytest-soak explain` shows from the journal alone why an iteration changed parameters."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ DEAF = mock_system(
 
 
 def sections(lines: list[str]) -> dict[str, list[str]]:
-    """Return ``{title: lines}`` of what was explained."""
+    """Return ``{title: lines}`` of an explanation."""
     found: dict[str, list[str]] = {}
     for text in lines:
         if not text.startswith(" "):
@@ -72,7 +72,7 @@ def sections(lines: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def test_an_iteration_is_explained_from_what_it_saw_to_what_came_of_it(ended: Path) -> None:
+def test_an_iteration_is_explained_from_its_metrics_to_the_effect(ended: Path) -> None:
     journal = (ended / "journal.jsonl").read_bytes()
     for path in ended.rglob("*"):
         if path.is_file():
@@ -100,33 +100,33 @@ def test_an_iteration_is_explained_from_what_it_saw_to_what_came_of_it(ended: Pa
         "    asked for batch_size -5: latency>240",
         "    asked for workers +2: latency>240",
         "guards",
-        "  none had anything to say",
+        "  none did anything",
         "changes",
         "  applied",
         "    backoff_s   0.3 → 0.4  (+0.1)  errors>0.04",
         "    batch_size  35 → 30    (-5)    latency>240",
         "    workers     4 → 6      (+2)    latency>240",
-        "what came of it",
-        "  the next report says that the system used the new values",
+        "effect",
+        "  the next report confirms that the system used the new values",
         "  verdict FAIL → WARN in iteration 3, metrics as above",
     ]
 
 
-def test_what_a_guard_stopped_and_why_is_told(ended: Path) -> None:
+def test_what_a_guard_stopped_is_shown_with_the_reason(ended: Path) -> None:
     found = sections(told("explain", "--iter", "5", *ENDED)[1])
     assert "verdict PASS, in the observation window" in found
     assert found["guards"] == [
         "observation_window: stopped everything: observation_window",
-        "no other had anything to say",
+        "no other guard did anything",
     ]
-    assert found["tuners"] == ["demo-table: saw no reason to change anything"]
+    assert found["tuners"] == ["demo-table: proposed nothing"]
     assert found["changes"] == ["not applied: observation_window"]
-    assert found["what came of it"] == ["verdict PASS → PASS in iteration 6, metrics as above"]
+    assert found["effect"] == ["verdict PASS → PASS in iteration 6, metrics as above"]
     found = sections(told("explain", "--iter", "6", *ENDED)[1])
-    assert found["what came of it"] == ["no iteration came after it"]
+    assert found["effect"] == ["unknown: this is the last iteration"]
 
 
-def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path) -> None:
+def test_what_was_withheld_reduced_or_stopped_is_shown_with_its_source(workplace: Path) -> None:
     (workplace / "conftest.py").write_text(GUARDED)
     soak(workplace, *TUNED, "--soak-dir=work", "--soak-tuner=mine,other", code=1)
     work = ("--soak-dir", "work")
@@ -145,57 +145,57 @@ def test_what_was_withheld_cut_or_stopped_is_told_with_its_guard(workplace: Path
         "clamp: backoff_s -0.2 became -0.05 [floor]",
         "clamp: workers +20 became +10 [cap]",
         "auto_rollback: not_armed: the pack names no objective",
-        "no other had anything to say",
+        "no other guard did anything",
     ]
     assert found["changes"][0] == "applied"
     found = sections(told("explain", "--iter", "2", *work)[1])
-    assert found["tuners"][0] == "mine: saw no reason to change anything"
+    assert found["tuners"][0] == "mine: proposed nothing"
 
 
-def test_a_change_that_was_not_seen_is_told(workplace: Path) -> None:
+def test_an_unconfirmed_change_is_shown(workplace: Path) -> None:
     (workplace / "conftest.py").write_text(DEAF)
     soak(workplace, *TUNED, "--soak-dir=work", "--soak-system=deaf", code=1)
     work = ("--soak-dir", "work")
     first, second, third, fourth = (
         sections(told("explain", "--iter", number, *work)[1]) for number in (1, 2, 3, 4)
     )
-    assert first["what came of it"][0] == ("NOT EFFECTIVE: workers was set to 4, the report says 2")
+    assert first["effect"][0] == ("NOT EFFECTIVE: workers was set to 4, the report says 2")
     assert second["problems"] == ["override_not_effective: workers asked=4 used=2"]
-    assert second["tuners"] == ["demo-table: not asked, or its answer could not be used"]
+    assert second["tuners"] == ["demo-table: not asked, or its proposal was unusable"]
     assert second["guards"][0].startswith("metrics_usable: stopped everything: inconclusive: over")
     assert second["changes"] == ["not applied: inconclusive"]
     assert third["changes"][0] == "applied"
-    assert third["what came of it"][0].startswith("the next report says")
+    assert third["effect"][0].startswith("the next report confirms")
     assert any("undefined" in text and "(no value)" in text for text in fourth["measured"])
     code, lines = told("verify", *work)
     assert code == 1
     assert sum(text.startswith("FINDING") for text in lines) == 1
 
 
-def test_a_run_that_is_not_tuned_asks_nobody(workplace: Path) -> None:
+def test_an_untuned_run_shows_that_tuning_was_off(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=2", "--soak-dir=work", code=1)
     found = sections(told("explain", "--iter", "1", "--soak-dir", "work")[1])
-    assert found["tuners"] == ["none asked: the run was not to be tuned"]
+    assert found["tuners"] == ["none: tuning was off"]
     assert found["changes"] == ["not applied: auto_tune_off"]
     assert told("verify", "--soak-dir", "work")[0] == 0
 
 
-def test_a_change_that_was_undone_later_is_told(ended: Path) -> None:
+def test_a_later_rollback_is_shown(ended: Path) -> None:
     told("rollback", "--to-iter", "1", *ENDED)
     found = sections(told("explain", "--iter", "3", *ENDED)[1])
-    assert found["what came of it"] == [
+    assert found["effect"] == [
         "after iteration 6 the overrides were rolled back to those of iteration 1",
-        "the next report says that the system used the new values",
+        "the next report confirms that the system used the new values",
         "verdict WARN → PASS in iteration 4, metrics as above",
     ]
 
 
 def changed(found: list[dict[str, Any]], number: int) -> list[str]:
-    """Return what is explained of records that a test has written itself."""
+    """Return the explanation of records that a test has changed."""
     return explained(tuple(found), number)
 
 
-def test_what_only_some_runs_have_is_told_too(ended: Path) -> None:
+def test_rare_entries_of_records_are_shown_too(ended: Path) -> None:
     found = records(ended)
     found[1]["summary"] |= {"restarted": True}
     found[1]["summary"]["metrics"] |= {"labels": ["a", "b"], "no labels": [], "shares": None}
@@ -210,8 +210,8 @@ def test_what_only_some_runs_have_is_told_too(ended: Path) -> None:
     assert any("none" in text for text in lines)
     found_sections = sections(lines)
     assert found_sections["guards"][0] == "a guard: backoff_s +0.1 became +0.05"
-    assert found_sections["what came of it"][0].startswith(
-        "unverified: backoff_s was set to 0.3, the report does not tell it"
+    assert found_sections["effect"][0].startswith(
+        "unverified: backoff_s was set to 0.3, the report does not have it"
     )
 
 

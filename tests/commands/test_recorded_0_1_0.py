@@ -1,4 +1,4 @@
-"""Soaks that release 0.1.0 recorded: every command reads them, and none of them harms one."""
+"""Soaks that release 0.1.0 recorded: every command can read them without changing them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def soak_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def digests(soak_dir: Path) -> dict[str, str]:
-    """Return the hash of every file of a soak, but for locks."""
+    """Return the hash of every file of a soak, except for locks."""
     files = (path for path in soak_dir.rglob("*") if path.is_file() and path.suffix != ".lock")
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -45,7 +45,7 @@ def journal(soak_dir: Path) -> Path:
 
 
 @pytest.mark.parametrize("soak_dir", NAMES, indirect=True)
-def test_every_command_that_reads_reads_them_and_changes_nothing(soak_dir: Path) -> None:
+def test_every_reading_command_works_and_changes_nothing(soak_dir: Path) -> None:
     before = digests(soak_dir)
     code, lines = told("verify", "--soak-dir", soak_dir)
     assert code == 0, lines
@@ -70,13 +70,13 @@ def test_every_command_that_reads_reads_them_and_changes_nothing(soak_dir: Path)
     ],
     indirect=["soak_dir"],
 )
-def test_they_are_decided_again_as_they_were(soak_dir: Path, code: int, last: str) -> None:
+def test_replay_decides_them_as_recorded(soak_dir: Path, code: int, last: str) -> None:
     found, lines = told("replay", journal(soak_dir))
     assert (found, lines[-1].partition(": ")[2]) == (code, last), lines
 
 
 @pytest.mark.parametrize("soak_dir", ["problems"], indirect=True)
-def test_their_problems_are_told_in_the_words_of_then(soak_dir: Path) -> None:
+def test_their_problems_are_shown_as_0_1_0_worded_them(soak_dir: Path) -> None:
     _, lines = told("summary", "--soak-dir", soak_dir)
     page = "\n".join(lines).replace("\\", "")
     for text in (
@@ -93,7 +93,7 @@ def test_their_problems_are_told_in_the_words_of_then(soak_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("soak_dir", NAMES, indirect=True)
-def test_a_rollback_adds_a_line_and_leaves_those_before_as_they_are(soak_dir: Path) -> None:
+def test_a_rollback_adds_a_line_and_leaves_earlier_lines_unchanged(soak_dir: Path) -> None:
     path = journal(soak_dir)
     before = path.read_bytes()
     code, lines = told("rollback", "--to-iter=1", "--soak-dir", soak_dir)
@@ -101,7 +101,9 @@ def test_a_rollback_adds_a_line_and_leaves_those_before_as_they_are(soak_dir: Pa
     after = path.read_bytes()
     assert after.startswith(before)
     changed = len(after) > len(before)
-    assert changed == (lines[1] != "nothing to do: the overrides are those after iteration 1")
+    assert changed == (
+        lines[1] != "nothing to do: the overrides are already those after iteration 1"
+    )
     if changed:
         assert json.loads(after.splitlines()[-1])["v"] == 2
     code, lines = told("verify", "--soak-dir", soak_dir)
@@ -109,7 +111,7 @@ def test_a_rollback_adds_a_line_and_leaves_those_before_as_they_are(soak_dir: Pa
 
 
 @pytest.mark.parametrize("soak_dir", ["tuned"], indirect=True)
-def test_a_file_that_was_lost_is_made_as_it_was(soak_dir: Path) -> None:
+def test_a_lost_file_is_rebuilt_unchanged(soak_dir: Path) -> None:
     before = digests(soak_dir)
     for path in journal(soak_dir).parent.glob("*.json"):
         path.unlink()
@@ -118,7 +120,7 @@ def test_a_file_that_was_lost_is_made_as_it_was(soak_dir: Path) -> None:
     assert digests(soak_dir) == before
 
 
-def test_one_that_was_broken_off_goes_on_and_leaves_its_lines_as_they_are(
+def test_an_interrupted_one_resumes_and_its_lines_stay_unchanged(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeconftest(STUCK)
@@ -141,7 +143,7 @@ def test_one_that_was_broken_off_goes_on_and_leaves_its_lines_as_they_are(
     assert code == 0, found
 
 
-def test_one_that_has_ended_is_the_recording_of_a_new_soak(pytester: pytest.Pytester) -> None:
+def test_an_ended_one_can_be_replayed_in_a_new_soak(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     recorded = journal(RECORDED / "tuned")
     replay = ("--soak-system=replay", f"--soak-replay={recorded}")
@@ -154,7 +156,7 @@ def test_one_that_has_ended_is_the_recording_of_a_new_soak(pytester: pytest.Pyte
 
 
 @pytest.mark.parametrize("soak_dir", ["problems"], indirect=True)
-def test_a_line_that_was_changed_is_found_by_the_hash_of_what_stands_there(soak_dir: Path) -> None:
+def test_a_changed_line_is_found_by_its_hash(soak_dir: Path) -> None:
     path = journal(soak_dir)
     path.write_bytes(
         path.read_bytes().replace(b"the database was away", b"the database was here", 1)
@@ -166,7 +168,7 @@ def test_a_line_that_was_changed_is_found_by_the_hash_of_what_stands_there(soak_
 
 @pytest.mark.parametrize("soak_dir", ["problems"], indirect=True)
 @pytest.mark.parametrize("summary", ["null", '{"problems": [7]}', '{"problems": 7}', "{}"])
-def test_one_without_the_shape_of_a_record_is_refused_by_line(soak_dir: Path, summary: str) -> None:
+def test_an_invalid_record_is_refused_with_its_line(soak_dir: Path, summary: str) -> None:
     path = journal(soak_dir)
     lines = path.read_bytes().splitlines()
     record = {**json.loads(lines[1]), "summary": json.loads(summary)}
@@ -174,6 +176,6 @@ def test_one_without_the_shape_of_a_record_is_refused_by_line(soak_dir: Path, su
     path.write_bytes(b"\n".join(lines) + b"\n")
     code, found = told("verify", "--soak-dir", soak_dir)
     assert code == 1
-    assert any("record 1: has not the shape of a record" in text for text in found), found
+    assert any("record 1: is not a valid record" in text for text in found), found
     code, found = told("summary", "--soak-dir", soak_dir)
     assert code == 4

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 SLOWLY = tuner('Proposal({"workers": 1}, ("one more",))', name="slowly")
 
 
-def test_the_recorded_tuner_decides_as_it_did(ended: Path) -> None:
+def test_the_recorded_tuner_decides_as_recorded(ended: Path) -> None:
     code, shown, _ = replay("--soak-dir=ended")
     assert code == 0
     assert "demo-table: as recorded" in shown
     assert replay(ended)[0] == replay(ended / "journal.jsonl")[0] == 0
 
 
-def test_another_tuner_is_shown_where_it_parts_with_the_diff_of_the_overrides(
+def test_another_tuner_is_shown_with_the_diff_of_the_overrides(
     ended: Path, workplace: Path
 ) -> None:
     (workplace / "conftest.py").write_text(SLOWLY)
@@ -57,13 +57,13 @@ def test_another_gate_gives_another_verdict_and_the_same_decisions(ended: Path) 
     assert "diff" not in shown.replace("differs", "")
 
 
-def test_another_setting_of_the_pack_is_decided_by(ended: Path) -> None:
+def test_another_setting_of_the_pack_is_used(ended: Path) -> None:
     code, shown, _ = replay(ended, "--set=parameters.workers.limits=[1,4]")
     assert code == 1
     assert '"workers": 4}' in shown.splitlines()[3]
 
 
-def test_what_the_run_was_started_with_holds_whatever_is_set_now(workplace: Path) -> None:
+def test_the_settings_of_the_recorded_run_are_used_instead_of_current_ones(workplace: Path) -> None:
     gate, seeded = "--soak-gate=latency_p95_ms<=100", '--soak-overrides={"workers": 3}'
     soak(workplace, *TUNED, gate, seeded, "--soak-dir=odd", code=1)
     (workplace / "pyproject.toml").write_text(
@@ -73,7 +73,7 @@ def test_what_the_run_was_started_with_holds_whatever_is_set_now(workplace: Path
     assert (code, "as recorded" in shown) == (0, True), shown
 
 
-def test_the_noise_a_run_was_started_with_holds_whatever_is_set_now(workplace: Path) -> None:
+def test_the_noise_of_the_recorded_run_is_used_instead_of_the_current_one(workplace: Path) -> None:
     (workplace / "conftest.py").write_text(SLOWLY.replace('{"workers": 1}', '{"workers": -1}'))
     project = workplace / "pyproject.toml"
     was = project.read_text() if project.exists() else ""
@@ -99,7 +99,7 @@ def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, brok
     assert "demo-table  INCONCLUSIVE" in shown
 
 
-def test_an_untuned_soak_is_decided_anew_without_a_tuner(workplace: Path) -> None:
+def test_an_untuned_soak_is_decided_without_a_tuner(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
     code, shown, _ = replay("--soak-dir=plain")
     assert (code, "  none: as recorded" in shown.splitlines()) == (0, True), shown
@@ -124,14 +124,14 @@ def test_a_tuned_soak_can_be_decided_without_a_tuner_and_an_untuned_one_with(
     assert shown.splitlines()[3].split()[2].startswith("1,2")
 
 
-def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
+def test_only_some_of_many_different_iterations_are_shown(workplace: Path) -> None:
     soak(workplace, "--soak-iterations=20", "--auto-tune", "--soak-dir=long")
     _, shown, _ = replay("--soak-dir=long", "--gate=latency_p95_ms<=100")
     assert "    and 8 more" in shown
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "says"),
     [
         (("ended", "--tuner=nobody"), "--tuner: unknown tuner 'nobody'"),
         (("ended", "--gate=speed>=1"), "--gate: unknown metric 'speed'"),
@@ -140,12 +140,14 @@ def test_many_iterations_that_differ_are_cut_short(workplace: Path) -> None:
         (("ended", "--set=parameters.workers.limits=1"), "parameters.workers.limits"),
         (("ended", "--pack=nobody"), "--pack: unknown pack 'nobody'"),
         (("ended", "--pack=other.toml"), "--pack: other given; "),
+        (("ended", "--run=2"), "JOURNAL: given with --chain or --run"),
+        (("ended", "--chain=test"), "JOURNAL: given with --chain or --run"),
         (("nowhere.jsonl",), "nowhere.jsonl: No such file or directory"),
         (("test_demo.py",), "test_demo.py, line 1: "),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    ended: Path, workplace: Path, args: tuple[str, ...], told: str
+def test_a_mistake_is_one_error_line(
+    ended: Path, workplace: Path, args: tuple[str, ...], says: str
 ) -> None:
     demo = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     pack = workplace / "other.toml"
@@ -155,10 +157,10 @@ def test_a_mistake_is_told_in_one_line(
     assert code == 4
     (line,) = errors.splitlines()
     assert line.startswith("ERROR: ")
-    assert told in line
+    assert says in line
 
 
-def test_a_journal_whose_content_makes_no_sense_is_refused(ended: Path) -> None:
+def test_a_journal_with_invalid_content_is_refused(ended: Path) -> None:
     path = ended / "journal.jsonl"
     first, *_ = records(ended)
     del first["config"]["kpis"]
@@ -169,14 +171,14 @@ def test_a_journal_whose_content_makes_no_sense_is_refused(ended: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_where_pytest_cannot_start_it_is_told(ended: Path, workplace: Path) -> None:
+def test_an_error_says_that_pytest_cannot_start(ended: Path, workplace: Path) -> None:
     (workplace / "conftest.py").write_text("import nothing_of_that_name\n")
     code, _, errors = replay(ended)
     assert code == 4
     assert "ERROR: pytest cannot start in this folder" in errors
 
 
-def test_a_thousand_iterations_are_decided_anew_in_less_than_a_second(workplace: Path) -> None:
+def test_a_thousand_iterations_are_decided_in_less_than_a_second(workplace: Path) -> None:
     """CPU time of this process alone, the best of three: other processes do not count."""
     soak(workplace, "--soak-iterations=1000", "--auto-tune", "--soak-dir=long")
     journal = only_chain(workplace / "long") / "journal.jsonl"

@@ -1,4 +1,4 @@
-"""`pytest-soak rollback` puts the overrides back, through the journal, and changes nothing else."""
+"""`pytest-soak rollback` restores overrides through the journal, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def overrides(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("to", [0, 1, 2])
-def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
+def test_a_rollback_restores_the_overrides_after_an_iteration_and_is_recorded(
     ended: Path, to: int
 ) -> None:
     before = records(ended)
@@ -56,7 +56,7 @@ def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
     assert (record["kind"], record["to_iteration"], record["ended"]) == ("rolled_back", to, True)
     assert (
         lines[1]
-        == f"went back to the overrides {f'after iteration {to}' if to else 'as the run started'}"
+        == f"restored the overrides {f'after iteration {to}' if to else 'at the start of the run'}"
     )
     assert f"  workers: 8 → {AFTER[to].get('workers', '2 (base)')}" in lines
     assert lines[-2] == f"overrides in ended/{ended.name}/runtime_overrides.json"
@@ -64,7 +64,7 @@ def test_the_overrides_are_those_after_the_iteration_and_the_journal_knows(
     assert told("verify", *ENDED, "--head", head)[0] == 0
 
 
-def test_an_ended_run_keeps_its_verdict_and_is_still_over(ended: Path) -> None:
+def test_an_ended_run_keeps_its_verdict_and_stays_ended(ended: Path) -> None:
     kept = {
         path: path.read_bytes()
         for path in ended.rglob("*")
@@ -86,7 +86,10 @@ def test_an_ended_run_keeps_its_verdict_and_is_still_over(ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn"')
     code, lines = told("rollback", "--to-iter", "1", *ENDED)
-    assert (code, lines[1]) == (0, "nothing to do: the overrides are those after iteration 1")
+    assert (code, lines[1]) == (
+        0,
+        "nothing to do: the overrides are already those after iteration 1",
+    )
     assert records(ended)[-1]["kind"] == "damage_found"
     assert newest_unfinished(ended) is None
 
@@ -99,41 +102,44 @@ def test_back_and_forth_leaves_the_overrides_as_they_were(ended: Path) -> None:
     assert unlike_journal(ended) == []
 
 
-def test_where_there_is_nothing_to_do_nothing_is_recorded(ended: Path) -> None:
+def test_a_rollback_to_the_current_overrides_records_nothing(ended: Path) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
     for to in (3, 4, 6):
         code, lines = told("rollback", "--to-iter", to, *ENDED)
         assert code == 0
-        assert lines[1] == f"nothing to do: the overrides are those after iteration {to}"
+        assert lines[1] == f"nothing to do: the overrides are already those after iteration {to}"
     assert {name: content for name, (_, content) in tree(ended).items()} == before
 
 
-def test_overrides_that_were_edited_by_hand_are_told_and_put_right(ended: Path) -> None:
+def test_manual_edits_of_the_overrides_are_shown_and_undone(ended: Path) -> None:
     (ended / "runtime_overrides.json").write_text('{"workers": 99}')
     code, lines = told("rollback", "--to-iter", "1", *ENDED)
     assert code == 0
-    assert any("the file had been edited: " in text and "workers was 99" in text for text in lines)
+    assert any(
+        "the overrides file had been edited: " in text and "workers was 99" in text
+        for text in lines
+    )
     assert overrides(ended) == AFTER[1]
 
 
-def test_a_dry_run_shows_the_patch_and_touches_nothing(workplace: Path, ended: Path) -> None:
+def test_a_dry_run_shows_the_patch_and_changes_nothing(workplace: Path, ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn": ')
     before = tree(workplace)
     code, lines = told("rollback", "--to-iter", "1", "--dry-run", *ENDED)
     assert code == 0
     assert tree(workplace) == before
-    assert lines[1:3] == ["would go back to the overrides after iteration 1", "patch:"]
+    assert lines[1:3] == ["would restore the overrides after iteration 1", "patch:"]
     patch = [json.loads(text) for text in lines[3:9]]
     assert lines[9:] == ["  backoff_s: 0.5 → 0.3", "  batch_size: 25 → 35", "  workers: 8 → 4"]
     assert told("rollback", "--to-iter", "1", *ENDED)[0] == 0
     assert records(ended)[-1]["patch"] == patch
     assert records(ended)[-2]["kind"] == "damage_found"
     code, lines = told("rollback", "--to-iter", "1", "--dry-run", *ENDED)
-    assert lines[1:] == ["nothing to do: the overrides are those after iteration 1"]
+    assert lines[1:] == ["nothing to do: the overrides are already those after iteration 1"]
 
 
-def test_a_run_that_was_put_aside_is_rolled_back_where_it_lies(workplace: Path) -> None:
+def test_an_earlier_run_is_rolled_back_in_its_own_folder(workplace: Path) -> None:
     soak(workplace, *TUNED, "--soak-dir=broken")
     chain = only_chain(workplace / "broken")
     (aside,) = (chain / "runs").iterdir()
@@ -147,9 +153,7 @@ def test_a_run_that_was_put_aside_is_rolled_back_where_it_lies(workplace: Path) 
     assert told("verify", *BROKEN, "--all-runs")[0] == 0
 
 
-def test_a_resume_goes_on_from_the_overrides_that_were_rolled_back_to(
-    workplace: Path, broken: Path
-) -> None:
+def test_a_resume_continues_from_the_restored_overrides(workplace: Path, broken: Path) -> None:
     applied = overrides(broken)
     assert applied == AFTER[3]
     assert told("rollback", "--to-iter", "1", *BROKEN)[0] == 0
@@ -164,16 +168,16 @@ def test_a_resume_goes_on_from_the_overrides_that_were_rolled_back_to(
     code, lines = told("verify", *BROKEN)
     assert code == 0, lines
     assert [text.partition(": ")[2] for text in lines if text.startswith("NOTE")] == [
-        "the overrides went back to those of iteration 1",
+        "the overrides were rolled back to those after iteration 1",
         "the run was resumed",
-        "its changes were rolled back before a report could show them",
+        "its changes were rolled back before a report could confirm them",
     ]
     code, lines = told("explain", "--iter", "3", *BROKEN)
     assert "  after iteration 3 the overrides were rolled back to those of iteration 1" in lines
     assert not any("next report" in text for text in lines)
 
 
-def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -> None:
+def test_the_file_of_to_file_can_start_the_next_soak(workplace: Path, ended: Path) -> None:
     target = workplace / "from here.json"
     code, lines = told("rollback", "--to-iter", "2", *ENDED, "--to-file", target)
     assert code == 0
@@ -192,13 +196,16 @@ def test_the_file_it_writes_starts_the_next_soak(workplace: Path, ended: Path) -
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("ended/{chain}/journal.jsonl", "is in the folder of a chain, where a soak writes"),
-        ("ended/{chain}/runs/x.json", "is in the folder of a chain, where a soak writes"),
+        ("ended/{chain}/journal.jsonl", "is in the folder of a chain; allowed: a path outside"),
+        ("ended/{chain}/runs/x.json", "is in the folder of a chain; allowed: a path outside"),
         ("nowhere/x.json", "nowhere/x.json: cannot be written: No such file or directory"),
-        ("ended", "--to-file: ended is no regular file; allowed: one, a link to one, or a new one"),
+        (
+            "ended",
+            "--to-file: ended is not a regular file; allowed: a new file, a regular file, or a",
+        ),
     ],
 )
-def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
+def test_an_invalid_target_is_refused_and_nothing_is_rolled_back(
     ended: Path, target: str, says: str
 ) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
@@ -209,7 +216,7 @@ def test_a_target_that_cannot_be_is_refused_and_nothing_rolled_back(
     assert {name: content for name, (_, content) in tree(ended).items()} == before
 
 
-def test_a_pipe_or_a_link_to_nowhere_is_refused_and_stays_what_it_is(
+def test_a_pipe_or_a_broken_link_is_refused_and_left_unchanged(
     ended: Path, workplace: Path
 ) -> None:
     pipe, to_pipe, astray = (workplace / name for name in ("pipe", "to-pipe", "astray"))
@@ -220,7 +227,7 @@ def test_a_pipe_or_a_link_to_nowhere_is_refused_and_stays_what_it_is(
     for target in (pipe, to_pipe, astray):
         code, lines = told("rollback", "--to-iter", "2", *ENDED, "--to-file", target)
         assert (code, len(lines)) == (4, 1)
-        assert f"--to-file: {target} is no regular file; allowed: " in lines[0]
+        assert f"--to-file: {target} is not a regular file; allowed: " in lines[0]
     assert pipe.is_fifo()
     assert to_pipe.readlink() == pipe
     assert astray.readlink() == workplace / "nothing"
@@ -237,7 +244,7 @@ def test_a_link_to_a_file_is_followed(workplace: Path) -> None:
     assert read_json(target) == AFTER[2]
 
 
-def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_changed(
+def test_a_full_disk_is_one_error_line_and_nothing_is_changed(
     ended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: content for name, (_, content) in tree(ended).items()}
@@ -253,7 +260,7 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_changed(
 
 
 @pytest.mark.parametrize("command", [("rollback", "--to-iter", "2"), ("explain", "--iter", "2")])
-def test_a_damaged_journal_is_refused_with_what_is_wrong(
+def test_a_damaged_journal_is_refused_with_the_reason(
     ended: Path, command: tuple[str, ...]
 ) -> None:
     journal = ended / "journal.jsonl"
@@ -263,7 +270,7 @@ def test_a_damaged_journal_is_refused_with_what_is_wrong(
     for content, says in (
         (whole.replace(b'"busy"', b'"calm"', 1), "record 1 (iteration 1): its prev is "),
         (linked(found), "record 3 (iteration 3): its state_after is not the hash of the"),
-        (b"", "has no record: the run ended before it began"),
+        (b"", "has no record: the run was killed before it began"),
     ):
         journal.write_bytes(content)
         for dry in ((), ("--dry-run",)) if "rollback" in command else ((),):
@@ -279,7 +286,7 @@ def test_a_damaged_journal_is_refused_with_what_is_wrong(
 
 @pytest.fixture
 def at_work(workplace: Path) -> Iterator[Path]:
-    """Run a soak in a process, which waits in its third iteration; return its chain's folder."""
+    """Start a soak that waits in its third iteration; return its chain's folder."""
     (workplace / "conftest.py").write_text(SLOW)
     args = (*TUNED, "--soak-system=slow", "--soak-dir=work", "-p", "no:randomly")
     process = subprocess.Popen(
@@ -293,7 +300,7 @@ def at_work(workplace: Path) -> Iterator[Path]:
         process.wait()
 
 
-def test_while_a_soak_is_at_work_a_rollback_is_refused(at_work: Path) -> None:
+def test_while_a_soak_runs_a_rollback_is_refused(at_work: Path) -> None:
     def command(*args: str) -> tuple[int, str]:
         ran = subprocess.run(
             [sys.executable, "-m", "pytest_soak", *args, "--soak-dir=work"],
@@ -313,11 +320,13 @@ def test_while_a_soak_is_at_work_a_rollback_is_refused(at_work: Path) -> None:
     code, text = command("rollback", "--to-iter", "1", "--dry-run")
     assert (code, "  workers: 6 → 4" in text) == (0, True)
     code, text = command("verify")
-    assert (code, "a soak is at work here" in text) == (0, True)
+    assert (code, "a soak is running in this folder" in text) == (0, True)
     assert tree(at_work) == before
 
 
-def test_after_a_soak_was_killed_everything_works(at_work: Path, workplace: Path) -> None:
+def test_after_a_soak_was_killed_rollback_verify_and_resume_work(
+    at_work: Path, workplace: Path
+) -> None:
     pid = next(workplace.glob("reached-*")).name.partition("-")[2]
     os.kill(int(pid), 9)
     work = ("--soak-dir", "work")
@@ -331,14 +340,14 @@ def test_after_a_soak_was_killed_everything_works(at_work: Path, workplace: Path
     assert overrides(at_work) == AFTER[3]
 
 
-def test_what_is_rolled_back_under_xdist_is_the_same(workplace: Path) -> None:
+def test_a_soak_under_xdist_can_be_rolled_back(workplace: Path) -> None:
     soak(workplace, *TUNED, "--soak-dir=two", "-n1")
     assert told("rollback", "--to-iter", "1", "--soak-dir", "two")[0] == 0
     assert overrides(only_chain(workplace / "two")) == AFTER[1]
     shutil.rmtree(workplace / "two")
 
 
-def test_an_override_that_is_the_same_then_and_now_is_left_out_of_what_is_told(
+def test_unchanged_overrides_are_not_listed(
     workplace: Path,
 ) -> None:
     soak(workplace, *TUNED, "--soak-dir=seeded", '--soak-overrides={"backoff_s": 0.7}')

@@ -1,4 +1,4 @@
-"""What the commands make of a run in which a guard rolled parameters back."""
+"""The commands on a run in which a guard rolled parameters back."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def rolled_back(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def findings(found: list[dict[str, Any]]) -> list[str]:
-    """Return what is found in a journal of *found*."""
+    """Return the findings in a journal with the records *found*."""
     told_of, _ = examine(linked(found), "", None, lambda _: None)
     return [str(finding) for finding in told_of if not finding.note]
 
 
 def changed(folder: Path, **rollback: object) -> list[str]:
-    """Return what is found where the rollback is told otherwise."""
+    """Return the findings after changing the recorded rollback."""
     found = records(folder)
     found[5]["decision"]["rollback"] |= rollback
     return findings(found)
@@ -60,27 +60,27 @@ def test_verify_finds_nothing(rolled_back: Path) -> None:
     assert (code, lines[-1].startswith("0 findings, 0 notes")) == (0, True)
 
 
-def test_verify_finds_that_a_rollback_goes_where_nothing_ran(rolled_back: Path) -> None:
+def test_verify_finds_a_rollback_to_parameters_that_never_ran(rolled_back: Path) -> None:
     nowhere = {**records(rolled_back)[5]["decision"]["rollback"]["parameters"], "workers": 3.5}
     (line, *_) = changed(rolled_back, parameters=nowhere)
-    assert "iteration 5): it rolls back to what iteration 3 did not run with: {" in line
+    assert "iteration 5): it rolls back to parameters that iteration 3 did not run with: {" in line
 
 
 @pytest.mark.parametrize("other", [4, 77])
 def test_verify_finds_that_the_patch_is_not_the_rollback(rolled_back: Path, other: int) -> None:
     lines = changed(rolled_back, to_iteration=other)
-    assert f"it rolls back to what iteration {other} did not run with" in lines[0]
-    assert "its patch is not its decision: " in lines[1]
+    assert f"it rolls back to parameters that iteration {other} did not run with" in lines[0]
+    assert "its patch does not match its decision: " in lines[1]
 
 
-def test_verify_takes_a_rollback_that_was_not_applied_for_no_change(rolled_back: Path) -> None:
+def test_verify_treats_an_unapplied_rollback_as_no_change(rolled_back: Path) -> None:
     found = records(rolled_back)[:6]
     found[5]["applied"] = False
     (line, *_) = findings(found)
-    assert "its patch is not its decision: " in line
+    assert "its patch does not match its decision: " in line
 
 
-def test_explain_tells_the_rollback_and_what_came_of_it(rolled_back: Path) -> None:
+def test_explain_shows_the_rollback_and_its_effect(rolled_back: Path) -> None:
     code, lines = told("explain", "--iter", "5", "--soak-dir", rolled_back.parent)
     assert code == 0
     at = lines.index("guards")
@@ -91,12 +91,12 @@ def test_explain_tells_the_rollback_and_what_came_of_it(rolled_back: Path) -> No
         ["batch_size", "19", "→", "28", "(+9)", "auto_rollback", "to", "iteration", "3"],
         ["workers", "6", "→", "4", "(-2)", "auto_rollback", "to", "iteration", "3"],
     ]
-    assert lines[lines.index("what came of it") + 1] == (
-        "  the next report says that the system used the new values"
+    assert lines[lines.index("effect") + 1] == (
+        "  the next report confirms that the system used the new values"
     )
 
 
-def test_explain_tells_a_cut_once_and_by_whom(rolled_back: Path) -> None:
+def test_explain_shows_a_cut_once_with_its_guard(rolled_back: Path) -> None:
     lines = explained(records(rolled_back), 2)
     cut = [line for line in lines if "batch_size" in line and "cut" in line]
     assert cut == ["  budget: batch_size budget: -9 cut to -3: 9 of 12 used in 3 iterations"]

@@ -1,4 +1,4 @@
-"""`pytest-soak summary` tells in Markdown what the artifacts say, of every chain."""
+"""`pytest-soak summary` prints the content of artifacts as Markdown, for every chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pytest_soak.commands.cli import main
-from pytest_soak.commands.summary import SHOWN, plain, summed_up, table
+from pytest_soak.commands.summary import SHOWN, escaped, summed_up, table
 from tests.commands.conftest import only_chain, soak
 from tests.support import linked, read_json, records, told
 
@@ -45,16 +45,16 @@ def tables(lines: Iterable[str]) -> list[list[list[str]]]:
 
 
 def shown(token: Token) -> str:
-    """Return the text that is shown; anything but text is an error."""
+    """Return the text that is shown; fail on anything else."""
     assert all(child.type == "text" for child in token.children or ()), token
     return "".join(child.content for child in token.children or ())
 
 
-def test_a_run_that_ended_is_told_as_its_artifacts_say(ended: Path) -> None:
+def test_the_summary_of_an_ended_run_agrees_with_its_artifacts(ended: Path) -> None:
     code, lines = told("summary", "--soak-dir", "ended")
     assert code == 0
     gate, tuning = read_json(ended / "KPI_GATE.json"), read_json(ended / "TUNING_REPORT.json")
-    assert lines[0] == f"## {gate['verdict']}: {plain(tuning['chain'])}"
+    assert lines[0] == f"## {gate['verdict']}: {escaped(tuning['chain'])}"
     kpis, rows = tables(lines)
     assert {row[0]: row[-1] for row in kpis[1:]} == gate["verdicts"]
     limits = [[row[0], *(text or None for text in row[1:3])] for row in kpis[1:]]
@@ -69,7 +69,7 @@ def test_a_run_that_ended_is_told_as_its_artifacts_say(ended: Path) -> None:
         assert all(word in line[-1] for word in words)
 
 
-def test_all_chains_are_told_unless_one_is_chosen(workplace: Path) -> None:
+def test_all_chains_are_shown_unless_one_is_selected(workplace: Path) -> None:
     both = workplace / "both"
     for name in ("ended", "keeps"):
         chain = only_chain(workplace / name)
@@ -81,21 +81,21 @@ def test_all_chains_are_told_unless_one_is_chosen(workplace: Path) -> None:
     assert sum(line.startswith("## ") for line in lines) == 1
 
 
-def test_a_run_that_was_broken_off_has_the_verdict_of_its_artifact(broken: Path) -> None:
+def test_an_interrupted_run_has_the_verdict_of_its_artifact(broken: Path) -> None:
     code, lines = told("summary", "--soak-dir", "broken")
     assert code == 0
     verdict = read_json(broken / "KPI_GATE.json")["verdict"]
     assert lines[0].startswith(f"## {verdict}: ")
-    assert "- The run was broken off before the gate; `--soak-resume` goes on with it." in lines
+    assert "- The run was interrupted before the gate; `--soak-resume` continues it." in lines
 
 
-def test_a_run_that_was_killed_has_no_verdict(ended: Path) -> None:
+def test_a_killed_run_has_no_verdict(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     journal.write_bytes(linked(records(ended)[:4]))
     code, lines = told("summary", "--soak-dir", "ended")
     assert code == 0
     assert lines[0].startswith("## No verdict: ")
-    assert "- The run was broken off before the gate; `--soak-resume` goes on with it." in lines
+    assert "- The run was interrupted before the gate; `--soak-resume` continues it." in lines
     (rows,) = tables(lines)
     assert len(rows) == 1 + 3
     journal.write_bytes(linked(records(ended)[:1]))
@@ -111,7 +111,7 @@ def test_tests_that_did_not_pass_are_named(tmp_path: Path) -> None:
     assert "- The tests of these iterations did not pass: 2" in lines
 
 
-def test_a_long_run_tells_its_last_iterations_and_how_many_there_were_before(
+def test_a_long_run_shows_its_last_iterations_and_the_number_of_earlier_ones(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "test_demo.py").write_text("def test_demo(soak): soak.run()\n")
@@ -125,12 +125,12 @@ def test_a_long_run_tells_its_last_iterations_and_how_many_there_were_before(
 def test_a_run_without_its_chain_is_refused(workplace: Path) -> None:
     assert told("summary", "--soak-dir", workplace / "ended", "--run", "2026") == (
         4,
-        ["ERROR: --run: needs --chain, as each chain has runs of its own"],
+        ["ERROR: --run: needs --chain, because each chain has its own runs"],
     )
 
 
 @pytest.mark.parametrize("damage", ["changed", "empty", "gone"])
-def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(
+def test_an_unreadable_run_is_shown_beside_the_others(
     workplace: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = workplace / "both"
@@ -146,9 +146,9 @@ def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(
     captured = capsys.readouterr()
     heads = [line for line in captured.out.splitlines() if line.startswith("## ")]
     assert code == 4
-    assert heads[0] == f"## UNREADABLE: {plain(journal.parent.name)}"
+    assert heads[0] == f"## UNREADABLE: {escaped(journal.parent.name)}"
     assert heads[1].startswith("## PASS: ")
-    assert plain(str(journal)) in captured.out
+    assert escaped(str(journal)) in captured.out
     assert not captured.err
 
 
@@ -156,12 +156,12 @@ def test_a_page_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
     code = main(["summary", "--soak-dir", str(tmp_path)])
     captured = capsys.readouterr()
     assert (code, captured.err) == (4, "")
-    why = plain(f"--soak-dir: no soak has left anything in {tmp_path}")
+    why = escaped(f"--soak-dir: there are no soaks in {tmp_path}")
     assert captured.out == f"## NO RUN: {why}\n\n"
 
 
 def hostile(records: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Return *records* in which *text* stands wherever somebody may choose a name."""
+    """Return *records* with *text* in place of every name that a user can choose."""
     config = {**records[0]["config"], "chain": text, "scenario": text}
     said = {"kind": "closing", "iteration": 0, "data": {"text": text}}
     ended = {**records[-1], "problems": [said]}
@@ -169,7 +169,7 @@ def hostile(records: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("text", ["a|b", "<img src=x>", "[a](b)", "`a", "**a**", "a\\|b", "&lt;"])
-def test_whatever_a_name_has_is_shown_and_does_nothing(ended: Path, text: str) -> None:
+def test_names_are_shown_without_acting_as_markdown(ended: Path, text: str) -> None:
     lines = summed_up(hostile(records(ended), text))
     tokens = MARKDOWN.parse("\n".join(lines))
     inline = [shown(token) for token in tokens if token.type == "inline"]
@@ -179,6 +179,6 @@ def test_whatever_a_name_has_is_shown_and_does_nothing(ended: Path, text: str) -
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
-def test_a_cell_shows_just_what_it_was_given(text: str) -> None:
+def test_a_cell_shows_exactly_its_text(text: str) -> None:
     ((_, (cell, other)),) = tables(table(("one", "two"), [(text, "other")]))
     assert (cell, other) == (text, "other")

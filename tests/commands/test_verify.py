@@ -1,4 +1,4 @@
-"""`pytest-soak verify` finds whatever was changed, in one line, and nothing where nothing was."""
+"""`pytest-soak verify` finds every change, in one line, and nothing in an unchanged run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
-from pytest_soak.store.files import document, line
-from pytest_soak.store.folder import hold, lock_path
+from pytest_soak.store.files import document, json_hash, line
+from pytest_soak.store.folder import lock_folder, lock_path
 from pytest_soak.store.journal import Journal
-from pytest_soak.store.store import ChainStore, state_hash
+from pytest_soak.store.store import ChainStore
 from pytest_soak.verify.artifacts import difference, is_ours
-from pytest_soak.verify.finding import Finding, shorten, unlike
+from pytest_soak.verify.finding import Finding, field_differences, shorten
 from tests.runs import RUNS
 from tests.support import DEMO, linked, read_json, records, told, tree
 
@@ -32,7 +32,8 @@ ENDED = ("verify", "--soak-dir", "ended")
 BROKEN = ("verify", "--soak-dir", "broken")
 KEEPS = ("verify", "--soak-dir", "keeps")
 LAST = ("KPI_GATE.json", "TUNING_REPORT.json")
-"""What is written at the end of a run."""
+"""The files that are written at the end of a run."""
+STRAY = "does not belong to any record of the journal"
 
 
 def told_of(findings: list[str]) -> list[str]:
@@ -40,12 +41,12 @@ def told_of(findings: list[str]) -> list[str]:
 
 
 def findings(content: bytes, head: str = "") -> list[str]:
-    """Return what is found in a journal alone."""
+    """Return the findings in a journal without its files."""
     found, _ = examine(content, head, None, lambda _: None)
     return [str(finding) for finding in found if not finding.note]
 
 
-def test_a_run_that_nobody_touched_is_clean_and_stays_as_it_was(workplace: Path) -> None:
+def test_an_unchanged_run_has_no_findings_and_is_left_unchanged(workplace: Path) -> None:
     before = tree(workplace)
     for command, notes in ((ENDED, 0), (KEEPS, 0), (BROKEN, 2)):
         code, lines = told(*command)
@@ -55,19 +56,19 @@ def test_a_run_that_nobody_touched_is_clean_and_stays_as_it_was(workplace: Path)
     assert tree(workplace) == before
 
 
-def test_a_run_that_was_broken_off_is_clean_with_notes(broken: Path) -> None:
+def test_an_interrupted_run_has_only_notes(broken: Path) -> None:
     code, lines = told(*BROKEN)
     assert code == 0
     no_end, seen_by_none = told_of(lines)
     assert seen_by_none == (
-        "NOTE     journal.jsonl, record 3 (iteration 3): its changes were seen by no report: "
-        "no iteration came after them"
+        "NOTE     journal.jsonl, record 3 (iteration 3): no report confirms its changes: "
+        "it is the last iteration"
     )
-    assert no_end == "NOTE     journal.jsonl: the run has no end yet; --soak-resume goes on with it"
+    assert no_end == "NOTE     journal.jsonl: the run has not ended; --soak-resume continues it"
     assert broken.exists()
 
 
-def test_the_closing_line_tells_the_head_and_the_head_is_proved(ended: Path) -> None:
+def test_the_last_line_shows_the_head_which_can_be_checked(ended: Path) -> None:
     last = (ended / "journal.jsonl").read_bytes().splitlines()[-1]
     head = hashlib.sha256(last).hexdigest()
     code, lines = told(*ENDED, "--head", f"{head[:16]}…")
@@ -76,7 +77,7 @@ def test_the_closing_line_tells_the_head_and_the_head_is_proved(ended: Path) -> 
     assert told(*ENDED, "--head", head.upper())[0] == 0
 
 
-def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
+def test_removed_records_at_the_end_are_detected_with_the_head(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     head = hashlib.sha256(lines[-1].rstrip()).hexdigest()[:16]
@@ -84,22 +85,22 @@ def test_a_cut_tail_is_proved_by_the_head(ended: Path) -> None:
     assert findings(cut) == []
     assert findings(cut, head) == [
         (
-            f"FINDING  journal.jsonl: --head {head} is not that of the last record: "
+            f"FINDING  journal.jsonl: the last record does not have the hash {head} of --head: "
             "no record has it: the journal was changed, or its end cut off"
         )
     ]
     earlier = hashlib.sha256(lines[-2].rstrip()).hexdigest()[:16]
     assert findings(b"".join(lines), earlier) == [
         (
-            f"FINDING  journal.jsonl: --head {earlier} is not that of the last record: "
-            "it is that of record 6; records added after it: 1"
+            f"FINDING  journal.jsonl: the last record does not have the hash {earlier} of --head: "
+            "record 6 has it; records added after it: 1"
         )
     ]
     assert findings(b"", head) != []
 
 
 @pytest.mark.parametrize("name", ["ended", "broken", "keeps"])
-def test_a_changed_byte_in_any_file_is_found_and_never_a_traceback(
+def test_a_changed_byte_in_any_file_is_found_without_a_traceback(
     workplace: Path, name: str
 ) -> None:
     (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
@@ -125,7 +126,7 @@ def test_a_changed_byte_in_any_file_is_found_and_never_a_traceback(
     assert told("verify", "--soak-dir", name)[0] == 0
 
 
-def test_of_the_last_record_of_an_ended_run_only_its_time_can_be_changed_unseen(
+def test_in_the_last_record_of_an_ended_run_only_a_changed_time_is_missed(
     ended: Path,
 ) -> None:
     path = ended / "journal.jsonl"
@@ -142,7 +143,7 @@ def test_of_the_last_record_of_an_ended_run_only_its_time_can_be_changed_unseen(
 
 
 @pytest.mark.parametrize("name", ["ended", "broken"])
-def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str) -> None:
+def test_a_missing_file_is_found_and_rebuilt(workplace: Path, name: str) -> None:
     (chain,) = (path for path in (workplace / name).glob("test_*") if path.is_dir())
     whole = {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()}
     for path, content in whole.items():
@@ -158,16 +159,17 @@ def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str)
             )
         else:
             assert code == 1
-            told_so = "is missing; verify --repair makes it from the journal"
+            told_so = "is missing; verify --repair rebuilds it from the journal"
             if path.name == "KPI_GATE.json":  # the last to be written: a resume would do it as well
                 told_so = (
                     "is missing, as before journal.jsonl, record 7 (run_ended): "
-                    "the process may have ended before it wrote it; --soak-resume does"
+                    "the process may have been killed before it wrote the file; "
+                    "--soak-resume writes it"
                 )
             assert f"FINDING  {where}: {told_so}" in lines
         code, lines = told("verify", "--soak-dir", name, "--repair")
         assert code == 0
-        assert f"NOTE     {where}: was missing, and was made from the journal" in lines
+        assert f"NOTE     {where}: was missing, and was rebuilt from the journal" in lines
         assert path.read_bytes() == content
     for path in whole:
         if path.name != "journal.jsonl":
@@ -177,7 +179,7 @@ def test_a_file_that_is_gone_is_found_and_made_again(workplace: Path, name: str)
     assert {path: path.read_bytes() for path in chain.rglob("*") if path.is_file()} == whole
 
 
-def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
+def test_a_changed_file_is_found_and_left_unchanged(ended: Path) -> None:
     path = ended / "runtime_overrides.json"
     path.write_text(path.read_text().replace("8", "9"))
     (ended / "KPI_GATE.json").unlink()
@@ -187,7 +189,7 @@ def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
         assert code == 1
         assert (
             "FINDING  runtime_overrides.json: line 4, column 13: it has '9', the journal says '8'; "
-            "move it away, then verify --repair"
+            "move the file away, then run verify --repair"
         ) in lines
         assert path.read_bytes() == edited
     assert (ended / "KPI_GATE.json").exists()
@@ -196,9 +198,9 @@ def test_a_file_that_differs_is_evidence_and_left_as_it_is(ended: Path) -> None:
     assert read_json(path)["workers"] == 8
 
 
-def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> None:
+def test_a_repair_is_refused_while_the_folder_is_locked(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
-    held = hold(ended)
+    held = lock_folder(ended)
     try:
         code, (text,) = told(*ENDED, "--repair")
     finally:
@@ -208,19 +210,17 @@ def test_a_repair_is_refused_while_somebody_works_in_the_folder(ended: Path) -> 
     assert not (ended / "KPI_GATE.json").exists()
 
 
-def test_nothing_is_repaired_by_a_journal_that_is_damaged(ended: Path) -> None:
+def test_nothing_is_rebuilt_from_a_damaged_journal(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     journal = ended / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
     code, lines = told(*ENDED, "--repair")
     assert code == 1
     assert not (ended / "KPI_GATE.json").exists()
-    assert lines[-2] == (
-        "NOTE     journal.jsonl: the rest was not checked: it is measured by the journal"
-    )
+    assert lines[-2] == ("NOTE     journal.jsonl: damaged, so everything else was left unchecked")
 
 
-def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
+def test_an_incomplete_record_is_found_and_left_in_place(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     with journal.open("ab") as file:
         file.write(b'{"torn": ')
@@ -230,14 +230,14 @@ def test_a_torn_end_is_found_and_not_healed(ended: Path) -> None:
         assert code == 1
         assert told_of(lines) == [
             (
-                "FINDING  journal.jsonl: ends with 9 bytes of an unfinished record; the next "
-                "--soak-resume or rollback cuts them off, and says so in the journal"
+                "FINDING  journal.jsonl: ends with 9 bytes of an incomplete record; the next "
+                "--soak-resume or rollback removes them, and records that"
             )
         ]
     assert journal.read_bytes() == torn
 
 
-def test_a_healed_end_is_a_note(ended: Path) -> None:
+def test_a_removed_incomplete_record_is_a_note(ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn": ')
     first = (ended / "journal.jsonl").read_bytes().splitlines()[0].decode()
@@ -247,21 +247,21 @@ def test_a_healed_end_is_a_note(ended: Path) -> None:
     assert told_of(lines) == [
         (
             "NOTE     journal.jsonl, record 8 (iteration 6): "
-            "after a crash 9 bytes of an unfinished record were cut off"
+            "after a crash 9 bytes of an incomplete record were removed"
         )
     ]
 
 
-def test_a_folder_without_its_journal_is_found(ended: Path) -> None:
+def test_a_missing_journal_is_found(ended: Path) -> None:
     (ended / "journal.jsonl").unlink()
     code, lines = told(*ENDED)
     assert code == 1
     assert lines[0] == f"{ended.name}, run unknown"
-    assert lines[1] == "FINDING  journal.jsonl: is missing, so it is not known what the run did"
-    assert "FINDING  KPI_GATE.json: no record of the journal speaks of it" in lines
+    assert lines[1] == "FINDING  journal.jsonl: is missing, so the files cannot be checked"
+    assert f"FINDING  KPI_GATE.json: {STRAY}" in lines
 
 
-def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
+def test_a_run_killed_before_its_first_record_has_no_findings(ended: Path) -> None:
     for path in sorted(ended.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (ended / "journal.jsonl").touch()
@@ -270,7 +270,7 @@ def test_a_run_that_ended_before_its_first_record_is_clean(ended: Path) -> None:
     assert lines[-1].startswith("0 findings, 1 note; 0 records, 0 iterations, 1 file; ")
 
 
-def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
+def test_extra_files_with_the_name_of_an_artifact_are_found_and_others_are_ignored(
     ended: Path, keeps: Path
 ) -> None:
     shutil.copy(ended / "EDGE_REPORT_1.json", ended / "EDGE_REPORT_9.json")
@@ -283,26 +283,26 @@ def test_files_that_no_record_speaks_of_are_found_and_those_of_others_are_not(
     code, lines = told(*ENDED)
     assert code == 1
     assert told_of(lines) == [
-        "FINDING  EDGE_REPORT_9.json: no record of the journal speaks of it",
-        "NOTE     KPI_GATE.json.tmp: was left by a process that ended while it wrote",
-        "FINDING  backups/runtime_overrides_backup_6.json: no record of the journal speaks of it",
-        "FINDING  system_state_2.json: no record of the journal speaks of it",
+        f"FINDING  EDGE_REPORT_9.json: {STRAY}",
+        "NOTE     KPI_GATE.json.tmp: was left by a process that was killed while it wrote",
+        f"FINDING  backups/runtime_overrides_backup_6.json: {STRAY}",
+        f"FINDING  system_state_2.json: {STRAY}",
         "NOTE     system_state_7.json: is of an iteration that was not recorded",
     ]
     (keeps / "system_state_8.json").write_text("{}\n")
     (keeps / "system_state_6.json").write_text("{}\n")
     (keeps / "system_state_5.json").unlink()
     assert told_of(told(*KEEPS)[1]) == [
-        "FINDING  system_state_5.json: is missing; the journal has only its hash",
         (
-            "FINDING  system_state_6.json: is not the system's state whose hash the journal has of "
-            "iteration 6"
+            "FINDING  system_state_5.json: is missing, and cannot be rebuilt: "
+            "the journal has only its hash"
         ),
-        "FINDING  system_state_8.json: no record of the journal speaks of it",
+        "FINDING  system_state_6.json: is not the state whose hash is in the journal",
+        f"FINDING  system_state_8.json: {STRAY}",
     ]
 
 
-def test_a_state_saved_for_an_iteration_that_was_never_recorded_is_a_note(keeps: Path) -> None:
+def test_a_state_of_an_unrecorded_iteration_is_a_note(keeps: Path) -> None:
     (keeps / "system_state_7.json").write_text("{}\n")
     (keeps / "system_state_5.json").unlink()
     code, lines = told(*KEEPS)
@@ -324,20 +324,20 @@ def test_a_state_saved_for_an_iteration_that_was_never_recorded_is_a_note(keeps:
         ("runs", False),
     ],
 )
-def test_a_file_is_ours_by_its_name_and_place(name: str, ours: bool) -> None:
+def test_an_artifact_is_recognized_by_its_name_and_folder(name: str, ours: bool) -> None:
     assert is_ours(name) is ours
 
 
-# What a crash leaves in a run that has no end: notes, for taking it up again makes it good.
+# Effects of a crash in a run without an end: notes, because a resume repairs them.
 
 
 def cut(folder: Path, *, last: int) -> None:
-    """Take the records from *last* on out of the journal in *folder*."""
+    """Remove the records from *last* on from the journal in *folder*."""
     path = folder / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:last]))
 
 
-def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) -> None:
+def test_files_of_the_last_record_that_a_crash_left_unwritten_are_notes(workplace: Path) -> None:
     at_rest = workplace / "ended"
     (chain,) = (path for path in at_rest.glob("test_*") if path.is_dir())
     cut(chain, last=2)
@@ -346,17 +346,17 @@ def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) 
         if path.is_file() and path.name != "journal.jsonl":
             path.unlink()
     shutil.copytree(chain, workplace / "start")
-    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
+    store = ChainStore(workplace / "start", run, lock_folder(workplace / "start"))
     cut(workplace / "start", last=1)
     store.close()
-    store = ChainStore(workplace / "start", run, hold(workplace / "start"))
-    store.take_up()
+    store = ChainStore(workplace / "start", run, lock_folder(workplace / "start"))
+    store.load()
     store.close()
     for name in ("runtime_overrides.json", "applied_profile.json"):
         shutil.copy(workplace / "start" / name, chain / name)
     code, lines = told(*ENDED)
     assert code == 0, lines
-    undone = "before journal.jsonl, record 1 (iteration 1): the process may have ended"
+    undone = "before journal.jsonl, record 1 (iteration 1): the process may have been killed"
     for name in (
         "EDGE_REPORT_1.json",
         "ITER_SUMMARY_1.json",
@@ -368,7 +368,7 @@ def test_what_a_crash_left_undone_of_the_last_record_is_a_note(workplace: Path) 
         assert undone in text
     code, lines = told(*ENDED, "--repair")
     assert code == 0
-    assert "NOTE     EDGE_REPORT_1.json: was missing, and was made from the journal" in lines
+    assert "NOTE     EDGE_REPORT_1.json: was missing, and was rebuilt from the journal" in lines
     assert (chain / "EDGE_REPORT_1.json").exists()
 
 
@@ -381,8 +381,8 @@ def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
     for folder, whole in ((start, 1), (later, 5)):
         folder.mkdir()
         (folder / "journal.jsonl").write_bytes(b"".join(lines[:whole]))
-        store = ChainStore(folder, run, hold(folder))
-        store.take_up()
+        store = ChainStore(folder, run, lock_folder(folder))
+        store.load()
         store.close()
     shutil.rmtree(ended)
     shutil.copytree(later, ended)
@@ -397,7 +397,7 @@ def test_a_profile_from_the_start_of_a_run_that_was_killed_later_is_a_note(
     assert any(text.startswith("FINDING  applied_profile.json: line 1") for text in found)
 
 
-def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_writes(
+def test_reports_that_a_killed_process_did_not_write_are_found(
     workplace: Path, ended: Path
 ) -> None:
     run = records(ended)[0]["run"]
@@ -405,15 +405,15 @@ def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_w
     start.mkdir()
     first = (ended / "journal.jsonl").read_bytes().splitlines(keepends=True)[0]
     (start / "journal.jsonl").write_bytes(first)
-    store = ChainStore(start, run, hold(start))
-    store.take_up()
+    store = ChainStore(start, run, lock_folder(start))
+    store.load()
     store.close()
     shutil.copy(start / "applied_profile.json", ended)
     for name in ("TUNING_REPORT.json", "KPI_GATE.json"):
         (ended / name).unlink()
     code, found = told(*ENDED)
     assert code == 1
-    may = "the process may have ended before it wrote it; --soak-resume does"
+    may = "the process may have been killed before it wrote the file; --soak-resume writes it"
     missing = f"is missing, as before journal.jsonl, record 7 (run_ended): {may}"
     as_it_was = f"is as it was before journal.jsonl, record 1 (iteration 1): {may}"
     assert told_of(found) == [
@@ -423,7 +423,7 @@ def test_reports_that_a_killed_process_did_not_come_to_write_are_what_a_resume_w
     ]
 
 
-def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
+def test_a_verdict_that_a_resume_cancelled_is_a_note(broken: Path) -> None:
     found = records(broken)
     resumed = {
         **found[-1],
@@ -438,41 +438,42 @@ def test_a_verdict_that_a_resume_made_void_is_a_note(broken: Path) -> None:
     code, lines = told(*BROKEN)
     assert code == 0, lines
     where = f"journal.jsonl, record {len(found)}"
-    assert f"NOTE     KPI_GATE.json: is void since {where} (run_resumed)" in "\n".join(lines)
+    assert f"NOTE     KPI_GATE.json: is outdated since {where} (run_resumed)" in "\n".join(lines)
     assert (
-        f"NOTE     {where} (iteration 3): the run was resumed, by force though seed: 0 then, 7 now"
+        f"NOTE     {where} (iteration 3): the run was resumed with other settings (forced): "
+        "seed: 0 then, 7 now"
     ) in lines
 
 
-def test_while_a_soak_is_at_work_the_files_are_not_compared(ended: Path) -> None:
+def test_while_a_soak_runs_the_files_are_not_compared(ended: Path) -> None:
     (ended / "KPI_GATE.json").unlink()
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"coming": ')
-    held = hold(ended)
+    held = lock_folder(ended)
     try:
         code, lines = told(*ENDED)
     finally:
         held.release()
     assert code == 0
     assert [text[:7] for text in told_of(lines)] == ["NOTE   "] * 2
-    assert "a soak is at work here: the files beside it were not compared" in lines[2]
+    assert "a soak is running in this folder: the other files were left unchecked" in lines[2]
     assert told(*ENDED)[0] == 1
 
 
-def test_a_lock_that_cannot_be_opened_is_held_by_nobody_who_writes(
+def test_a_lock_that_cannot_be_opened_does_not_count_as_busy(
     ended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold(ended).release()
+    lock_folder(ended).release()
     assert lock_path(ended).exists()
 
-    def denied(_: object, patience: float) -> None:
+    def denied(_: object, timeout: float) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("pytest_soak.commands.verify.hold", denied)
+    monkeypatch.setattr("pytest_soak.commands.verify.lock_folder", denied)
     assert told(*ENDED)[0] == 0
 
 
-def test_every_run_of_every_chain_is_verified_on_demand(workplace: Path, ended: Path) -> None:
+def test_all_runs_verifies_every_run_of_every_chain(workplace: Path, ended: Path) -> None:
     (ended / "runs").mkdir()
     (broken,) = (path for path in (workplace / "broken").glob("test_*") if path.is_dir())
     shutil.copytree(broken, ended / "runs" / "20990101T000000Z-aaaaaa")
@@ -489,19 +490,19 @@ def test_every_run_of_every_chain_is_verified_on_demand(workplace: Path, ended: 
     assert sum("findings, " in text for text in lines) == 2
 
 
-# What can be wrong in a journal whose hashes fit: one example for each finding.
+# Contradictions in a journal with correct hashes: one example for each finding.
 
 
 @dataclass(frozen=True)
 class Forged:
-    """A change of the records of an ended run, and the line that must tell it."""
+    """A change of the records of an ended run, and the finding that it must give."""
 
     change: Callable[[list[dict[str, Any]]], object]
     says: str
 
 
 def put(seq: int, *path: str | int, to: object) -> Callable[[list[dict[str, Any]]], object]:
-    """Return what sets the value at *path* in record *seq*."""
+    """Return a function that sets the value at *path* in record *seq*."""
 
     def change(found: list[dict[str, Any]]) -> None:
         data: Any = found[seq]
@@ -517,7 +518,7 @@ def with_iteration_3(change: Callable[[dict[str, Any]], object]) -> Callable[...
 
 
 def used(workers: float | None) -> Callable[[list[dict[str, Any]]], object]:
-    """Return what makes the report of iteration 2 tell other *workers* than were applied."""
+    """Return a function that sets *workers* in the report of iteration 2."""
 
     def change(found: list[dict[str, Any]]) -> None:
         word = "unknown" if workers is None else "false"
@@ -536,17 +537,17 @@ def a_problem(kind: str, iteration: int = 0) -> dict[str, Any]:
 
 
 FORGED = {
-    "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): stands at place 3"),
+    "seq": Forged(put(3, "seq", to=4), "record 4 (iteration 3): its seq is 4, expected 3"),
     "run": Forged(
         put(3, "run", to="20200101T000000Z-aaaaaa"),
-        "record 3 (iteration 3): is of run 20200101T000000Z-aaaaaa, the first record of 2",
+        "record 3 (iteration 3): its run is 20200101T000000Z-aaaaaa, that of the first record 2",
     ),
     "no start": Forged(
         lambda found: found.pop(0),
-        "record 1 (iteration 1): a journal has one run_started, and begins with it",
+        "record 1 (iteration 1): a journal must begin with run_started, and have only one",
     ),
     "order": Forged(
-        lambda found: found.pop(3), "record 4 (iteration 4): is of iteration 4, due was 3"
+        lambda found: found.pop(3), "record 4 (iteration 4): its iteration is 4, expected 3"
     ),
     "version": Forged(
         put(3, "v", to=3),
@@ -555,21 +556,22 @@ FORGED = {
     "no record": Forged(lambda found: found[3].clear(), "record 3: is of version null of"),
     "shape": Forged(
         put(3, "summary", "n", to=7),
-        "record 3: has not the shape of a record: $.summary.n: 7 is not of type 'object'",
+        "record 3: is not a valid record: $.summary.n: 7 is not of type 'object'",
     ),
     "kind": Forged(
         lambda found: found[3].pop("kind"),
-        "record 3: has not the shape of a record: $: 'kind' is a required property",
+        "record 3: is not a valid record: $: 'kind' is a required property",
     ),
     "start": Forged(
         put(0, "overrides", to={"workers": 3}),
         "record 0 (run_started): its state_after is not the hash of its overrides",
     ),
     "config": Forged(
-        put(0, "config", "seed", to=1), "record 0 (run_started): its config_hash is not that of"
+        put(0, "config", "seed", to=1), "record 0 (run_started): its config_hash is not the hash of"
     ),
     "base": Forged(
-        put(0, "overrides", to={"wrokers": 3}), "overrides what its base does not have: wrokers"
+        put(0, "overrides", to={"wrokers": 3}),
+        "its overrides have fields that its base lacks: wrokers",
     ),
     "misfit": Forged(
         put(2, "patch", 0, "value", to=7), "its patch does not fit the overrides before it: "
@@ -580,7 +582,7 @@ FORGED = {
     ),
     "state": Forged(
         put(2, "state_after", to="0" * 64),
-        "record 2 (iteration 2): its state_after is not the hash of the overrides there, {",
+        "record 2 (iteration 2): its state_after is not the hash of the overrides {",
     ),
     "untested": Forged(
         with_iteration_3(lambda record: record["patch"].pop(0)),
@@ -599,41 +601,42 @@ FORGED = {
     ),
     "old": Forged(
         put(3, "decision", "changes", 2, "old", to=5),
-        "record 3 (iteration 3): changes workers from 5, it was 6",
+        "record 3 (iteration 3): changes workers from 5, but it was 6",
     ),
     "decision": Forged(
         put(3, "decision", "changes", 2, "new", to=7),
-        "record 3 (iteration 3): its patch is not its decision: workers is 8, not 7",
+        "record 3 (iteration 3): its patch does not match its decision: workers is 8, not 7",
     ),
     "not applied": Forged(
         put(3, "applied", to=False),
-        "its patch is not its decision: backoff_s is 0.5, not 0.4, batch_size is 25, not 30",
+        "its patch does not match its decision: backoff_s is 0.5, not 0.4, "
+        "batch_size is 25, not 30",
     ),
     "nothing applied": Forged(
         put(4, "applied", to=True),
-        "record 4 (iteration 4): says that it applied something, its decision moves nothing",
+        "record 4 (iteration 4): is marked as applied, but its decision changes nothing",
     ),
     "mode": Forged(
         put(0, "config", "mode", to="off"),
-        "record 1 (iteration 1): says that it applied something, in mode off",
+        "record 1 (iteration 1): is marked as applied, in mode off",
     ),
     "window": Forged(
         put(3, "summary", "in_window", to=True),
-        "record 3 (iteration 3): says that it applied something, in the observation window",
+        "record 3 (iteration 3): is marked as applied, in the observation window",
     ),
     "doubts": Forged(
         put(3, "summary", "doubts", to={"workers": "false"}),
-        'its doubts are not what its report gives: workers is "false", not there',
+        'its doubts do not follow from its report: workers is "false", not there',
     ),
     "not effective": Forged(
         used(2),
-        "record 1 (iteration 1): its changes were not seen in iteration 2: "
+        "record 1 (iteration 1): iteration 2 does not confirm its changes: "
         "workers was set to 4, the report says 2",
     ),
     "untold": Forged(
         used(None),
-        "record 1 (iteration 1): its changes were not seen in iteration 2: "
-        "workers was set to 4, the report does not tell it",
+        "record 1 (iteration 1): iteration 2 does not confirm its changes: "
+        "workers was set to 4, the report does not have it",
     ),
     "settles": Forged(
         put(2, "settles", "verified", to="unknown"),
@@ -647,7 +650,7 @@ FORGED = {
     ),
     "no next": Forged(
         lambda found: found.__setitem__(slice(4, 8), [{**found[7], "seq": 4, "iteration": 3}]),
-        "record 3 (iteration 3): its changes were seen by no report: no iteration came after",
+        "record 3 (iteration 3): no report confirms its changes: it is the last iteration",
     ),
     "verdict": Forged(
         put(1, "summary", "verdict", to="PASS"),
@@ -659,29 +662,31 @@ FORGED = {
     ),
     "gate": Forged(
         put(7, "verdict", to="WARN"),
-        'record 7 (run_ended): does not follow: verdict is "WARN", not "PASS"',
+        'record 7 (run_ended): does not follow from the iterations: verdict is "WARN", not "PASS"',
     ),
     "gate's window": Forged(
-        put(7, "window", to=[6]), "record 7 (run_ended): does not follow: window is [6], not [5, 6]"
+        put(7, "window", to=[6]),
+        "record 7 (run_ended): does not follow from the iterations: window is [6], not [5, 6]",
     ),
     "gate's test": Forged(
         put(7, "not_passed", to=[6]),
-        "does not follow: problems is [], not "
+        "does not follow from the iterations: problems is [], not "
         '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], verdict is "PASS"',
     ),
     "a test that is said to have passed": Forged(
         put(7, "problems", to=[a_problem("test_not_passed", 6)]),
-        "does not follow: problems is "
+        "does not follow from the iterations: problems is "
         '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], not []',
     ),
     "gate's part": Forged(
         put(7, "problems", to=[a_problem("partial")]),
-        'does not follow: verdict is "PASS", not "INCONCLUSIVE"',
+        'does not follow from the iterations: verdict is "PASS", not "INCONCLUSIVE"',
     ),
     "unverified": Forged(put(7, "unverified", to=[1]), "unverified is [1], not []"),
     "iterations": Forged(
         put(0, "config", "iterations", to=8),
-        'does not follow: problems is [], not [{"data": {}, "iteration": 7, "kind": "not_run"}, '
+        "does not follow from the iterations: problems is [], not "
+        '[{"data": {}, "iteration": 7, "kind": "not_run"}, '
         '{"data": {}, "iteration": 8, "kind": "not_run"}], verdict is "PASS", '
         'not "INCONCLUSIVE", window is [5, 6]',
     ),
@@ -689,9 +694,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_journal_that_contradicts_itself_is_found_though_its_hashes_fit(
-    ended: Path, name: str
-) -> None:
+def test_a_contradiction_in_a_journal_with_correct_hashes_is_found(ended: Path, name: str) -> None:
     found = copy.deepcopy(records(ended))
     FORGED[name].change(found)
     (ended / "journal.jsonl").write_bytes(linked(found))
@@ -700,7 +703,7 @@ def test_a_journal_that_contradicts_itself_is_found_though_its_hashes_fit(
     assert any(t.startswith("FINDING") and FORGED[name].says in t for t in lines), lines
 
 
-def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None:
+def test_relinking_an_unchanged_journal_gives_the_same_bytes(ended: Path) -> None:
     journal = ended / "journal.jsonl"
     assert linked(records(ended)) == journal.read_bytes()
 
@@ -708,23 +711,21 @@ def test_a_journal_as_it_is_can_be_linked_anew_and_is_clean(ended: Path) -> None
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace(b'"seq": 3', b'"seq":3'), "is not written as a journal is"),
-        (lambda text: text.replace(b'{"applied"', b'{{"applied"'), "record 1: is no JSON: "),
-        (lambda text: b"[]\n" + text, "record 0: is no record: []"),
-        (lambda text: b"[" * 100_000 + b"\n" + text, "record 0: is no JSON: "),
+        (lambda text: text.replace(b'"seq": 3', b'"seq":3'), "is not in the format of a journal"),
+        (lambda text: text.replace(b'{"applied"', b'{{"applied"'), "record 1: is not JSON: "),
+        (lambda text: b"[]\n" + text, "record 0: is not a record: []"),
+        (lambda text: b"[" * 100_000 + b"\n" + text, "record 0: is not JSON: "),
         (
             lambda text: text.replace(b'"prev": "0000', b'"prev": "1111', 1),
             (
                 "record 0 (run_started): its prev is 1111000000000000…, the line before it has "
                 "the hash 0000000000000000…: one of the two was changed, or a line between them "
-                "taken out"
+                "removed"
             ),
         ),
     ],
 )
-def test_a_line_that_is_no_record_of_ours_is_found(
-    ended: Path, change: Callable[[bytes], bytes], says: str
-) -> None:
+def test_an_invalid_line_is_found(ended: Path, change: Callable[[bytes], bytes], says: str) -> None:
     journal = ended / "journal.jsonl"
     journal.write_bytes(change(journal.read_bytes()))
     code, lines = told(*ENDED)
@@ -732,7 +733,7 @@ def test_a_line_that_is_no_record_of_ours_is_found(
     assert any(says in text for text in told_of(lines)), lines
 
 
-def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) -> None:
+def test_keys_and_kinds_of_a_later_version_are_accepted(ended: Path) -> None:
     found = records(ended)
     later = {"later": [1]}
     for record in found:
@@ -747,9 +748,12 @@ def test_keys_and_kinds_of_a_later_version_are_taken_as_they_are(ended: Path) ->
     assert lines == [
         (
             "NOTE     journal.jsonl, record 8 (weather_noted): is of a kind that this version does "
-            "not know, and skips"
+            "not know; it is ignored"
         ),
-        "NOTE     journal.jsonl: a soak is at work here: the files beside it were not compared",
+        (
+            "NOTE     journal.jsonl: a soak is running in this folder: "
+            "the other files were left unchecked"
+        ),
     ]
 
 
@@ -758,7 +762,9 @@ def told_journal(content: bytes) -> tuple[int, list[str]]:
     return any(not finding.note for finding in found), [str(finding) for finding in found]
 
 
-def test_a_forged_patch_leaves_files_that_nobody_can_compare(ended: Path) -> None:
+def test_records_that_contradict_each_other_are_found_instead_of_comparing_files(
+    ended: Path,
+) -> None:
     found = records(ended)
     found[2]["patch"][0]["value"] = 7
     (ended / "journal.jsonl").write_bytes(linked(found))
@@ -784,19 +790,19 @@ def rolled(found: list[dict[str, Any]], **changed: object) -> list[dict[str, Any
     return [*found, {**common, **record, **changed}]
 
 
-def test_a_rollback_is_clean_with_a_note_and_one_that_lies_is_found(ended: Path) -> None:
+def test_a_correct_rollback_is_a_note_and_a_wrong_one_is_found(ended: Path) -> None:
     found = records(ended)
     assert findings(linked(rolled(found))) == []
     where = "FINDING  journal.jsonl, record 8 (rolled_back):"
     (lie,) = findings(linked(rolled(found, to_iteration=1)))
-    assert lie.startswith(f"{where} makes them {{")
+    assert lie.startswith(f"{where} sets {{")
     assert '; the overrides after iteration 1 were {"backoff_s": 0.3' in lie
     (lie,) = findings(linked(rolled(found, to_iteration=9)))
     assert lie.endswith("the overrides after iteration 9 are not in the journal")
     assert findings(linked(rolled(found, ended=False))) == [
-        f"{where} says ended: False, the journal says otherwise"
+        f"{where} its ended is false, expected true"
     ]
-    assert state_hash({}) == found[0]["state_after"]
+    assert json_hash({}) == found[0]["state_after"]
 
 
 def test_an_hours_run_may_end_before_the_planned_iterations(ended: Path) -> None:
@@ -808,20 +814,20 @@ def test_an_hours_run_may_end_before_the_planned_iterations(ended: Path) -> None
     assert len(findings(linked(found))) == 1
 
 
-# Small parts.
+# Helpers.
 
 
 @settings(deadline=None)
 @given(st.binary(), st.binary())
-def test_a_difference_is_told_of_any_two_files(one: bytes, other: bytes) -> None:
+def test_any_two_different_files_have_a_difference_in_one_line(one: bytes, other: bytes) -> None:
     if one != other:
         assert "\n" not in difference(one, other)
 
 
-def test_a_difference_is_told_where_it_begins() -> None:
+def test_a_difference_names_its_first_position() -> None:
     assert difference(b"a\nb\n", b"a\nc\n") == "line 2, column 1: it has 'b', the journal says 'c'"
-    assert difference(b"a", b"a\nb") == "has less than the journal says, from line 2 on"
-    assert difference(b"a\nb", b"a") == "has more than the journal says, from line 2 on"
+    assert difference(b"a", b"a\nb") == "ends early compared with the journal, from line 2 on"
+    assert difference(b"a\nb", b"a") == "has extra lines compared with the journal, from line 2 on"
     assert difference(b"\xff", b"a").endswith("column 1: it has '\\\\xff', the journal says 'a'")
 
 
@@ -829,7 +835,7 @@ def test_a_finding_is_one_line() -> None:
     assert str(Finding("a", "b")) == "FINDING  a: b"
     assert str(Finding("a", "b", note=True)) == "NOTE     a: b"
     assert shorten("x" * 500) == "x" * 120 + "…"
-    assert unlike({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
+    assert field_differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == (
         "a is 1, not there, b is 2, not 3, c is missing, not 4"
     )
 
@@ -843,7 +849,7 @@ JSON = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say_it_too(
+def test_a_changed_journal_never_gives_a_traceback_and_passes_only_if_it_gives_the_same_files(
     soaked: Path, data: st.DataObject
 ) -> None:
     (chain,) = (path for path in (soaked / "ended").glob("test_*") if path.is_dir())
@@ -867,11 +873,11 @@ def test_whatever_a_journal_says_is_no_traceback_and_clean_only_if_the_files_say
 
 
 UNSEEN = {"silent": 1, "deaf": 1, "no report": 1}
-"""The runs whose second report does not show what was applied after the first iteration."""
+"""The runs whose second report does not confirm the first change."""
 
 
 @pytest.mark.parametrize("name", [*RUNS, "partial", "never run", "failing"])
-def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
+def test_only_unconfirmed_changes_are_found_in_runs_of_every_kind(
     pytester: pytest.Pytester, name: str
 ) -> None:
     run = RUNS.get(name, RUNS["tuned"])
@@ -888,7 +894,7 @@ def test_runs_of_every_kind_are_clean_but_for_changes_that_no_report_shows(
     if name in ("never run", "partial", *UNSEEN):
         unseen, *last = found
         assert code == 1
-        assert "its changes were not seen in iteration 2: " in unseen
+        assert "iteration 2 does not confirm its changes: " in unseen
         assert len(last) == (name == "partial")  # it ends with iteration 3
     else:
         assert (code, found) == (0, [])

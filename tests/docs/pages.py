@@ -1,4 +1,4 @@
-"""The pages of the documentation, taken apart into blocks and commands."""
+"""Parses the pages of the documentation into blocks and commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block: what it is, its title where it is a file, and its text."""
+    """One fenced block: its kind, its title if it is a file, and its text."""
 
     kind: str
     title: str
@@ -56,7 +56,7 @@ def commands(text: str) -> list[Command]:
 
 
 def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what the output must match.
+    """Return the pattern that the output must match.
 
     Lines follow each other as they are shown; ``...`` stands for any lines, or any part of one.
     """
@@ -76,12 +76,12 @@ def assert_shows(output: str, shown: tuple[str, ...], line: str) -> None:
 
 
 def is_the_main_job(block: Block) -> bool:
-    """Tell whether *block* is the README's look at the main job, which runs in the repository."""
+    """Return whether *block* is the README's main job, which runs in the repository."""
     return in_the_repository(block) and not is_the_example(block)
 
 
 def is_the_example(block: Block) -> bool:
-    """Tell whether *block* is the README's look at the web service, which other tests run."""
+    """Return whether *block* is the README's web service, which other tests run."""
     return in_the_repository(block) and " examples/" in block.text
 
 
@@ -90,7 +90,7 @@ def in_the_repository(block: Block) -> bool:
 
 
 def follow_in_the_repository(block: Block, folder: Path) -> None:
-    """Run the command of *block* as a user does, but for where its artifacts go: to *folder*."""
+    """Run the command of *block* as a user does, but with artifacts in *folder*."""
     command, code = commands(block.text)
     words = shlex.split(command.line)
     assert words[0] == ".venv/bin/pytest"

@@ -1,4 +1,4 @@
-"""The workflow that users copy: every shell step of it is run as GitHub's runner does."""
+"""The workflow that users copy: its shell steps are run as GitHub's runner runs them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ pytestmark = [
 
 @dataclass
 class Runner:
-    """Does what GitHub's runner does with a job, in a folder of the job's own."""
+    """Runs jobs as GitHub's runner does, each in its own folder."""
 
     folder: Path
     project: Mapping[str, str]
@@ -100,10 +100,10 @@ class Runner:
         elif "run" in step and step["name"] != "Install":
             done = self._shell(job, step["run"], ran)
             ran.green = ran.green and done.returncode == 0
-            ran.told[step["name"]] = done.stdout + done.stderr
+            ran.output_of[step["name"]] = done.stdout + done.stderr
 
     def _shell(self, job: str, lines: str, ran: Ran) -> subprocess.CompletedProcess[str]:
-        """Run a step's *lines* as the runner does where no shell is named."""
+        """Run a step's *lines* as the runner does without a `shell:` setting."""
         script = ran.summary.with_name("step.sh")
         script.write_text(lines, encoding="utf-8")
         environ = {
@@ -127,13 +127,13 @@ class Runner:
 
 @dataclass
 class Ran:
-    """What became of a job: whether it is green, what its steps told, and what it left."""
+    """The result of a job: whether it is green, the output of its steps, and its folder."""
 
     work: Path
     summary: Path
     output: Path
     green: bool = True
-    told: dict[str, str] = field(default_factory=dict)
+    output_of: dict[str, str] = field(default_factory=dict)
 
     @property
     def chain(self) -> Path:
@@ -156,7 +156,7 @@ def headline(ran: Ran) -> str:
 def test_a_short_soak_passes_and_its_verdict_is_on_the_page(tmp_path: Path) -> None:
     runner = Runner(tmp_path, project())
     ran = runner.run("short")
-    assert ran.green, ran.told
+    assert ran.green, ran.output_of
     assert headline(ran) == r"## PASS: test\_queue.py::test\_queue"
     assert records(ran.chain)[0]["overrides"] == {"workers": 3}
     assert runner.uploaded.keys() == {"soak-short"}
@@ -183,18 +183,18 @@ def test_a_nightly_soak_that_the_time_was_up_for_is_resumed_from_its_artifacts(
         tmp_path, project(conftest_py=LATE, pyproject_toml=f'{INI}soak_system = "late"\n')
     )
     night = runner.run("night")
-    assert night.green, night.told
+    assert night.green, night.output_of
     assert night.output.read_text(encoding="utf-8") == "unfinished=true\n"
     assert not (night.work / "artifacts/soak/latest/late").exists()
-    assert records(night.chain)[-1]["kind"] == "run_interrupted", night.told["Soak"]
+    assert records(night.chain)[-1]["kind"] == "run_interrupted", night.output_of["Soak"]
     text = night.summary.read_text(encoding="utf-8")
     assert "The run was broken off before the gate" in text
     assert not left_in(night.work)
 
     resumed = runner.run("night-resumed")
-    assert resumed.green, resumed.told
-    assert "| soak_resume | OK | RUN=" in resumed.told["Soak"]
-    assert "SETTLED=3 |" in resumed.told["Soak"]
+    assert resumed.green, resumed.output_of
+    assert "| soak_resume | OK | RUN=" in resumed.output_of["Soak"]
+    assert "SETTLED=3 |" in resumed.output_of["Soak"]
     assert headline(resumed) == r"## PASS: test\_queue.py::test\_queue"
     before, after = records(night.chain), records(resumed.chain)
     assert after[: len(before)] == before
@@ -213,25 +213,25 @@ def test_a_nightly_soak_that_had_to_be_killed_as_the_time_was_up_is_resumed(tmp_
     seconds = int(LOADED["env"]["LIMIT"]) * 60
     runner = killed(tmp_path, BY="timeout", SECONDS=str(seconds))  # where bash counts from
     night = runner.run("night")
-    assert night.green, night.told
+    assert night.green, night.output_of
     assert night.output.read_text(encoding="utf-8") == "unfinished=true\n"
     resumed = runner.run("night-resumed")
-    assert resumed.green, resumed.told
-    assert "SETTLED=3 |" in resumed.told["Soak"]
+    assert resumed.green, resumed.output_of
+    assert "SETTLED=3 |" in resumed.output_of["Soak"]
 
 
 def test_a_nightly_soak_that_somebody_else_killed_is_red_and_nothing_goes_on_with_it(
     tmp_path: Path,
 ) -> None:
     night = killed(tmp_path, BY="want of memory").run("night")
-    assert not night.green, night.told
+    assert not night.green, night.output_of
     assert not night.output.exists()
     assert "The run was broken off before the gate" in night.summary.read_text(encoding="utf-8")
 
 
 def test_a_nightly_soak_that_ends_in_time_needs_no_second_job(tmp_path: Path) -> None:
     passed = Runner(tmp_path, project()).run("night")
-    assert passed.green, passed.told
+    assert passed.green, passed.output_of
     assert not passed.output.exists()
     (tmp_path / "red").mkdir()
     red = {"pyproject_toml": f'{INI}soak_gate = "latency_p95_ms<=1"\n'}

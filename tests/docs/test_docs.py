@@ -82,11 +82,11 @@ SHELL_LINES = {
     ".venv/bin/pip install -q -e '.[examples]'",
     ".venv/bin/pip install -q -e '.[examples]' && .venv/bin/pytest tests/examples",
 }
-"""The only shell lines that are not run here: they install from the network, or take minutes."""
+"""Shell lines that are not run here, because they use the network or take minutes."""
 
 
 class Reader:
-    """Does what a page says, in a folder of the page's own."""
+    """Runs the examples of a page in its own folder."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Reader:
         return output
 
     def _python(self, words: list[str]) -> str:
-        """Run a program of the page; the word HEAD stands for the head that a soak has shown."""
+        """Run a program of the page; HEAD is replaced with the head that a soak has shown."""
         journal = self._pytester.path / "artifacts" / "soak" / "latest" / "journal.jsonl"
         head = sha256(journal.read_bytes().splitlines()[-1]).hexdigest()[:16]
         ran = subprocess.run(
@@ -190,9 +190,7 @@ def test_every_example_of_a_page_does_what_the_page_says(page: Path, reader: Rea
     ],
     ids=lambda value: value if isinstance(value, str) else value.kind,
 )
-def test_a_block_that_no_rule_covers_or_that_lies_is_an_error(
-    block: Block, why: str, reader: Reader
-) -> None:
+def test_an_unknown_or_wrong_block_is_an_error(block: Block, why: str, reader: Reader) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception), match=why):
         reader.read(block)
 
@@ -217,7 +215,7 @@ def test_the_first_block_of_run_and_test_is_one_line_that_installs(
 
 
 def all_flags(config: pytest.Config) -> set[str]:
-    """Return the options of pytest-soak; those of pytest-soak-optuna stand in its own README."""
+    """Return the options of pytest-soak; pytest-soak-optuna has its own README."""
     group = config._parser.getgroup("soak")
     flags = {flag for option in group.options for flag in option.names()}
     return {flag for flag in flags if not flag.startswith("--soak-optuna")}

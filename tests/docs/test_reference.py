@@ -1,4 +1,4 @@
-"""What the pages list of the core is what the core has: they are written from it."""
+"""The reference tables in the pages match the code that they are generated from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_tables_of_guards_are_as_the_guards_describe_themselves() -> None:
-    """If this fails: ``python docs/make_reference.py``."""
+    """To fix a failure, run ``python docs/make_reference.py``."""
     page = (DOCS / "guards.md").read_text(encoding="utf-8")
     script = runpy.run_path(str(DOCS / "make_reference.py"))
     assert script["rewrite"](page) == page

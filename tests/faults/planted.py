@@ -63,28 +63,28 @@ def write_overrides_first() -> None:
     ChainStore.commit = commit_late  # type: ignore[method-assign,assignment] # as above
 
 
-def after_restore(change: Callable[[ChainStore, str, float], float]) -> None:
+def after_load(change: Callable[[ChainStore, str, float], float]) -> None:
     """Change the overrides after they were taken up, by the last iteration's moves."""
-    take_up = ChainStore.take_up
+    take_up = ChainStore.load
 
-    def take_up_wrong(self: ChainStore) -> None:
+    def load_wrong(self: ChainStore) -> None:
         take_up(self)
         for move in artifacts.moves(self._last.record) if self._last else ():
             name = move["parameter"]
             self.overrides[name] = change(self, name, move["effective"])
         self.write(artifacts.OVERRIDES, self.overrides)
 
-    ChainStore.take_up = take_up_wrong  # type: ignore[method-assign] # as above
+    ChainStore.load = load_wrong  # type: ignore[method-assign] # as above
 
 
 def apply_again() -> None:
     """Apply the last iteration's deltas once more."""
-    after_restore(lambda store, name, delta: store.overrides[name] + delta)
+    after_load(lambda store, name, delta: store.overrides[name] + delta)
 
 
 def apply_not() -> None:
     """Forget the last iteration's deltas."""
-    after_restore(lambda store, name, delta: store.overrides[name] - delta)
+    after_load(lambda store, name, delta: store.overrides[name] - delta)
 
 
 def drop_torn_end() -> None:

@@ -70,7 +70,7 @@ def commit(store: ChainStore) -> None:
 
 
 def resume(store: ChainStore) -> None:
-    store.go_on(PLAN, [])
+    store.record_resume(PLAN, [])
 
 
 def end(store: ChainStore) -> None:

@@ -1,4 +1,4 @@
-"""Decisions: from request to change, and what no guard may do on the way."""
+"""Decisions: requests become changes, and forbidden changes by guards are detected."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_requests_are_sorted_by_name_and_a_delta_of_zero_is_none() -> None:
     assert {request.corridor for request in made} == {Corridor.LIMITS}
 
 
-def test_a_cut_is_told_apart_from_other_notices() -> None:
+def test_a_cut_is_distinct_from_other_notices() -> None:
     told = a_decision(3).notice("drift", "drift", "workers").cut("mine", WORKERS, 1, "enough")
     assert [(notice.reason, notice.cut) for notice in told.notices] == [
         ("drift", False),
@@ -186,19 +186,19 @@ def test_a_guard_may_stop_a_change_or_everything() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
-def test_a_guard_that_rewrites_a_change_is_found_out(forged: dict[str, Any], phrase: str) -> None:
+def test_a_guard_that_rewrites_a_change_is_detected(forged: dict[str, Any], phrase: str) -> None:
     before = a_decision()
     after = replace(before, changes=(replace(before.changes[0], **forged),))
     assert phrase in loosened(before, after)
 
 
-def test_a_guard_that_revives_a_dropped_change_is_found_out() -> None:
+def test_a_guard_that_restores_a_dropped_change_is_detected() -> None:
     before = a_decision()
     dropped = before.veto("mine", "workers", "too_soon")
     assert loosened(dropped, before) == "added a change of workers"
 
 
-def test_a_guard_that_doubles_a_change_is_found_out() -> None:
+def test_a_guard_that_doubles_a_change_is_detected() -> None:
     before = a_decision()
     assert loosened(before, replace(before, changes=before.changes * 2))
 
@@ -213,20 +213,20 @@ def test_a_guard_that_doubles_a_change_is_found_out() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
-def test_a_guard_that_rewrites_what_went_before_is_found_out(
+def test_a_guard_that_rewrites_earlier_entries_is_detected(
     forged: dict[str, Any], phrase: str
 ) -> None:
     before = a_decision()
     assert loosened(before, replace(before, **forged)) == phrase
 
 
-def test_a_guard_that_says_skip_and_leaves_changes_is_found_out() -> None:
+def test_a_guard_that_skips_but_leaves_changes_is_detected() -> None:
     before = a_decision()
     after = replace(before, skip_reason="too\nsoon")
     assert loosened(before, after) == "skipped for too soon, but left changes"
 
 
-def test_a_guard_that_takes_back_a_skip_is_found_out() -> None:
+def test_a_guard_that_removes_a_skip_is_detected() -> None:
     before = a_decision().skip("window", "observation_window")
     assert loosened(before, replace(before, skip_reason=""))
 

@@ -1,4 +1,4 @@
-"""Effects and noise: what is told from iterations, and what nobody can tell."""
+"""Effects and noise: computed from iterations, and unknown without enough of them."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_noise_is_pooled_within_what_was_unchanged() -> None:
     ],
     ids=["nothing", "four", "three pairs", "nothing varied", "always changed"],
 )
-def test_too_little_tells_no_noise(samples: list[tuple[str, float]]) -> None:
+def test_too_few_iterations_give_no_noise(samples: list[tuple[str, float]]) -> None:
     assert measure_noise(samples) is None
 
 
-def test_of_many_iterations_the_estimate_is_the_truth() -> None:
+def test_with_many_iterations_the_estimate_is_correct() -> None:
     numbers = random.Random(1)
     noise = measure_noise((n // 5, n // 5 + numbers.gauss(0, 0.5)) for n in range(5000))
     assert noise is not None

@@ -1,4 +1,4 @@
-"""The history: read-only, complete, and as long as it was when it was handed out."""
+"""The history: read-only, complete, and of fixed length once it was passed on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_indices_are_those_of_a_list_that_never_grew(count: int, later: int, ind
             history[index]
 
 
-def test_the_latest_is_the_one_just_watched_also_when_more_came_later() -> None:
+def test_the_latest_summary_stays_the_same_when_more_follow() -> None:
     known = entries(2)
     history = History(known)
     known += entries(5)

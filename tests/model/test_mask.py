@@ -1,4 +1,4 @@
-"""What is a secret: the names that packs and systems declare, with every value they have had."""
+"""Secrets: the names that packs and systems declare, with all their past and present values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports at the edge: what is not a healthy value never becomes a number."""
+"""Reports are validated: an invalid value never becomes a number."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def a_report(**parts: object) -> dict[str, object]:
     ],
     ids=lambda value: repr(value)[:12],
 )
-def test_a_value_that_means_nothing_is_a_problem_and_no_number(raw: object, phrase: str) -> None:
+def test_an_invalid_value_is_a_problem_and_not_a_number(raw: object, phrase: str) -> None:
     measured = measure({"latency": raw}, {}, {"latency": LATENCY})
     assert measured.values.get("latency") is None
     assert phrase in measured.problems["latency"]
@@ -97,7 +97,7 @@ def test_the_ends_of_what_makes_sense_are_values(raw: float) -> None:
 
 
 @given(st.dictionaries(st.sampled_from((*METRICS, "maker_share_pct", "other")), JSON))
-def test_whatever_is_reported_a_value_is_in_range_or_there_is_a_problem(
+def test_any_reported_value_is_in_range_or_a_problem(
     totals: dict[str, object],
 ) -> None:
     measured = measure(totals, {}, METRICS)
@@ -122,7 +122,7 @@ def test_a_percentage_given_under_its_alias_is_converted() -> None:
 def test_an_alias_is_checked_like_the_metric_itself(raw: object) -> None:
     measured = measure({"maker_share_pct": raw}, {}, METRICS)
     assert measured.values.get("maker_share") is None
-    assert measured.values == {"maker_share": None}  # it was told, so it is not missing
+    assert measured.values == {"maker_share": None}  # it was reported, so it is not missing
     assert measured.problems["maker_share"] != "is missing"
 
 
@@ -245,7 +245,7 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
 
 
 @given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
-def test_no_report_whatever_its_shape_raises(raw: Any) -> None:
+def test_no_report_raises(raw: Any) -> None:
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
 
@@ -255,7 +255,7 @@ def test_no_report_whatever_its_shape_raises(raw: Any) -> None:
     [10**5000, -(10**5000), Blind(), Mute(), TouchyFloat(12), TouchyInt(12), TouchyDict(latency=1)],
     ids=lambda value: type(value).__name__,
 )
-def test_what_cannot_be_looked_at_is_a_problem_or_a_number_and_never_an_exception(
+def test_an_object_that_raises_is_a_problem_or_a_number(
     part: object,
 ) -> None:
     for raw in (
@@ -275,7 +275,7 @@ def test_what_cannot_be_looked_at_is_a_problem_or_a_number_and_never_an_exceptio
             assert value is None or type(value) in (int, float)
 
 
-def test_a_name_that_does_not_want_to_be_compared_is_read_as_pythons_own() -> None:
+def test_a_str_subclass_is_read_as_str() -> None:
     named = {TouchyStr("mine"): 7, "latency": 8}
     report = read_report(a_report(n=named, parameters=named), 3, METRICS)
     assert sorted(report.n) == ["latency", "mine"]
@@ -283,7 +283,7 @@ def test_a_name_that_does_not_want_to_be_compared_is_read_as_pythons_own() -> No
     assert sorted(report.parameters) == ["latency", "mine"]
 
 
-def test_a_number_of_another_make_is_read_as_pythons_own() -> None:
+def test_a_number_of_another_type_is_read_as_a_python_number() -> None:
     totals = {"latency": FloatLike(12.5), "drivers": [TextLike("fees")], "maker_share_pct": 50}
     raw = a_report(totals=totals, n={"latency": IntLike(7)}, parameters={"workers": IntLike(2)})
     report = read_report(raw, 3, METRICS)
@@ -298,7 +298,7 @@ def test_a_count_without_a_name_is_no_count() -> None:
     assert read_report(a_report(n={(1, 2): 3, "latency": 4}), 3, METRICS).n == {"latency": 4}
 
 
-def test_no_report_is_told_in_two_words() -> None:
+def test_a_missing_report_has_the_problem_no_report() -> None:
     assert str(read_report(None, 3, METRICS).problem) == "no report"
 
 
@@ -324,13 +324,13 @@ def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
     ],
     ids=["same", "same in other digits", "partly told", "told nothing", "silent", "other", "both"],
 )
-def test_what_was_asked_is_compared_with_what_was_used(
+def test_requested_parameters_are_compared_with_used_ones(
     used: dict[str, float] | None, outcome: dict[str, float | None]
 ) -> None:
     assert contradictions({"workers": 4, "backoff": 0.3}, used) == outcome
 
 
-def test_dust_beside_zero_is_no_difference() -> None:
+def test_rounding_errors_near_zero_are_no_difference() -> None:
     assert contradictions({"spread": 0}, {"spread": 1e-12}) == {}
 
 

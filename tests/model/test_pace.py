@@ -20,7 +20,7 @@ SHARES = st.lists(st.floats(0, 3), min_size=1, max_size=30)
 
 @dataclass
 class Turned:
-    """A clock that stands still until it is turned, or waited for."""
+    """A clock that moves only if a test moves it or waits for it."""
 
     time: float = 1000.0
     waits: list[float] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Turned:
 
 @dataclass
 class Soaked:
-    """What became of the slots of one chain: when each began, where nothing may be applied."""
+    """The slots of one chain: when each began, and where nothing may be applied."""
 
     kept: Pace
     clock: Turned

@@ -1,4 +1,4 @@
-"""What a pack says of its metrics, the shares among them."""
+"""The metrics of a pack, shares included."""
 
 from __future__ import annotations
 

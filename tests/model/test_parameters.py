@@ -1,4 +1,4 @@
-"""The one clamp, for every value inside its bounds or out."""
+"""The clamp, for values inside and outside of the bounds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def exact(value: float) -> Decimal:
 
 
 def on_grid(units: int, precision: float) -> float:
-    """Return *units* times *precision* as people write it, without dust."""
+    """Return *units* times *precision* without rounding errors."""
     return float(units * exact(precision))
 
 
@@ -113,7 +113,7 @@ def test_no_sequence_of_steps_leaves_the_corridor_once_it_is_in(
 
 
 @given(st.sampled_from(GRIDS), bounds_anywhere(), MEASURED, MEASURED)
-def test_a_moved_value_lies_on_the_grid_without_dust(
+def test_a_moved_value_is_on_the_grid_without_rounding_errors(
     precision: float, bounds: Bounds, old: float, delta: float
 ) -> None:
     stepped = step(a_parameter(precision), bounds, old, delta)
@@ -124,7 +124,7 @@ def test_a_moved_value_lies_on_the_grid_without_dust(
 
 
 @given(st.sampled_from(GRIDS), COUNTS, COUNTS, st.integers(-3, 3))
-def test_dust_in_a_request_is_no_step_less(
+def test_rounding_errors_in_a_request_do_not_cost_a_step(
     precision: float, old: int, delta: int, dust: int
 ) -> None:
     wide = Bounds(-1e9, 1e9)
@@ -145,7 +145,7 @@ def test_a_step_however_large_ends_at_the_bound(size: float, sign: int) -> None:
     assert stepped.note is (Note.CAP if sign > 0 else Note.FLOOR)
 
 
-def test_the_sum_of_tenths_has_no_dust() -> None:
+def test_the_sum_of_tenths_has_no_rounding_errors() -> None:
     spread = a_parameter(0.001)
     stepped = step(spread, Bounds(0.0, 0.6), 0.09, 0.05)
     assert (repr(stepped.new), repr(stepped.delta)) == ("0.14", "0.05")

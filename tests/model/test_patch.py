@@ -1,4 +1,4 @@
-"""Patches between two sets of overrides: exact, invertible, and fit for one document only."""
+"""Patches between two sets of overrides: exact, invertible, and applicable to one document only."""
 
 from __future__ import annotations
 

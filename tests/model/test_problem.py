@@ -1,4 +1,4 @@
-"""Problems: every kind has a sentence, which is made of its data."""
+"""Problems: every kind has a message, which is made from its data."""
 
 from __future__ import annotations
 

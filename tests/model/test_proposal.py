@@ -1,4 +1,4 @@
-"""Proposals at the edge: what a tuner returned, checked before anybody uses it."""
+"""Proposals are checked before they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from outside is shown on one line, short, and cannot do or look like anything else."""
+"""Text from outside is shown short, on one line, and without active characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_soak.model.safe_repr import one_line, printable, safe_lines, safe_re
 from tests.fuzz.values import Blind, Moody
 
 EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
-"""What a system once reported as its problem."""
+"""A problem that a system once reported."""
 PIECES = st.sampled_from(
     [
         "kpi_gate",

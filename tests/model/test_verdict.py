@@ -1,4 +1,4 @@
-"""Verdicts: four words, the worst wins, and nothing unjudged passes."""
+"""Verdicts: the worst one wins, and an iteration without a judgement never passes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def an_iteration(number: int, verdict: Verdict, metric: str = "latency") -> Iter
 
 
 def a_chain(*verdicts: Verdict, max_inconclusive: int = 0) -> ChainVerdict:
-    """Judge a chain that ran whole, the last two iterations its window."""
+    """Judge a complete chain whose window is the last two iterations."""
     entries = [an_iteration(number, verdict) for number, verdict in enumerate(verdicts, 1)]
     planned = len(verdicts)
     return judge_chain(entries, planned, range(planned - 1, planned + 1), max_inconclusive)

@@ -44,7 +44,7 @@ FOUND_BY = {
         "runner/test_verdict.py::test_the_window_holds_the_last_iterations_by_number_and_not_by_name"
     ),
     "state of an earlier run that steers this one": (
-        "store/test_artifacts.py::test_nothing_of_an_earlier_run_steers_a_new_one"
+        "store/test_artifacts.py::test_an_earlier_run_has_no_influence_on_a_new_one"
     ),
     "a cumulative report rewritten in every iteration": (
         "store/test_artifacts.py::test_an_iteration_writes_as_much_after_100_iterations_as_after_20"

@@ -405,4 +405,4 @@ def test_a_state_that_differs_from_the_recorded_one_is_refused(
     (folder / "system_state_2.json").write_text('{"seen": []}')
     result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*system_state_2.json: not the system's state that the journal*"])
+    result.stdout.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])

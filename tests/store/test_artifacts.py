@@ -1,4 +1,4 @@
-"""The files of a run: they follow from its journal, and nothing comes from earlier runs."""
+"""The files of a run come from its journal alone, and not from earlier runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_artifacts_are_those_that_the_journal_implies(pytester: pytest.Pytes
     assert "EDGE_REPORT_2.json" not in found
 
 
-def test_nothing_of_an_earlier_run_steers_a_new_one(pytester: pytest.Pytester) -> None:
+def test_an_earlier_run_has_no_influence_on_a_new_one(pytester: pytest.Pytester) -> None:
     logged = LoggedSoak(pytester)
     exits, changes = [], []
     for iterations, args in ((8, ("--auto-tune",)), (6, ()), (8, ("--auto-tune",))):
@@ -86,4 +86,6 @@ def test_a_file_where_the_folder_of_a_chain_belongs_is_refused(pytester: pytest.
     folder.write_text("")
     result = pytester.runpytest("--soak-iterations=1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*is in the way: it is to become the folder of a chain"])
+    result.stderr.fnmatch_lines(
+        ["*is a file, but the folder of a chain is needed there; move it away"]
+    )

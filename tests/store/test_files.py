@@ -1,4 +1,4 @@
-"""Files: deterministic JSON, and nobody sees half of one."""
+"""Files: deterministic JSON, replaced atomically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.store import files
-from pytest_soak.store.files import document, line, plain
+from pytest_soak.store.files import document, jsonable, line
 from tests.fuzz.values import Blind, Mute, TouchyDict, TouchyFloat, TouchyInt, TouchyList, TouchyStr
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(TEXT, JSON, max_size=4), st.randoms(use_true_random=False))
-def test_a_document_is_json_and_the_same_in_whatever_order_it_is_given(
+def test_a_document_is_json_and_independent_of_the_order_of_keys(
     value: dict[str, Any], random: Random
 ) -> None:
     text = document(value)
@@ -62,12 +62,12 @@ def test_keys_are_sorted_at_every_depth() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
 )
-def test_a_number_that_json_has_no_word_for_becomes_its_text(value: float, text: str) -> None:
+def test_a_number_that_json_cannot_represent_becomes_text(value: float, text: str) -> None:
     written = json.loads(document({"totals": {"net": [value], "ok": 1.5}}))
     assert written == {"totals": {"net": [text], "ok": 1.5}}
 
 
-def test_what_is_no_json_becomes_its_text() -> None:
+def test_objects_that_are_not_json_become_text() -> None:
     assert json.loads(document({"folder": Path("a"), "pair": (1, 2)})) == {
         "folder": "a",
         "pair": [1, 2],
@@ -75,7 +75,7 @@ def test_what_is_no_json_becomes_its_text() -> None:
 
 
 @pytest.mark.parametrize("value", [{1: 2}, {1: 2, "a": 3}, {None: 1}, {"in": {1: 2, "a": 3}}])
-def test_keys_that_are_no_text_become_text(value: dict[Any, Any]) -> None:
+def test_keys_become_text(value: dict[Any, Any]) -> None:
     json.loads(document(value))
 
 
@@ -92,12 +92,12 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads(path.read_text("utf-8")) == {"workers": 2}
 
 
-def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> None:
+def test_a_circular_reference_ends_at_the_maximum_depth() -> None:
     circle: dict[str, object] = {"value": math.nan}
     circle["self"] = circle
     found = json.loads(line(circle))
     assert found["value"] == "nan"
-    for _ in range(files.DEEPEST - 1):
+    for _ in range(files.MAX_DEPTH - 1):
         found = found["self"]
     assert found == {"value": "nested deeper than 40", "self": "nested deeper than 40"}
 
@@ -114,11 +114,11 @@ def test_what_json_has_no_word_for_is_written_as_text_and_a_circle_ends() -> Non
     ],
     ids=["huge", "blind", "text", "number", "key", "huge key"],
 )
-def test_whatever_a_stranger_hands_over_can_be_written(value: object) -> None:
-    assert line(plain(value)) == line(json.loads(line(plain(value))))
+def test_any_object_of_a_plugin_can_be_written(value: object) -> None:
+    assert line(jsonable(value)) == line(json.loads(line(jsonable(value))))
     assert line({"value": value, "odd": math.nan})
 
 
-def test_what_a_subclass_of_pythons_types_makes_of_itself_is_not_asked() -> None:
+def test_methods_of_subclasses_are_not_called() -> None:
     value = TouchyDict({TouchyStr("a"): TouchyList([TouchyFloat(0.5), TouchyInt(7)])})
-    assert plain(value) == {"a": [0.5, 7]}
+    assert jsonable(value) == {"a": [0.5, 7]}

@@ -1,4 +1,4 @@
-"""The folder of a chain: a run's files stay together, whenever they are moved and by whom."""
+"""The folder of a chain: the files of a run stay together when they are moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from pytest_soak.store.folder import clear_for, hold, lock_path, refuse_busy
+from pytest_soak.store.folder import clear_for, lock_folder, lock_path, refuse_busy
 from pytest_soak.store.journal import Journal
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FILES = ("EDGE_REPORT_1.json", "system_state_1.json", "zebra.json")
 
 
 def make_run(folder: Path, run: str) -> None:
-    """Put the files of a run in *folder*, each saying whose it is."""
+    """Create the files of a run in *folder*; each contains the run id."""
     journal = Journal(folder / "journal.jsonl", run)
     journal.append("run_started", 0, {"config": {}, "overrides": {}})
     journal.close()
@@ -32,7 +32,7 @@ def make_run(folder: Path, run: str) -> None:
 
 
 def whole(folder: Path, run: str) -> bool:
-    """Tell whether all the files of *run* lie in *folder*, and no others."""
+    """Return whether *folder* has all files of *run*, and no others."""
     names = {path.name for path in folder.iterdir() if path.name != "runs"}
     return names == {*FILES, "journal.jsonl", "backups"} and all(
         (folder / name).read_text("utf-8") == run for name in (*FILES, "backups/one")
@@ -40,11 +40,11 @@ def whole(folder: Path, run: str) -> bool:
 
 
 class Killed(Exception):
-    """The process ended here."""
+    """The process was killed here."""
 
 
 def clear_and_die(folder: Path, run: str, moves: int, patch: pytest.MonkeyPatch) -> None:
-    """Clear *folder* for *run*, and die after so many *moves*."""
+    """Clear *folder* for *run*, and raise after *moves* moves."""
     move = shutil.move
     left = iter(range(moves))
 
@@ -70,7 +70,7 @@ def listing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("listing")
 @pytest.mark.parametrize(("moves", "then"), [*product(range(5), ["old", "new"])])
-def test_a_run_that_was_being_put_aside_when_the_process_was_killed_stays_whole(
+def test_a_run_stays_complete_if_the_process_is_killed_while_moving_it_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, then: str
 ) -> None:
     make_run(tmp_path, "old")
@@ -83,7 +83,7 @@ def test_a_run_that_was_being_put_aside_when_the_process_was_killed_stays_whole(
 
 @pytest.mark.usefixtures("listing")
 @pytest.mark.parametrize(("moves", "then"), [*product(range(5), ["old", "new", "other"])])
-def test_a_run_that_was_being_brought_back_when_the_process_was_killed_stays_whole(
+def test_a_run_stays_complete_if_the_process_is_killed_while_moving_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, then: str
 ) -> None:
     make_run(tmp_path, "old")
@@ -97,8 +97,8 @@ def test_a_run_that_was_being_brought_back_when_the_process_was_killed_stays_who
         assert place.exists() == (run != then)
 
 
-@pytest.mark.parametrize("take", [refuse_busy, lambda folder: hold(folder).release()])
-def test_who_only_looks_whether_a_folder_is_held_is_in_nobodys_way(
+@pytest.mark.parametrize("take", [refuse_busy, lambda folder: lock_folder(folder).release()])
+def test_a_short_test_of_the_lock_does_not_block_others(
     tmp_path: Path, take: Callable[[Path], None]
 ) -> None:
     looking = FileLock(lock_path(tmp_path), thread_local=False)
@@ -110,7 +110,7 @@ def test_who_only_looks_whether_a_folder_is_held_is_in_nobodys_way(
     assert not looking.is_locked
 
 
-def test_what_belongs_to_no_run_is_never_moved_over_another_file(tmp_path: Path) -> None:
+def test_files_without_a_run_are_never_overwritten(tmp_path: Path) -> None:
     for text in ("one", "two"):
         (tmp_path / "journal.jsonl").write_text('{"torn', "utf-8")
         (tmp_path / "leftover").write_text(text, "utf-8")

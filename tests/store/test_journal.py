@@ -1,4 +1,4 @@
-"""The journal: linked records, on disk before anything takes effect; a torn end is healed."""
+"""The journal: linked records, synced before they take effect; an incomplete one is removed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_records_are_numbered_and_each_is_linked_to_the_one_before(journal: Jour
     assert {record["v"] for record in records} == {2}
 
 
-def test_a_record_says_what_it_was_given_and_cannot_forge_its_own_head(journal: Journal) -> None:
+def test_a_record_has_its_body_but_cannot_set_the_common_keys(journal: Journal) -> None:
     journal.append("iteration", 4, {"note": "x", "kind": "run_ended", "seq": 99, "prev": "0"})
     (record,) = read_journal(journal.path)
     assert (record["note"], record["iteration"]) == ("x", 4)
@@ -52,7 +52,7 @@ def test_a_record_says_what_it_was_given_and_cannot_forge_its_own_head(journal: 
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_record_that_was_altered_is_found_out(journal: Journal, number: int) -> None:
+def test_a_changed_record_is_detected(journal: Journal, number: int) -> None:
     for iteration in range(5):
         journal.append("iteration", iteration, {"spread": 0.25})
     lines = journal.path.read_text("utf-8").splitlines(keepends=True)
@@ -63,7 +63,7 @@ def test_a_record_that_was_altered_is_found_out(journal: Journal, number: int) -
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_record_that_was_cut_out_is_found_out(journal: Journal, number: int) -> None:
+def test_a_removed_record_is_detected(journal: Journal, number: int) -> None:
     for iteration in range(5):
         journal.append("iteration", iteration, {})
     lines = journal.path.read_text("utf-8").splitlines(keepends=True)
@@ -176,7 +176,7 @@ def test_a_torn_last_record_is_cut_off_and_the_damage_recorded(tmp_path: Path, k
 
 
 class Killed(Exception):
-    """The process ended here."""
+    """The process was killed here."""
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -1,4 +1,4 @@
-"""Records of format 1: what they say, in the present format, and back in the words of 0.1.0."""
+"""Records of format 1: converted to the current format, and back to the wording of 0.1.0."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_sentence_of_a_chain_is_read_and_told_as_it_was(text: str) -> None:
 @pytest.mark.parametrize(
     ("guard", "cut"), [("budget", True), ("smoothing", True), ("drift", False), ("mine", False)]
 )
-def test_a_cut_is_told_by_its_guard_alone(guard: str, cut: bool) -> None:
+def test_a_cut_is_recognized_by_its_guard(guard: str, cut: bool) -> None:
     told = {"guard": guard, "reason": guard, "parameter": "workers", "detail": "+2 cut to +1"}
     record = upgrade(an_iteration(notices=(told,)))
     assert record["decision"]["notices"] == [{**told, "cut": cut}]

@@ -1,4 +1,4 @@
-"""Records: what goes into the journal comes out of it the same."""
+"""Records: values written to the journal are read back unchanged."""
 
 from __future__ import annotations
 
@@ -68,13 +68,6 @@ def test_a_decision_comes_back_the_same(
     decision = Decision(3, {"workers": 2}, requests, changes, vetoes, skip_reason, notices=notices)
     written = json.loads(line(decision_to_json(decision)))
     assert decision_from_json(written, 3, {"workers": 2}) == decision
-
-
-def test_a_notice_of_version_0_1_0_which_does_not_say_whether_it_cut_is_read() -> None:
-    decision = Decision(3, notices=(Notice("budget", "budget", "workers", "+2 cut to +1"),))
-    written = json.loads(line(decision_to_json(decision)))
-    del written["notices"][0]["cut"]
-    assert decision_from_json(written, 3, {}) == decision
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Every file that a soak leaves is what its JSON schema says, and the schemas can say no."""
+"""Every file of a soak matches its JSON schema, and the schemas reject wrong files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMAS = {
 
 
 def faults(name: str, data: object) -> list[str]:
-    """Return what the schema of the artifact called *name* has against *data*."""
+    """Return the errors of *data* by the schema of the artifact *name*."""
     return [
         f"{name}: {error.json_path}: {error.message}"
         for error in Draft202012Validator(schema_of(name)).iter_errors(data)
@@ -39,7 +39,7 @@ def faults(name: str, data: object) -> list[str]:
 
 
 def artifacts(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and content of every file in *folder*; of the journal every record."""
+    """Yield name and content of every file in *folder*, and of every record of the journal."""
     for path in sorted(folder.rglob("*")):
         if path.name == "journal.jsonl":
             yield from ((path.name, record) for record in records(path.parent))
@@ -156,17 +156,17 @@ def test_no_object_of_ours_has_room_for_what_is_not_described(name: str) -> None
 
 @dataclass(frozen=True)
 class Broken:
-    """A way to break an artifact, and where its schema must see it."""
+    """A change that makes an artifact invalid, and the place where its schema must find it."""
 
     name: str
     mischief: Callable[[Any], object]
     where: str = "$"
     kind: str = ""
-    """Of a record of the journal."""
+    """Break a record of the journal."""
 
 
 def change(*path: str | int, to: object) -> Callable[[Any], object]:
-    """Return what sets the value at *path*."""
+    """Return a function that sets the value at *path*."""
 
     def changes(data: Any) -> None:
         for step in path[:-1]:

@@ -1,4 +1,4 @@
-"""The store: the journal first, then what is rebuilt from it; each iteration once."""
+"""The store: journal first, then the files made from it; each iteration once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pytest_soak.model.patch import apply
 from pytest_soak.store import files, store
-from pytest_soak.store.files import StoreError
+from pytest_soak.store.files import StoreError, json_hash
 from pytest_soak.store.journal import Journal, JournalError, read_journal
-from pytest_soak.store.store import ChainStore, open_chain, state_hash
+from pytest_soak.store.store import ChainStore, open_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def opened() -> Iterator[Opener]:
 
 
 def body(**more: object) -> dict[str, Any]:
-    """Return what an iteration's record says besides its patch, as little as there can be."""
+    """Return a minimal body of an iteration's record."""
     empty: dict[str, object] = {"metrics": {}, "n": {}, "parameters": {}, "doubts": {}}
     return {
         "report": None,
@@ -114,8 +114,8 @@ def test_a_record_holds_patch_inverse_and_the_hashes_of_both_states(
     chain.commit(1, body(note="slow"), {"workers": 4, "batch": 35})
     started, record = contents(chain)
     before, after = {"workers": 2}, {"workers": 4, "batch": 35}
-    assert started["state_after"] == record["state_before"] == state_hash(before)
-    assert record["state_after"] == state_hash(after)
+    assert started["state_after"] == record["state_before"] == json_hash(before)
+    assert record["state_after"] == json_hash(after)
     assert apply(before, record["patch"]) == after
     assert apply(after, record["inverse"]) == before
     assert record["note"] == "slow"
@@ -183,7 +183,7 @@ def test_the_journal_is_synced_before_the_overrides_are_replaced(
 
 
 class Crash(Exception):
-    """The process ended here."""
+    """The process was killed here."""
 
 
 @pytest.mark.parametrize("survived", [0, 1, 2, 3])
@@ -285,9 +285,7 @@ def test_the_same_step_in_two_iterations_is_applied_twice(opened: Opener, tmp_pa
     assert chain.readback() == {"workers": 6}
 
 
-def test_a_file_that_somebody_changed_is_written_anew_from_the_journal(
-    opened: Opener, tmp_path: Path
-) -> None:
+def test_an_edited_file_is_rebuilt_from_the_journal(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2)
     chain.commit(1, body(), {"workers": 4})
     chain.close()
@@ -295,9 +293,7 @@ def test_a_file_that_somebody_changed_is_written_anew_from_the_journal(
     assert opened(tmp_path, workers=2).readback() == {"workers": 4}
 
 
-def test_a_reopened_run_starts_from_its_journal_whatever_is_seeded_now(
-    opened: Opener, tmp_path: Path
-) -> None:
+def test_a_reopened_run_ignores_newly_seeded_overrides(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path, workers=2)
     chain.commit(1, body(), {"workers": 4})
     chain.close()
@@ -305,7 +301,7 @@ def test_a_reopened_run_starts_from_its_journal_whatever_is_seeded_now(
     assert again.overrides == again.readback() == {"workers": 4}
 
 
-def test_another_run_finds_a_clean_folder_and_the_earlier_ones_files_beside_it(
+def test_a_new_run_gets_an_empty_folder_and_earlier_files_are_kept(
     opened: Opener,
     tmp_path: Path,
 ) -> None:
@@ -361,7 +357,9 @@ def test_a_systems_state_is_kept_for_its_iteration_alone(
     chain = opened(tmp_path)
     digest = chain.save_state(3, state)
     assert chain.load_state(3, digest) == state
-    with pytest.raises(JournalError, match="not the system's state that the journal knows of"):
+    with pytest.raises(
+        JournalError, match="missing, or not the state whose hash is in the journal"
+    ):
         chain.load_state(2, digest)
     assert digest == chain.save_state(3, state)
     assert digest != chain.save_state(3, [state])
@@ -381,11 +379,11 @@ def test_the_newest_state_and_the_one_before_it_are_kept(opened: Opener, tmp_pat
     assert left == ["system_state_4.json", "system_state_5.json"]
 
 
-def test_a_state_that_somebody_changed_is_refused(opened: Opener, tmp_path: Path) -> None:
+def test_an_edited_state_is_refused(opened: Opener, tmp_path: Path) -> None:
     chain = opened(tmp_path)
     digest = chain.save_state(1, {"inventory": 3})
     (chain.folder / "system_state_1.json").write_text('{"inventory": 4}', "utf-8")
-    with pytest.raises(JournalError, match=r"system_state_1\.json: not the system's state"):
+    with pytest.raises(JournalError, match=r"system_state_1\.json: missing, or not the state"):
         chain.load_state(1, digest)
 
 
@@ -407,7 +405,7 @@ def test_a_systems_state_is_on_disk_before_the_journal_has_its_hash(
     assert synced == [f'{name} with {{"lots": 3}}' for name in names]
 
 
-def test_a_folder_that_cannot_be_synced_is_told(
+def test_a_folder_that_cannot_be_synced_is_an_error(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = opened(tmp_path)

@@ -65,7 +65,7 @@ def test_a_shorter_replay_is_a_soak_like_any_other(
         (("--soak-replay=recorded/latest",), "*the system is mock; replay it with --soak-system*"),
         ((*REPLAY, "--soak-replay=nowhere"), "*nowhere: cannot be read: No such file*"),
         ((*REPLAY, "--soak-replay=" + "x" * 5000), "*xxx: cannot be read: File name too long"),
-        ((*REPLAY, "--soak-replay=test_demo.py"), "*test_demo.py, record 0: is no JSON: *"),
+        ((*REPLAY, "--soak-replay=test_demo.py"), "*test_demo.py, record 0: is not JSON: *"),
         ((*REPLAY, "--soak-replay=begun"), "*begun: holds no iteration of a recorded run"),
         (
             (*REPLAY, "--soak-replay=recorded/latest", "--soak-iterations=7"),

@@ -1,4 +1,4 @@
-"""A run goes on from a journal that can be trusted; any other is refused, and not touched."""
+"""A run is resumed from a valid journal; any other is refused and left unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Counting:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return the folder of a chain of which three of five iterations ran, the last untouched."""
+    """Return the folder of a chain with three of five iterations recorded."""
     plan = planned(asked(tmp_path, iterations=5), own=True)
     loop = SoakLoop(plan, core(), tmp_path)
     for iteration in range(1, 4):
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rewritten(folder: Path, change: Callable[[Records], object]) -> Path:
-    """Change the records of the journal in *folder*, and link them anew."""
+    """Change the records of the journal in *folder*, and recompute their hashes."""
     path = folder / "journal.jsonl"
     records = [json.loads(text) for text in path.read_text("utf-8").splitlines()]
     change(records)
@@ -62,7 +62,7 @@ def rewritten(folder: Path, change: Callable[[Records], object]) -> Path:
 
 
 def set_in(number: int, *keys: str | int, to: object) -> Callable[[Records], object]:
-    """Return what sets one place of record *number*."""
+    """Return a function that sets one value in record *number*."""
 
     def change(records: Records) -> None:
         inner: Any = records[number]
@@ -84,24 +84,24 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
     "version": (set_in(1, "v", to=3), "record 1: is of version 3 of the format"),
     "kind of no kind": (
         set_in(1, "kind", to=[]),
-        "record 1: has not the shape of a record: $.kind",
+        "record 1: is not a valid record: $.kind",
     ),
     "shape": (
         set_in(2, "decision", to=None),
-        "record 2: has not the shape of a record: $.decision",
+        "record 2: is not a valid record: $.decision",
     ),
     "too large": (
         set_in(1, "summary", "metrics", "throughput", to=10**400),
-        "record 1: has not the shape of a record: $.summary.metrics.throughput",
+        "record 1: is not a valid record: $.summary.metrics.throughput",
     ),
-    "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): is of run {LATER}"),
+    "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): its run is {LATER}"),
     "iteration again": (
         lambda records: records.append({**records[3], "seq": 5}),
-        "record 5 (iteration 3): is of iteration 3, due was 4",
+        "record 5 (iteration 3): its iteration is 3, expected 4",
     ),
     "a kind of later": (
         lambda records: records.append({**records[4], "seq": 5, "kind": "moved", "iteration": 9}),
-        "record 5 (moved): is of iteration 9, due was 3",
+        "record 5 (moved): its iteration is 9, expected 3",
     ),
     "settled before": (
         set_in(1, "settles", to={"iteration": 1, "verified": "true"}),
@@ -113,7 +113,7 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
 
 
 @pytest.mark.parametrize("absurd", ABSURD)
-def test_what_no_journal_says_is_refused_by_line_and_nothing_is_touched(
+def test_an_invalid_record_is_refused_with_its_line_and_nothing_is_changed(
     folder: Path, absurd: str
 ) -> None:
     change, told = ABSURD[absurd]
@@ -127,27 +127,27 @@ def test_what_no_journal_says_is_refused_by_line_and_nothing_is_touched(
     assert files(folder) == before
 
 
-def test_a_torn_end_is_no_fault(folder: Path) -> None:
+def test_an_incomplete_last_record_is_accepted(folder: Path) -> None:
     path = folder / "journal.jsonl"
     path.write_bytes(path.read_bytes() + b'{"applied": tr')
     check_run(folder, RUN)
 
 
 @pytest.mark.parametrize("damage", [None, b"", b'{"at": 4}', b"\xff"], ids=repr)
-def test_a_damaged_state_is_refused_and_nothing_is_touched(
+def test_a_damaged_state_is_refused_and_nothing_is_changed(
     folder: Path, damage: bytes | None
 ) -> None:
     state = folder / "system_state_3.json"
     state.unlink() if damage is None else state.write_bytes(damage)
     before = files(folder)
     plan = planned(asked(folder.parent, iterations=5), own=True)
-    with pytest.raises(JournalError, match=r"system_state_3.json: not the system's state"):
+    with pytest.raises(JournalError, match=r"system_state_3.json: missing, or not the state"):
         SoakLoop(plan, core(), folder.parent)
     assert files(folder) == before
 
 
 def put_aside(folder: Path, name: str = RUN) -> Path:
-    """Move everything in *folder* to where an earlier run lies."""
+    """Move the files in *folder* to the folder of an earlier run."""
     place = folder / "runs" / name
     place.mkdir(parents=True)
     for path in [path for path in folder.iterdir() if path.name != "runs"]:
@@ -156,25 +156,23 @@ def put_aside(folder: Path, name: str = RUN) -> Path:
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", b"nonsense\n"], ids=repr)
-def test_a_run_put_aside_whose_journal_is_damaged_stays_where_it_is(
-    folder: Path, damage: bytes
-) -> None:
+def test_an_earlier_run_with_a_damaged_journal_is_not_moved(folder: Path, damage: bytes) -> None:
     place = put_aside(folder)
     (place / "journal.jsonl").write_bytes(damage)
     before = files(folder)
     plan = planned(asked(folder.parent, iterations=5), own=True)
     with pytest.raises(
-        JournalError, match=r"journal\.jsonl(, record 0: is no JSON|: has no record)"
+        JournalError, match=r"journal\.jsonl(, record 0: is not JSON|: has no record)"
     ):
         SoakLoop(plan, core(), folder.parent)
     assert files(folder) == before
 
 
-def test_a_run_in_the_place_of_another_is_not_found_and_not_taken_up(folder: Path) -> None:
+def test_a_run_in_the_folder_of_another_is_refused(folder: Path) -> None:
     assert list(runs_in(folder)) == [RUN]
     put_aside(folder, LATER)
     assert runs_in(folder) == {}
-    with pytest.raises(JournalError, match=f"is of run {RUN}, in the place of {LATER}"):
+    with pytest.raises(JournalError, match=f"is of run {RUN}, but {LATER} is expected there"):
         check_run(folder, LATER)
 
 
@@ -183,9 +181,7 @@ def test_a_run_in_the_place_of_another_is_not_found_and_not_taken_up(folder: Pat
     [b"7", b"[]", b'{"run": "../../x"}', b'{"run": ""}', b'{"run": 7}', b"[" * 100_000, b"\xff"],
     ids=lambda text: repr(text[:9]),
 )
-def test_a_journal_that_does_not_say_whose_it_is_is_of_an_unknown_run(
-    folder: Path, first: bytes
-) -> None:
+def test_a_journal_without_a_valid_run_id_is_of_an_unknown_run(folder: Path, first: bytes) -> None:
     path = folder / "journal.jsonl"
     path.write_bytes(first + b"\n" + path.read_bytes())
     assert journal_run(path) == ("7" if b"7}" in first else "unknown")
@@ -193,7 +189,7 @@ def test_a_journal_that_does_not_say_whose_it_is_is_of_an_unknown_run(
         assert first_and_last(path) is None
 
 
-def test_bytes_that_are_no_text_behind_the_first_line_do_not_hide_whose_journal_it_is(
+def test_the_run_id_is_read_although_later_bytes_are_not_text(
     folder: Path,
 ) -> None:
     path = folder / "journal.jsonl"
@@ -213,7 +209,7 @@ def test_bytes_that_are_no_text_behind_the_first_line_do_not_hide_whose_journal_
     ids=range(5),
 )
 @pytest.mark.parametrize("resume", [Resume.YES, Resume.FORCE])
-def test_a_resume_is_refused_where_nobody_can_tell_what_there_is(
+def test_a_resume_is_refused_if_the_last_line_is_not_a_record(
     folder: Path, last: bytes, resume: Resume
 ) -> None:
     path = folder / "journal.jsonl"
@@ -230,14 +226,14 @@ def test_a_resume_is_refused_where_nobody_can_tell_what_there_is(
 
 
 @pytest.mark.parametrize("part", ["kind", "config", "overrides"])
-def test_a_resume_is_refused_where_no_start_says_how_it_was(folder: Path, part: str) -> None:
+def test_a_resume_is_refused_if_the_first_record_is_invalid(folder: Path, part: str) -> None:
     rewritten(folder, lambda records: records[0].update({part: "x"}))
     request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
     with pytest.raises(SoakUsageError, match="without --soak-resume a new run puts it aside"):
         resume_chain(planned(request, own=True), request, RUN)
 
 
-def test_a_setting_of_any_length_is_told_safe_text(folder: Path) -> None:
+def test_a_long_setting_is_shortened_in_the_error(folder: Path) -> None:
     rewritten(folder, lambda records: records[0]["config"].update(scenario="x" * 100_000))
     request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
     with pytest.raises(SoakUsageError, match='scenario: "xxx') as caught:

@@ -1,4 +1,4 @@
-"""Each marker line says what was done, and only that."""
+"""Marker lines: each describes what was done, and nothing else."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_held_change_does_not_count_as_an_adjustment(pytester: pytest.Pytester
     )
 
 
-def test_a_tuner_that_was_overruled_is_not_marked_as_held(pytester: pytest.Pytester) -> None:
+def test_an_overruled_tuner_is_not_marked_as_held(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(tuner('Proposal({"workers": -1}, ("because",))'))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(

@@ -1,4 +1,4 @@
-"""A view is one class: it says what to show where chains run, and shows it on the controller."""
+"""A view is one class: it collects data where chains run, and prints it on the controller."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ STRANGERS = """
 
 
 class Tally(View):
-    """Counts what it is asked, and prints what it was shown."""
+    """Counts its calls, and prints the data that it gets."""
 
     name = "tally"
     shown: ClassVar[list[str]] = []
@@ -124,7 +124,7 @@ def test_secrets_are_masked_before_a_view_shows_anything() -> None:
 
 
 @pytest.mark.parametrize("distributed", [(), ("-n1",)], ids=["one-process", "xdist"])
-def test_nothing_that_strangers_say_can_act_hide_or_look_like_a_marker(
+def test_text_from_outside_cannot_act_or_look_like_a_marker(
     pytester: pytest.Pytester, distributed: tuple[str, ...]
 ) -> None:
     pytester.makeconftest(EVIL_SYSTEM + STRANGERS)

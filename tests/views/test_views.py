@@ -1,4 +1,4 @@
-"""What people and CI see: marker lines, table, JUnit properties; and that they agree."""
+"""Marker lines, tables and JUnit properties, which must agree with each other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_lines_of_a_tuned_run(pytester: pytest.Pytester) -> None:
     ]
 
 
-def test_an_untuned_run_says_nothing_of_tuning(pytester: pytest.Pytester) -> None:
+def test_an_untuned_run_shows_nothing_about_tuning(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     lines = markers(pytester.runpytest("--soak-iterations=3"))
     assert not [line for line in lines if "iter_watch" in line or "soak_iter_tune" in line]
@@ -109,7 +109,7 @@ def test_a_long_soak_shows_its_beginning_and_its_end(pytester: pytest.Pytester) 
     )
 
 
-def test_a_run_broken_off_has_no_verdict_but_its_artifacts(pytester: pytest.Pytester) -> None:
+def test_an_interrupted_run_has_artifacts_but_no_verdict(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_demo="""
         def test_demo(soak):
@@ -207,7 +207,7 @@ def test_latest_points_to_the_newest_chain(pytester: pytest.Pytester) -> None:
     assert latest.resolve() == chain_folder(pytester).resolve()
 
 
-def test_a_label_is_text_whatever_it_looks_like(pytester: pytest.Pytester) -> None:
+def test_a_label_stays_text(pytester: pytest.Pytester) -> None:
     (pytester.path / "pyproject.toml").write_text(
         '[tool.pytest-soak.packs.demo.metrics]\nlatency_p95_ms.label = "[/b]lat"\n'
     )
@@ -223,7 +223,9 @@ def effects(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def test_what_each_apply_did_to_each_kpi_is_told_against_noise(pytester: pytest.Pytester) -> None:
+def test_the_effect_of_each_apply_on_each_kpi_is_compared_with_noise(
+    pytester: pytest.Pytester,
+) -> None:
     """The mock's effects are declared: two workers more and five in a batch less are -50 ms."""
     pytester.makepyprojecttoml("[tool.pytest-soak.packs.demo]\nnoise.latency_p95_ms = 2.0")
     pytester.makepyfile(test_demo=DEMO)
@@ -250,7 +252,7 @@ def test_the_noise_of_an_effect_may_come_from_the_run_itself(pytester: pytest.Py
     assert last["kpis"]["latency_p95_ms"]["beyond_noise"] is True
 
 
-def test_an_iteration_that_nobody_can_judge_is_in_no_baseline(pytester: pytest.Pytester) -> None:
+def test_an_inconclusive_iteration_is_in_no_baseline(pytester: pytest.Pytester) -> None:
     no_latency = "if iteration == 2: report['totals']['latency_p95_ms'] = None"
     pytester.makeconftest(mock_system("blind", after=no_latency))
     pytester.makepyfile(test_demo=DEMO)

@@ -1,0 +1,185 @@
+"""Which chain, and which run of it, a command works on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_soak.config.options import DEFAULT_DIR
+from pytest_soak.errors import SoakUsageError, did_you_mean
+from pytest_soak.store.folder import JOURNAL, RUNS, run_age
+from pytest_soak.verify.artifacts import is_ours
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Collection, Mapping
+
+LISTED = 20
+"""How many names an error message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run of a chain.
+
+    Args:
+        chain: The chain's folder, which has the lock.
+        folder: The folder with the run's files: the chain's folder itself, or one under ``runs``.
+        run: The run id, if the journal can be read.
+    """
+
+    chain: Path
+    folder: Path
+    run: str
+
+    @property
+    def journal(self) -> Path:
+        """The path of the run's journal."""
+        return self.folder / JOURNAL
+
+    @property
+    def title(self) -> str:
+        """The chain and the run, for people."""
+        return f"{self.chain.name}, run {self.run}"
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """Add the options that select a run."""
+    parser.add_argument(
+        "--soak-dir",
+        metavar="PATH",
+        type=Path,
+        default=Path(DEFAULT_DIR),
+        help=f"the folder with the artifacts of soaks (default: {DEFAULT_DIR})",
+    )
+    parser.add_argument(
+        "--chain",
+        metavar="C",
+        help="a chain: its folder's name, the beginning of it, or the node id of its test "
+        "(default: the only chain)",
+    )
+    parser.add_argument(
+        "--run",
+        metavar="R",
+        help="a run id, or the beginning of it (default: the run in the chain's folder)",
+    )
+
+
+def chains(soak_dir: Path) -> list[Path]:
+    """Return the folders of all chains in *soak_dir*, damaged ones included.
+
+    Raises:
+        SoakUsageError: There is none.
+    """
+    folders = sorted(path for path in soak_dir.glob("*") if path.is_dir())
+    found = [path for path in folders if not path.is_symlink() and runs(path)]
+    if not found:
+        msg = f"--soak-dir: there are no soaks in {soak_dir}"
+        raise SoakUsageError(msg)
+    return found
+
+
+def runs(chain: Path) -> list[RunFolder]:
+    """Return the runs of a *chain*: first the one in its folder, then the others, newest first."""
+    aside = [RunFolder(chain, path, _run_id(path, path.name)) for path in chain.glob(f"{RUNS}/*")]
+    newest = sorted(aside, key=lambda run: run_age(run.run), reverse=True)
+    current = RunFolder(chain, chain, _run_id(chain, "unknown"))
+    return [run for run in (current, *newest) if _has_files(run.folder)]
+
+
+def _has_files(folder: Path) -> bool:
+    return any(is_ours(path.name) for path in folder.glob("*"))
+
+
+def _first_record(folder: Path) -> Mapping[str, Any]:
+    """Return the first record of the journal in *folder*; empty if it cannot be read."""
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            record: object = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _run_id(folder: Path, default: str) -> str:
+    run = _first_record(folder).get("run")
+    return run if isinstance(run, str) else default
+
+
+def _node_id(chain: Path) -> str:
+    """Return the node id of the test that made the *chain*; empty if no journal has it."""
+    for run in runs(chain):
+        config = _first_record(run.folder).get("config")
+        if isinstance(config, dict) and isinstance(config.get("chain"), str):
+            return str(config["chain"])
+    return ""
+
+
+def selected_run(arguments: Namespace) -> RunFolder:
+    """Return the run that ``--soak-dir``, ``--chain`` and ``--run`` select.
+
+    Raises:
+        SoakUsageError: No chain or run matches, or several do.
+    """
+    return choose_run(choose_chain(arguments.soak_dir, arguments.chain), arguments.run)
+
+
+def choose_chain(soak_dir: Path, given: str | None) -> Path:
+    """Return the folder of the chain that matches *given*.
+
+    Args:
+        soak_dir: The folder of the soaks.
+        given: The name of the chain's folder, its beginning, or a node id; None for the only chain.
+
+    Raises:
+        SoakUsageError: No chain matches, or several do; the message lists them.
+    """
+    folders = {path.name: path for path in chains(soak_dir)}
+    if given is None:
+        if len(folders) > 1:
+            msg = f"--chain: needed, because {soak_dir} has several chains: {_listed(folders)}"
+            raise SoakUsageError(msg)
+        return next(iter(folders.values()))
+    nodes = [path for path in folders.values() if _node_id(path) == given]
+    return nodes[0] if nodes else folders[_match("--chain", "chain", given, folders)]
+
+
+def choose_run(chain: Path, given: str | None) -> RunFolder:
+    """Return the run that matches *given*.
+
+    Args:
+        chain: The chain's folder.
+        given: A run id or its beginning; None for the run in the chain's folder.
+
+    Raises:
+        SoakUsageError: No run matches, or several do; the message lists them.
+    """
+    found = runs(chain)
+    if given is None:
+        return found[0]
+    ids: dict[str, RunFolder] = {}
+    for run in found:
+        ids.setdefault(run.run, run)
+    return ids[_match("--run", "run", given, ids)]
+
+
+def _match(option: str, kind: str, given: str, names: Collection[str]) -> str:
+    """Return the one of *names* that equals *given*, or else begins with it."""
+    matches = [name for name in names if name == given]
+    matches = matches or [name for name in names if name.startswith(given)]
+    if not matches:
+        near = did_you_mean(given, names)
+        msg = f"{option}: unknown {kind} {given!r}{near}; there are: {_listed(names)}"
+        raise SoakUsageError(msg)
+    if len(matches) > 1:
+        msg = f"{option}: {given!r} matches several: {_listed(matches)}"
+        raise SoakUsageError(msg)
+    return matches[0]
+
+
+def _listed(names: Collection[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    return f"{', '.join(listed[:LISTED])}{more}"
