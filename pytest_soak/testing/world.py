@@ -1,4 +1,4 @@
-"""One chain without pytest, files or a system: the real controller, driven slot by slot."""
+"""One chain without pytest, files or a system: the real controller, driven by slots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.config.builtin import GUARDS
 from pytest_soak.config.overrides import InitialOverrides
 from pytest_soak.config.plan import ChainPlan
-from pytest_soak.config.registry import Registered, Registry, declared_corridor
+from pytest_soak.config.registry import Registered, Registry
 from pytest_soak.engine.controller import Controller
 from pytest_soak.engine.strategies import Strategies, StrategyFault
 from pytest_soak.errors import SoakUsageError, what_raised
@@ -29,8 +29,8 @@ from pytest_soak.store.records import (
     summary_from_json,
     summary_to_json,
 )
-from pytest_soak.testing.oracle import Oracle, Seen, guard_breaches
 from pytest_soak.testing.promises import BrokenPromise, Promise
+from pytest_soak.testing.reviews import review_breaches
 from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
 from pytest_soak.testing.watched import Breach, Watched
 
@@ -48,15 +48,15 @@ ORDER = tuple(Promise)
 
 @dataclass(frozen=True)
 class Subject:
-    """The strategy that is tried.
+    """The strategy under test.
 
     Args:
         kind: ``tuner``, ``guard``, ``watcher`` or ``gate``.
         factory: Makes it, given a pack, as the hook's factory does.
         pack: The domain.
-        plugin: Who offers it.
+        plugin: The plugin or module that offers it.
         name: The name under which it is registered.
-        settings: Where it is a guard: what ``[guards.<name>]`` says.
+        settings: For a guard, the table ``[guards.<name>]``.
         seconds: How long an answer may take.
     """
 
@@ -70,12 +70,12 @@ class Subject:
 
     @property
     def hook(self) -> str:
-        """The hook that would offer it."""
+        """The hook that offers such a strategy."""
         return f"pytest_soak_{self.kind}s"
 
     @property
     def who(self) -> str:
-        """Who it is, for errors: as in a run."""
+        """Its plugin, hook and name, as in the errors of a run."""
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
@@ -86,7 +86,7 @@ CORE_GUARDS = {
 
 
 class _Offers(Registry):
-    """A registry of one strategy, beside the core's guards."""
+    """A registry of one strategy and the core's guards."""
 
     def __init__(self, offered: Registered) -> None:
         self._offered = offered
@@ -99,7 +99,7 @@ class _Offers(Registry):
 
 
 class _Other:
-    """A tuner beside the one that is tried: asks for what the slot says."""
+    """A tuner beside the one under test."""
 
     requires: tuple[str, ...] = ()
 
@@ -110,35 +110,32 @@ class _Other:
         self,
         history: History,  # noqa: ARG002 - the protocol's
         parameters: Mapping[str, float],  # noqa: ARG002 - as above
-        headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - so that guards are asked for it
+        headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - makes the core ask the guards for it
     ) -> Proposal:
         """Ask for what the slot says."""
         return Proposal(dict(self._world.slot.wishes.get(self._name, {})), ("asked",))
 
 
 class World:
-    """A chain that is driven by slots instead of a system, and judged after each.
+    """A chain that is driven by slots instead of a system, and checked after each.
 
     Args:
-        subject: The strategy that is tried; None drives the shipped ones alone.
+        subject: The strategy under test.
         start: What the chain starts from.
-        guards: Guard settings laid over the pack's.
     """
 
-    def __init__(
-        self, subject: Subject, start: Start, guards: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, subject: Subject, start: Start) -> None:
         """Begin before the first iteration."""
         self.subject, self.slot = subject, Slot()
         pack = subject.pack
-        laid = {**pack.guards, **(strict_guards(pack) if start.strict else {}), **(guards or {})}
+        laid = {**pack.guards, **(strict_guards(pack) if start.strict else {})}
         here = set(CORE_GUARDS)
         if subject.kind == "guard":
             here.add(subject.name)
             laid[subject.name] = {**laid.get(subject.name, {}), **subject.settings}
         laid = {name: table for name, table in laid.items() if name in here}
         self.pack = replace(pack, guards=laid)
-        """What the oracle knows; strategies get copies of it."""
+        """Strategies get copies of it."""
         self._start = start
         self.overrides: dict[str, float] = {
             name: pack.parameters[name].quantize(pack.parameters[name].limits.clamp(value))
@@ -146,18 +143,15 @@ class World:
         }
         self.in_window = self.restarted = False
         self.over = False
-        """Whether a promise was broken, so that nothing more is to be learned."""
+        """Whether a promise was broken, which ends the chain."""
         self.story: list[str] = []
         self.results: list[IterationResult] = []
         self._records: list[dict[str, Any]] = []
         self._watched: list[Watched] = []
         self._controller = self._begin()
-        self._oracle = Oracle(self.pack, start.mode, self._corridors())
-
-    # ---- the chain
 
     def _begin(self) -> Controller:
-        """Return a controller with strategies that are made anew, as in another process."""
+        """Return a controller with new strategies, as in another process."""
         self._given = copy.deepcopy(self.pack)
         self._text = repr(self._given)
         subject, others = self.subject, _asking(self._start)
@@ -205,14 +199,8 @@ class World:
                 msg = f"it requires {safe_repr(metric)}, which pack {self.pack.name} does not know"
                 raise self.broken(Promise.READY, f"{msg}; there are: {known}")
 
-    def _corridors(self) -> dict[str, Corridor]:
-        corridors = dict(OTHER_CORRIDORS)
-        if self.subject.kind == "tuner" and self._watched:
-            corridors[self.subject.name] = declared_corridor(self.subject.who, self._watched[0])
-        return corridors
-
     def resume(self) -> None:
-        """Go on as another process would: new strategies, and the history read from records."""
+        """Continue as another process would: new strategies, and the history read from records."""
         self._ask_backwards()
         taken = self._controller
         self._controller = self._begin()
@@ -229,7 +217,7 @@ class World:
         """Take the chain through one more iteration.
 
         Raises:
-            BrokenPromise: A promise was broken; the first one, in the order of `Promise`.
+            BrokenPromise: With the first broken promise in the order of `Promise`.
         """
         self.slot = slot
         number = self._controller.done + 1
@@ -252,9 +240,7 @@ class World:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
             self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
         self.overrides = dict(self._controller.overrides_after(result, before))
-        wishes = {} if result.fault else self._wishes(calls)
-        seen = Seen(result, wishes, before, dict(self.overrides))
-        self.story[place] = _told(number, slot, self, seen)
+        self.story[place] = self._line(result, before, calls)
         self._records.append(
             {
                 "summary": summary_to_json(result.summary),
@@ -264,22 +250,22 @@ class World:
                 "before": before,
             }
         )
-        self._raise([*self._breaches(result, calls), *self._oracle.judge(seen)])
+        self._raise(self._breaches(result, calls))
         self.results.append(result)
         self.restarted = False
         return result
 
     def last_review(self) -> tuple[Decision, Decision]:
-        """Return the latest decision that the guard was given, and what it left of it."""
+        """Return the latest decision that the guard was given, and its answer."""
         (_, given, _), said = self._watched[0].calls[-1]
         return given, said
 
     def finish(self) -> None:
-        """Ask once more, backwards, whether the same history still gets the same answer."""
+        """Check at the end that the same history still gets the same answer."""
         self._ask_backwards()
 
     def _ask_backwards(self) -> None:
-        """Ask everything once more, and look whether the history is still what was recorded."""
+        """Repeat all calls, and check that the history is still what was recorded."""
         kept = [
             (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
             for entry in self._controller.entries
@@ -292,19 +278,35 @@ class World:
             watched.ask_backwards()
             self._raise(watched.breaches)
 
+    def _line(self, result: IterationResult, before: Mapping[str, float], calls: int) -> str:
+        """Return one iteration in one line: its report, what was asked for, and what changed."""
+        summary, decision = result.summary, result.decision
+        parts = [f"{self.slot}"]
+        if summary.in_window:
+            parts.append("in the window")
+        if summary.restarted:
+            parts.append("restarted")
+        if decision.requests:
+            asked = {tuner: dict(wish) for tuner, wish in self._wishes(calls).items() if wish}
+            parts.append("; ".join(f"{tuner} asks {wish}" for tuner, wish in asked.items()))
+        ran = {name: result.parameters[name] for name in self.pack.parameters}
+        moved = {name: new for name, new in self.overrides.items() if before.get(name) != new}
+        parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
+        if decision.skip_reason:
+            parts.append(f"({decision.skip_reason})")
+        return f"iteration {summary.iteration}: {', '.join(parts)}"
+
     def _wishes(self, calls: int) -> dict[str, Mapping[str, float]]:
-        """Return what tuners answered in this iteration, by what was heard, not recorded."""
+        """Return what the tuners really answered in this iteration, not what was recorded."""
         wishes = {name: wish for name, wish in self.slot.wishes.items() if wish}
         if self.subject.kind == "tuner":
             asking = {name for name, _ in _asking(self._start)}
             wishes = {name: wish for name, wish in wishes.items() if name in asking}
-            for watched in self._watched:  # none where nothing is tuned
+            for watched in self._watched:  # empty where tuning is off
                 for _, answer in watched.calls[calls:]:
                     if isinstance(answer, Proposal):
                         wishes[self.subject.name] = answer.deltas
         return wishes
-
-    # ---- what was broken
 
     def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:
         watched = self._watched
@@ -313,7 +315,7 @@ class World:
             for one in watched:
                 for (_, given, _), said in one.calls[calls:]:
                     if isinstance(said, Decision):
-                        found += guard_breaches(given, said, self.pack)
+                        found += review_breaches(given, said, self.pack)
         if result.fault:
             whose = Promise.ANSWERS if self.subject.who in result.fault else Promise.INTEGRITY
             found.append(Breach(whose, result.fault))
@@ -329,14 +331,14 @@ class World:
             raise self.broken(worst.promise, worst.what) from cause
 
     def broken(self, promise: Promise, what: str) -> BrokenPromise:
-        """Return that *promise* was broken, with what happened so far; nothing more is asked."""
+        """Return the error that *promise* was broken, with the story so far, and end the chain."""
         self.over = True
         start = self._start
         words = [f"pack {self.subject.pack.name}"]
         if start.mode is not Mode.APPLY:
             words.append(f"mode {start.mode}")
         if start.strict:
-            words.append("a tight budget and an eager freeze")
+            words.append("a small budget and an early freeze")
         if start.seeds:
             words.append(f"starting overrides {dict(start.seeds)}")
         story = (", ".join(words), *self.story) if self.story else ()
@@ -348,23 +350,3 @@ OTHER_CORRIDORS = tuple(zip(OTHERS, (Corridor.APPLY, Corridor.LIMITS), strict=Tr
 
 def _asking(start: Start) -> tuple[tuple[str, Corridor], ...]:
     return OTHER_CORRIDORS if start.accompanied else ()
-
-
-def _told(number: int, slot: Slot, world: World, seen: Seen) -> str:
-    """Return one iteration in one line: report, wishes, and what became of them."""
-    summary = seen.result.summary
-    marks = [
-        word
-        for word, is_so in (("in the window", summary.in_window), ("restarted", summary.restarted))
-        if is_so
-    ]
-    asked = {tuner: dict(wish) for tuner, wish in seen.wishes.items() if wish}
-    moved = {name: value for name, value in seen.after.items() if seen.before.get(name) != value}
-    parts = [f"{slot}", *marks]
-    if asked and seen.result.decision.requests:
-        parts.append("; ".join(f"{tuner} asks {wish}" for tuner, wish in asked.items()))
-    ran = {name: seen.result.parameters[name] for name in world.pack.parameters}
-    parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
-    if seen.result.decision.skip_reason:
-        parts.append(f"({seen.result.decision.skip_reason})")
-    return f"iteration {number}: {', '.join(parts)}"

@@ -1,24 +1,51 @@
-"""Works out what a controller may have done, without asking the guards that did it."""
+"""The rules of the core, computed a second time without the guards that enforce them."""
 
 from __future__ import annotations
 
 import math
 import operator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.registry import declared_corridor
 from pytest_soak.model.lookback import LOOKBACK, MOST_ROLLBACKS
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.testing.promises import Promise
 from pytest_soak.testing.watched import Breach
+from pytest_soak.testing.world import OTHER_CORRIDORS, Subject, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Parameter
+    from pytest_soak.testing.slots import Start
+
+
+class Rule(StrEnum):
+    """What the core promises for every strategy; the first violation in this order is raised."""
+
+    WINDOW = "nothing is changed in the observation window"
+    UNUSABLE = "nothing is changed after an unusable report or a restart without state"
+    MODE = "nothing is changed unless the run applies"
+    ACTUATOR = "the overrides change by the decision alone, and by all of it"
+    STEP = "no step is larger than asked for, turned around, or off its parameter's grid"
+    CORRIDOR = "no sequence of proposals leaves the corridor"
+    BUDGET = "no sequence of proposals exceeds a budget"
+    FROZEN = "nothing is tightened while frozen, and nothing moves that is held"
+    ROLLBACK = "a rollback goes back to what an earlier iteration ran with"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that was broken in one iteration, and how."""
+
+    rule: Rule
+    what: str
+
 
 HOLDS = {
     ">": operator.gt,
@@ -31,11 +58,11 @@ ALTERNATION = 3
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of one iteration that does not come from a guard.
+    """One iteration, without anything that a guard said of it.
 
     Args:
-        result: What the controller made of it; its decision is not believed.
-        wishes: ``{tuner: {parameter: delta}}``: what tuners answered, none where none was asked.
+        result: The controller's result; its decision is what is checked.
+        wishes: ``{tuner: {parameter: delta}}``: what the tuners asked for.
         before: The overrides it ran with.
         after: The overrides after it.
     """
@@ -47,7 +74,7 @@ class Seen:
 
     @property
     def steps(self) -> dict[str, float]:
-        """``{parameter: step}`` by the overrides alone, from the effective value before."""
+        """``{parameter: step}``, computed from the overrides alone."""
         old = self.result.parameters
         return {
             name: value - old.get(name, 0)
@@ -57,7 +84,7 @@ class Seen:
 
     @property
     def rolled_back(self) -> bool:
-        """Whether it says that it went back to earlier parameters."""
+        """Whether its decision was a rollback."""
         return self.result.applied and self.result.decision.rollback is not None
 
     def way(self, parameter: str) -> int:
@@ -70,8 +97,8 @@ class Oracle:
     """Judges one chain, iteration by iteration.
 
     Args:
-        pack: Bounds, grids and guard settings; a copy that no strategy has ever seen.
-        mode: What is to happen to proposals.
+        pack: Bounds, grids and guard settings; a copy that no strategy has seen.
+        mode: What happens to proposals.
         corridors: ``{tuner: the corridor it declared}``.
     """
 
@@ -81,47 +108,47 @@ class Oracle:
         self._past: list[Seen] = []
         self._frozen_until = 0
 
-    def judge(self, seen: Seen) -> Iterator[Breach]:
-        """Yield what is broken by an iteration, the next one."""
+    def judge(self, seen: Seen) -> Iterator[Violation]:
+        """Yield the violations of the next iteration."""
         self._past.append(seen)
         self._thaw_or_freeze(seen)
         yield from self._actuator(seen)
         summary = seen.result.summary
         moved = ", ".join(f"{name} by {step:+.10g}" for name, step in seen.steps.items())
         for broken, promise in (
-            (self._mode is not Mode.APPLY, Promise.MODE),
-            (summary.in_window, Promise.WINDOW),
-            (bool(summary.problems) or summary.restarted, Promise.UNUSABLE),
+            (self._mode is not Mode.APPLY, Rule.MODE),
+            (summary.in_window, Rule.WINDOW),
+            (bool(summary.problems) or summary.restarted, Rule.UNUSABLE),
         ):
             if broken and seen.after != seen.before:
-                yield Breach(promise, f"moved {moved or 'overrides'}")
+                yield Violation(promise, f"moved {moved or 'overrides'}")
         if sum(one.rolled_back for one in self._past[:-1]) >= MOST_ROLLBACKS and moved:
-            yield Breach(Promise.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
+            yield Violation(Rule.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
         if seen.rolled_back:
             yield from self._rollback(seen)
             return
         for name, step in seen.steps.items():
             yield from self._step(seen, name, step)
 
-    def _actuator(self, seen: Seen) -> Iterator[Breach]:
+    def _actuator(self, seen: Seen) -> Iterator[Violation]:
         if seen.rolled_back:
             return
         decision = seen.result.decision
         said = {c.parameter: c.new for c in decision.moves} if seen.result.applied else {}
         if seen.after != {**seen.before, **said}:
             what = f"the decision says {said}, the overrides went {seen.before} -> {seen.after}"
-            yield Breach(Promise.ACTUATOR, what)
+            yield Violation(Rule.ACTUATOR, what)
         unknown = [name for name in seen.steps if name not in self._pack.parameters]
         if unknown:
-            yield Breach(Promise.ACTUATOR, f"changed {unknown}, which nobody may tune")
+            yield Violation(Rule.ACTUATOR, f"changed {unknown}, which cannot be tuned")
 
-    def _rollback(self, seen: Seen) -> Iterator[Breach]:
+    def _rollback(self, seen: Seen) -> Iterator[Violation]:
         if all(seen.after != one.before for one in self._past[:-1]):
-            yield Breach(Promise.ROLLBACK, f"to {seen.after}, which no iteration ran with")
+            yield Violation(Rule.ROLLBACK, f"to {seen.after}, which no iteration ran with")
 
-    def _step(self, seen: Seen, name: str, step: float) -> Iterator[Breach]:
+    def _step(self, seen: Seen, name: str, step: float) -> Iterator[Violation]:
         parameter = self._pack.parameters.get(name)
-        if parameter is None:  # told above
+        if parameter is None:  # reported by _actuator
             return
         old, new = seen.result.parameters[name], seen.after[name]
         dust = parameter.precision * 1e-5 + 1e-9 * max(1.0, abs(old))
@@ -132,25 +159,25 @@ class Oracle:
         largest = max(map(abs, asked.values()), default=0.0)
         if abs(step) > largest + dust:
             wished = {tuner: wish.get(name, 0) for tuner, wish in seen.wishes.items()}
-            yield Breach(Promise.STEP, f"{what}; asked for were {wished}")
+            yield Violation(Rule.STEP, f"{what}; asked for were {wished}")
         units = new / parameter.precision
         if abs(units - round(units)) > 1e-6 * max(1.0, abs(units)):
-            yield Breach(Promise.STEP, f"{what}, off its grid of {parameter.precision:g}")
+            yield Violation(Rule.STEP, f"{what}, off its grid of {parameter.precision:g}")
         lo, hi = self._bounds(parameter, asked)
         if not min(lo, old) - dust <= new <= max(hi, old) + dust:
-            yield Breach(Promise.CORRIDOR, f"{what}, the corridor is {lo:g} to {hi:g}")
+            yield Violation(Rule.CORRIDOR, f"{what}, the corridor is {lo:g} to {hi:g}")
         yield from self._budget(name, dust)
         if seen.result.iteration <= self._frozen_until:
             frozen = self._settings("freeze").get("parameters", ())
             calm = 1 if parameter.calm == "up" else -1
             if name in frozen and step * calm > 0:
                 until = f"frozen until iteration {self._frozen_until}"
-                yield Breach(Promise.FROZEN, f"{what}, {until}")
+                yield Violation(Rule.FROZEN, f"{what}, {until}")
         if self._held(name, seen):
-            yield Breach(Promise.FROZEN, f"{what}, though it had been going to and fro")
+            yield Violation(Rule.FROZEN, f"{what}, though it was oscillating")
 
     def _bounds(self, parameter: Parameter, asked: Mapping[str, float]) -> tuple[float, float]:
-        """Return the widest corridor of those that asked for this direction."""
+        """Return the widest corridor of the tuners that asked for this direction."""
         wide = [tuner for tuner in asked if self._corridors[tuner] is Corridor.LIMITS]
         lo, hi = parameter.limits.lo, parameter.limits.hi
         if not wide:
@@ -161,7 +188,7 @@ class Oracle:
         settings = self._pack.guards.get(guard, {})
         return settings if settings.get("enabled", True) else {}
 
-    def _budget(self, name: str, dust: float) -> Iterator[Breach]:
+    def _budget(self, name: str, dust: float) -> Iterator[Violation]:
         settings = self._settings("budget")
         largest = settings.get("largest", {}).get(name)
         if largest is None:
@@ -169,8 +196,8 @@ class Oracle:
         window = settings.get("window", 5)
         spent = [abs(one.steps.get(name, 0)) for one in self._past[-window:] if not one.rolled_back]
         if math.fsum(spent) > largest + dust * len(spent):
-            told = f"{name} moved {math.fsum(spent):.10g} in {window} iterations"
-            yield Breach(Promise.BUDGET, f"{told}, its budget is {largest:g}")
+            what = f"{name} moved {math.fsum(spent):.10g} in {window} iterations"
+            yield Violation(Rule.BUDGET, f"{what}, its budget is {largest:g}")
 
     def _thaw_or_freeze(self, seen: Seen) -> None:
         settings = self._settings("freeze")
@@ -183,7 +210,7 @@ class Oracle:
             self._frozen_until = number + settings.get("iterations", 4) - 1
 
     def _held(self, name: str, seen: Seen) -> bool:
-        """Tell whether *name* had alternated three times, and was not asked for twice alike."""
+        """Return whether *name* alternated three times and had no two equal requests since."""
         settings = self._pack.guards
         policy = settings.get("conflict", {}).get("policy", "veto")
         if policy != "veto" or not settings.get("oscillation", {}).get("enabled", True):
@@ -204,57 +231,26 @@ def _holds(condition: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
     return isinstance(value, int | float) and HOLDS[condition["op"]](value, limit)
 
 
-def guard_breaches(given: Any, said: Any, pack: Pack) -> Iterator[Breach]:  # noqa: ANN401 - Decisions, or not
-    """Yield what a guard did to the decision it was *given* that no guard may do."""
-    yield from _enlarged(given, said)
-    for what in ("iteration", "parameters", "requests", "asked", "rollback"):
-        if getattr(given, what) != getattr(said, what):
-            yield Breach(Promise.TAKES_AWAY, f"it rewrote {what}")
-    for what in ("vetoes", "notices"):
-        before: Sequence[object] = getattr(given, what)
-        if tuple(getattr(said, what))[: len(before)] != before:
-            yield Breach(Promise.TAKES_AWAY, f"it took back {what} of other guards")
-    if given.skip_reason and said.skip_reason != given.skip_reason:
-        yield Breach(Promise.TAKES_AWAY, f"it rewrote the skip reason {given.skip_reason!r}")
-    yield from _untold(given, said, pack)
+class JudgedWorld(World):
+    """A chain of the kit in which the core is judged too.
 
+    A violation is raised as `Promise.INTEGRITY`, with the name of its rule first.
+    """
 
-def _enlarged(given: Any, said: Any) -> Iterator[Breach]:  # noqa: ANN401 - as above
-    changes = {change.parameter: change for change in given.changes}
-    left = {change.parameter: change for change in said.changes}
-    for name, change in left.items():
-        was = changes.get(name)
-        if was is None:
-            yield Breach(Promise.TAKES_AWAY, f"it added a change of {name}")
-            continue
-        for field in ("old", "requested", "reason", "tuner", "corridor"):
-            if getattr(was, field) != getattr(change, field):
-                yield Breach(Promise.TAKES_AWAY, f"it rewrote {field} of the change of {name}")
-        told = f"{name} {was.effective:+.10g} became {change.effective:+.10g}"
-        if change.effective * was.effective < 0:
-            yield Breach(Promise.TAKES_AWAY, f"it turned a step: {told}")
-        elif not abs(change.effective) <= abs(was.effective):
-            yield Breach(Promise.TAKES_AWAY, f"it enlarged a step: {told}")
+    def __init__(self, subject: Subject, start: Start) -> None:
+        """Begin before the first iteration."""
+        super().__init__(subject, start)
+        corridors = dict(OTHER_CORRIDORS)
+        if subject.kind == "tuner" and self._watched:
+            corridors[subject.name] = declared_corridor(subject.who, self._watched[0])
+        self._oracle = Oracle(self.pack, start.mode, corridors)
 
-
-def _untold(given: Any, said: Any, pack: Pack) -> Iterator[Breach]:  # noqa: ANN401 - as above
-    vetoes = said.vetoes[len(given.vetoes) :]
-    notices = said.notices[len(given.notices) :]
-    for word in (*vetoes, *notices):
-        if not (word.reason.isascii() and word.reason.replace("-", "_").isidentifier()):
-            what = f"{word.reason!r} is no name; figures belong into the detail"
-            yield Breach(Promise.TOLD, what)
-        if word.parameter and word.parameter not in pack.parameters:
-            yield Breach(Promise.TOLD, f"it told of {word.parameter!r}, which is no parameter")
-    stopped = {word.parameter for word in vetoes}
-    heard = stopped | {word.parameter for word in notices}
-    left = {change.parameter: change for change in said.changes}
-    for change in given.changes:
-        name = change.parameter
-        if name not in left:
-            if not stopped & {name, ""}:
-                yield Breach(Promise.TOLD, f"it stopped {name} without a veto")
-        elif left[name].effective != change.effective and not heard & {name, ""}:
-            now = left[name].effective
-            told = f"it made {name} {change.effective:+.10g} {now:+.10g}"
-            yield Breach(Promise.TOLD, f"{told} and told nobody; use cut(), or notice()")
+    def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:
+        before = self._records[-1]["before"]
+        wishes = {} if result.fault else self._wishes(calls)
+        seen = Seen(result, wishes, before, dict(self.overrides))
+        violations = sorted(self._oracle.judge(seen), key=lambda one: list(Rule).index(one.rule))
+        return [
+            *super()._breaches(result, calls),
+            *(Breach(Promise.INTEGRITY, f"{one.rule.name}: {one.what}") for one in violations),
+        ]
