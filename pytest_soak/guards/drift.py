@@ -1,4 +1,4 @@
-"""The guard that warns where a parameter has gone far from its start."""
+"""The guard that warns of a parameter far from its start."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ from pytest_soak.model.settings import Number, Setting
 
 
 class Drift(CoreGuard):
-    """Warns when a step took a parameter far from where the run started. It stops nothing."""
+    """Warns when a step takes a parameter far from its start in this run. It stops nothing."""
 
     name = "drift"
 

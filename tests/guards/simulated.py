@@ -1,4 +1,4 @@
-"""A soak without pytest, files or a system: what the shipped guards do with given requests."""
+"""Runs without pytest, files or a system: what the shipped guards do with given requests."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def soak(
 
     Args:
         pack: The domain.
-        iterations: How many.
+        iterations: The length of the run.
         wishes: What is asked for after an iteration.
-        metrics: What an iteration with given parameters measures; nothing makes it INCONCLUSIVE.
+        metrics: What an iteration with given parameters measures; ``{}`` makes it INCONCLUSIVE.
         window: The length of the observation window.
-        corridor: That of all tuners.
+        corridor: The corridor of all tuners.
     """
     strategies = guarded(pack)
     parameters = dict(pack.profiles[pack.profile].fields)
@@ -107,13 +107,23 @@ def soak(
     return entries
 
 
+def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Wishes]:
+    """Return a tuner that asks for *deltas* in turn, then for the last one; for 0, nothing."""
+
+    def wishes(number: int) -> Wishes:
+        delta = deltas[min(number, len(deltas)) - 1]
+        return {"one": {parameter: delta}} if delta else {}
+
+    return wishes
+
+
 def values(entries: list[Entry], parameter: str = "workers") -> list[float]:
-    """Return what each iteration ran with."""
+    """Return the value of *parameter* in each iteration."""
     return [entry.summary.parameters[parameter] for entry in entries]
 
 
 def told(entries: list[Entry]) -> list[tuple[int, str, str]]:
-    """Return what guards stopped or had to tell: iteration, reason, detail."""
+    """Return all vetoes and notices as ``(iteration, reason, detail)``."""
     found = []
     for entry in entries:
         assert entry.decision is not None
