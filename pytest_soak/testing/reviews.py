@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import is_number
 from pytest_soak.model.promises import loosened, malformed
 from pytest_soak.testing.promises import Promise
 from pytest_soak.testing.watched import Breach
@@ -26,19 +25,7 @@ def review_breaches(given: Decision, said: Decision, pack: Pack) -> Iterator[Bre
     if fault:
         yield Breach(Promise.TAKES_AWAY, f"it {fault}")
     else:
-        yield from _off_grid(given, said, pack)
         yield from _unreported(given, said, pack)
-
-
-def _off_grid(given: Decision, said: Decision, pack: Pack) -> Iterator[Breach]:
-    """Yield which steps a guard made smaller so that their parameter leaves its grid."""
-    for change in said.changes:
-        if change in given.changes or not is_number(change.new):
-            continue
-        parameter = pack.parameters[change.parameter]
-        if abs(parameter.quantize(change.new) - change.new) > parameter.precision * 1e-6:
-            what = f"it sets {change.parameter} to {change.new:.10g}"
-            yield Breach(Promise.STEP, f"{what}, off its grid of {parameter.precision:g}")
 
 
 def _unreported(given: Decision, said: Decision, pack: Pack) -> Iterator[Breach]:

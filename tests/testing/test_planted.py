@@ -434,13 +434,9 @@ class RewritesTheSkip(Guard):
         return replace(decision, skip_reason="mine") if decision.skip_reason else decision
 
 
-class LeavesTheGrid(Guard):
-    """Makes a step smaller by itself, where `Decision.cut` would round it."""
-
+class ReturnsAList(Guard):
     def stop(self, decision: Decision) -> Any:
-        (one,) = (change for change in decision.changes if change.parameter == "workers")
-        half = changed(decision, effective=one.effective / 4, new=one.old + one.effective / 4)
-        return half.notice("guard", "quarter", "workers")
+        return replace(decision, changes=[])  # type: ignore[arg-type] # the fault
 
 
 class ForgetsToSay(Guard):
@@ -492,7 +488,7 @@ GUARDS: dict[type[Guard], Promise] = {
     RewritesTheRequests: Promise.TAKES_AWAY,
     Resurrects: Promise.TAKES_AWAY,
     RewritesTheSkip: Promise.TAKES_AWAY,
-    LeavesTheGrid: Promise.STEP,
+    ReturnsAList: Promise.ANSWERS,
     StopsWhatIsNotThere: Promise.TOLD,
     ForgetsToSay: Promise.TOLD,
     CutsInSilence: Promise.TOLD,
