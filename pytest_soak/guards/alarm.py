@@ -68,12 +68,12 @@ class Alarm(CoreGuard):
             if level.way * (value - level.warn) > 0:
                 was = before.get(name)
                 if was is None or level.way * (was - level.warn) <= 0:
-                    told = f"{value:.10g} beyond {level.warn:.10g}"
-                    decision = decision.notice(self.name, WARNING, name, told)
+                    detail = f"{value:.10g} beyond {level.warn:.10g}"
+                    decision = decision.notice(self.name, WARNING, name, detail)
             change = change_of(decision, name)
             if change is not None and level.stops(value) * change.requested > 0:
-                told = f"{value:.10g} beyond {level.pause:.10g}"
-                decision = decision.veto(self.name, name, self.name, told)
+                detail = f"{value:.10g} beyond {level.pause:.10g}"
+                decision = decision.veto(self.name, name, self.name, detail)
         return decision
 
     def headroom(

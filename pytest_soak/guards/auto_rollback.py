@@ -33,19 +33,19 @@ class AutoRollback(CoreGuard):
         objective = self._pack.objective
         if objective is None:
             return self._not_armed(history, decision, "the pack names no objective")
-        told = points(history, objective)
+        seen = points(history, objective)
         sigma = self._pack.noise.get(objective.metric)
         if sigma is None:
-            noise = run_noise(told)
+            noise = run_noise(seen)
             if noise is None:
                 why = f"the noise of {objective.metric} is not known"
                 return self._not_armed(history, decision, why)
             sigma = noise.safe
-            if run_noise(told[:-1]) is None:
+            if run_noise(seen[:-1]) is None:
                 detail = f"{objective.metric} sigma={noise.sigma:.4g} n={noise.n}"
                 decision = decision.notice(self.name, ARMED, detail=detail)
-        fresh = bool(told) and told[-1].iteration == decision.iteration
-        loss = find_loss(told, sigma) if fresh else None
+        fresh = bool(seen) and seen[-1].iteration == decision.iteration
+        loss = find_loss(seen, sigma) if fresh else None
         if loss is None or len(history.rollbacks) >= MOST_ROLLBACKS:
             return decision
         return self._answer(history, decision, loss, _words(loss, objective, sigma))
@@ -54,8 +54,8 @@ class AutoRollback(CoreGuard):
         """Roll back, or report why not."""
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
-            told = f"to iteration {loss.good}: {detail}"
-            return decision.notice(self.name, IN_WINDOW, detail=told)
+            where = f"to iteration {loss.good}: {detail}"
+            return decision.notice(self.name, IN_WINDOW, detail=where)
         then, now = (
             [kpi.metric for kpi in self._pack.kpis if _fails(kpi, ran)] for ran in (good, latest)
         )

@@ -23,6 +23,6 @@ class Binding(CoreGuard):
             value = history.latest.metrics.get(condition.metric)
             if value is not None:
                 shown = f"{value:.4g}" if isinstance(value, int | float) else ",".join(value)
-                told = f"{condition.metric}={shown}"
-                decision = decision.veto(self.name, change.parameter, self.name, told)
+                detail = f"{condition.metric}={shown}"
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision

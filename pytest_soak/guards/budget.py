@@ -51,9 +51,9 @@ class Budget(CoreGuard):
             parameter = self._pack.parameters[change.parameter]
             spent, left = _used(history, parameter, window, largest)
             if abs(change.effective) > left:
-                told = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
+                detail = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
                 delta = math.copysign(left, change.effective)
-                decision = decision.cut(self.name, parameter, delta, told)
+                decision = decision.cut(self.name, parameter, delta, detail)
         return decision
 
     def headroom(

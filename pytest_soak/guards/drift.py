@@ -32,6 +32,6 @@ class Drift(CoreGuard):
             start = history[0].summary.parameters[change.parameter]
             most = settings.share * (bounds.hi - bounds.lo) + parameter.precision * 1e-6
             if abs(change.new - start) > most >= abs(change.old - start):
-                told = f"{change.new:.10g}, started at {start:.10g}"
-                decision = decision.notice(self.name, self.name, change.parameter, told)
+                detail = f"{change.new:.10g}, started at {start:.10g}"
+                decision = decision.notice(self.name, self.name, change.parameter, detail)
         return decision

@@ -30,6 +30,6 @@ class Oscillation(CoreGuard):
             alternated = signs in ([1, -1, 1], [-1, 1, -1])
             before = next((delta for delta in asked(history, change.parameter) if delta), 0)
             if alternated and before * change.requested <= 0:
-                told = " ".join("+" if one > 0 else "-" for one in reversed(signs))
-                decision = decision.veto(self.name, change.parameter, self.name, f"applied {told}")
+                detail = "applied " + " ".join("+" if one > 0 else "-" for one in reversed(signs))
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision

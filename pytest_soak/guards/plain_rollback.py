@@ -32,12 +32,12 @@ class PlainRollback(CoreGuard):
         objective = self._pack.objective
         if objective is None or decision.rollback is not None:
             return decision
-        told = points(history, objective)[-DROPS - 1 :]
-        numbers = [one.iteration for one in told]
+        seen = points(history, objective)[-DROPS - 1 :]
+        numbers = [one.iteration for one in seen]
         first = decision.iteration - DROPS
-        if numbers != [first, first + 1, first + 2] or told[0].key == told[-1].key:
+        if numbers != [first, first + 1, first + 2] or seen[0].key == seen[-1].key:
             return decision
-        values = [one.value for one in told]
+        values = [one.value for one in seen]
         applied = history[first - 1].applied
         falls = values[0] > values[1] > values[2]
         if not (applied and falls) or len(history.rollbacks) >= MOST_ROLLBACKS:

@@ -41,6 +41,6 @@ class Smoothing(CoreGuard):
             if smooth * change.effective <= 0:
                 smooth = 0
             if abs(smooth) < abs(change.effective):
-                told = f"average {average:.4g}"
-                decision = decision.cut(self.name, parameter, smooth, told)
+                detail = f"average {average:.4g}"
+                decision = decision.cut(self.name, parameter, smooth, detail)
         return decision

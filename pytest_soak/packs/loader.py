@@ -156,13 +156,11 @@ def build_pack(
         sound = asdict(sound_part(dict(given), table, names))
         kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
     pack = _pack(document, tuple(kpis), data, source)
-    told = [called(mistake.where, whole) for mistake in mistakes]
-    mistakes += [
+    wrong = [called(mistake.where, whole) for mistake in mistakes]
+    mistakes += [  # without those that follow from another mistake
         mistake
         for mistake in broken_rules(pack, whole)
-        if not any(
-            within(where, mistake.where) for where in told
-        )  # a mistake that follows from another is not reported
+        if not any(within(where, mistake.where) for where in wrong)
     ]
     refuse(f"pack {source}", in_order(mistakes, whole))
     return pack

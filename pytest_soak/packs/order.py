@@ -19,10 +19,10 @@ def within(where: str, other: str) -> bool:
 
 def in_order(mistakes: list[Mistake], data: Mapping[str, Any]) -> list[Mistake]:
     """Return *mistakes* in the order of the file, without duplicates; rules are named by id."""
-    told = dict.fromkeys(
+    named = dict.fromkeys(
         replace(mistake, where=called(mistake.where, data)) for mistake in mistakes
     )
-    return sorted(told, key=lambda mistake: _place(mistake.where, data))
+    return sorted(named, key=lambda mistake: _place(mistake.where, data))
 
 
 def _place(where: str, data: object) -> list[int]:

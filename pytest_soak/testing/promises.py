@@ -15,7 +15,7 @@ class Promise(StrEnum):
     TAKES_AWAY = "a guard only takes away: it adds, enlarges, turns and rewrites nothing"
     TOLD = "a guard reports what it stops or makes smaller, with an enumerated reason"
     ANSWERS = "every answer is valid, and nothing is raised"
-    INTEGRITY = "the run continues and its record is complete, whatever a strategy does"
+    INTEGRITY = "the run continues, and its record is complete"
     SAME_ANSWER = "same history, same answer: it has no memory of its own"
     ACTS = "a guard changes the decision in the situation that its author gives"
     NO_LIVELOCK = "while reports stay bad, parameters move, or a reason says why one does not"

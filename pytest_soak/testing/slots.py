@@ -150,7 +150,7 @@ def slots(pack: Pack) -> st.SearchStrategy[Slot]:
         metrics,
         st.one_of(st.none(), st.none(), st.none(), odd),
         st.sampled_from(["all"] * 9 + ["nothing", "one not", "other"]),
-        st.fixed_dictionaries({name: wish for name in OTHERS}),  # noqa: C420 - drawn anew for each
+        st.fixed_dictionaries({name: wish for name in OTHERS}),  # noqa: C420 - drawn for each alone
     )
 
 

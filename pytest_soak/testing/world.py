@@ -201,7 +201,7 @@ class World:
 
     def resume(self) -> None:
         """Continue as another process would: new strategies, and the history read from records."""
-        self._ask_backwards()
+        self.finish()
         taken = self._controller
         self._controller = self._begin()
         for record, judged in zip(self._records, taken.judged, strict=True):
@@ -226,7 +226,6 @@ class World:
         report = replace(read_report(raw, number, self.pack.metrics), raw=plain(raw))
         before = dict(self.overrides)
         calls = sum(len(one.calls) for one in self._watched)
-        place = len(self.story)
         self.story.append(f"iteration {number}: {slot}")
         try:
             result, settles = self._controller.decide(
@@ -240,7 +239,7 @@ class World:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
             self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
         self.overrides = dict(self._controller.overrides_after(result, before))
-        self.story[place] = self._line(result, before, calls)
+        self.story[-1] = self._line(result, before, calls)
         self._records.append(
             {
                 "summary": summary_to_json(result.summary),
@@ -261,11 +260,7 @@ class World:
         return given, said
 
     def finish(self) -> None:
-        """Check at the end that the same history still gets the same answer."""
-        self._ask_backwards()
-
-    def _ask_backwards(self) -> None:
-        """Repeat all calls, and check that the history is still what was recorded."""
+        """Check that the history is as recorded, and that repeated calls get the same answers."""
         kept = [
             (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
             for entry in self._controller.entries

@@ -40,7 +40,7 @@ BAD: Mapping[str, Value] = {"latency_p95_ms": 400.0, "error_rate": 0.1, "through
 
 
 def demo(changed: str = "") -> Pack:
-    """Return the demo pack with *changed*, TOML, laid over it."""
+    """Return the demo pack with *changed*, TOML, merged over it."""
     text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     data = lay_over(tomllib.loads(text), tomllib.loads(changed))
     tables = data.pop("guards", {})  # checked where the guards are made

@@ -25,7 +25,7 @@ LOOSE = UNARMED + "guards.drift.enabled = false\n"
 
 
 def run(changed: str, deltas: Sequence[float], iterations: int = 0, **more: object) -> list[Entry]:
-    """Return a run of the demo pack with *changed* laid over it."""
+    """Return a run of the demo pack with *changed* merged over it."""
     pack = demo(LOOSE + changed)
     return soak(pack, iterations or len(deltas) + 1, steps(*deltas), **more)  # type: ignore[arg-type] # passed on
 
