@@ -110,7 +110,7 @@ def test_a_guard_may_be_off_by_default() -> None:
         ("alarm.levels.workers = { warn = 3 }", "alarm.levels.workers: pause is missing"),
         (
             "alarm.levels.workers = { warn = 3, pause = 3 }",
-            "alarm.levels.workers: warn and pause are both 3; allowed: pause above warn for an alar",
+            "alarm.levels.workers: warn and pause are both 3; allowed: pause above warn",
         ),
         ("alarm.levels.x = { warn = 3, pause = 4 }", "alarm.levels: unknown parameter 'x'"),
         ('freeze.parameters = ["x"]', "freeze.parameters.0: unknown parameter 'x'"),
