@@ -106,10 +106,8 @@ def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
     judged = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
     judged += [("objective", pack.objective.metric)] if pack.objective else []
     for where, metric in judged:
-        if (kind := pack.kind(metric)) not in {
-            "number",
-            "",
-        }:  # '' is unknown, which the schema reports
+        kind = pack.kind(metric)
+        if kind not in {"number", ""}:  # '' is an unknown metric, which the schema reports
             yield Mistake(where, f"{metric} is of kind {kind}", "a number")
     for kpi in pack.kpis:
         for _, limit in kpi.limits:

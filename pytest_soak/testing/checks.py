@@ -322,9 +322,7 @@ def no_livelock(subject: Subject, *, holds: str = "") -> None:
             for name, delta in wish.items():
                 why = _held(result, name, world)
                 if not why:
-                    what = (
-                        f"{name} was asked for {delta:+g} and did not move, and no reason is given"
-                    )
+                    what = f"{name} was asked for {delta:+g} and did not move, without a reason"
                     raise world.broken(Promise.NO_LIVELOCK, what)
     if stopped and all(stopped) and not moved and not holds:
         what = f"nothing moved in {2 * LONG} iterations: it stopped every step, up and down"
