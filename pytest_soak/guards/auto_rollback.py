@@ -1,4 +1,4 @@
-"""The guard that takes back changes after which the objective fell by more than noise."""
+"""The guard that rolls back changes after which the objective got worse by more than noise."""
 
 from pytest_soak.guards.protocol import CoreGuard, NoSettings
 from pytest_soak.model.decision import Decision
@@ -20,42 +20,42 @@ class AutoRollback(CoreGuard):
     """Goes back to the last good parameters when the objective is worse than theirs twice in a row.
 
     `find_loss` says what is worse. The noise is the pack's, or that of at least five iterations of
-    the run with unchanged parameters. Until one is known the guard is not armed, and says so in the
-    first iteration. It only reports in the observation window, and where a KPI has left FAIL and
-    no more KPIs are at FAIL than before: such a loss may be the price of a cure.
+    the run with unchanged parameters. Until the noise is known the guard is not armed, and says so
+    in the first iteration. It only reports, without a rollback, in the observation window and where
+    a KPI has left FAIL and no more KPIs are at FAIL than before: the loss may be the price of that.
     """
 
     name = "auto_rollback"
     rolls_back = True
 
     def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
-        """Roll back where a loss is complete."""
+        """Roll back if the objective is worse than before."""
         objective = self._pack.objective
         if objective is None:
             return self._not_armed(history, decision, "the pack names no objective")
-        told = points(history, objective)
+        seen = points(history, objective)
         sigma = self._pack.noise.get(objective.metric)
         if sigma is None:
-            noise = run_noise(told)
+            noise = run_noise(seen)
             if noise is None:
                 why = f"the noise of {objective.metric} is not known"
                 return self._not_armed(history, decision, why)
             sigma = noise.safe
-            if run_noise(told[:-1]) is None:
+            if run_noise(seen[:-1]) is None:
                 detail = f"{objective.metric} sigma={noise.sigma:.4g} n={noise.n}"
                 decision = decision.notice(self.name, ARMED, detail=detail)
-        fresh = bool(told) and told[-1].iteration == decision.iteration
-        loss = find_loss(told, sigma) if fresh else None
+        fresh = bool(seen) and seen[-1].iteration == decision.iteration
+        loss = find_loss(seen, sigma) if fresh else None
         if loss is None or len(history.rollbacks) >= MOST_ROLLBACKS:
             return decision
         return self._answer(history, decision, loss, _words(loss, objective, sigma))
 
     def _answer(self, history: History, decision: Decision, loss: Loss, detail: str) -> Decision:
-        """Roll back, or say why not."""
+        """Roll back, or report why not."""
         good, latest = history[loss.good - 1].summary, history.latest
         if latest.in_window:
-            told = f"to iteration {loss.good}: {detail}"
-            return decision.notice(self.name, IN_WINDOW, detail=told)
+            where = f"to iteration {loss.good}: {detail}"
+            return decision.notice(self.name, IN_WINDOW, detail=where)
         then, now = (
             [kpi.metric for kpi in self._pack.kpis if _fails(kpi, ran)] for ran in (good, latest)
         )

@@ -1,4 +1,4 @@
-"""The guard that does not tune what the system did not exercise."""
+"""The guard that holds parameters which the system did not exercise."""
 
 from pytest_soak.guards.protocol import CoreGuard, NoSettings
 from pytest_soak.model.decision import Decision
@@ -8,8 +8,8 @@ from pytest_soak.model.history import History
 class Binding(CoreGuard):
     """Stops a parameter that the latest iteration did not exercise, so that it made no difference.
 
-    The pack's `binding` of the parameter says which metric tells that. Where the metric is
-    undefined the step passes.
+    The condition is the pack's `binding` of the parameter. While its metric is undefined, steps
+    pass.
     """
 
     name = "binding"
@@ -23,6 +23,6 @@ class Binding(CoreGuard):
             value = history.latest.metrics.get(condition.metric)
             if value is not None:
                 shown = f"{value:.4g}" if isinstance(value, int | float) else ",".join(value)
-                told = f"{condition.metric}={shown}"
-                decision = decision.veto(self.name, change.parameter, self.name, told)
+                detail = f"{condition.metric}={shown}"
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision

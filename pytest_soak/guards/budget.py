@@ -1,4 +1,4 @@
-"""The guard that bounds how far a parameter moves in a while."""
+"""The guard that bounds how far a parameter moves in a number of iterations."""
 
 import math
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from pytest_soak.model.settings import Number, ParameterName, Setting
 class Budget(CoreGuard):
     """Bounds the sum of a parameter's absolute applied steps in the last iterations.
 
-    A step larger than what is left is cut to it. Steps to and fro both count; steps back by a
-    rollback do not.
+    A step larger than the rest of the budget is cut to it. Steps in both directions count; steps of
+    a rollback do not.
     """
 
     name = "budget"
@@ -42,7 +42,7 @@ class Budget(CoreGuard):
         ] = field(default_factory=dict)
 
     def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
-        """Cut every step to what is left of the parameter's budget."""
+        """Cut every step to the rest of the parameter's budget."""
         window = settings.window
         for change in decision.moves:
             largest = settings.largest.get(change.parameter)
@@ -51,15 +51,15 @@ class Budget(CoreGuard):
             parameter = self._pack.parameters[change.parameter]
             spent, left = _used(history, parameter, window, largest)
             if abs(change.effective) > left:
-                told = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
+                detail = f"{spent:.10g} of {largest:.10g} used in {window} iterations"
                 delta = math.copysign(left, change.effective)
-                decision = decision.cut(self.name, parameter, delta, told)
+                decision = decision.cut(self.name, parameter, delta, detail)
         return decision
 
     def headroom(
         self, history: History, parameters: Mapping[str, float], settings: Settings
     ) -> Headroom:
-        """Leave what is left of each budget."""
+        """Leave the rest of each budget."""
         headroom = {}
         for name, largest in settings.largest.items():
             _, left = _used(history, self._pack.parameters[name], settings.window, largest)
@@ -74,7 +74,7 @@ def _used(
 
     Args:
         history: Every iteration so far.
-        parameter: Whose budget it is.
+        parameter: The parameter of the budget.
         window: How many iterations are added up, the one decided on included.
         largest: The budget, in the parameter's unit.
     """

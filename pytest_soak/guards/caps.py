@@ -1,4 +1,4 @@
-"""The guard that lets a parameter rest whose steps are only ever cut by a bound."""
+"""The guard that stops a parameter whose steps are cut by a bound again and again."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,10 +12,10 @@ from pytest_soak.model.settings import Setting
 
 
 class Caps(CoreGuard):
-    """Lets a parameter rest after several requests in a row that were cut by the same bound.
+    """Stops a parameter after several requests in a row that were cut by the same bound.
 
-    It rests until a request has the other direction. Requests that another guard stopped neither
-    count nor break the row.
+    It is stopped until a request has the other direction. Requests that another guard stopped are
+    ignored.
     """
 
     name = "caps"
@@ -29,7 +29,7 @@ class Caps(CoreGuard):
         ] = 3
 
     def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
-        """Stop the steps of parameters that rest, also those that the clamp held."""
+        """Stop the steps of such parameters, also those that the clamp held."""
         for change in decision.changes:
             if self._rests(history, change, settings.requests):
                 detail = f"cut {settings.requests} times in a row"
@@ -55,7 +55,7 @@ class Caps(CoreGuard):
         return False
 
     def _cut(self, change: Change) -> bool:
-        """Tell whether a bound cut *change*: in part, or all of it where it stands at the bound."""
+        """Return whether a bound cut *change*, in part or, for a value at the bound, completely."""
         if change.note is not Note.HOLD:
             return change.note is not Note.NONE
         bounds = self._pack.parameters[change.parameter].corridor(change.corridor)

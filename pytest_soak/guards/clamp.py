@@ -1,4 +1,4 @@
-"""The last guard: the one clamp, which every delta passes after all other guards."""
+"""The last guard: the clamp that every delta passes after all other guards."""
 
 from dataclasses import replace
 
@@ -9,13 +9,13 @@ from pytest_soak.model.parameters import Note, step
 
 
 class Clamp(CoreGuard):
-    """Keeps every delta that is left in its tuner's corridor and on the parameter's grid."""
+    """Keeps every remaining delta in its tuner's corridor and on the parameter's grid."""
 
     name = "clamp"
     required = True
 
     def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
-        """Clamp every change; one cut to nothing stays listed, marked as held."""
+        """Clamp every change; one cut to zero stays listed, marked as held."""
         if not decision.changes:
             return decision
         return replace(decision, changes=tuple(map(self._clamped, decision.changes)))

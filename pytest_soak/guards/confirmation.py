@@ -1,4 +1,4 @@
-"""The guard that applies only what was asked for several times in a row."""
+"""The guard that allows only steps that were requested several times in a row."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -14,8 +14,8 @@ from pytest_soak.model.settings import Setting
 class Confirmation(CoreGuard):
     """Stops a step that was not asked for, in its direction, in several iterations in a row.
 
-    Counts requests, whether they were applied or not. An iteration in which nothing was asked of
-    the parameter, or in which no tuner was asked at all, breaks the row.
+    Requests count whether they were applied or not. An iteration without a request for the
+    parameter, or without tuning at all, breaks the row.
     """
 
     name = "confirmation"

@@ -1,4 +1,4 @@
-"""The guard that makes one change for each parameter out of what several tuners ask for."""
+"""The guard that merges the requests of several tuners into one change per parameter."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from pytest_soak.model.settings import Mistake, Setting
 
 
 class Conflict(CoreGuard):
-    """Makes one change for each parameter out of the requests of several tuners.
+    """Merges the requests of several tuners into one change for each parameter.
 
-    Requests of the same sign: the larger step, never the sum, because two tuners that see the same
-    trouble would repair it twice. Opposite signs: what the policy says. `veto` applies nothing;
-    `priority` takes the tuner that is first in the list, and those that are not in it last, in the
-    order in which they are asked; `mean` takes the mean of all requests; `smaller` the smallest.
-    Where mean or smallest cancel out nothing is applied.
+    Of requests with the same sign the larger step is taken, not the sum, because two tuners that
+    see the same problem would correct it twice. For opposite signs the policy decides: `veto`
+    applies nothing; `priority` takes the tuner that is first in the list (tuners that are not in
+    it come last, in their usual order); `mean` takes the mean of all requests; `smaller` the
+    smallest. If the mean is 0, or the smallest cancel out, nothing is applied.
     """
 
     name = "conflict"
@@ -40,7 +40,7 @@ class Conflict(CoreGuard):
         ] = ()
 
     def faults(self, settings: Settings) -> Iterator[Mistake]:
-        """Yield a list of tuners without its policy, and the policy without its list."""
+        """Yield a list of tuners without the policy `priority`, or the policy without a list."""
         if (settings.policy == "priority") != bool(settings.priority):
             told = "policy 'priority' needs a list priority, and no other takes one"
             yield Mistake("priority", told)

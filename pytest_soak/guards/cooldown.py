@@ -1,4 +1,4 @@
-"""The guard that lets a system settle after a change."""
+"""The guard that gives the system time to settle after a change."""
 
 from dataclasses import dataclass
 from typing import Annotated

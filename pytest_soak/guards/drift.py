@@ -1,4 +1,4 @@
-"""The guard that warns where a parameter has gone far from its start."""
+"""The guard that warns of a parameter far from its start."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ from pytest_soak.model.settings import Number, Setting
 
 
 class Drift(CoreGuard):
-    """Warns when a step took a parameter far from where the run started. It stops nothing."""
+    """Warns when a step takes a parameter far from its start in this run. It stops nothing."""
 
     name = "drift"
 
@@ -32,6 +32,6 @@ class Drift(CoreGuard):
             start = history[0].summary.parameters[change.parameter]
             most = settings.share * (bounds.hi - bounds.lo) + parameter.precision * 1e-6
             if abs(change.new - start) > most >= abs(change.old - start):
-                told = f"{change.new:.10g}, started at {start:.10g}"
-                decision = decision.notice(self.name, self.name, change.parameter, told)
+                detail = f"{change.new:.10g}, started at {start:.10g}"
+                decision = decision.notice(self.name, self.name, change.parameter, detail)
         return decision

@@ -1,4 +1,4 @@
-"""The guard that lets nothing be tightened while things go well."""
+"""The guard that stops tightening while metrics are good."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,10 +25,11 @@ class When:
 
 
 class Freeze(CoreGuard):
-    """Once `when` held several times in a row (`freeze_started`), stops tightening for a while.
+    """Stops tightening for some iterations once `when` held several times in a row.
 
-    Tightening is a step in the parameter's calm direction; relaxing stays free. The iteration that
-    completes the row is the first of the frozen ones. After the last it arms again.
+    Its start is reported as `freeze_started`. Tightening is a step in the parameter's calm
+    direction; relaxing is always allowed. The iteration that completes the row is the first frozen
+    one. After the last frozen iteration it can start again.
     """
 
     name = "freeze"
@@ -52,7 +53,7 @@ class Freeze(CoreGuard):
         ] = 4
 
     def faults(self, settings: Settings) -> Iterator[Mistake]:
-        """Yield conditions without parameters, parameters without conditions, and misfits."""
+        """Yield conditions without parameters or the reverse, and conditions that cannot hold."""
         if bool(settings.when) != bool(settings.parameters):
             given, lacking = ("when", "parameters") if settings.when else ("parameters", "when")
             yield Mistake(given, f"without {lacking}", "both, or none of them")
@@ -62,7 +63,7 @@ class Freeze(CoreGuard):
                 yield replace(fault, where=f"when.{place}")
 
     def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
-        """Start where it is time to, and stop tightening while it lasts."""
+        """Start if the conditions hold, and stop tightening while it lasts."""
         length = settings.iterations
         started = next(
             (

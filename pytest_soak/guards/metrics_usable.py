@@ -1,4 +1,4 @@
-"""The guard that does not tune on an iteration without usable metrics."""
+"""The guard that skips tuning after an iteration without usable metrics."""
 
 from pytest_soak.guards.protocol import CoreGuard, NoSettings
 from pytest_soak.model.decision import Decision

@@ -1,4 +1,4 @@
-"""The guard that holds a parameter which is being moved to and fro."""
+"""The guard that holds a parameter which is moved up and down in turn."""
 
 from pytest_soak.guards.protocol import CoreGuard, NoSettings
 from pytest_soak.model.decision import Decision
@@ -12,8 +12,8 @@ ALTERNATION = 3
 class Oscillation(CoreGuard):
     """Holds a parameter whose last three applied steps were + - + or - + -.
 
-    It is held until two requests in a row, applied or not, have the same direction. Steps back by
-    a rollback do not count, because no tuner asked for them.
+    It is held until two requests in a row, applied or not, have the same direction. Steps of a
+    rollback do not count, because no tuner requested them.
     """
 
     name = "oscillation"
@@ -30,6 +30,6 @@ class Oscillation(CoreGuard):
             alternated = signs in ([1, -1, 1], [-1, 1, -1])
             before = next((delta for delta in asked(history, change.parameter) if delta), 0)
             if alternated and before * change.requested <= 0:
-                told = " ".join("+" if one > 0 else "-" for one in reversed(signs))
-                decision = decision.veto(self.name, change.parameter, self.name, f"applied {told}")
+                detail = "applied " + " ".join("+" if one > 0 else "-" for one in reversed(signs))
+                decision = decision.veto(self.name, change.parameter, self.name, detail)
         return decision

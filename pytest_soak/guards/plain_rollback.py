@@ -1,4 +1,4 @@
-"""The rule that takes a change back after two drops in a row, noise or not."""
+"""The guard that rolls back after two drops in a row, regardless of noise."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,9 @@ DROPS = 2
 
 
 class PlainRollback(CoreGuard):
-    """Goes back to the parameters before an apply that two drops of the objective followed.
+    """Goes back to the parameters before an apply that was followed by two drops of the objective.
 
-    It knows nothing of noise and is off unless it is switched on: on noise alone it fires in most
-    runs.
+    It is off unless it is switched on: it ignores noise, and on noise alone it acts in most runs.
     """
 
     name = "plain_rollback"
@@ -29,16 +28,16 @@ class PlainRollback(CoreGuard):
         enabled: Enabled = False
 
     def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
-        """Roll back where the second drop is complete."""
+        """Roll back at the second drop."""
         objective = self._pack.objective
         if objective is None or decision.rollback is not None:
             return decision
-        told = points(history, objective)[-DROPS - 1 :]
-        numbers = [one.iteration for one in told]
+        seen = points(history, objective)[-DROPS - 1 :]
+        numbers = [one.iteration for one in seen]
         first = decision.iteration - DROPS
-        if numbers != [first, first + 1, first + 2] or told[0].key == told[-1].key:
+        if numbers != [first, first + 1, first + 2] or seen[0].key == seen[-1].key:
             return decision
-        values = [one.value for one in told]
+        values = [one.value for one in seen]
         applied = history[first - 1].applied
         falls = values[0] > values[1] > values[2]
         if not (applied and falls) or len(history.rollbacks) >= MOST_ROLLBACKS:

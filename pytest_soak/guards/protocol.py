@@ -1,4 +1,4 @@
-"""What a guard is, and what the guards of the core have in common."""
+"""The protocol of guards, and the base of the core's guards."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
@@ -15,40 +15,40 @@ Enabled: TypeAlias = Annotated[bool, Setting("whether the guard acts")]
 class Guard(Protocol):
     """A rule that may cut, hold or veto deltas. Pure: no clock, no file, no memory.
 
-    It may have three things more:
+    It may have three more members:
 
-    - ``Settings``, a frozen dataclass: what ``[guards.<name>]`` of a pack may say. Its fields are
-      described by `pytest_soak.model.settings`. Without it nothing can be set but ``enabled``,
-      which every guard has.
-    - ``faults(settings)``, which yields as `Mistake` what the types of the fields cannot say. Its
-      ``where`` is the key within the guard's table.
+    - ``Settings``, a frozen dataclass of the keys of ``[guards.<name>]`` in a pack. Its fields are
+      described by `pytest_soak.model.settings`. Without it the only key is ``enabled``, which
+      every guard has.
+    - ``faults(settings)``, which yields a `Mistake` for each fault that the types of the fields do
+      not exclude. Its ``where`` is the key within the guard's table.
     - ``headroom(history, parameters, settings)``, which returns how far it lets parameters go in
       the next step, as `Headroom`.
     """
 
     def review(self, history: History, decision: Decision, settings: Any) -> Decision:  # noqa: ANN401 - each has its own
-        """Return the decision, or one with less in it.
+        """Return the decision, or a reduced one.
 
         Args:
-            history: Every iteration so far; ``history.latest`` is the one decided on.
-            decision: What the guards before this one have left.
-            settings: The guard's ``Settings``, as the pack sets them.
+            history: Every iteration so far; the decision follows ``history.latest``.
+            decision: The decision after the guards before this one.
+            settings: The guard's ``Settings`` from the pack.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class NoSettings:
-    """The settings of a guard that has none."""
+    """The settings of a guard without any."""
 
 
 class CoreGuard:
     """The base of the core's guards.
 
     Attributes:
-        name: Its name, which is also the reason that it gives.
-        Settings: What can be set.
+        name: Its name, which is also its reason.
+        Settings: The dataclass of its settings.
         required: Whether it cannot be switched off.
-        merges: Whether it makes the changes out of the requests.
+        merges: Whether it turns the requests into changes.
         rolls_back: Whether it may go back to the parameters of an earlier iteration.
     """
 

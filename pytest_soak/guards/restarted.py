@@ -1,4 +1,4 @@
-"""The guard that does not tune on a system that has just lost its state."""
+"""The guard that skips tuning while a system has just lost its state."""
 
 from pytest_soak.guards.protocol import CoreGuard, NoSettings
 from pytest_soak.model.decision import Decision

@@ -1,4 +1,4 @@
-"""The guard that smooths what is asked for."""
+"""The guard that smooths requests."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,8 +15,8 @@ class Smoothing(CoreGuard):
 
     The average is `alpha` of the new request and the rest of the old average, from 0 at the start
     of the run, over the last 50 iterations; an iteration without a request counts as 0. It is
-    rounded to the nearest point of the parameter's grid, so that a constant request is met in the
-    end.
+    rounded to the nearest point of the parameter's grid, so that a constant request is finally
+    reached.
     """
 
     name = "smoothing"
@@ -41,6 +41,6 @@ class Smoothing(CoreGuard):
             if smooth * change.effective <= 0:
                 smooth = 0
             if abs(smooth) < abs(change.effective):
-                told = f"average {average:.4g}"
-                decision = decision.cut(self.name, parameter, smooth, told)
+                detail = f"average {average:.4g}"
+                decision = decision.cut(self.name, parameter, smooth, detail)
         return decision

@@ -1,4 +1,4 @@
-"""The guard that does not try again in a run what was rolled back in it."""
+"""The guard that does not repeat what was rolled back in the same run."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,15 @@ FROZEN = "rollback_freeze"
 class Undone(CoreGuard):
     """Stops steps beyond the value that a rollback restored, in the direction that was undone.
 
-    The other direction is free, and so is the way back to that value. After the second rollback
-    of a run it skips everything (`rollback_freeze`).
+    Steps in the other direction, and back to that value, are allowed. After the second rollback of
+    a run it skips everything (`rollback_freeze`).
     """
 
     name = "undone"
     required = True
 
     def review(self, history: History, decision: Decision, settings: NoSettings) -> Decision:
-        """Stop what was tried before."""
+        """Stop steps that were rolled back before."""
         rollbacks = len(history.rollbacks)
         if rollbacks >= MOST_ROLLBACKS and decision.moves:
             return decision.skip(self.name, FROZEN, f"rolled back {rollbacks} times")
@@ -39,7 +39,7 @@ class Undone(CoreGuard):
     def headroom(
         self, history: History, parameters: Mapping[str, float], settings: NoSettings
     ) -> Headroom:
-        """Leave the way back to the values that were restored."""
+        """Leave only the distance back to the restored values."""
         return least(_left(parameters, *undone) for undone in _undone(history))
 
 
@@ -50,7 +50,7 @@ def _left(parameters: Mapping[str, float], name: str, bad: float, good: float) -
 
 
 def _undone(history: History) -> Iterator[tuple[str, float, float]]:
-    """Yield what rollbacks took back: ``(parameter, the value it had, the one restored)``."""
+    """Yield what rollbacks undid: ``(parameter, the value it had, the restored one)``."""
     for decision in filter(None, (entry.decision for entry in history.rollbacks)):
         for name, (bad, good) in decision.restored.items():
             yield name, bad, good

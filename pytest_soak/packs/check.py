@@ -1,4 +1,4 @@
-"""The one check of tables that users write: all mistakes at once, each with what is allowed."""
+"""The check of all tables that users write. It finds all mistakes, each with what is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Names = Mapping[str, "Collection[str]"]
-"""``{kind: the names there are}``, such as ``{"parameter": ..., "metric": ...}``."""
+"""``{kind: the known names}``, such as ``{"parameter": ..., "metric": ...}``."""
 
 
 def check(
@@ -33,31 +33,31 @@ def check(
     Args:
         data: What the user wrote.
         kind: A dataclass whose fields are described by `pytest_soak.model.settings`.
-        where: The key under which *data* stands, for the mistakes.
+        where: The key of *data*, for the mistakes.
         names: The names that fields may refer to; a kind that is missing here is not checked.
 
     Returns:
-        The object, None where there is a mistake; and all mistakes, in the order of their keys.
+        The object, or None if there are mistakes; and all mistakes, in the order of their keys.
     """
     mistakes = tuple(_mistakes(data, kind, where, names or {}))
     if mistakes:
         return None, mistakes
     try:
         return msgspec.convert(data, kind), ()
-    except msgspec.ValidationError as error:  # what its __post_init__ refuses
+    except msgspec.ValidationError as error:  # raised by its __post_init__
         return None, (Mistake(where, safe_text(str(error))),)
 
 
 def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) -> T:
-    """Return *data* as a dataclass without what `check` finds wrong, so that more can be checked.
+    """Return *data* as a dataclass without its invalid parts, so that the rest can be checked.
 
     Args:
         data: A table, as for `check`.
-        kind: A dataclass of which each field has a default.
+        kind: A dataclass in which every field has a default.
         names: As for `check`.
     """
     data = copy.deepcopy(data)
-    while errors := _errors(data, kind, names or {}):  # what is left out may be required
+    while errors := _errors(data, kind, names or {}):  # removing a part may break another rule
         for error in errors:
             _mark(data, error)
         data = _without_marked(data)
@@ -65,11 +65,11 @@ def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) 
 
 
 GONE = object()
-"""Marks what is left out."""
+"""Marks an invalid part, which is then removed."""
 
 
 def _mark(data: Any, error: Any) -> None:  # noqa: ANN401 - any JSON, and jsonschema's error
-    """Mark in *data* what the *error* of the validator is about."""
+    """Mark the part of *data* that an *error* of the validator is about."""
     if error.validator == "additionalProperties":
         for name in error.instance.keys() - error.schema["properties"].keys():
             error.instance[name] = GONE
@@ -93,14 +93,14 @@ def _without_marked(data: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 MOST_LINES = 20
-"""How many mistakes an error tells."""
+"""How many mistakes an error lists."""
 
 
 def refuse(source: str, mistakes: Sequence[Mistake]) -> None:
-    """Refuse what a user wrote in *source* if there are *mistakes* in it.
+    """Raise an error if there are *mistakes* in *source*.
 
     Raises:
-        SoakUsageError: There are; it has one line for each, up to a limit.
+        SoakUsageError: With one line per mistake, up to a limit.
     """
     if len(mistakes) == 1:
         msg = f"{source}: {mistakes[0]}"
@@ -121,7 +121,7 @@ def schema_of(kind: Hashable) -> dict[str, Any]:
 
 
 def schema_of_tables(kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Return the JSON schema of a table that has a table for each of *kinds*, by name."""
+    """Return the JSON schema of a table that contains one table for each of *kinds*, by name."""
     schemas, parts = msgspec.json.schema_components(kinds.values())
     properties = dict(zip(kinds, schemas, strict=True))
     schema: dict[str, Any] = closed({"type": "object", "properties": properties, "$defs": parts})
@@ -129,7 +129,7 @@ def schema_of_tables(kinds: Mapping[str, type]) -> dict[str, Any]:
 
 
 def closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return *schema* without room for unknown keys, and with one word for a number."""
+    """Return *schema* with unknown keys forbidden and int-or-float written as ``number``."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -144,7 +144,7 @@ def closed(schema: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _mistakes(data: object, kind: type, where: str, names: Names) -> Iterator[Mistake]:
-    """Yield what is wrong with *data*, in the order of its keys."""
+    """Yield the mistakes in *data*, in the order of its keys."""
     for error in sorted(
         _errors(data, kind, names), key=lambda error: [str(part) for part in error.absolute_path]
     ):
@@ -152,7 +152,7 @@ def _mistakes(data: object, kind: type, where: str, names: Names) -> Iterator[Mi
 
 
 KNOWN: ContextVar[Names] = ContextVar("KNOWN")
-"""The names that texts are compared with, for the validator's keyword ``names``."""
+"""The known names, for the validator's keyword ``names``."""
 
 
 def _errors(data: object, kind: type, names: Names) -> list[Any]:
@@ -166,7 +166,7 @@ def _errors(data: object, kind: type, names: Names) -> list[Any]:
 
 @cache
 def _validator_class() -> Any:  # noqa: ANN401 - jsonschema's validators share no public base class
-    """Return JSON schema's validator with our keyword and our types; it takes long to make."""
+    """Return the JSON schema validator with our keyword and types. Creating it is slow."""
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # not 2.0
     types = types.redefine("number", lambda _, value: _is_number(value))
@@ -176,7 +176,7 @@ def _validator_class() -> Any:  # noqa: ANN401 - jsonschema's validators share n
 
 
 def _named(_: object, kind: str, given: object, __: object) -> Iterator[Any]:
-    """Yield an error where *given* is no name of its *kind*."""
+    """Yield an error if *given* is not a known name of its *kind*."""
     names = KNOWN.get()
     if kind in names and isinstance(given, str) and given not in names[kind]:
         yield jsonschema.ValidationError(kind)
@@ -197,7 +197,7 @@ TYPES = {
 
 
 def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: ANN401 - jsonschema's
-    """Yield *error* of the validator as mistakes, in the words of the schema."""
+    """Yield an *error* of the validator as mistakes."""
     place = ".".join(filter(None, (where, *map(str, error.absolute_path))))
     given, limit = error.instance, error.validator_value
     if error.validator == "additionalProperties":
@@ -207,14 +207,14 @@ def _told(error: Any, where: str, names: Names) -> Iterator[Mistake]:  # noqa: A
                 yield unknown(place, "key", name, known)
     elif error.validator == "required":
         lacking = [name for name in limit if name not in given]
-        if error.message.startswith(repr(lacking[0])):  # there is an error for each of them
+        if error.message.startswith(repr(lacking[0])):  # the validator has one error for each
             yield from (Mistake(place, f"{name} is missing") for name in lacking)
     elif error.validator == "names":
         yield unknown(place, limit, given, names[limit])
     elif inner := [part for part in error.context if part.validator != "type" or part.path]:
-        for part in inner:  # its type is one of those allowed
+        for part in inner:  # its type is allowed, its content is not
             yield from _told(part, where, names)
-    elif error.validator != "items":  # a list that is too long is told by maxItems
+    elif error.validator != "items":  # maxItems reports a list that is too long
         yield Mistake(place, f"{safe_repr(given)} given", ALLOWED[error.validator](error))
 
 
@@ -237,17 +237,17 @@ ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "enum": lambda error: ", ".join(map(str, error.validator_value)),
     "pattern": lambda error: str(error.schema.get("allowed", error.validator_value)),
 }
-"""What is allowed instead, by the keyword of the schema that refused it."""
+"""What is allowed, by the keyword of the schema that refused a value."""
 
 
 def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mistake:
-    """Return the mistake that nothing of this *kind* is called *given*, with the nearest name.
+    """Return the mistake that *given* is not a known name, with the nearest known one.
 
     Args:
-        where: The key under which it stands.
-        kind: What was looked for, such as ``parameter``.
+        where: The key of the table it is in.
+        kind: The kind of name, such as ``parameter``.
         given: The name that was given.
-        known: The names there are.
+        known: The known names.
     """
     names = list(known)
     close = difflib.get_close_matches(str(given), names, n=1)

@@ -1,4 +1,4 @@
-"""The shape of a pack's TOML. Its check and its JSON schema come from these dataclasses alone."""
+"""The structure of a pack's TOML. Its check and JSON schema are made from these dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +46,7 @@ Numbers: TypeAlias = Mapping[ParameterName, Number]
 Positive: TypeAlias = Annotated[Number, Setting(above=0)]
 NotNegative: TypeAlias = Annotated[Number, Setting(least=0)]
 MetricNames: TypeAlias = Annotated[tuple[MetricName, ...], Setting(unique=True)]
+Labels: TypeAlias = Mapping[Label, str | Annotated[tuple[str, ...], Setting(filled=True)]]
 Secrets: TypeAlias = Annotated[tuple[Variable, ...], Setting(unique=True)]
 
 
@@ -60,10 +61,10 @@ class Head:
             allowed="lower case letters, digits and -, a letter first",
         ),
     ] = "pack"
-    extends: Annotated[str, Setting("a pack, or a TOML file, that this one is laid over")] = ""
+    extends: Annotated[str, Setting("the pack, or the TOML file, that this one extends")] = ""
     replaces: Annotated[
         tuple[Annotated[str, Setting(names="table")], ...],
-        Setting("the tables of that pack that this one does not lay its own over", unique=True),
+        Setting("the tables of that pack that are dropped, not merged", unique=True),
     ] = ()
     prefix: Annotated[
         str,
@@ -150,7 +151,7 @@ class RuleTable:
 
 @dataclass(frozen=True, slots=True)
 class ProgramTable:
-    """What ``[command]`` and ``[http]`` have in common: a program that is run."""
+    """The common keys of ``[command]`` and ``[http]``: a program that is run."""
 
     program: Words | None = None
     cwd: str = ""
@@ -185,12 +186,8 @@ class MeasureTable:
     quantile: Annotated[Number, Setting(above=0, below=1)] | None = None
     query: Annotated[str, Setting(pattern=".", allowed="a query in PromQL")] | None = None
     of: Series | None = None
-    labels: Mapping[Label, str | Annotated[tuple[str, ...], Setting(filled=True)]] = field(
-        default_factory=dict
-    )
-    of_labels: Mapping[Label, str | Annotated[tuple[str, ...], Setting(filled=True)]] = field(
-        default_factory=dict
-    )
+    labels: Labels = field(default_factory=dict)
+    of_labels: Labels = field(default_factory=dict)
     sum: bool = False
     from_zero: bool = False
     factor: Number = 1.0
@@ -253,7 +250,7 @@ SYSTEMS: Mapping[str, type | None] = {
     "http": HttpTable,
     "replay": ReplayTable,
 }
-"""The core's systems, each with what ``[scenarios.<name>.<system>]`` may hold.
+"""The core's systems, each with the dataclass of ``[scenarios.<name>.<system>]``.
 
-The keys of the mock are the pack's metrics: its rules check them.
+The keys of the mock are the pack's metrics, which `broken_rules` checks.
 """

@@ -1,4 +1,4 @@
-"""Reading a pack from TOML: what it extends, its check, its defaults, and the pack that results."""
+"""Reading a pack from TOML: the packs it extends, the check, and the defaults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -24,6 +24,7 @@ from pytest_soak.packs.document import (
     Document,
     MetricTable,
     ParameterTable,
+    RuleTable,
     TunerTable,
 )
 from pytest_soak.packs.order import called, in_order, within
@@ -39,17 +40,17 @@ if TYPE_CHECKING:
 
 File: TypeAlias = "Path | Traversable"
 Find: TypeAlias = "Callable[[str, str], File]"
-"""Returns the file of the installed pack of a name; the second argument says who asks."""
+"""``(name, source) -> file`` of an installed pack; errors name the source."""
 Systems: TypeAlias = Mapping[str, type | None]
-"""``{installed system: the dataclass of its settings, None where it has none}``."""
+"""``{installed system: the dataclass of its settings, or None}``."""
 
 DEFAULT = "default"
-"""The name of the profile and of the scenario of a pack that has none."""
+"""The name of the profile and the scenario of a pack without any."""
 DEFAULT_TUNER = "adaptive"
 
 
 def none_installed(name: str, source: str) -> File:
-    """Refuse the *name* of a pack where it is not known what is installed."""
+    """Refuse the *name* of a pack where installed packs are not known."""
     msg = f"{source}: no installed pack {name!r} is known here; allowed: a path that ends in .toml"
     raise SoakUsageError(msg)
 
@@ -71,8 +72,8 @@ def load_pack(
         kinds: The installed kinds of criteria, whose keys a KPI may have.
 
     Raises:
-        SoakUsageError: It cannot be read, or says something that is not allowed. There is a line
-            for each mistake, with key, what stands there, and what is allowed.
+        SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
+            with the key, what was given, and what is allowed.
     """
     data, source = _read(path), str(path)
     head = data.setdefault("pack", {})
@@ -95,18 +96,18 @@ def _read(path: File) -> dict[str, Any]:
 
 
 def _name_from(path: File) -> str:
-    """Return the name of a pack that does not give one: that of its file."""
+    """Return the name of a pack that does not set one, made from the name of its file."""
     return re.sub(r"[^a-z0-9]+", "-", Path(str(path)).stem.lower()).strip("-0123456789") or "pack"
 
 
 def _extended(
     data: Mapping[str, Any], path: File, find: Find, above: tuple[str, ...] = ()
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return *data* laid over the packs that it extends, and the files of those.
+    """Return *data* merged over the packs that it extends, and the files of those packs.
 
     Args:
-        data: What the file at *path* says.
-        path: Where it is; the paths of other files are named from its folder.
+        data: The content of the file at *path*.
+        path: The file; paths in it are relative to its folder.
         find: Finds an installed pack.
         above: The files that extend this one.
     """
@@ -155,18 +156,18 @@ def build_pack(
         sound = asdict(sound_part(dict(given), table, names))
         kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
     pack = _pack(document, tuple(kpis), data, source)
-    told = [called(mistake.where, whole) for mistake in mistakes]
-    mistakes += [
+    wrong = [called(mistake.where, whole) for mistake in mistakes]
+    mistakes += [  # without those that follow from another mistake
         mistake
         for mistake in broken_rules(pack, whole)
-        if not any(within(where, mistake.where) for where in told)  # it follows from that
+        if not any(within(where, mistake.where) for where in wrong)
     ]
     refuse(f"pack {source}", in_order(mistakes, whole))
     return pack
 
 
 def _with_tables(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *data* with the tables that it may leave out."""
+    """Return *data* with the default tables added."""
     kpis = data.get("kpis")
     metrics: dict[str, Any] = {name: {} for name in kpis} if isinstance(kpis, dict) else {}
     usual = {"profiles": {DEFAULT: {}}, "metrics": metrics, "scenarios": {DEFAULT: {}}}
@@ -174,10 +175,10 @@ def _with_tables(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Metrics(dict[str, Any]):
-    """The metrics that the pack may name: those in its table, and ``shares.REASON``."""
+    """The metrics that a pack may refer to: those in its table, and ``shares.REASON``."""
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether *name* is a metric."""
+        """Return whether *name* is a metric."""
         table, dot, _ = str(name).partition(".")
         entry = self.get(table)
         return entry is not None and (
@@ -186,7 +187,7 @@ class Metrics(dict[str, Any]):
 
 
 def _names(data: Mapping[str, Any]) -> Names:
-    """Return the names that a pack may refer to; of a kind whose table is wrong, none is wrong."""
+    """Return the names that a pack may refer to, without kinds whose own table is invalid."""
     kinds = ("parameter", "profile", "scenario", "metric")
     tables = {kind: data.get(f"{kind}s") for kind in kinds}
     names: dict[str, Collection[str]] = {
@@ -198,7 +199,7 @@ def _names(data: Mapping[str, Any]) -> Names:
 
 
 def _pack(document: Document, kpis: tuple[Kpi, ...], data: Mapping[str, Any], source: str) -> Pack:
-    """Return the pack that *document* describes, with the defaults of what it leaves out."""
+    """Return the pack that *document* describes, with all defaults."""
     head = document.pack
     parameters = {name: _parameter(name, table) for name, table in document.parameters.items()}
     tables = _tables(document)
@@ -240,7 +241,7 @@ def _pack(document: Document, kpis: tuple[Kpi, ...], data: Mapping[str, Any], so
 def profile_of(
     parameters: Mapping[str, Parameter], name: str, fields: Mapping[str, float]
 ) -> Profile:
-    """Return the profile *name*: its *fields*, and the base of each parameter it does not name."""
+    """Return the profile *name*: its *fields*, and the bases of all other parameters."""
     bases = {key: one.base for key, one in parameters.items() if one.base is not None}
     return Profile(name, {**bases, **fields})
 
@@ -259,9 +260,9 @@ def _parameter(name: str, table: ParameterTable) -> Parameter:
 
 
 def _precision(table: ParameterTable) -> float:
-    """Return 1 for whole numbers; else a power of ten on whose grid the given numbers lie.
+    """Return 1 for whole numbers, otherwise a power of ten that divides the given numbers.
 
-    It is a hundredth of the limits' range or finer.
+    It is at most a hundredth of the range of the limits.
     """
     given = [*table.limits, *(table.apply or ()), *(() if table.base is None else (table.base,))]
     if all(isinstance(number, int) for number in given):
@@ -273,7 +274,7 @@ def _precision(table: ParameterTable) -> float:
 
 
 FINEST = 30
-"""The digits after the point of the finest grid that a parameter has by default."""
+"""The most digits after the point in a default precision."""
 
 
 def _metric(name: str, table: MetricTable) -> Metric:
@@ -285,30 +286,18 @@ def _metric(name: str, table: MetricTable) -> Metric:
 def _tables(document: Document) -> dict[str, Table]:
     rules: dict[str, list[Rule]] = {name: [] for name in document.tuners}
     for row in document.rule:
-        rule = Rule(
-            id=row.id,
-            reason=row.reason,
-            all=row.when.all,
-            any=row.when.any,
-            step=row.step,
-            not_above=row.not_above,
-            not_below=row.not_below,
-            at_least=row.at_least,
-            only_if_no_other=row.only_if_no_other,
-            priority=row.priority,
-        )
+        rule = Rule(all=row.when.all, any=row.when.any, **_parts(row, "tuner", "when"))
         for owner in [row.tuner] if isinstance(row.tuner, str) else row.tuner:
             rules.setdefault(owner, []).append(rule)
     tables = {}
     for name, rows in rules.items():
         settings = document.tuners.get(name, TunerTable())
-        tables[name] = Table(
-            name=name,
-            rules=tuple(rows),
-            corridor=settings.corridor,
-            announce=settings.announce,
-            max_changes_per_field=settings.max_changes_per_field or 0,
-            step_cap=settings.step_cap,
-            multi_fail=settings.multi_fail,
-        )
+        most = settings.max_changes_per_field or 0
+        parts = _parts(settings, "max_changes_per_field")
+        tables[name] = Table(name=name, rules=tuple(rows), max_changes_per_field=most, **parts)
     return tables
+
+
+def _parts(table: RuleTable | TunerTable, *without: str) -> dict[str, Any]:
+    """Return the fields of *table* by name."""
+    return {one.name: getattr(table, one.name) for one in fields(table) if one.name not in without}

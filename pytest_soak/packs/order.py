@@ -1,4 +1,4 @@
-"""The mistakes of a pack in the order of its file, each with a key that can be found there."""
+"""Sorts the mistakes of a pack by their place in its file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def within(where: str, other: str) -> bool:
-    """Tell whether the key *where* is *other*, or stands below it."""
+    """Return whether the key *where* is *other*, or is inside it."""
     return where == other or where.startswith(f"{other}.")
 
 
 def in_order(mistakes: list[Mistake], data: Mapping[str, Any]) -> list[Mistake]:
-    """Return *mistakes* in the order of the file, each once; rules are called by their ids."""
-    told = dict.fromkeys(
+    """Return *mistakes* in the order of the file, without duplicates; rules are named by id."""
+    named = dict.fromkeys(
         replace(mistake, where=called(mistake.where, data)) for mistake in mistakes
     )
-    return sorted(told, key=lambda mistake: _place(mistake.where, data))
+    return sorted(named, key=lambda mistake: _place(mistake.where, data))
 
 
 def _place(where: str, data: object) -> list[int]:
-    """Return where in *data* the key *where* is: its index in each table on the way."""
+    """Return the place of the key *where* in *data*: an index for each level of tables."""
     entries: Iterable[tuple[str, object]] = data.items() if isinstance(data, Mapping) else ()
     if isinstance(data, list):
         entries = [(_id_of(entry, index), entry) for index, entry in enumerate(data)]
@@ -37,7 +37,7 @@ def _place(where: str, data: object) -> list[int]:
 
 
 def called(where: str, data: Mapping[str, Any]) -> str:
-    """Return *where* for people: a rule by its id instead of its number."""
+    """Return *where* for messages: a rule has its id instead of its number."""
     parts = where.split(".")
     rules = data.get("rule")
     if parts[0] == "rule" and len(parts) > 1 and parts[1].isdigit() and isinstance(rules, list):
@@ -46,6 +46,6 @@ def called(where: str, data: Mapping[str, Any]) -> str:
 
 
 def _id_of(entry: object, index: int) -> str:
-    """Return the id of a rule; its *index* where it has none."""
+    """Return the id of a rule, or its *index* if it has none."""
     name = entry.get("id") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else str(index)

@@ -1,4 +1,4 @@
-"""Laying tables over a pack: what pyproject.toml changes in it, or a pack that extends it."""
+"""Merging tables over a pack, from pyproject.toml or from a pack that extends it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def lay_over(
     overlay: Mapping[str, Any],
     source: str = f"pyproject.toml, {TABLE}",
 ) -> dict[str, Any]:
-    """Return *base* with *overlay* laid over it.
+    """Return *base* with *overlay* merged over it.
 
-    Tables are merged key by key, anything else is replaced; a ``[[rule]]`` is merged with the one
+    Tables are merged key by key, other values are replaced; a ``[[rule]]`` is merged with the one
     of the same tuner and id, or added.
 
     Args:
@@ -29,7 +29,7 @@ def lay_over(
         source: Where *overlay* comes from, for errors.
 
     Raises:
-        SoakUsageError: A rule to be changed does not say which one it is.
+        SoakUsageError: A rule in *overlay* has no tuner or no id.
     """
     merged = _merge(base, {key: value for key, value in overlay.items() if key != "rule"})
     if "rule" in overlay:
@@ -48,7 +48,7 @@ def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
 
 def _rules(base: object, changed: object, source: str) -> object:
     if not isinstance(base, list) or not all(isinstance(row, dict) for row in base):
-        return base  # the pack itself is wrong, which its check tells
+        return base  # the check of the pack reports it
     rows: list[dict[str, Any]] = [dict(row) for row in base]
     for change in changed if isinstance(changed, list) else [changed]:
         if not isinstance(change, dict) or not {"tuner", "id"} <= change.keys():

@@ -1,4 +1,4 @@
-"""What a schema of a pack cannot say: bounds that contradict, comparisons that can never hold."""
+"""Rules for packs beyond the schema, such as consistent bounds and conditions that can hold."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pytest_soak.packs.check import Names
 
 CLOSE = 0.75
-"""How alike, as `difflib` measures it, a system nobody has is to one of the core's, if misspelt."""
+"""From this similarity on (`difflib`), an unknown system counts as a misspelt core system."""
 
 
 def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Yield what is wrong with *pack*, which was made of *data*."""
+    """Yield the mistakes in *pack*, which was built from *data*."""
     for table in ("parameters", "kpis"):
         if not data.get(table):
             yield Mistake(table, "there are none", f"one entry or more in [{table}]")
@@ -46,12 +46,12 @@ def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -> Iterator[Mistake]:
-    """Yield what is wrong with *profile*: every parameter needs a value inside its limits.
+    """Yield the mistakes in *profile*: every parameter needs a value inside its limits.
 
     Args:
         pack: The pack.
-        profile: A profile of it.
-        told: Parameters whose value is known to be wrong.
+        profile: One of its profiles.
+        told: Parameters whose value was already reported.
     """
     for name, parameter in pack.parameters.items():
         if name in told:
@@ -102,11 +102,12 @@ def _metric_mistakes(pack: Pack) -> Iterator[Mistake]:
 
 
 def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
-    """Yield what can never be judged: what is no number, and limits that nothing can break."""
+    """Yield KPIs and objectives that cannot be judged: not a number, or an impossible limit."""
     judged = [(f"kpis.{kpi.metric}", kpi.metric) for kpi in pack.kpis]
     judged += [("objective", pack.objective.metric)] if pack.objective else []
     for where, metric in judged:
-        if (kind := pack.kind(metric)) not in {"number", ""}:  # '' is unknown, as told already
+        kind = pack.kind(metric)
+        if kind not in {"number", ""}:  # '' is an unknown metric, which the schema reports
             yield Mistake(where, f"{metric} is of kind {kind}", "a number")
     for kpi in pack.kpis:
         for _, limit in kpi.limits:
@@ -118,7 +119,7 @@ def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
 
 
 def _condition_mistakes(pack: Pack) -> Iterator[Mistake]:
-    """Yield the comparisons that can never hold: a word with a number, or with a set of shares."""
+    """Yield conditions that can never hold, such as a word compared with a number."""
     for where, condition in _conditions(pack):
         kind = pack.kind(condition.metric)
         compared = f"{condition.metric} {condition.op} {safe_repr(condition.value)}"
@@ -141,7 +142,7 @@ def _conditions(pack: Pack) -> Iterator[tuple[str, Condition]]:
 
 
 def _rule_mistakes(pack: Pack) -> Iterator[Mistake]:
-    """Yield the rows that can do nothing, or that cannot be told apart."""
+    """Yield rules without an effect, and duplicate ids."""
     for table in pack.tables.values():
         seen: set[str] = set()
         for rule in table.rules:
@@ -168,7 +169,7 @@ def _mock_mistakes(pack: Pack) -> Iterator[Mistake]:
 def system_mistakes(
     data: Mapping[str, Any], systems: Mapping[str, type | None], names: Names
 ) -> Iterator[Mistake]:
-    """Yield what is wrong with the tables that the scenarios in *data* have for *systems*."""
+    """Yield the mistakes in the tables of *systems* in the scenarios in *data*."""
     for scenario, tables in _tables_in(data.get("scenarios")):
         for system, table in _tables_in(tables):
             where = f"scenarios.{scenario}.{system}"
@@ -185,7 +186,7 @@ def _tables_in(data: object) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def _not_finite(data: object, where: str) -> Iterator[Mistake]:
-    """Yield the numbers that TOML can write and nobody can use: inf, nan, and the largest."""
+    """Yield numbers that TOML allows but that cannot be used: inf, nan, and the largest."""
     if isinstance(data, int | float) and not isinstance(data, bool) and not sensible(data):
         yield Mistake(where, f"{safe_repr(data)} given", NUMBER)
     entries: Iterable[tuple[object, object]] = ()

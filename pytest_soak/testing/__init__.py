@@ -1,19 +1,19 @@
-"""The conformance kit: what a tuner, guard, watcher, gate or system promises, as tests.
+"""The conformance kit: tests of what a tuner, guard, watcher, gate or system promises.
 
-A class of three lines in a test module is enough::
+Three lines in a test module are enough::
 
     from pytest_soak.testing import TunerConformance
 
     class TestMine(TunerConformance):
         strategy = staticmethod(lambda pack: Mine())
 
-docs/testing.md says what is checked, and how to read what a broken promise shows.
+docs/testing.md lists what is checked and explains the message of a broken promise.
 """
 
 from __future__ import annotations
 
 try:
-    import hypothesis as _hypothesis  # noqa: F401 - without it nothing here can work
+    import hypothesis as _hypothesis  # noqa: F401 - the checks need it
 except ModuleNotFoundError:
     _MISSING = "pytest_soak.testing needs Hypothesis: pip install 'pytest-soak[testing]'"
     raise ModuleNotFoundError(_MISSING, name="hypothesis") from None

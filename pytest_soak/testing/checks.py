@@ -1,4 +1,4 @@
-"""The checks, one for each kind of strategy: a chain in which anything may happen, and more."""
+"""The checks, one for each kind of strategy."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
 
 EXAMPLES = 40
-"""How many chains are tried unless the author says otherwise."""
+"""How many chains are tried by default."""
 STEPS = 12
+"""How many steps a chain has at most."""
 PHASES = (Phase.generate, Phase.shrink)
-"""To explain a failure takes Hypothesis longer than to find it."""
+"""Without the phase `explain`, which takes longer than finding the failure."""
 LONG = 30
-"""How many iterations the report stays bad where livelock is looked for."""
+"""How many iterations with a bad report the check for livelock runs in each direction."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Turn:
     """One iteration of a situation that an author describes.
 
     Args:
-        asks: ``{parameter: delta}``: what a tuner asks for after it, in the corridor ``limits``.
-        measures: ``{metric: value}`` of its report; the others break every limit of the pack.
+        asks: ``{parameter: delta}``: what a tuner with the corridor ``limits`` asks for after it.
+        measures: ``{metric: value}`` of its report; other metrics break every limit of the pack.
     """
 
     asks: Mapping[str, float] = field(default_factory=dict)
@@ -65,6 +66,13 @@ def demo_pack() -> Pack:
     return load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
 
 
+def as_pack(pack: Pack | Path | str | None) -> Pack:
+    """Return the pack that an author gives: itself, its TOML file, or None for the demo pack."""
+    if pack is None:
+        return demo_pack()
+    return pack if isinstance(pack, Pack) else load_pack(Path(pack))
+
+
 def check_tuner(
     factory: Callable[[Pack], Any] | str,
     *,
@@ -72,17 +80,17 @@ def check_tuner(
     examples: int = EXAMPLES,
     seconds: float = 10.0,
 ) -> None:
-    """Check that a tuner keeps every promise, whatever happens around it.
+    """Check that a tuner keeps every promise in every kind of chain.
 
     Args:
-        factory: Makes it, given a pack, as the hook's factory does; or the name of a table of
+        factory: The factory, as the hook offers it: ``pack -> tuner``; or the name of a table of
             rules in the pack.
         pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless given.
         examples: How many chains are tried.
-        seconds: How long one answer may take, of wall-clock time.
+        seconds: How long one answer may take, in wall-clock time.
 
     Raises:
-        BrokenPromise: One was broken; it shows the smallest history found.
+        BrokenPromise: With the smallest history that shows it.
     """
     __tracebackhide__ = True
     _drive(_subject("tuner", factory, pack, seconds), examples)
@@ -125,31 +133,31 @@ def check_guard(
     examples: int = EXAMPLES,
     seconds: float = 10.0,
 ) -> None:
-    """Check that a guard keeps every promise, that it acts, and that it stops no run for good.
+    """Check that a guard keeps every promise, that it acts, and that it does not block a run.
 
     Args:
-        factory: Makes it, given a pack, as the hook's factory does.
-        acts: A situation after whose last turn it must stop a step or make it smaller.
-        tells: One after whose last turn it must tell something, for a guard that only warns. One
-            of the two is needed.
+        factory: The factory, as the hook offers it: ``pack -> guard``.
+        acts: A situation: after its last turn the guard must stop a step or make it smaller.
+        tells: A situation after which it must add a notice, for a guard that only warns. One of
+            the two is needed.
         start: The overrides at the start of that situation.
         settings: What ``[guards.<name>]`` says: a table, or an object of the guard's `Settings`.
-        holds: Why it may hold everything for as long as the report is bad, in words for who reads
-            the test; without them that is a broken promise.
-        name: Its name, where it goes by one of the pack's tables of settings.
+        holds: Why it may stop every step for as long as the report is bad. Without this reason it
+            may not.
+        name: Its name, for a guard that the pack has a table of settings for.
         pack: As for `check_tuner`; so are the others.
         examples: How many chains are tried.
-        seconds: How long one answer may take.
+        seconds: How long one answer may take, in wall-clock time.
 
     Raises:
-        BrokenPromise: One was broken; it shows the smallest history found.
+        BrokenPromise: With the smallest history that shows it.
     """
     __tracebackhide__ = True
     subject = _subject("guard", factory, pack, seconds, name)
     table = settings if isinstance(settings, Mapping) else msgspec.to_builtins(settings)
     subject = replace(subject, settings=table or {})
     if not (acts or tells):
-        what = "nobody says when: give `acts`, the turns after whose last it must stop a step"
+        what = "no situation is given: set `acts`, turns after which it must stop a step"
         raise BrokenPromise(Promise.ACTS, subject.who, what)
     _check_turns(subject, (*acts, *tells))
     _drive(subject, examples)
@@ -166,10 +174,8 @@ def _subject(
     seconds: float,
     name: str = "",
 ) -> Subject:
-    """Return what is tried, made once to see that it can be."""
-    domain = demo_pack() if pack is None else pack
-    if not isinstance(domain, Pack):
-        domain = load_pack(Path(domain))
+    """Return the strategy under test, after making it once."""
+    domain = as_pack(pack)
     if isinstance(factory, str):
         return _table(factory, domain, seconds)
     plugin = getattr(factory, "__module__", "unknown")
@@ -186,7 +192,7 @@ def _subject(
 
 
 def _table(name: str, pack: Pack, seconds: float) -> Subject:
-    """Return the tuner that is a table of *pack*."""
+    """Return the table *name* of *pack* as the tuner under test."""
     subject = Subject(
         "tuner",
         lambda pack: TableTuner(pack, pack.tables[name]),
@@ -202,23 +208,23 @@ def _table(name: str, pack: Pack, seconds: float) -> Subject:
 
 
 def _drive(subject: Subject, examples: int) -> None:
-    """Let anything happen in *examples* chains; what breaks is shown with the smallest one."""
+    """Drive *examples* chains; raise a broken promise with the smallest one that shows it."""
     __tracebackhide__ = True
     seen: list[BrokenPromise] = []
     try:
         run_state_machine_as_test(_machine(subject, seen), settings=_settings(examples))
     except Stopped as stopped:
         last = stopped.broken
-    except (BrokenPromise, Flaky):  # flaky is what has a memory that outlives its chain
+    except (BrokenPromise, Flaky):  # Flaky: a memory that outlives its chain
         last = seen[-1]
     else:
         return
-    # raised anew, without Hypothesis's notes: the story tells the same
+    # a new one, without Hypothesis's notes: the story says the same
     raise BrokenPromise(last.promise, last.who, last.what, last.story) from last.__cause__
 
 
 def _settings(examples: int) -> settings:
-    """Return how Hypothesis is to try: the same chains each time, and no file left behind."""
+    """Return settings of Hypothesis: the same chains each time, and no database on disk."""
     return settings(
         max_examples=examples,
         stateful_step_count=STEPS,
@@ -234,11 +240,11 @@ def _settings(examples: int) -> settings:
 def _machine(  # noqa: C901 - a machine is its rules
     subject: Subject, seen: list[BrokenPromise]
 ) -> type[RuleBasedStateMachine]:
-    """Return the state machine of a chain in which *subject* has a say.
+    """Return the state machine of a chain that contains *subject*.
 
     Args:
-        subject: The strategy that is tried.
-        seen: Gets what was broken, each time that a chain shows it; the smallest one last.
+        subject: The strategy under test.
+        seen: Gets each broken promise; the one with the smallest chain comes last.
     """
 
     @contextmanager
@@ -250,7 +256,7 @@ def _machine(  # noqa: C901 - a machine is its rules
             raise
 
     class Chain(RuleBasedStateMachine):
-        """A chain: it starts, runs iterations, is resumed, and comes to its window."""
+        """A chain: it starts, runs iterations, is resumed, and reaches its window."""
 
         world: World
 
@@ -291,40 +297,40 @@ def _machine(  # noqa: C901 - a machine is its rules
 
 
 def no_livelock(subject: Subject, *, holds: str = "") -> None:
-    """Check that under a report that stays bad each parameter moves, or is told what holds it.
+    """Check that while reports stay bad, each parameter moves or a reason says why not.
 
     Args:
-        subject: The guard that is tried.
-        holds: Why this guard may hold everything; without it, something must move in the end.
+        subject: The guard under test.
+        holds: Why it may stop every step; without this reason something must move.
     """
     __tracebackhide__ = True
-    held: list[bool] = []  # for each decision with moves that it was given: did it leave none?
+    stopped: list[bool] = []  # for each decision with moves: did the guard stop them all?
     moved = False
     totals = steady(subject.pack)
     for sign in (1, -1):
-        deltas = {
+        request = {
             name: sign * (one.quantize((one.limits.hi - one.limits.lo) / 20) or one.precision)
             for name, one in subject.pack.parameters.items()
         }
         world = World(subject, Start())
-        slot = Slot(metrics=totals, requests={OTHERS[0]: deltas})
+        slot = Slot(metrics=totals, requests={OTHERS[0]: request})
         for _ in range(LONG):
             result = world.run(slot)
             moved = moved or bool(result.decision.moves)
             given, said = world.last_review()
-            held += [not said.moves] if given.moves else []
-            for name, delta in deltas.items():
+            stopped += [not said.moves] if given.moves else []
+            for name, delta in request.items():
                 why = _held(result, name, world)
                 if not why:
-                    what = f"{name} was asked for {delta:+g}, did not move, and nobody says why"
+                    what = f"{name} was asked for {delta:+g} and did not move, without a reason"
                     raise world.broken(Promise.NO_LIVELOCK, what)
-    if held and all(held) and not moved and not holds:
-        what = f"nothing moved in {2 * LONG} iterations, for it stopped every step, up and down"
+    if stopped and all(stopped) and not moved and not holds:
+        what = f"nothing moved in {2 * LONG} iterations: it stopped every step, up and down"
         raise world.broken(Promise.NO_LIVELOCK, f"{what}; if it must, say why with `holds`")
 
 
 def _held(result: IterationResult, name: str, world: World) -> str:
-    """Return why *name* stayed where it was, ``moved`` if it did not, nothing if nobody says."""
+    """Return why *name* stayed as it was, ``moved`` if it moved, an empty string if unexplained."""
     decision = result.decision
     if name in decision.touched:
         return "moved"
@@ -340,37 +346,36 @@ def _held(result: IterationResult, name: str, world: World) -> str:
 def _acts(
     subject: Subject, turns: Sequence[Turn], start: Mapping[str, float], *, only_tells: bool
 ) -> None:
-    """Check that after the last of *turns* the guard changed the decision, or told something."""
+    """Check that after the last of *turns* the guard changed the decision, or added a notice."""
     __tracebackhide__ = True
     world = World(subject, Start(seeds=start))
     for turn in turns:
         totals = {**steady(subject.pack), **turn.measures}
         result = world.run(Slot(metrics=totals, requests={OTHERS[1]: turn.asks}))
     given, said = world.last_review()
-    told = said.notices[len(given.notices) :]
+    notices = said.notices[len(given.notices) :]
     before, after = ({one.parameter: one.effective for one in d.changes} for d in (given, said))
     ended = {one.parameter: one.effective for one in result.decision.changes}
-    if only_tells and not told:
-        what = "it told nothing"
+    if only_tells and not notices:
+        what = "it added no notice"
     elif only_tells or before not in (after, ended):
         return
     elif not before:
         stopped = ", ".join(f"{v.guard}: {v.reason} {v.parameter}" for v in given.vetoes)
-        what = (
-            f"no step came as far as this guard; stopped by {stopped or 'nobody: none was asked'}"
-        )
+        why = f"stopped by {stopped}" if stopped else "none was asked for"
+        what = f"no step reached this guard: {why}"
     else:
-        words = ", ".join(word.reason for word in told) or "nothing"
-        what = f"it left {before} as it was, and told {words}"
+        reasons = ", ".join(notice.reason for notice in notices) or "none"
+        what = f"it left {before} as it was; its notices: {reasons}"
     raise world.broken(Promise.ACTS, what)
 
 
 def _check_turns(subject: Subject, turns: Sequence[Turn]) -> None:
-    """Refuse a situation in words that the pack does not know: it would prove nothing."""
+    """Refuse a situation with names that the pack does not know: it would prove nothing."""
     pack = subject.pack
     for turn in turns:
         for name in (*turn.asks, *turn.measures):
             known: Mapping[str, Any] = pack.parameters if name in turn.asks else pack.metrics
             if name not in known:
-                what = f"its situation speaks of {name!r}; pack {pack.name} has {', '.join(known)}"
+                what = f"its situation names {name!r}; pack {pack.name} has {', '.join(known)}"
                 raise BrokenPromise(Promise.READY, subject.who, what)

@@ -1,4 +1,4 @@
-"""The checks as classes for pytest: derive one, name your strategy, and its tests are there."""
+"""The checks as test classes: derive one and set its `strategy`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class _Conformance:
-    """What the classes share.
+    """What all classes have in common.
 
     Attributes:
         strategy: The factory: ``staticmethod(lambda pack: Mine())``, or a class that takes a pack.
         pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless set.
         examples: How many chains are tried.
-        seconds: How long one answer may take, of wall-clock time.
+        seconds: How long one answer may take, in wall-clock time.
     """
 
     strategy: ClassVar[Callable[..., Any] | str]
@@ -38,7 +38,7 @@ class _Conformance:
     seconds: ClassVar[float] = 10.0
 
     def _factory(self) -> Callable[..., Any]:
-        """Return the factory as it was written: a plain function is not meant as a method."""
+        """Return the factory as it was written, without binding a plain function as a method."""
         found = inspect.getattr_static(type(self), "strategy", None)
         factory: Callable[..., Any] | None = getattr(found, "__func__", found)  # of a staticmethod
         if not callable(factory):
@@ -52,7 +52,7 @@ class _Conformance:
 
 
 class TunerConformance(_Conformance):
-    """A tuner keeps every promise, whatever happens around it.
+    """A tuner keeps every promise in every kind of chain.
 
     Attributes:
         strategy: The factory, or the name of a table of rules in the pack.
@@ -66,7 +66,7 @@ class TunerConformance(_Conformance):
 
 
 class WatcherConformance(_Conformance):
-    """A watcher keeps every promise, whatever is in the report."""
+    """A watcher keeps every promise with every kind of report."""
 
     def test_it_keeps_every_promise_of_a_watcher(self) -> None:
         """Drive chains of all kinds."""
@@ -75,7 +75,7 @@ class WatcherConformance(_Conformance):
 
 
 class GateConformance(_Conformance):
-    """A gate keeps every promise, whatever is in the metrics."""
+    """A gate keeps every promise with every kind of metrics."""
 
     def test_it_keeps_every_promise_of_a_gate(self) -> None:
         """Drive chains of all kinds."""
@@ -84,14 +84,14 @@ class GateConformance(_Conformance):
 
 
 class GuardConformance(_Conformance):
-    """A guard keeps every promise, acts where its author says so, and stops no run for good.
+    """A guard keeps every promise, acts where its author says so, and does not block a run.
 
     Attributes:
-        acts: A situation after whose last turn it must stop a step or make it smaller.
-        tells: One after whose last turn it must tell something, for a guard that only warns.
+        acts: A situation: after its last turn the guard must stop a step or make it smaller.
+        tells: A situation after which it must add a notice, for a guard that only warns.
         start: The overrides at the start of that situation.
         settings: What ``[guards.<name>]`` says: a table, or an object of the guard's `Settings`.
-        holds: Why it may hold everything for as long as the report is bad.
+        holds: Why it may stop every step for as long as the report is bad.
     """
 
     acts: ClassVar[Sequence[Turn]] = ()
@@ -119,10 +119,10 @@ class SystemConformance(_Conformance):
 
     Attributes:
         strategy: The factory: ``staticmethod(lambda pack, scenario: Mine())``.
-        scenario: The scenario it gets; the pack's unless set.
+        scenario: The scenario; the pack's unless set.
         answers_to: Parameters of which each, moved from one limit to the other, changes a metric;
             for a system whose time is virtual.
-        echoes: Whether its reports must tell which parameters were used.
+        echoes: Whether its reports must contain the parameters that were used.
     """
 
     scenario: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""What may happen in one iteration: good, bad, missing or stale reports, and other tuners."""
+"""What can happen in one iteration: good, bad, missing or stale reports, and other tuners."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_soak.model.metrics import Metric
-    from pytest_soak.model.pack import Pack
+    from pytest_soak.model.pack import Condition, Pack
+    from pytest_soak.model.parameters import Parameter
 
 OTHERS = ("other-apply", "other-limits")
-"""The tuners beside the one that is tried: one for each corridor."""
+"""The tuners beside the one under test: one for each corridor."""
+ECHOES = {
+    "all": "",
+    "nothing": "without parameters",
+    "one not": "without one parameter",
+    "other": "with a wrong parameter",
+}
+"""What the history of a broken promise says of the parameters in a report."""
 NAN = float("nan")
 ODD: tuple[Any, ...] = ("missing", None, NAN, "fast", True, -1e308, float("inf"), [], "n=0")
-"""What may stand in the place of a value, ``missing`` and ``n=0`` apart."""
+"""What can replace a value; ``missing`` drops the metric, ``n=0`` sets its count to 0."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,9 @@ class Slot:
     Args:
         kind: ``usable``, or why there is no usable report.
         metrics: ``{metric: value}`` as in a report's totals.
-        odd: A metric that has something else than a value, and what.
-        echo: What the report says of the parameters: ``all``, ``nothing``, ``one not`` (it tells
-            nothing of one), or ``other`` (it contradicts).
+        odd: A metric and what replaces its value.
+        echo: Which parameters the report contains: ``all``, ``nothing``, ``one not`` (all but
+            one), or ``other`` (one with a wrong value).
         requests: ``{tuner: {parameter: delta}}``: what the other tuners ask for.
     """
 
@@ -43,7 +51,7 @@ class Slot:
     requests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def report(self, iteration: int, parameters: Mapping[str, float], pack: Pack) -> Any:  # noqa: ANN401 - JSON
-        """Return the report of *iteration*, as a system would."""
+        """Return the report of *iteration*, as a system would write it."""
         if self.kind == "no report":
             return None
         totals, n = dict(self.metrics), dict.fromkeys(self.metrics, 1000)
@@ -68,13 +76,12 @@ class Slot:
         }
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return it as text, for the history of a broken promise."""
         words = [self.kind if self.kind != "usable" else ""]
         if self.kind == "usable":
             odd = dict([self.odd]) if self.odd else {}
             words += [f"{name}={_brief(value)}" for name, value in {**self.metrics, **odd}.items()]
-        words.append({"all": "", "nothing": "silent on parameters"}.get(self.echo, ""))
-        words.append({"one not": "silent on one", "other": "contradicts"}.get(self.echo, ""))
+        words.append(ECHOES[self.echo])
         return " ".join(filter(None, words))
 
 
@@ -87,10 +94,10 @@ class Start:
     """What a chain starts from.
 
     Args:
-        strict: Whether a tight budget and an eager freeze are laid over the pack's.
+        strict: Whether a small budget and an early freeze replace the pack's.
         mode: What happens to proposals.
         seeds: ``{parameter: value}``: the overrides at the start.
-        accompanied: Whether other tuners ask too.
+        accompanied: Whether other tuners propose too.
     """
 
     strict: bool = False
@@ -100,18 +107,17 @@ class Start:
 
 
 def strict_guards(pack: Pack) -> dict[str, Any]:
-    """Return settings under which a budget and a freeze of every parameter act soon."""
+    """Return settings with which the budget and the freeze of every parameter act early."""
     budget = {
         name: one.quantize((one.limits.hi - one.limits.lo) / 4 + one.precision / 2)
         for name, one in pack.parameters.items()
     }
-    worst = [(kpi.metric, limit) for kpi in pack.kpis for _, limit in kpi.limits[-1:]]
     when = [
-        {"metric": metric, "op": str(limit.op.negated), "value": limit.value}
-        for metric, limit in worst
-    ]
-    frozen = tuple(pack.parameters) if when else ()
-    freeze = {"when": when[:1], "parameters": frozen, "iterations": 3}
+        {"metric": kpi.metric, "op": str(limit.op.negated), "value": limit.value}
+        for kpi in pack.kpis
+        for _, limit in kpi.limits[-1:]
+    ][:1]
+    freeze = {"when": when, "parameters": tuple(pack.parameters) if when else (), "iterations": 3}
     return {"budget": {"window": 3, "largest": budget}, "freeze": freeze}
 
 
@@ -131,45 +137,35 @@ def starts(pack: Pack) -> st.SearchStrategy[Start]:
 
 
 def slots(pack: Pack) -> st.SearchStrategy[Slot]:
-    """Return what may happen in one iteration of a chain of *pack*."""
+    """Return what can happen in one iteration of a chain of *pack*."""
     metrics = st.fixed_dictionaries(
         {name: _values(pack, metric) for name, metric in pack.metrics.items()}
     )
     odd = st.tuples(st.sampled_from(tuple(pack.metrics)), st.sampled_from(ODD))
-    deltas = st.fixed_dictionaries(
-        {},
-        optional={
-            name: st.sampled_from(
-                [
-                    sign * size
-                    for size in (
-                        one.precision,
-                        one.quantize((one.limits.hi - one.limits.lo) / 10) or one.precision,
-                        one.precision * 0.4,
-                        1e9,
-                    )
-                    for sign in (1, -1)
-                ]
-            )
-            for name, one in pack.parameters.items()
-        },
-    )
+    deltas = {name: st.sampled_from(_deltas(one)) for name, one in pack.parameters.items()}
+    request = st.fixed_dictionaries({}, optional=deltas)
     return st.builds(
         Slot,
         st.sampled_from(["usable"] * 12 + ["no report", "stale report", "no totals"]),
         metrics,
         st.one_of(st.none(), st.none(), st.none(), odd),
         st.sampled_from(["all"] * 9 + ["nothing", "one not", "other"]),
-        st.fixed_dictionaries({name: deltas for name in OTHERS}),  # noqa: C420 - not one for both
+        st.fixed_dictionaries({name: request for name in OTHERS}),  # noqa: C420 - drawn for each alone
     )
+
+
+def _deltas(parameter: Parameter) -> list[float]:
+    """Return small, usual, vanishing and huge steps of *parameter*, up and down."""
+    usual = parameter.quantize((parameter.limits.hi - parameter.limits.lo) / 10)
+    sizes = (parameter.precision, usual or parameter.precision, parameter.precision * 0.4, 1e9)
+    return [sign * size for size in sizes for sign in (1, -1)]
 
 
 def steady(pack: Pack) -> dict[str, Any]:
     """Return the totals of a report that breaks every limit of *pack*."""
+    empty: dict[str, Any] = {"labels": [], "shares": {}}
     return {
-        name: _numbers(pack, metric)[0]
-        if metric.kind == "number"
-        else ([] if metric.kind == "labels" else {})
+        name: _numbers(pack, metric)[0] if metric.kind == "number" else empty[metric.kind]
         for name, metric in pack.metrics.items()
     }
 
@@ -187,7 +183,7 @@ def _values(pack: Pack, metric: Metric) -> st.SearchStrategy[Any]:
 
 
 def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
-    """Return values of *metric* near those that something in *pack* looks at, a bad one first."""
+    """Return values of *metric* near the limits and conditions in *pack*, a bad one first."""
     found: list[float] = []
     for kpi in pack.kpis:
         for _, limit in reversed(kpi.limits):
@@ -195,12 +191,10 @@ def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
                 away = max(abs(limit.value) * 0.2, 0.01)
                 bad = away if limit.broken_by(limit.value + away) else -away
                 found += [limit.value + bad, limit.value, limit.value - bad]
-    for table in pack.tables.values():
-        for rule in table.rules:
-            for condition in (*rule.all, *rule.any):
-                if condition.metric == metric.name and is_number(condition.value):
-                    away = max(abs(condition.value) * 0.05, 0.01)
-                    found += [condition.value + away, condition.value - away, condition.value]
+    for condition in _conditions(pack):
+        if condition.metric == metric.name and is_number(condition.value):
+            away = max(abs(condition.value) * 0.05, 0.01)
+            found += [condition.value + away, condition.value - away, condition.value]
     for systems in pack.scenarios.values():
         start = systems.get("mock", {}).get(metric.name)
         found += [start] if is_number(start) else []
@@ -211,12 +205,17 @@ def _numbers(pack: Pack, metric: Metric) -> Sequence[float]:
 
 
 def _words(pack: Pack, metric: str) -> list[str]:
-    """Return the labels, or the reasons of shares, that something in *pack* looks at."""
+    """Return the labels, or the reasons of shares, that conditions in *pack* name."""
     words = {"other"}
+    for condition in _conditions(pack):
+        name, _, reason = condition.metric.partition(".")
+        if name == metric:
+            words.add(reason or str(condition.value))
+    return sorted(words)
+
+
+def _conditions(pack: Pack) -> Iterator[Condition]:
+    """Yield every condition of the tables of *pack*."""
     for table in pack.tables.values():
         for rule in table.rules:
-            for condition in (*rule.all, *rule.any):
-                name, _, reason = condition.metric.partition(".")
-                if name == metric:
-                    words.add(reason or str(condition.value))
-    return sorted(words)
+            yield from (*rule.all, *rule.any)

@@ -1,4 +1,4 @@
-"""The check of a system: a few real iterations of it, and what they left."""
+"""The check of a system: a few real iterations of it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import what_raised
-from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.safe_repr import safe_repr
-from pytest_soak.packs.loader import load_pack
 from pytest_soak.store.artifacts import OVERRIDES
-from pytest_soak.testing.checks import demo_pack
+from pytest_soak.testing.checks import as_pack
 from pytest_soak.testing.promises import BrokenPromise, Promise
 from pytest_soak.testing.watched import TookTooLong, limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pytest_soak.model.pack import Pack
+
 SEED = 0x5EED
 GRACE_S = 2.0
-"""How long a process may take to end after the system was closed."""
+"""Seconds that a process may take to end after the system was closed."""
 PYTHONS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-"""Processes that Python itself keeps for as long as it runs."""
+"""Processes that Python itself keeps running."""
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """What one iteration was asked, and what it returned, both as they were then."""
+    """What one iteration was given and what it returned, copied at that time."""
 
     iteration: int
     parameters: Mapping[str, float]
@@ -45,7 +45,7 @@ class _Slot:
 
 
 class _Trial:
-    """One system under check: it is made, opened, run and closed like in a chain."""
+    """A system under test: it is made, opened, run and closed as in a chain."""
 
     def __init__(
         self, factory: Callable[..., Any], pack: Pack, scenario: str, seconds: float
@@ -63,16 +63,15 @@ class _Trial:
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """Give a new system, opened if it has an ``open``, and closed in the end."""
+        """Give a new system, opened if it has an ``open``, and close it at the end."""
         try:
             made = self._factory(copy.deepcopy(self._pack), self._scenario)
         except (Exception, SystemExit) as error:
             raise self.broken(Promise.READY, f"the factory {what_raised(error)}") from error
         self.who = f"plugin {self._plugin}, hook pytest_soak_systems, {type(made).__name__!r}"
         if not callable(getattr(made, "run", None)):
-            raise self.broken(
-                Promise.READY, f"the factory gave {safe_repr(made)}, which has no run()"
-            )
+            what = f"the factory returned {safe_repr(made)}, which has no run()"
+            raise self.broken(Promise.READY, what)
         with tempfile.TemporaryDirectory() as folder:
             self._folder = Path(folder)
             before = set(_children())
@@ -80,27 +79,27 @@ class _Trial:
                 if hasattr(made, "open"):
                     self._call(Promise.READY, "open()", lambda: made.open(self._folder, None))
                 yield made
-            except BaseException:  # what was broken first is told
+            except BaseException:  # the first broken promise is reported
                 with suppress(BrokenPromise):
                     self._close(made, before)
                 raise
             self._close(made, before)
 
-    def _close(self, made: Any, before: set[Any]) -> None:  # noqa: ANN401 - a stranger's
-        """Close a system, and end what it left running."""
+    def _close(self, made: Any, before: set[Any]) -> None:  # noqa: ANN401 - third-party code
+        """Close a system, and end the processes that it left running."""
         try:
             if hasattr(made, "close"):
                 self._call(Promise.ANSWERS, "close()", made.close)
         finally:
             left = _left(before)
         if left:
-            what = f"after close() it had left running: {', '.join(left)}"
+            what = f"processes still run after close(): {', '.join(left)}"
             raise self.broken(Promise.OUTSIDE, what)
 
     def _call(
         self, promise: Promise, name: str, call: Callable[[], object], slot: _Slot | None = None
     ) -> object:
-        """Return what *call* returns, in time; what it raises breaks *promise*."""
+        """Return what *call* returns in time; an exception breaks *promise*."""
         try:
             with limited(self._seconds):
                 return call()
@@ -112,12 +111,12 @@ class _Trial:
 
     def run(
         self,
-        system: Any,  # noqa: ANN401 - a stranger's
+        system: Any,  # noqa: ANN401 - third-party code
         iteration: int,
         parameters: Mapping[str, float],
         state: object,
     ) -> _Slot:
-        """Run one iteration, and check what can be told from it alone."""
+        """Run one iteration, and check what needs no other iteration."""
         asked, held = dict(parameters), copy.deepcopy(state)
         slot = _Slot(iteration, parameters, copy.deepcopy(state), None, None)
         base = self._pack.profiles[self._pack.profile].fields
@@ -137,7 +136,7 @@ class _Trial:
         report, left = returned
         for part, promise in ((report, Promise.REPORT), (left, Promise.STATE)):
             if not _is_plain(part):
-                raise self.broken(promise, f"no plain JSON: {safe_repr(part)}", slot)
+                raise self.broken(promise, f"not plain JSON: {safe_repr(part)}", slot)
         return _Slot(iteration, parameters, state, copy.deepcopy(report), copy.deepcopy(left))
 
 
@@ -153,21 +152,19 @@ def check_system(
     """Check that a system keeps every promise, by running it for a few iterations.
 
     Args:
-        factory: Makes it, given a pack and a scenario, as the hook's factory does.
+        factory: The factory, as the hook offers it: ``pack, scenario -> system``.
         pack: The domain: a `Pack`, or the path of its TOML file; the demo pack unless given.
-        scenario: The scenario it gets; the pack's unless given.
+        scenario: The scenario; the pack's unless given.
         answers_to: Parameters of which each, moved from one limit to the other, must change a
             metric; for a system whose time is virtual.
-        echoes: Whether its reports must tell which parameters were used.
-        seconds: How long ``open``, ``close`` and one iteration may take, of wall-clock time each.
+        echoes: Whether its reports must contain the parameters that were used.
+        seconds: How long ``open``, ``close`` and one iteration may each take, in wall-clock time.
 
     Raises:
-        BrokenPromise: One was broken.
+        BrokenPromise: A promise was broken.
     """
     __tracebackhide__ = True
-    domain = demo_pack() if pack is None else pack
-    if not isinstance(domain, Pack):
-        domain = load_pack(Path(domain))
+    domain = as_pack(pack)
     trial = _Trial(factory, domain, scenario or domain.scenario, seconds)
     unknown = [name for name in answers_to if name not in domain.parameters]
     if unknown:
@@ -217,7 +214,7 @@ def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> No
     wrong = contradictions(slot.parameters, report.parameters)
     untold = [name for name, used in wrong.items() if used is None]
     if untold and echoes:
-        raise trial.broken(Promise.ECHO, f"the report does not tell of {', '.join(untold)}", slot)
+        raise trial.broken(Promise.ECHO, f"the report lacks {', '.join(untold)}", slot)
     for name, used in wrong.items():
         if used is not None:
             what = f"{name}: asked for {slot.parameters[name]:g}, the report says {used:g}"
@@ -226,9 +223,7 @@ def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> No
 
 def _same(trial: _Trial, first: _Slot, again: _Slot, promise: Promise = Promise.REPEATABLE) -> None:
     if (first.report, first.left) != (again.report, again.left):
-        how = (
-            "a new one that got its state from a file" if promise is Promise.STATE else "a new one"
-        )
+        how = "a new object" + (" with the state from a file" if promise is Promise.STATE else "")
         which = [
             f"{name} {safe_repr(value)}, then {safe_repr(again.report['totals'].get(name))}"
             for name, value in first.report["totals"].items()
@@ -246,12 +241,12 @@ def _check_answers(trial: _Trial, pack: Pack, name: str) -> None:
             slot = trial.run(system, 1, overlay(base, {name: value}), None)
         totals.append(slot.report["totals"])
     if totals[0] == totals[1]:
-        what = f"{name} at its lowest and at its highest: the same metrics"
+        what = f"{name} has the same metrics at its lowest and at its highest value"
         raise trial.broken(Promise.ANSWERS_TO, what, slot)
 
 
 def _is_plain(value: object) -> bool:
-    """Tell whether *value* comes back from JSON as it was."""
+    """Return whether *value* is unchanged after writing and reading it as JSON."""
     try:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (TypeError, ValueError, RecursionError):
@@ -259,7 +254,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _children() -> list[Any]:
-    """Return the processes that this one started, and theirs; none where psutil is missing."""
+    """Return all descendants of this process; none where psutil is missing."""
     try:
         from pytest_soak.systems.command.processes import descendants  # noqa: PLC0415 - needs psutil
     except ModuleNotFoundError:
@@ -268,7 +263,7 @@ def _children() -> list[Any]:
 
 
 def _left(before: set[Any]) -> list[str]:
-    """Return the processes that were started since, and do not end by themselves; end them."""
+    """Return the processes that were started since and did not end by themselves; end them."""
     until = time.monotonic() + GRACE_S
     while True:
         left = {one: line for one in _children() if one not in before and (line := _line(one))}
@@ -282,7 +277,7 @@ def _left(before: set[Any]) -> list[str]:
 
 
 def _line(process: Any) -> str:  # noqa: ANN401 - psutil's, which may be missing
-    """Return the command line of a process; nothing if it has ended, or is Python's own."""
+    """Return the command line of a process; empty if it has ended or is Python's own."""
     line = ""
     with suppress(Exception):  # it may have ended meanwhile
         line = " ".join(process.cmdline())

@@ -1,4 +1,4 @@
-"""A strategy under watch: each call is timed, repeated on new instances, and kept from acting."""
+"""A strategy under test: each call is timed, watched for side effects, and repeated."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ACTS = frozenset(
 
 
 class TookTooLong(BaseException):
-    """A call that did not end in time; no `except Exception` of a strategy swallows it."""
+    """A call that did not end in time; an `except Exception` in a strategy does not catch it."""
 
     @property
     def where(self) -> str:
@@ -74,10 +74,10 @@ class TookTooLong(BaseException):
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """End what takes longer than *seconds* of wall-clock time with `TookTooLong`.
+    """Raise `TookTooLong` in what takes longer than *seconds* of wall-clock time.
 
-    Only in the main thread of a system that has the signal SIGALRM. It ends whatever runs Python
-    or waits, and not a loop that catches everything: use pytest-timeout besides.
+    It works in the main thread, where the operating system has SIGALRM. It does not end C code or
+    a loop that catches everything; pytest-timeout does.
     """
     if (
         not hasattr(signal, "setitimer")
@@ -103,7 +103,7 @@ def limited(seconds: float) -> Iterator[None]:
 
 @dataclass
 class _Outside:
-    """What Python's audit events say while somebody listens."""
+    """Collects the audit events of one thread that show a side effect."""
 
     installed: bool = False
     thread: int | None = None
@@ -119,9 +119,9 @@ class _Outside:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[list[str]]:
-        """Give the list that fills with what is done outside."""
+        """Give the list that is filled with side effects."""
         if not self.installed:
-            sys.addaudithook(self.hook)  # there is no way to take it off again
+            sys.addaudithook(self.hook)  # it cannot be removed again
             self.installed = True
         self.seen, self.thread = [], threading.get_ident()
         try:
@@ -134,7 +134,7 @@ OUTSIDE = _Outside()
 
 
 def _writes(path: object, mode: object, flags: object) -> bool:
-    """Tell whether an audited ``open`` of *path* may write; a number is a file already open."""
+    """Return whether an audited ``open`` of *path* may write; an int is a file already open."""
     if isinstance(path, int):
         return False
     if isinstance(mode, str):
@@ -151,12 +151,12 @@ class Breach:
 
 
 class Watched:
-    """Stands in for a strategy, asks it on behalf of the controller, and notes what it breaks.
+    """A proxy of a strategy that notes which promises it breaks when the controller asks it.
 
     Args:
-        factory: Makes new ones of it.
+        factory: Makes new instances.
         pack: What the factory gets.
-        method: The name of the one method that is asked.
+        method: The name of the method that is checked.
         who: The strategy, for errors.
         seconds: How long an answer may take.
     """
@@ -170,21 +170,21 @@ class Watched:
         self._method, self._who, self._seconds = method, who, seconds
         self.breaches: list[Breach] = []
         self.calls: list[tuple[tuple[Any, ...], Any]] = []
-        """What it was asked since the start, and what it answered."""
+        """The arguments of each call since the start, and the answer."""
         self._read: list[tuple[Entry, Entry]] = []
-        """Entries of the history, and what they are when they are read from the journal."""
+        """Entries of the history, and the same entries as read back from the journal."""
 
     def _new(self) -> object:
         made: object = self._factory(self._pack)
         return made
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the strategy has
-        """Give what the strategy has; its one method under watch."""
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute
+        """Return an attribute of the strategy; its method wrapped in the checks."""
         found = getattr(self._strategy, name)
         if name != self._method:
             return found
 
-        @functools.wraps(found)  # its signature says whether it takes a headroom
+        @functools.wraps(found)  # its signature shows whether it takes a headroom
         def asked(*args: Any) -> object:  # noqa: ANN401 - as the controller calls it
             return self._ask(args)
 
@@ -206,14 +206,14 @@ class Watched:
                 if _text(args) != before:
                     self._tell(Promise.INPUTS, f"{self._method}() changed its arguments")
         self.calls.append((kept, answer))
-        self._compare(answer, kept, "when it is asked the same again", self._strategy)
+        self._compare(answer, kept, "when asked the same again", self._strategy)
         self._compare(answer, kept, "from a new instance, as after a worker's crash", self._new())
         again = tuple(map(self._reread, kept))
         self._compare(answer, again, "from a new instance that reads the journal", self._new())
         return answer
 
     def _reread(self, value: object) -> object:
-        """Return a history or a decision as it comes back from the journal, others as they are."""
+        """Return a history or a decision as the journal gives it back, other values as they are."""
         if isinstance(value, History):
             for place, entry in enumerate(value):
                 if place >= len(self._read) or self._read[place][0] is not entry:
@@ -225,18 +225,17 @@ class Watched:
         return value
 
     def ask_backwards(self) -> None:
-        """Ask a new one everything once more, the latest first: what it remembers is now wrong."""
+        """Repeat all calls on a new instance, latest first: a memory changes the answers."""
         strategy = self._new()
         for args, answer in reversed(self.calls):
-            where = "when later iterations were asked about before"
-            self._compare(answer, args, where, strategy)
+            self._compare(answer, args, "after calls for later iterations", strategy)
 
     def _compare(self, answer: object, args: tuple[Any, ...], when: str, strategy: object) -> None:
         try:
             other = self._call(strategy, _own(args))
             same = other is answer or (type(other) is type(answer) and bool(other == answer))
             said = told(other)
-        except Exception as error:  # noqa: BLE001 - a stranger's
+        except Exception as error:  # noqa: BLE001 - third-party code
             same, said = False, what_raised(error)
         if not same:
             self._tell(Promise.SAME_ANSWER, f"it answered {told(answer)}; {when}: {said}")
@@ -255,7 +254,7 @@ class Watched:
 
 
 def told(answer: object) -> str:
-    """Return an answer in few words."""
+    """Return an answer as short text."""
     if isinstance(answer, Proposal):
         return f"{safe_repr(answer.deltas)} for {safe_repr(answer.reasons)}"
     if isinstance(answer, Decision):
@@ -267,7 +266,7 @@ def told(answer: object) -> str:
 
 
 def _own(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return *args* with dicts of their own, and histories that stay as they are now."""
+    """Return *args* with copies of dicts and histories."""
     return tuple(
         History(list(one)) if isinstance(one, History) else dict(one) if type(one) is dict else one
         for one in args

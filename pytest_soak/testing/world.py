@@ -1,4 +1,4 @@
-"""One chain without pytest, files or a system: the real controller, driven slot by slot."""
+"""One chain without pytest, files or a system: the real controller, driven by slots."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ from pytest_soak.store.records import (
     summary_to_json,
 )
 from pytest_soak.testing.promises import BrokenPromise, Promise
-from pytest_soak.testing.reviews import guard_breaches
+from pytest_soak.testing.reviews import review_breaches
 from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
 from pytest_soak.testing.watched import Breach, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from enum import StrEnum
 
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.headroom import Headroom
@@ -49,15 +48,15 @@ ORDER = tuple(Promise)
 
 @dataclass(frozen=True)
 class Subject:
-    """The strategy that is tried.
+    """The strategy under test.
 
     Args:
         kind: ``tuner``, ``guard``, ``watcher`` or ``gate``.
         factory: Makes it, given a pack, as the hook's factory does.
         pack: The domain.
-        plugin: Who offers it.
+        plugin: The plugin or module that offers it.
         name: The name under which it is registered.
-        settings: Where it is a guard: what ``[guards.<name>]`` says.
+        settings: For a guard, the table ``[guards.<name>]``.
         seconds: How long an answer may take.
     """
 
@@ -71,12 +70,12 @@ class Subject:
 
     @property
     def hook(self) -> str:
-        """The hook that would offer it."""
+        """The hook that offers such a strategy."""
         return f"pytest_soak_{self.kind}s"
 
     @property
     def who(self) -> str:
-        """Who it is, for errors: as in a run."""
+        """Its plugin, hook and name, as in the errors of a run."""
         return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
 
 
@@ -87,7 +86,7 @@ CORE_GUARDS = {
 
 
 class _Offers(Registry):
-    """A registry of one strategy, beside the core's guards."""
+    """A registry of one strategy and the core's guards."""
 
     def __init__(self, offered: Registered) -> None:
         self._offered = offered
@@ -100,7 +99,7 @@ class _Offers(Registry):
 
 
 class _Other:
-    """A tuner beside the one that is tried: asks for what the slot says."""
+    """A tuner beside the one under test."""
 
     requires: tuple[str, ...] = ()
 
@@ -111,28 +110,25 @@ class _Other:
         self,
         history: History,  # noqa: ARG002 - the protocol's
         parameters: Mapping[str, float],  # noqa: ARG002 - as above
-        headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - so that guards are asked for it
+        headroom: Headroom = MappingProxyType({}),  # noqa: ARG002 - makes the core ask the guards for it
     ) -> Proposal:
         """Ask for what the slot says."""
         return Proposal(dict(self._world.slot.requests.get(self._name, {})), ("asked",))
 
 
 class World:
-    """A chain that is driven by slots instead of a system, and judged after each.
+    """A chain that is driven by slots instead of a system, and checked after each.
 
     Args:
-        subject: The strategy that is tried; None drives the shipped ones alone.
+        subject: The strategy under test.
         start: What the chain starts from.
-        guards: Guard settings laid over the pack's.
     """
 
-    def __init__(
-        self, subject: Subject, start: Start, guards: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, subject: Subject, start: Start) -> None:
         """Begin before the first iteration."""
         self.subject, self.slot = subject, Slot()
         pack = subject.pack
-        laid = {**pack.guards, **(strict_guards(pack) if start.strict else {}), **(guards or {})}
+        laid = {**pack.guards, **(strict_guards(pack) if start.strict else {})}
         here = set(CORE_GUARDS)
         if subject.kind == "guard":
             here.add(subject.name)
@@ -147,17 +143,15 @@ class World:
         }
         self.in_window = self.restarted = False
         self.over = False
-        """Whether a promise was broken, so that nothing more is to be learned."""
+        """Whether a promise was broken, which ends the chain."""
         self.story: list[str] = []
         self.results: list[IterationResult] = []
         self._records: list[dict[str, Any]] = []
         self._watched: list[Watched] = []
         self._controller = self._begin()
 
-    # ---- the chain
-
     def _begin(self) -> Controller:
-        """Return a controller with strategies that are made anew, as in another process."""
+        """Return a controller with new strategies, as in another process."""
         self._given = copy.deepcopy(self.pack)
         self._text = repr(self._given)
         subject, others = self.subject, _asking(self._start)
@@ -206,8 +200,8 @@ class World:
                 raise self.broken(Promise.READY, f"{msg}; there are: {known}")
 
     def resume(self) -> None:
-        """Go on as another process would: new strategies, and the history read from records."""
-        self._ask_backwards()
+        """Continue as another process would: new strategies, and the history read from records."""
+        self.finish()
         taken = self._controller
         self._controller = self._begin()
         for record, judged in zip(self._records, taken.judged, strict=True):
@@ -223,7 +217,7 @@ class World:
         """Take the chain through one more iteration.
 
         Raises:
-            BrokenPromise: A promise was broken; the first one, in the order of `Promise`.
+            BrokenPromise: With the first broken promise in the order of `Promise`.
         """
         self.slot = slot
         number = self._controller.done + 1
@@ -232,7 +226,6 @@ class World:
         report = replace(read_report(raw, number, self.pack.metrics), raw=jsonable(raw))
         before = dict(self.overrides)
         calls = sum(len(one.calls) for one in self._watched)
-        place = len(self.story)
         self.story.append(f"iteration {number}: {slot}")
         try:
             result, settles = self._controller.decide(
@@ -246,8 +239,7 @@ class World:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised as a broken promise
             self._raise([Breach(Promise.INTEGRITY, f"the controller {what_raised(error)}")], error)
         self.overrides = dict(self._controller.overrides_after(result, before))
-        requests = {} if result.fault else self._requests(calls)
-        self.story[place] = _told(slot, self, result, requests, before)
+        self.story[-1] = self._line(result, before, calls)
         self._records.append(
             {
                 "summary": summary_to_json(result.summary),
@@ -263,16 +255,12 @@ class World:
         return result
 
     def last_review(self) -> tuple[Decision, Decision]:
-        """Return the latest decision that the guard was given, and what it left of it."""
+        """Return the latest decision that the guard was given, and its answer."""
         (_, given, _), said = self._watched[0].calls[-1]
         return given, said
 
     def finish(self) -> None:
-        """Ask once more, backwards, whether the same history still gets the same answer."""
-        self._ask_backwards()
-
-    def _ask_backwards(self) -> None:
-        """Ask everything once more, and look whether the history is still what was recorded."""
+        """Check that the history is as recorded, and that repeated calls get the same answers."""
         kept = [
             (summary_to_json(entry.summary), decision_to_json(entry.decision), entry.applied)
             for entry in self._controller.entries
@@ -285,19 +273,37 @@ class World:
             watched.ask_backwards()
             self._raise(watched.breaches)
 
+    def _line(self, result: IterationResult, before: Mapping[str, float], calls: int) -> str:
+        """Return one iteration in one line: its report, what was asked for, and what changed."""
+        summary, decision = result.summary, result.decision
+        parts = [f"{self.slot}"]
+        if summary.in_window:
+            parts.append("in the window")
+        if summary.restarted:
+            parts.append("restarted")
+        if decision.requests:
+            asked = {
+                tuner: dict(request) for tuner, request in self._requests(calls).items() if request
+            }
+            parts.append("; ".join(f"{tuner} asks {deltas}" for tuner, deltas in asked.items()))
+        ran = {name: result.parameters[name] for name in self.pack.parameters}
+        moved = {name: new for name, new in self.overrides.items() if before.get(name) != new}
+        parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
+        if decision.skip_reason:
+            parts.append(f"({decision.skip_reason})")
+        return f"iteration {summary.iteration}: {', '.join(parts)}"
+
     def _requests(self, calls: int) -> dict[str, Mapping[str, float]]:
-        """Return what tuners answered in this iteration, by what was heard, not recorded."""
-        requests = {name: deltas for name, deltas in self.slot.requests.items() if deltas}
+        """Return what the tuners really answered in this iteration, not what was recorded."""
+        requests = {name: request for name, request in self.slot.requests.items() if request}
         if self.subject.kind == "tuner":
             asking = {name for name, _ in _asking(self._start)}
-            requests = {name: deltas for name, deltas in requests.items() if name in asking}
-            for watched in self._watched:  # none where nothing is tuned
+            requests = {name: request for name, request in requests.items() if name in asking}
+            for watched in self._watched:  # empty where tuning is off
                 for _, answer in watched.calls[calls:]:
                     if isinstance(answer, Proposal):
                         requests[self.subject.name] = answer.deltas
         return requests
-
-    # ---- what was broken
 
     def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:
         watched = self._watched
@@ -306,7 +312,7 @@ class World:
             for one in watched:
                 for (_, given, _), said in one.calls[calls:]:
                     if isinstance(said, Decision):
-                        found += guard_breaches(given, said, self.pack)
+                        found += review_breaches(given, said, self.pack)
         if result.fault:
             whose = Promise.ANSWERS if self.subject.who in result.fault else Promise.INTEGRITY
             found.append(Breach(whose, result.fault))
@@ -321,15 +327,15 @@ class World:
             worst = min(every, key=lambda breach: ORDER.index(breach.promise))
             raise self.broken(worst.promise, worst.what) from cause
 
-    def broken(self, promise: StrEnum, what: str) -> BrokenPromise:
-        """Return that *promise* was broken, with what happened so far; nothing more is asked."""
+    def broken(self, promise: Promise, what: str) -> BrokenPromise:
+        """Return the error that *promise* was broken, with the story so far, and end the chain."""
         self.over = True
         start = self._start
         words = [f"pack {self.subject.pack.name}"]
         if start.mode is not Mode.APPLY:
             words.append(f"mode {start.mode}")
         if start.strict:
-            words.append("a tight budget and an eager freeze")
+            words.append("a small budget and an early freeze")
         if start.seeds:
             words.append(f"starting overrides {dict(start.seeds)}")
         story = (", ".join(words), *self.story) if self.story else ()
@@ -341,29 +347,3 @@ OTHER_CORRIDORS = tuple(zip(OTHERS, (Corridor.APPLY, Corridor.LIMITS), strict=Tr
 
 def _asking(start: Start) -> tuple[tuple[str, Corridor], ...]:
     return OTHER_CORRIDORS if start.accompanied else ()
-
-
-def _told(
-    slot: Slot,
-    world: World,
-    result: IterationResult,
-    requests: Mapping[str, Mapping[str, float]],
-    before: Mapping[str, float],
-) -> str:
-    """Return one iteration in one line: report, requests, and what became of them."""
-    summary = result.summary
-    marks = [
-        word
-        for word, is_so in (("in the window", summary.in_window), ("restarted", summary.restarted))
-        if is_so
-    ]
-    asked = {tuner: dict(deltas) for tuner, deltas in requests.items() if deltas}
-    moved = {name: value for name, value in world.overrides.items() if before.get(name) != value}
-    parts = [f"{slot}", *marks]
-    if asked and result.decision.requests:
-        parts.append("; ".join(f"{tuner} asks {deltas}" for tuner, deltas in asked.items()))
-    ran = {name: result.parameters[name] for name in world.pack.parameters}
-    parts.append(f"ran with {ran}, then {moved or 'nothing changed'}")
-    if result.decision.skip_reason:
-        parts.append(f"({result.decision.skip_reason})")
-    return f"iteration {summary.iteration}: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""The tuner that learns: it takes the bounded step after which all KPIs most probably hold."""
+"""A tuner that learns: it takes the bounded step after which all KPIs most probably hold."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from pytest_soak.tuners.beliefs import Limit, Outlook
 
 MEMORY = 16
-"""How many of the latest iterations are learned from: the cost of an iteration must not grow."""
+"""How many of the latest iterations are used, so that the cost of an iteration is bounded."""
 ENOUGH = math.log(0.8)
-"""With this chance that every KPI holds, nothing is changed."""
+"""From this log of the probability that every KPI holds, nothing is changed."""
 LEAST_GAIN = 0.05
-"""A step must raise the log of the chances by more than this, or it is not worth taking."""
+"""A step must raise the log of the probability by at least this."""
 COST = 0.02
-"""What moving one parameter by its largest step costs, in the log of the chances."""
+"""The cost of moving one parameter by its largest step, in the log of the probability."""
 RISK = 0.05
-"""By how much a step may raise the chance that a KPI breaks its FAIL limit."""
+"""By how much a step may raise the probability that a KPI breaks its FAIL limit."""
 RISK_COST = 1_000.0
-"""What a higher one costs, in the log of the chances: more than any step can gain."""
+"""The cost of a higher risk, in the log of the probability: more than any step can gain."""
 SURPRISE = 4.0
-"""A value worse than expected by so many standard deviations begins a new line."""
+"""A value worse than expected by more standard deviations than this starts a new line."""
 FINEST = 1 / 8
 """The share of the largest step at which the search for a better point ends."""
 
@@ -44,19 +44,19 @@ Point = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is expected at one point: the log of each limit's chance to hold, and the sum."""
+    """The expectation at one point: the log of each limit's probability to hold, and the sum."""
 
     chances: tuple[float, ...]
     merit: float
 
 
 class Adaptive:
-    """Learns in the run how each KPI answers to each parameter; the pack's effects are its prior.
+    """Learns in the run how each KPI depends on each parameter; the pack's effects are its prior.
 
-    After each iteration it looks at the points within one largest step of every parameter, and
-    proposes the one where the product of the chances that each limit holds is the largest (the
-    probability of feasibility of Schonlau, Welch and Jones, 1998), if that is worth a step. Pure:
-    it learns anew from the history each time it is asked.
+    After each iteration it searches the points within one largest step of every parameter, and
+    proposes the one with the largest product of the probabilities that each limit holds (the
+    probability of feasibility of Schonlau, Welch and Jones, 1998), if the gain is worth a step.
+    Pure: each call learns again from the whole history.
     """
 
     corridor = Corridor.LIMITS
@@ -76,7 +76,7 @@ class Adaptive:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Every KPI's metric."""
+        """The metrics of all KPIs."""
         return tuple(each.metric for each in self._outlooks)
 
     def propose(
@@ -85,7 +85,7 @@ class Adaptive:
         parameters: Mapping[str, float],
         headroom: Headroom = MappingProxyType({}),
     ) -> Proposal:
-        """Propose the best step, or nothing where none is needed or none is worth taking."""
+        """Propose the best step, or nothing if none is needed or none is worth taking."""
         usable = [e.summary for e in history[-MEMORY:] if not e.summary.problems]
         usable = [s for s in usable if all(is_number(s.metrics.get(m)) for m in self.requires)]
         if not usable:
@@ -112,7 +112,7 @@ class Adaptive:
         return tuple((parameters[name] - low) / reach for name, low, reach in named)
 
     def _all_hold(self, look: Look) -> float:
-        """Return the log of the chance that every KPI holds its tightest limit."""
+        """Return the log of the probability that every KPI holds its tightest limit."""
         tightest: dict[str, float] = {}
         for limit, chance in zip(self._limits, look.chances, strict=True):
             tightest[limit.metric] = min(chance, tightest.get(limit.metric, 0.0))
@@ -124,7 +124,7 @@ class Adaptive:
         point: Point,
         start: tuple[Point, Look] | None = None,
     ) -> Look:
-        """Return what is expected at *point*; *start*, where the step begins, makes it cost."""
+        """Return the expectation at *point*, less the cost of the step from *start* if given."""
         expected = {metric: response.predict(point) for metric, response in responses.items()}
         chances = tuple(limit.chance(*expected[limit.metric]) for limit in self._limits)
         merit = math.fsum(chances)
@@ -138,7 +138,7 @@ class Adaptive:
         return Look(chances, merit)
 
     def _risks(self, chances: Sequence[float], now: Sequence[float]) -> Iterator[float]:
-        """Yield by how much each FAIL limit is likelier to break than it may be."""
+        """Yield by how much each FAIL limit exceeds its allowed probability to break."""
         for limit, chance, before in zip(self._limits, chances, now, strict=True):
             if limit.fails:
                 allowed = RISK + 1 - math.exp(before)
@@ -167,10 +167,10 @@ class Adaptive:
     def _search(
         self, responses: Mapping[str, Response], here: Point, now: Look, box: tuple[Point, Point]
     ) -> tuple[Point, Look]:
-        """Return the best point in the *box*: a compass search, as of Kolda, Lewis and Torczon.
+        """Return the best point in the *box*, by a compass search.
 
-        It tries each parameter both ways, keeps what is better, and halves its reach where nothing
-        is (SIAM Review 45, 2003).
+        It tries each parameter in both directions, keeps what is better, and halves its reach when
+        nothing is better (Kolda, Lewis and Torczon, SIAM Review 45, 2003).
         """
         start = (here, now)
         low, high = box
@@ -212,11 +212,11 @@ class Adaptive:
 
 
 def learn(kpi: Outlook, points: Sequence[Point], values: Sequence[float]) -> Response:
-    """Return what *values*, seen at *points*, tell of one KPI.
+    """Return the response of one KPI, learned from *values* at *points*.
 
-    A value worse than anybody could expect begins a new line, and what came before it is forgotten:
-    it was too good to be true, as what an overloaded system reports of all but its load. One that
-    is better than expected is learned from like any other.
+    A value much worse than expected starts a new line, and the values before it are forgotten:
+    an overloaded system may report good values of everything but its load. A value better than
+    expected is learned from like any other.
     """
     bad = kpi.limits[0].bad
     start = 0

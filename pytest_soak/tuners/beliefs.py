@@ -1,4 +1,4 @@
-"""What a pack says of its KPIs, as the learning tuner needs it: limits and prior beliefs."""
+"""The limits and prior beliefs that the learning tuner takes from a pack."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 UNKNOWN_NOISE = 0.02
 """Noise where none is declared, as a share of the KPI's limit."""
 UNKNOWN_EFFECT = 0.5
-"""The standard deviation of an effect over the whole range of a parameter: as a share of the limit
-where no effect is declared, as a share of the effect where it is declared without a spread."""
+"""The standard deviation of an effect over the whole range of a parameter: a share of the limit if
+no effect is declared, a share of the effect if it is declared without a spread."""
 LEAST_NOISE = 1e-5
-"""The smallest noise, as a share of the limit: less is lost in the rounding of floats."""
+"""The smallest noise, as a share of the limit; float rounding would hide a smaller one."""
 LEAST = 1e-3
 """On a log scale a value below this share of the limit counts as this share."""
 
 TAIL = -3.0
-"""Beyond so many standard deviations on the bad side the log of a chance is a straight line. So a
-hopeless KPI still has a gradient, and does not outweigh all others."""
+"""Beyond this many standard deviations on the bad side the log of a probability is a straight line,
+so that a hopeless KPI still has a gradient, and does not outweigh all others."""
 TAIL_CHANCE = math.log(0.5 * math.erfc(-TAIL / math.sqrt(2)))
 TAIL_SLOPE = 2.5
 
@@ -39,10 +39,10 @@ class Limit:
 
     Args:
         metric: The KPI's metric.
-        value: The threshold, on the scale on which the metric is seen.
+        value: The threshold, on the scale of the KPI.
         bad: The side on which it is broken: 1 above, -1 below.
-        fails: Whether breaking it is a FAIL, not a WARN.
-        text: How people write it.
+        fails: Whether breaking it is a FAIL and not a WARN.
+        text: The limit as text.
     """
 
     metric: str
@@ -52,11 +52,11 @@ class Limit:
     text: str
 
     def broken_by(self, value: float) -> bool:
-        """Tell whether *value* is on the bad side."""
+        """Return whether *value* is on the bad side."""
         return self.bad * (value - self.value) > 0
 
     def chance(self, mean: float, sigma: float) -> float:
-        """Return the log of the chance that a value ~ N(mean, sigma^2) keeps this limit."""
+        """Return the log of the probability that a value ~ N(mean, sigma^2) keeps this limit."""
         z = self.bad * (self.value - mean) / sigma
         if z > TAIL:
             return math.log(0.5 * math.erfc(-z / math.sqrt(2)))
@@ -65,14 +65,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One KPI as the tuner sees it.
+    """One KPI for the tuner.
 
     Args:
         metric: Its metric.
         limits: Its thresholds.
-        belief: What is believed of its answers before the run.
+        belief: Its dependence on the parameters, as assumed before the run.
         size: The size of its limit, in the metric's unit.
-        log: Whether it is seen on a log scale.
+        log: Whether its scale is logarithmic.
     """
 
     metric: str
@@ -82,12 +82,12 @@ class Outlook:
     log: bool
 
     def see(self, value: float) -> float:
-        """Return *value* on the scale on which this KPI is seen."""
+        """Return *value* on the scale of this KPI."""
         return math.log(max(value, LEAST * self.size)) if self.log else value
 
 
 def outlook(pack: Pack, kpi: Kpi) -> Outlook:
-    """Return what *pack* says of *kpi*, which has limits."""
+    """Return the outlook of *kpi*, which has limits, from *pack*."""
     size = abs(kpi.limits[0][1].value) or 1.0
     effects = _effects(pack, kpi.metric)
     if effects.log and any(threshold.value <= 0 for _, threshold in kpi.limits):
@@ -108,7 +108,7 @@ def _limit(metric: str, threshold: Threshold, *, fails: bool, log: bool) -> Limi
 
 
 def _effects(pack: Pack, metric: str) -> Effects:
-    """Return the declared effects on *metric*; the mock's, where a pack declares no others."""
+    """Return the declared effects on *metric*, or those of the mock if none are declared."""
     if not pack.effects and metric in pack.mock:
         return Effects(pack.mock[metric].effects)
     return pack.effects.get(metric, Effects())

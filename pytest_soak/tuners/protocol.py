@@ -1,4 +1,4 @@
-"""What a tuner is."""
+"""The protocol of tuners."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 class Tuner(Protocol):
     """A strategy that proposes deltas. Pure: the history is complete, so it needs no memory.
 
-    A class may also have ``corridor``, a `Corridor` (or its name): the bounds it works in;
-    ``apply`` unless declared. Where the third argument of ``propose`` is called ``headroom`` it
-    gets what the guards leave, as `Headroom`.
+    A class may also have ``corridor``, a `Corridor` (or its name): the bounds of its steps, by
+    default ``apply``. A third argument of ``propose`` called ``headroom`` gets how far the guards
+    allow each parameter to go, as `Headroom`.
     """
 
     @property
     def requires(self) -> Collection[str]:
-        """The metrics without which it cannot be asked; they must be in the pack's schema."""
+        """The metrics that it needs; the pack must define them."""
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
         """Propose deltas.
 
         Args:
-            history: Every iteration so far; ``history.latest`` is the one just watched.
+            history: Every iteration so far; ``history.latest`` is the one just run.
             parameters: The effective parameters, ``{name: value}``.
 
         Returns:

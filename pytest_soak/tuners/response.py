@@ -1,4 +1,4 @@
-"""What is believed of one metric's answer to the parameters: a straight line, and what it misses.
+"""The dependence of one metric on the parameters: a straight line and its residual.
 
 A Gaussian process with an explicit linear trend (Rasmussen and Williams, *Gaussian Processes for
 Machine Learning*, MIT Press 2006, sections 2.2 and 2.7). Over points ``x``, each parameter as a
@@ -8,7 +8,7 @@ share of its limits' range and counted from the first point::
     level ~ N(0, (WIDE scale)^2),  slope_j ~ N(effect_j, spread_j^2),  noise ~ N(0, sigma^2)
     rest  ~ GP(0, bend^2 exp(-|x - x'|^2 / (2 REACH^2)))
 
-The pack's effects are thus a prior: a few iterations correct them where they are wrong.
+So the pack's effects are a prior, which a few iterations correct where it is wrong.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REACH = 0.5
-"""How far apart, as a share of the range, two points are when they tell little of each other."""
+"""The length scale of the residual, as a share of the range."""
 WIDE = 100.0
-"""Standard deviation of the level before anything was seen, in units of the metric's scale."""
+"""The prior standard deviation of the level, in units of the metric's scale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """What is believed of one metric before the run.
+    """The prior belief about one metric.
 
     Args:
         effects: The expected slopes, the metric's change over the whole range of each parameter.
         spreads: Their standard deviations.
-        bend: The standard deviation of what a straight line misses.
+        bend: The standard deviation of the residual of the straight line.
         noise: The standard deviation between iterations with unchanged parameters, above 0.
-        scale: The size of the metric, which says how little is known of its level.
+        scale: The size of the metric, which scales the prior of its level.
     """
 
     effects: tuple[float, ...]
@@ -47,12 +47,12 @@ class Belief:
 
 
 class Response:
-    """One metric's answer, given what was seen."""
+    """The posterior of one metric."""
 
     def __init__(
         self, belief: Belief, points: Sequence[Sequence[float]], values: Sequence[float]
     ) -> None:
-        """Learn from *values*, seen at *points*, oldest first."""
+        """Learn from *values* at *points*, oldest first."""
         self._belief = belief
         self._points = points
         self._variances = tuple(spread**2 for spread in belief.spreads)
@@ -63,7 +63,7 @@ class Response:
         self._factor = cholesky(rows)
         missed = [value - self._line(x) for x, value in zip(points, values, strict=True)]
         self.surprises = forward(self._factor, missed)
-        """By how many standard deviations each value missed what those before it had let expect."""
+        """The residual of each value, given those before it, in standard deviations."""
         self._weights = backward(self._factor, self.surprises)
 
     def predict(self, point: Sequence[float]) -> tuple[float, float]:
@@ -89,7 +89,7 @@ def cholesky(rows: Sequence[Sequence[float]]) -> list[list[float]]:
     factor: list[list[float]] = []
     for row in rows:
         new: list[float] = []
-        for value, above in zip(row, factor, strict=False):  # the last one has no row above it
+        for value, above in zip(row, factor, strict=False):  # the last value has no row above it
             new.append((value - sum(map(mul, new, above))) / above[-1])
         new.append(math.sqrt(row[-1] - sum(map(mul, new, new))))
         factor.append(new)

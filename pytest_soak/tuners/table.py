@@ -1,4 +1,4 @@
-"""The tuner made of rules: trigger tables and zone tables are this engine with other data."""
+"""The tuner of rules: trigger tables and zone tables are this engine with different data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDE = 1e300
 
 
 class TableTuner:
-    """Proposes what the fired rules of one table ask for, within the table's own guardrails."""
+    """Proposes the steps of the fired rules of one table, within the table's own limits."""
 
     def __init__(self, pack: Pack, table: Table) -> None:
         """Take the *table* and, from its *pack*, the parameters' grids."""
@@ -28,7 +28,7 @@ class TableTuner:
 
     @property
     def corridor(self) -> Corridor:
-        """The bounds this table works in."""
+        """The bounds of its steps."""
         return self._table.corridor
 
     @property
@@ -38,7 +38,7 @@ class TableTuner:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Every metric that a rule looks at."""
+        """Every metric in a condition of a rule."""
         conditions = (c for rule in self._table.rules for c in (*rule.all, *rule.any))
         return tuple(dict.fromkeys(condition.metric for condition in conditions))
 
@@ -89,7 +89,7 @@ class TableTuner:
         )
 
     def _stepped(self, rule: Rule, name: str, old: float) -> float:
-        """Return where *rule* alone would take *name* from *old*; its own stops included."""
+        """Return the value of *name* after *rule* alone, including its stops."""
         parameter = self._pack.parameters[name]
         stops = Bounds(rule.not_below.get(name, -WIDE), rule.not_above.get(name, WIDE))
         new = step(parameter, stops, old, rule.step.get(name, 0)).new

@@ -1,4 +1,4 @@
-"""A soak without pytest, files or a system: what the shipped guards do with given requests."""
+"""Runs without pytest, files or a system: what the shipped guards do with given requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BAD: Mapping[str, Value] = {"latency_p95_ms": 400.0, "error_rate": 0.1, "through
 
 
 def demo(changed: str = "") -> Pack:
-    """Return the demo pack with *changed*, TOML, laid over it."""
+    """Return the demo pack with *changed*, TOML, merged over it."""
     text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     data = lay_over(tomllib.loads(text), tomllib.loads(changed))
     tables = data.pop("guards", {})  # checked where the guards are made
@@ -72,11 +72,11 @@ def soak(
 
     Args:
         pack: The domain.
-        iterations: How many.
+        iterations: The length of the run.
         requests: What is asked for after an iteration.
-        metrics: What an iteration with given parameters measures; nothing makes it INCONCLUSIVE.
+        metrics: What an iteration with given parameters measures; ``{}`` makes it INCONCLUSIVE.
         window: The length of the observation window.
-        corridor: That of all tuners.
+        corridor: The corridor of all tuners.
     """
     strategies = guarded(pack)
     parameters = dict(pack.profiles[pack.profile].fields)
@@ -107,13 +107,23 @@ def soak(
     return entries
 
 
+def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Requests]:
+    """Return a tuner that asks for *deltas* in turn, then for the last one; for 0, nothing."""
+
+    def requests(number: int) -> Requests:
+        delta = deltas[min(number, len(deltas)) - 1]
+        return {"one": {parameter: delta}} if delta else {}
+
+    return requests
+
+
 def values(entries: list[Entry], parameter: str = "workers") -> list[float]:
-    """Return what each iteration ran with."""
+    """Return the value of *parameter* in each iteration."""
     return [entry.summary.parameters[parameter] for entry in entries]
 
 
 def told(entries: list[Entry]) -> list[tuple[int, str, str]]:
-    """Return what guards stopped or had to tell: iteration, reason, detail."""
+    """Return all vetoes and notices as ``(iteration, reason, detail)``."""
     found = []
     for entry in entries:
         assert entry.decision is not None

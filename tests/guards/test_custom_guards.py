@@ -1,4 +1,4 @@
-"""Guards of a user's conftest: they may take away, and never add."""
+"""Guards in a user's conftest: they may take away from a decision, and not add to it."""
 
 from __future__ import annotations
 
@@ -33,31 +33,24 @@ def test_a_custom_guard_may_veto_a_change(pytester: pytest.Pytester) -> None:
 
 
 CHEATS = {
-    "enlarges": "made the delta of backoff_s 1 out of 0.1",
-    "adds": "added a change of other",
-    "rewrites": "rewrote requested of the change of backoff_s",
-    "forgets": "returned None, not a Decision",
+    "return replace(decision, changes=tuple(replace(c, effective=1, new=9) "
+    "for c in decision.changes))": "made the delta of backoff_s 1 out of 0.1",
+    "return replace(decision, changes=(*decision.changes, "
+    "replace(decision.changes[0], parameter='other')))": "added a change of other",
+    "return replace(decision, changes=tuple(replace(c, requested=99) "
+    "for c in decision.changes))": "rewrote requested of the change of backoff_s",
+    "pass": "returned None, not a Decision",
 }
+"""``{body of review(): what the error says}``"""
 
 
-BODIES = {
-    "enlarges": "return replace(decision, changes=tuple(replace(c, effective=1, new=9) "
-    "for c in decision.changes))",
-    "adds": "return replace(decision, changes=(*decision.changes, "
-    "replace(decision.changes[0], parameter='other')))",
-    "rewrites": "return replace(decision, changes=tuple(replace(c, requested=99) "
-    "for c in decision.changes))",
-    "forgets": "pass",
-}
-
-
-@pytest.mark.parametrize("cheat", CHEATS)
+@pytest.mark.parametrize("body", CHEATS, ids=["enlarges", "adds", "rewrites", "forgets"])
 def test_a_guard_that_adds_or_enlarges_changes_is_refused(
-    pytester: pytest.Pytester, cheat: str
+    pytester: pytest.Pytester, body: str
 ) -> None:
-    pytester.makeconftest(GUARD.format(body=BODIES[cheat]))
+    pytester.makeconftest(GUARD.format(body=body))
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=3", "--auto-tune")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines([f"*hook pytest_soak_guards, 'mine': review() {CHEATS[cheat]}"])
+    result.stdout.fnmatch_lines([f"*hook pytest_soak_guards, 'mine': review() {CHEATS[body]}"])
     assert read_json(chain_folder(pytester) / "runtime_overrides.json") == {}

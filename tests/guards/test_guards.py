@@ -1,4 +1,4 @@
-"""The core's guards: each stops what it should, and lets the rest pass as it came."""
+"""The core's guards: each stops what it should, and leaves the rest unchanged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def decided() -> Decision:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.FAIL])
-def test_an_iteration_that_told_something_is_tuned_on(verdict: Verdict) -> None:
+def test_an_iteration_with_a_verdict_is_tuned_on(verdict: Verdict) -> None:
     assert MetricsUsable(PACK).review(after(verdict), decided(), NoSettings()) == decided()
 
 
@@ -70,7 +70,7 @@ def test_an_inconclusive_iteration_is_not_tuned_on() -> None:
     assert decision.vetoes[-1].detail == "latency is missing; rate is null"
 
 
-def test_an_iteration_with_a_problem_is_not_tuned_on_whatever_its_verdict() -> None:
+def test_an_iteration_with_a_problem_is_not_tuned_on_even_if_it_passes() -> None:
     history = after(Verdict.PASS, "stale report")
     decision = MetricsUsable(PACK).review(history, decided(), NoSettings())
     assert decision.moves == ()
@@ -84,7 +84,7 @@ def test_in_the_window_nothing_is_changed() -> None:
     assert decision.vetoes[-1].reason == "observation_window"
 
 
-def test_before_the_window_changes_pass_as_they_came() -> None:
+def test_before_the_window_changes_are_left_unchanged() -> None:
     history = after(Verdict.FAIL)
     assert ObservationWindow(PACK).review(history, decided(), NoSettings()) == decided()
 
@@ -102,11 +102,11 @@ def test_one_request_becomes_one_change() -> None:
     assert decision.vetoes == ()
 
 
-def test_without_requests_there_is_nothing_to_decide() -> None:
+def test_without_requests_the_decision_is_unchanged() -> None:
     assert resolved(asked()) == asked()
 
 
-def test_opposite_signs_on_one_field_stop_both_and_are_told() -> None:
+def test_opposite_signs_on_one_field_stop_both_with_a_veto() -> None:
     decision = resolved(
         asked(
             a_request("a", "workers", 2), a_request("b", "workers", -1), a_request("b", "batch", -5)
@@ -120,7 +120,7 @@ def test_opposite_signs_on_one_field_stop_both_and_are_told() -> None:
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_of_one_sign_the_larger_step_is_taken_never_the_sum(
+def test_of_equal_signs_the_larger_step_is_taken_and_not_the_sum(
     order: tuple[int, ...], sign: int
 ) -> None:
     decision = resolved(asked(*(a_request(f"t{n}", "workers", sign * n) for n in order), workers=8))
@@ -128,7 +128,7 @@ def test_of_one_sign_the_larger_step_is_taken_never_the_sum(
     assert (change.tuner, change.effective, change.new) == ("t3", 3 * sign, 8 + 3 * sign)
 
 
-def test_the_larger_is_what_is_left_of_a_request_in_its_own_corridor() -> None:
+def test_requests_are_compared_after_the_clamp_to_their_own_corridor() -> None:
     decision = resolved(
         asked(
             a_request("a", "workers", 9),
@@ -144,9 +144,7 @@ STEPS = st.integers(-20, 20).filter(bool)
 
 
 @given(st.lists(STEPS, min_size=1, max_size=5), st.integers(-5, 30))
-def test_whatever_tuners_want_no_change_is_larger_than_the_largest_request(
-    steps: list[int], workers: int
-) -> None:
+def test_no_change_is_larger_than_the_largest_request(steps: list[int], workers: int) -> None:
     requests = [a_request(f"t{n}", "workers", size) for n, size in enumerate(steps)]
     decision = resolved(asked(*requests, workers=workers))
     if len({size > 0 for size in steps}) > 1:
@@ -162,12 +160,12 @@ def clamped(decision: Decision) -> Decision:
     return Clamp(PACK).review(after(Verdict.FAIL), decision, NoSettings())
 
 
-def test_the_clamp_leaves_alone_what_was_already_clamped() -> None:
+def test_the_clamp_leaves_a_clamped_change_unchanged() -> None:
     decision = resolved(asked(a_request("a", "workers", 20), a_request("a", "batch", -5)))
     assert clamped(decision) == decision
 
 
-def test_the_clamp_makes_good_what_a_guard_cut_off_the_grid() -> None:
+def test_the_clamp_puts_a_step_that_a_guard_cut_on_the_grid() -> None:
     change = replace(decided().changes[0], effective=1.7)
     (made,) = clamped(replace(decided(), changes=(change,))).changes
     assert (made.effective, made.new) == (1, 5)
@@ -180,7 +178,7 @@ def test_the_clamp_holds_a_guard_to_the_corridor() -> None:
 
 
 @pytest.mark.parametrize("left", [0, 0.4])
-def test_a_change_cut_to_nothing_stays_listed_as_held(left: float) -> None:
+def test_a_change_cut_to_zero_stays_listed_as_held(left: float) -> None:
     change = replace(decided().changes[0], effective=left)
     decision = clamped(replace(decided(), changes=(change,)))
     assert decision.moves == ()
@@ -188,7 +186,7 @@ def test_a_change_cut_to_nothing_stays_listed_as_held(left: float) -> None:
     assert (held.effective, held.new, held.note) == (0, 4, Note.HOLD)
 
 
-def test_a_mark_of_the_first_cut_is_not_lost_in_the_second() -> None:
+def test_the_mark_of_the_first_cut_is_kept_by_the_second() -> None:
     (capped,) = resolved(asked(a_request("a", "workers", 20))).changes
     (made,) = clamped(replace(decided(), changes=(replace(capped, effective=3),))).changes
     assert (made.new, made.note) == (7, Note.CAP)

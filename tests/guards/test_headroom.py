@@ -1,4 +1,4 @@
-"""Headroom is what the guards keep: what it leaves passes them, and one step more does not."""
+"""A step within the headroom passes the guards, and one grid step more does not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cliff(_: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
     st.sampled_from(["workers", "batch_size"]),
     st.sampled_from([-1, 1]),
 )
-def test_what_it_leaves_passes_and_one_step_more_does_not(
+def test_a_step_within_the_headroom_passes_and_one_more_does_not(
     steps: list[tuple[int, int]], name: str, way: int
 ) -> None:
     def requests(number: int) -> dict[str, dict[str, float]]:
@@ -77,7 +77,9 @@ def test_what_it_leaves_passes_and_one_step_more_does_not(
 @pytest.mark.parametrize(
     ("guard", "steps", "left"), [("budget", [4, 0], 2), ("alarm", [4, 0, 0, 3, 0], 0)]
 )
-def test_a_guard_that_is_switched_off_leaves_all(guard: str, steps: list[int], left: float) -> None:
+def test_a_guard_that_is_switched_off_does_not_bound_the_headroom(
+    guard: str, steps: list[int], left: float
+) -> None:
     def requests(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": steps[number - 1]}}
 

@@ -1,4 +1,4 @@
-"""A table of a guard that says something wrong ends pytest with exit 4, before anything runs."""
+"""A mistake in the table of a guard ends pytest with exit 4, before anything runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_queue(soak):
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Return a project with a guard of its own, and one soak."""
+    """Return a project with its own guard and one soak."""
     pytester.makeconftest(REST)
     pytester.makepyfile(test_queue=TEST)
     return pytester
@@ -50,7 +50,7 @@ def overlaid(project: pytest.Pytester, tables: str, *options: str) -> pytest.Run
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two workers"])
-def test_all_mistakes_are_told_before_anything_runs(
+def test_all_mistakes_are_reported_before_anything_runs(
     project: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
     result = overlaid(project, "cooldwn = { iterations = 3 }\nrest = { iteration = 3 }", *workers)
@@ -82,7 +82,7 @@ def test_a_wrong_value_for_a_plugins_guard_is_a_usage_error(
     assert any(line in told for told in result.errlines)
 
 
-def test_a_lawful_table_reaches_the_guard_and_a_switched_off_guard_is_not_asked(
+def test_settings_reach_the_guard_and_a_switched_off_guard_is_not_called(
     project: pytest.Pytester,
 ) -> None:
     for tables in ("rest = { iterations = 3 }", "rest = { enabled = false }", ""):
@@ -107,7 +107,7 @@ def test_a_mistake_in_the_packs_file_names_the_file(project: pytest.Pytester) ->
     assert line.startswith(f"ERROR: pack {path}: guards.rest: unknown key 'iteration'")
 
 
-def test_settings_of_another_kind_are_refused_by_the_plugins_name(
+def test_invalid_settings_classes_are_refused_with_the_plugins_name(
     project: pytest.Pytester,
 ) -> None:
     text = (project.path / "conftest.py").read_text()

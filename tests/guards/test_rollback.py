@@ -1,4 +1,4 @@
-"""Rolling back: to exactly what was good, not on noise, not for ever, and never in the window."""
+"""Rollbacks: to exactly the good parameters, not on noise, at most twice, not in the window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_soak.model.promises import loosened, rollback_fault
 from pytest_soak.model.summary import Summary
 from pytest_soak.store.records import decision_from_json, decision_to_json
 from tests.bench import guard_rates
-from tests.guards.simulated import BAD, demo, soak, stopped, told, values
+from tests.guards.simulated import BAD, demo, soak, steps, stopped, told, values
 from tests.logged import LOGS
 from tests.strategies import mock_system, tuner
 from tests.support import DEMO, chain_folder, patches, read_json, records, unlike_journal
@@ -39,7 +39,7 @@ noise.throughput = 1.0
 
 
 def measured(values: Mapping[float, float]) -> Callable[[int, Mapping[str, float]], Any]:
-    """Return metrics whose throughput is that of the largest of *values* that workers reach."""
+    """Return metrics: *values* is ``{workers: throughput from this many workers on}``."""
 
     def metrics(_: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
         reached = max(least for least in values if parameters["workers"] >= least)
@@ -49,14 +49,14 @@ def measured(values: Mapping[float, float]) -> Callable[[int, Mapping[str, float
 
 
 CLIFF = measured({2: 100, 5: 90})
-"""Throughput falls by ten sigma once there are five workers."""
+"""Throughput falls by ten sigma from five workers on."""
 
 
 # ---- the rule in simulated runs
 
 
 def test_a_loss_after_changes_goes_back_to_the_last_good_parameters() -> None:
-    entries = soak(demo(ARMED), 7, lambda _: {"one": {"workers": 1}}, CLIFF)
+    entries = soak(demo(ARMED), 7, steps(1), CLIFF)
     assert values(entries) == [2, 3, 4, 5, 6, 4, 4]
     assert stopped(entries, "auto_rollback") == [5]
     (detail,) = [detail for _, reason, detail in told(entries) if reason == "auto_rollback"]
@@ -82,7 +82,7 @@ def test_another_parameter_and_the_other_direction_stay_free() -> None:
     assert values(entries, "batch_size")[5:] == [40, 38, 36, 34, 32]
 
 
-def test_after_two_rollbacks_everything_is_left_as_it_is() -> None:
+def test_after_two_rollbacks_nothing_is_changed() -> None:
     def requests(number: int) -> dict[str, dict[str, float]]:
         return {"one": {"workers": 1} if number < 6 else {"batch_size": -1, "workers": 1}}
 
@@ -99,13 +99,13 @@ def test_after_two_rollbacks_everything_is_left_as_it_is() -> None:
 
 
 def test_in_the_window_it_is_reported_and_nothing_is_rolled_back() -> None:
-    entries = soak(demo(ARMED), 6, lambda _: {"one": {"workers": 1}}, CLIFF, window=2)
+    entries = soak(demo(ARMED), 6, steps(1), CLIFF, window=2)
     assert values(entries) == [2, 3, 4, 5, 6, 6]
     assert stopped(entries, "auto_rollback") == []
     assert stopped(entries, "rollback_in_window") == [5, 6]
 
 
-def test_a_loss_that_no_change_came_before_is_the_worlds_doing() -> None:
+def test_a_loss_without_a_change_before_it_is_not_rolled_back() -> None:
     def world(number: int, _: object) -> Mapping[str, Value]:
         return {**BAD, "throughput": 100 if number < 4 else 90}
 
@@ -121,36 +121,34 @@ def test_one_bad_iteration_is_not_two_in_a_row() -> None:
     def metrics(number: int, _: object) -> Mapping[str, Value]:
         return {**BAD, "throughput": 80 if number == 4 else 100}
 
-    entries = soak(demo(ARMED), 10, lambda _: {"one": {"workers": 1}}, metrics)
+    entries = soak(demo(ARMED), 10, steps(1), metrics)
     assert told(entries) == []
 
 
-def test_of_an_objective_that_should_fall_a_rise_is_the_loss() -> None:
+def test_a_rise_of_an_objective_that_should_fall_is_a_loss() -> None:
     down = ARMED.replace('"throughput", better = "up"', '"latency_p95_ms", better = "down"')
     down = down.replace("noise.throughput", "noise.latency_p95_ms")
 
     def metrics(_: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
         return {**BAD, "latency_p95_ms": 200 if parameters["workers"] < 5 else 210}
 
-    entries = soak(demo(down), 7, lambda _: {"one": {"workers": 1}}, metrics)
+    entries = soak(demo(down), 7, steps(1), metrics)
     assert values(entries) == [2, 3, 4, 5, 6, 4, 4]
     assert "latency_p95_ms 200 (n=3) -> 210 (n=2)" in told(entries)[0][2]
 
 
-def test_a_gain_is_the_new_baseline_to_lose_from() -> None:
-    entries = soak(
-        demo(ARMED), 12, lambda _: {"one": {"workers": 1}}, measured({2: 80, 4: 100, 9: 90})
-    )
+def test_a_gain_is_the_new_baseline() -> None:
+    entries = soak(demo(ARMED), 12, steps(1), measured({2: 80, 4: 100, 9: 90}))
     assert values(entries)[-1] == 8
     (detail,) = [detail for _, reason, detail in told(entries) if reason == "auto_rollback"]
     assert detail.startswith("throughput 100 (n=")
 
 
-def test_an_iteration_without_the_objective_tells_nothing() -> None:
+def test_an_iteration_without_the_objective_is_not_counted() -> None:
     def metrics(number: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
         return {} if number in {4, 6} else CLIFF(number, parameters)
 
-    entries = soak(demo(ARMED), 9, lambda _: {"one": {"workers": 1}}, metrics)
+    entries = soak(demo(ARMED), 9, steps(1), metrics)
     assert stopped(entries, "auto_rollback") == [7]
     assert values(entries) == [2, 3, 4, 5, 5, 6, 6, 4, 4]
 
@@ -162,8 +160,8 @@ def test_an_iteration_without_the_objective_tells_nothing() -> None:
         ('objective = { metric = "throughput", better = "up" }', "of throughput is not known"),
     ],
 )
-def test_where_it_cannot_judge_it_says_not_armed_once(changed: str, why: str) -> None:
-    entries = soak(demo(changed), 4, lambda _: {"one": {"batch_size": -1}}, CLIFF)
+def test_without_objective_or_noise_it_says_not_armed_once(changed: str, why: str) -> None:
+    entries = soak(demo(changed), 4, steps(-1, parameter="batch_size"), CLIFF)
     ((number, reason, detail),) = told(entries)
     assert (number, reason) == (1, "not_armed")
     assert why in detail
@@ -193,19 +191,19 @@ def test_a_run_that_never_varies_has_no_noise_to_arm_with() -> None:
 
 def test_it_can_be_switched_off() -> None:
     changed = ARMED + "guards.auto_rollback.enabled = false"
-    entries = soak(demo(changed), 8, lambda _: {"one": {"workers": 1}}, CLIFF)
+    entries = soak(demo(changed), 8, steps(1), CLIFF)
     assert told(entries) == []
 
 
-def test_the_plain_rule_is_off_and_on_it_takes_back_after_two_drops() -> None:
+def test_the_plain_rule_is_off_by_default_and_rolls_back_after_two_drops() -> None:
     falling = measured({2: 100, 3: 99, 4: 98, 5: 97})
     noisy = ARMED.replace("throughput = 1.0", "throughput = 50.0")
-    off = soak(demo(noisy), 8, lambda _: {"one": {"workers": 1}}, falling)
+    off = soak(demo(noisy), 8, steps(1), falling)
     assert told(off) == []
     on = soak(
         demo(noisy + "guards.plain_rollback.enabled = true"),
         8,
-        lambda _: {"one": {"workers": 1}},
+        steps(1),
         falling,
         window=2,
     )
@@ -216,13 +214,13 @@ def test_the_plain_rule_is_off_and_on_it_takes_back_after_two_drops() -> None:
 def test_the_plain_rule_reports_in_the_window() -> None:
     plain = ARMED + "guards.plain_rollback.enabled = true"
     falling = measured({2: 100, 3: 99.9, 4: 99.8})
-    entries = soak(demo(plain), 3, lambda _: {"one": {"workers": 1}}, falling, window=1)
+    entries = soak(demo(plain), 3, steps(1), falling, window=1)
     assert told(entries)[-1] == (
         3, "rollback_in_window", "to iteration 1: throughput 100 -> 99.9 -> 99.8",
     )  # fmt: skip
 
 
-def test_the_plain_rule_needs_an_apply_an_objective_and_three_iterations_on_end() -> None:
+def test_the_plain_rule_needs_an_apply_an_objective_and_three_iterations_in_a_row() -> None:
     plain = ARMED + "guards.plain_rollback.enabled = true"
 
     def fading(number: int, _: object) -> Mapping[str, Value]:
@@ -235,7 +233,7 @@ def test_the_plain_rule_needs_an_apply_an_objective_and_three_iterations_on_end(
     no_objective = demo(
         "guards.plain_rollback.enabled = true\nguards.auto_rollback.enabled = false"
     )
-    entries = soak(no_objective, 3, lambda _: {"one": {"batch_size": -1}}, fading)
+    entries = soak(no_objective, 3, steps(-1, parameter="batch_size"), fading)
     assert told(entries) == []
 
 
@@ -270,7 +268,7 @@ def test_a_rollback_comes_alone_and_never_in_the_window() -> None:
     decision = Decision(2, {"x": 2}).roll_back("rule", GOOD, "")
     assert rollback_fault(decision, after()) == ""
     assert "in the observation window" in rollback_fault(decision, after(in_window=True))
-    (step,) = soak(demo(), 1, lambda _: {"one": {"workers": 1}})[0].decision.moves  # type: ignore[union-attr]
+    (step,) = soak(demo(), 1, steps(1))[0].decision.moves  # type: ignore[union-attr]
     assert "changed workers besides" in rollback_fault(replace(decision, changes=(step,)), after())
 
 
@@ -296,18 +294,18 @@ def test_a_loss_needs_iterations_and_no_loss_is_found_without_noise_to_compare()
     assert find_loss([Point(1, 5.0, "a")], 1) is None
 
 
-# ---- rates: binomial bounds five sigma away from what docs/guards.md promises
+# ---- rates: binomial bounds five sigma from the figures in docs/guards.md
 
 RUNS = 600
 
 
 def most(share: float) -> float:
-    """Return the share that *share* in truth exceeds once in some million such counts."""
+    """Return a bound that a true share of *share* exceeds about once in a million counts."""
     return share + 5 * math.sqrt(share * (1 - share) / RUNS)
 
 
 def least(share: float) -> float:
-    """Return the share that *share* in truth stays above likewise."""
+    """Return a bound that a true share of *share* falls below as rarely."""
     return share - 5 * math.sqrt(share * (1 - share) / RUNS)
 
 
@@ -316,7 +314,7 @@ def test_on_noise_the_default_fires_in_at_most_six_per_cent_of_runs_of_twelve() 
     assert acted <= most(0.06)
 
 
-def test_of_losses_of_two_sigma_the_default_takes_back_four_of_five() -> None:
+def test_the_default_takes_back_four_of_five_losses_of_two_sigma() -> None:
     acted, reported, undone = guard_rates.detections(guard_rates.auto(), 2, 4, RUNS, 2)
     assert acted >= least(0.80)
     assert undone <= acted <= acted + reported <= 1
@@ -329,13 +327,13 @@ def test_on_noise_the_plain_rule_fires_in_most_runs() -> None:
     assert guard_rates.false_alarms(plain, 24, RUNS, 2)[0] >= least(0.97)
 
 
-def test_where_the_run_tells_the_noise_alarms_stay_as_rare() -> None:
+def test_with_the_noise_of_the_run_false_alarms_are_as_rare() -> None:
     alarms, found = guard_rates.unknown_noise(RUNS, 2)
     assert alarms <= most(0.06)
     assert found >= least(0.8)
 
 
-def test_freeze_and_effectiveness_err_as_rarely_as_told() -> None:
+def test_freeze_and_effectiveness_are_as_reliable_as_documented() -> None:
     assert guard_rates.freezes(-2, RUNS, 2) <= most(0.02)
     assert guard_rates.freezes(1, RUNS, 2) >= least(0.99)
     assert guard_rates.beyond(0, 2, RUNS, 2) <= most(0.05)
@@ -392,8 +390,8 @@ def ran(pytester: pytest.Pytester, field: str) -> list[float]:
     return [json.loads(line)[field] for line in lines]
 
 
-def test_a_loss_that_cured_a_kpi_is_told_and_not_taken_back(cliff: pytest.Pytester) -> None:
-    """With the workers that throughput was best with, latency was at FAIL."""
+def test_a_loss_that_cured_a_kpi_is_reported_and_not_taken_back(cliff: pytest.Pytester) -> None:
+    """With the best throughput, latency was at FAIL."""
     cliff.makepyprojecttoml("\n".join(line for line in PACK.splitlines() if "kpis" not in line))
     result = cliff.runpytest(*RUN)
     assert ran(cliff, "workers")[:6] == [2, 3, 4, 5, 6, 7]
@@ -416,7 +414,7 @@ def test_a_loss_that_broke_more_kpis_than_it_cured_is_taken_back(cliff: pytest.P
     assert ran(cliff, "workers")[:7] == [2, 3, 4, 5, 6, 4, 4]
 
 
-def test_a_rollback_reaches_the_system_and_is_told_everywhere(cliff: pytest.Pytester) -> None:
+def test_a_rollback_reaches_the_system_and_all_artifacts(cliff: pytest.Pytester) -> None:
     result = cliff.runpytest(*RUN)
     assert ran(cliff, "workers") == [2, 3, 4, 5, 6, 4, 4, 4, 4]
     assert ran(cliff, "backoff_s")[4:6] == [0.6, 0.4]
@@ -448,7 +446,7 @@ def test_a_rollback_reaches_the_system_and_is_told_everywhere(cliff: pytest.Pyte
 
 
 @pytest.mark.parametrize("seeded", ['{"batch_size": 40}', "{}"])
-def test_the_overrides_are_again_exactly_those_of_then(cliff: pytest.Pytester, seeded: str) -> None:
+def test_a_rollback_restores_the_exact_overrides(cliff: pytest.Pytester, seeded: str) -> None:
     """A key that was not there is removed, one that only repeats the base stays."""
     cliff.makeconftest(system(most=2))
     cliff.runpytest(*RUN, f"--soak-overrides={seeded}")
@@ -459,7 +457,7 @@ def test_the_overrides_are_again_exactly_those_of_then(cliff: pytest.Pytester, s
     assert removed == {"/workers", "/backoff_s"}
 
 
-def test_a_resumed_run_rolls_back_as_an_undisturbed_one(cliff: pytest.Pytester) -> None:
+def test_a_resumed_run_rolls_back_like_an_uninterrupted_one(cliff: pytest.Pytester) -> None:
     """The crash comes right after the rollback, and the target is from before it."""
     cliff.runpytest(*RUN)
     undisturbed = patches(chain_folder(cliff))
@@ -469,7 +467,6 @@ def test_a_resumed_run_rolls_back_as_an_undisturbed_one(cliff: pytest.Pytester) 
         from pathlib import Path
 
         def test_demo(soak):
-            crashed = Path("crashed")
             if soak.iteration in (5, 7) and not Path(f"crashed{soak.iteration}").exists():
                 Path(f"crashed{soak.iteration}").touch()
                 os._exit(1)
@@ -484,7 +481,7 @@ def test_a_resumed_run_rolls_back_as_an_undisturbed_one(cliff: pytest.Pytester) 
     assert unlike_journal(folder) == []
 
 
-def test_a_strangers_guard_that_rolls_back_is_a_fault(cliff: pytest.Pytester) -> None:
+def test_a_plugins_guard_may_not_roll_back(cliff: pytest.Pytester) -> None:
     greedy = """
 class Greedy:
     def review(self, history, decision, settings):
@@ -523,13 +520,13 @@ def test_a_rule_of_the_core_that_errs_is_stopped_by_the_last_check(
         soak(demo(), 2, lambda _: {})
 
 
-def test_no_guard_takes_back_what_another_told() -> None:
+def test_no_guard_removes_the_notice_of_another() -> None:
     before = Decision(2, {"x": 2}).notice("a", "warned")
     assert loosened(before, replace(before, notices=())) == "took back a notice"
 
 
-def test_an_iteration_on_which_nothing_was_decided_is_passed_over() -> None:
-    """Such as one of a history that somebody else recorded."""
+def test_an_iteration_without_a_decision_is_skipped() -> None:
+    """A history from another source may have one."""
     undecided = Entry(Summary(1, {"x": 1}, {}))
     decided = Entry(Summary(2, {"x": 1}, {}), Decision(2, {"x": 1}, asked={"x": 5}))
     history = History([undecided, decided, Entry(Summary(3, {"x": 1}, {}))])

@@ -1,4 +1,4 @@
-"""The guards of the core in simulated runs: what they stop, what they let pass, and no livelock."""
+"""The guards of the core in simulated runs: what they stop, what they allow, and no livelock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.model.parameters import Corridor
-from tests.guards.simulated import BAD, demo, soak, stopped, told, values
+from tests.guards.simulated import BAD, demo, soak, steps, stopped, told, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,23 +21,13 @@ if TYPE_CHECKING:
 
 UNARMED = "guards.auto_rollback.enabled = false\n"
 LOOSE = UNARMED + "guards.drift.enabled = false\n"
-"""Quiet where drift and rollback are not the matter."""
-
-
-def steps(*deltas: float, parameter: str = "workers") -> Callable[[int], Requests]:
-    """Return a tuner that asks for *deltas* in turn, the last one for ever; for 0, nothing."""
-
-    def requests(number: int) -> Requests:
-        delta = deltas[min(number, len(deltas)) - 1]
-        return {"one": {parameter: delta}} if delta else {}
-
-    return requests
+"""Switches off the guards that would speak in every run."""
 
 
 def run(changed: str, deltas: Sequence[float], iterations: int = 0, **more: object) -> list[Entry]:
-    """Return a run of the demo pack with *changed* laid over it."""
+    """Return a run of the demo pack with *changed* merged over it."""
     pack = demo(LOOSE + changed)
-    return soak(pack, iterations or len(deltas) + 1, steps(*deltas), **more)  # type: ignore[arg-type] # handed on
+    return soak(pack, iterations or len(deltas) + 1, steps(*deltas), **more)  # type: ignore[arg-type] # passed on
 
 
 # ---- cooldown
@@ -67,7 +57,7 @@ def test_confirmation_counts_what_was_asked_for_and_stopped() -> None:
 
 
 @pytest.mark.parametrize("gap", ["quiet", "no report"])
-def test_confirmation_starts_anew_after_an_iteration_without_the_request(gap: str) -> None:
+def test_confirmation_starts_again_after_an_iteration_without_the_request(gap: str) -> None:
     def metrics(number: int, _: object) -> Mapping[str, Value]:
         return {} if number == 2 and gap == "no report" else BAD
 
@@ -88,7 +78,7 @@ def test_confirmation_is_for_each_parameter_alone() -> None:
 
 
 @pytest.mark.parametrize("way", [1, -1])
-def test_oscillation_holds_what_went_to_and_fro_until_it_is_asked_for_twice(way: int) -> None:
+def test_oscillation_holds_an_alternating_parameter_until_it_is_asked_for_twice(way: int) -> None:
     asked = [way * delta for delta in (1, -1, 1, -1, 1, -1, -1, -1)]
     pack = demo(LOOSE + "profiles.default.workers = 6")
     entries = soak(pack, 9, steps(*asked))
@@ -109,8 +99,8 @@ def test_oscillation_can_be_switched_off() -> None:
     assert told(entries) == []
 
 
-def test_oscillation_is_not_what_was_stopped_by_others() -> None:
-    """Steps that were asked for and never applied moved nothing to and fro."""
+def test_oscillation_does_not_count_steps_that_other_guards_stopped() -> None:
+    """Steps that were not applied moved nothing."""
     entries = run("guards.cooldown.iterations = 1", [1, -1] * 6)
     assert stopped(entries, "oscillation") == []
 
@@ -118,31 +108,31 @@ def test_oscillation_is_not_what_was_stopped_by_others() -> None:
 # ---- consecutive caps
 
 
-def test_caps_lets_a_parameter_rest_after_three_requests_cut_by_one_bound() -> None:
+def test_caps_stops_a_parameter_after_three_requests_cut_by_one_bound() -> None:
     entries = run("profiles.default.workers = 11", [2, 2, 2, 2, 2, -1, 2])
     assert values(entries) == [11, 12, 12, 12, 12, 12, 11, 12]  # cap, hold, hold, rest
     assert stopped(entries, "caps") == [4, 5]
     assert told(entries)[0][2] == "cut 3 times in a row"
 
 
-def test_caps_counts_neither_quiet_iterations_nor_what_others_stopped() -> None:
+def test_caps_counts_neither_iterations_without_requests_nor_stopped_steps() -> None:
     entries = run("guards.caps.requests = 2\nprofiles.default.workers = 12", [2, 0, 2, 0, 0, 2])
     assert stopped(entries, "caps") == [6, 7]
 
 
-def test_caps_is_not_for_steps_that_are_smaller_than_the_grid() -> None:
+def test_caps_ignores_steps_that_are_smaller_than_the_grid() -> None:
     entries = run("profiles.default.workers = 6", [0.4] * 8)
     assert stopped(entries, "caps") == []
     entries = run("profiles.default.workers = 6", [1, 0.4, 0.4, 0.4, 0.4])
     assert stopped(entries, "caps") == []
 
 
-def test_caps_is_not_for_two_bounds_in_turn() -> None:
+def test_caps_does_not_count_two_bounds_in_turn() -> None:
     entries = run("profiles.default.workers = 12", [2, -20, 20, -20, 2, 20])
     assert stopped(entries, "caps") == []
 
 
-def test_caps_after_a_request_that_was_not_cut_starts_anew() -> None:
+def test_caps_starts_again_after_a_request_that_was_not_cut() -> None:
     entries = run("profiles.default.workers = 9", [1, 2, 2, 2, 2])
     assert values(entries) == [9, 10, 12, 12, 12, 12]
     assert stopped(entries, "caps") == [6]
@@ -151,7 +141,7 @@ def test_caps_after_a_request_that_was_not_cut_starts_anew() -> None:
 # ---- alarm
 
 
-def test_alarm_warns_when_a_value_crosses_and_pauses_what_goes_on() -> None:
+def test_alarm_warns_when_a_value_crosses_and_stops_further_steps() -> None:
     levels = "guards.alarm.levels.workers = { warn = 3, pause = 5 }"
     entries = run(levels, [2, 2, 2, -1, -1, 1, 2, 2])
     assert values(entries) == [2, 4, 6, 6, 5, 4, 5, 7, 7]
@@ -160,7 +150,7 @@ def test_alarm_warns_when_a_value_crosses_and_pauses_what_goes_on() -> None:
     assert stopped(entries, "alarm_warn") == [2]
 
 
-def test_alarm_of_low_values_pauses_decreases() -> None:
+def test_alarm_of_low_values_stops_decreases() -> None:
     levels = "profiles.default.workers = 8\nguards.alarm.levels.workers = { warn = 7, pause = 5 }"
     entries = run(levels, [-2, -2, -2, 1, 1, -2])
     assert values(entries) == [8, 6, 4, 4, 5, 6, 4]
@@ -198,7 +188,7 @@ def test_freeze_holds_tightening_for_four_iterations_and_then_arms_again() -> No
     ]
 
 
-def test_freeze_lets_relaxing_and_other_parameters_pass() -> None:
+def test_freeze_allows_relaxing_and_other_parameters() -> None:
     pack = demo(LOOSE + FREEZE + "profiles.default.workers = 9")
     entries = soak(
         pack, 5, lambda _: {"one": {"workers": -1, "backoff_s": 0.1}}, good(*range(1, 9))
@@ -220,14 +210,14 @@ def test_freeze_needs_all_its_conditions_twice_in_a_row() -> None:
 # ---- smoothing
 
 
-def test_smoothing_lets_a_step_grow_into_what_is_asked_for() -> None:
+def test_smoothing_approaches_the_requested_step() -> None:
     pack = demo(LOOSE + "guards.smoothing.alpha = 0.5\nprofiles.default.batch_size = 50")
     entries = soak(pack, 7, lambda _: {"one": {"batch_size": -8}})
     assert values(entries, "batch_size") == [50, 46, 40, 33, 25, 17, 9]
     assert told(entries)[0] == (1, "smoothing", "-8 cut to -4: average -4")
 
 
-def test_smoothing_stops_what_the_average_is_against() -> None:
+def test_smoothing_stops_a_step_against_the_average() -> None:
     pack = demo(LOOSE + "guards.smoothing.alpha = 0.5\nprofiles.default.workers = 6")
     entries = soak(pack, 4, steps(4, 4, -1, -1))
     assert values(entries) == [6, 8, 11, 11]
@@ -239,7 +229,7 @@ def test_smoothing_stops_what_the_average_is_against() -> None:
     st.sampled_from([0.1, 0.2, 0.5, 0.9]),
     st.integers(1, 20).flatmap(lambda size: st.sampled_from([size, -size])),
 )
-def test_smoothing_meets_a_constant_request_in_the_end(alpha: float, size: int) -> None:
+def test_smoothing_reaches_a_constant_request(alpha: float, size: int) -> None:
     pack = demo(LOOSE + f"guards.smoothing.alpha = {alpha}\nprofiles.default.batch_size = 50")
     entries = soak(pack, 60, lambda _: {"one": {"batch_size": size}}, corridor=Corridor.LIMITS)
     assert values(entries, "batch_size")[-1] == (100 if size > 0 else 1)
@@ -257,13 +247,13 @@ def test_budget_cuts_a_step_to_what_is_left_and_stops_the_next() -> None:
     ]
 
 
-def test_budget_counts_steps_to_and_fro() -> None:
+def test_budget_counts_steps_in_both_directions() -> None:
     changed = "guards.budget.largest.workers = 4\nprofiles.default.workers = 6"
     entries = run(changed, [2, -2, -2])
     assert stopped(entries, "budget") == [3, 4]
 
 
-def test_budget_in_decimals_leaves_no_dust() -> None:
+def test_budget_in_decimals_has_no_rounding_errors() -> None:
     pack = demo("guards.budget = { window = 5, largest = { backoff_s = 0.3 } }")
     entries = soak(pack, 6, lambda _: {"one": {"backoff_s": 0.1}})
     assert values(entries, "backoff_s") == [0.2, 0.3, 0.4, 0.5, 0.5, 0.5]
@@ -290,7 +280,7 @@ def test_drift_warns_once_when_a_step_goes_beyond_its_share_of_the_corridor() ->
     assert told(entries) == [(4, "drift", "5, started at 2"), (7, "drift", "6, started at 2")]
 
 
-def test_drift_knows_the_corridor_of_the_tuner_that_moved() -> None:
+def test_drift_uses_the_corridor_of_the_tuner_that_moved() -> None:
     assert stopped(soak(demo(), 6, steps(1), corridor=Corridor.LIMITS), "drift") == [5]
     assert stopped(soak(demo("guards.drift.share = 0.6"), 12, steps(1)), "drift") == [8]
 
@@ -302,14 +292,14 @@ parameters.workers.binding = { metric = "throughput", op = "<", value = 90 }
 """
 
 
-def test_binding_stops_what_was_not_exercised_and_lets_pass_what_was() -> None:
+def test_binding_stops_only_what_was_not_exercised() -> None:
     entries = run(BINDING, [1], 5, metrics=good(2, 3))
     assert stopped(entries, "binding") == [2, 3]
     assert values(entries) == [2, 3, 3, 3, 4]
     assert told(entries)[0][2] == "throughput=95"
 
 
-def test_binding_lets_pass_what_nobody_can_tell() -> None:
+def test_binding_allows_steps_while_its_metric_is_undefined() -> None:
     unknown = {**BAD, "throughput": None}
     assert told(run(BINDING, [1], 4, metrics=lambda *_: unknown)) == []
 
@@ -359,7 +349,7 @@ def test_a_conflict_is_settled_as_the_policy_says(
 
 
 def test_the_mean_of_two_corridors_stays_in_the_narrower_one() -> None:
-    """What no single tuner asked for is not carried by the wider corridor of one of them."""
+    """No single tuner asked for the mean, so the wider corridor of one of them does not count."""
     pack = demo('guards.conflict.policy = "mean"')
     (first, *_) = soak(pack, 2, lambda _: {"a": {"workers": 30}, "b": {"workers": -2}})
     assert first.decision is not None

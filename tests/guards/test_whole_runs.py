@@ -1,4 +1,4 @@
-"""Every guard in a whole run: what the system ran with shows that the guard acted."""
+"""Every guard in a whole run: the parameters of the system show that the guard acted."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ GUARDS = {
     "smoothing": ("up", "pass", "guards.smoothing.alpha = 0.1", "smoothing", [2, 2, 3, 4, 4, 4]),
     "budget": ("up", "pass", "guards.budget.largest.workers = 3", "budget", [4, 5, 5, 5, 5, 5]),
 }
-"""``{guard: (tuners, what iteration 2 is like, pack, reason it gives, workers in the end)}``"""
+"""``{guard: (tuners, code in iteration 2, pack, the reason, workers after each iteration)}``"""
 
 
 OWN_RUN = {"restarted", "auto_rollback", "plain_rollback", "undone"}
-"""Those with runs of their own: below, and in tests/guards/test_rollback.py."""
+"""Guards whose runs are below or in tests/guards/test_rollback.py."""
 
 
 def test_every_guard_has_a_run_in_which_it_acts() -> None:
-    """It is listed here, or has a file of its own beside this one."""
+    """It is listed here, or has its own file beside this one."""
     folder = Path(next(iter(guards.__path__)))
     there = {path.stem for path in folder.glob("*.py")} - {"__init__", "protocol"}
     own = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}

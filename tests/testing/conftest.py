@@ -1,4 +1,4 @@
-"""The rules of the core are watched whenever the kit drives a chain in these tests."""
+"""Every chain of the kit that these tests drive judges the core as well."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Works out what a controller may have done, without asking the guards that did it.
-
-No strategy can break these rules unless the core is at fault, so they are no part of the published
-kit. The fixture in conftest.py lets them watch each chain that the kit drives in these tests.
-"""
+"""The rules of the core, computed a second time without the guards that enforce them."""
 
 from __future__ import annotations
 
@@ -16,7 +12,9 @@ from pytest_soak.config.registry import declared_corridor
 from pytest_soak.model.lookback import LOOKBACK, MOST_ROLLBACKS
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor
-from pytest_soak.testing.world import OTHER_CORRIDORS, World
+from pytest_soak.testing.promises import Promise
+from pytest_soak.testing.watched import Breach
+from pytest_soak.testing.world import OTHER_CORRIDORS, Subject, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,22 +22,14 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.parameters import Parameter
-    from pytest_soak.testing.slots import Slot
-
-HOLDS = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
-ALTERNATION = 3
+    from pytest_soak.testing.slots import Start
 
 
 class Rule(StrEnum):
-    """The rules of the core; of several that are broken at once the first one is told."""
+    """What the core promises for every strategy; the first violation in this order is raised."""
 
     WINDOW = "nothing is changed in the observation window"
-    UNUSABLE = "nothing is changed after an iteration that told nothing, or lost its state"
+    UNUSABLE = "nothing is changed after an unusable report or a restart without state"
     MODE = "nothing is changed unless the run applies"
     ACTUATOR = "the overrides change by the decision alone, and by all of it"
     STEP = "no step is larger than asked for, turned around, or off its parameter's grid"
@@ -50,12 +40,29 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True)
+class Violation:
+    """A rule that was broken in one iteration, and how."""
+
+    rule: Rule
+    what: str
+
+
+HOLDS = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+ALTERNATION = 3
+
+
+@dataclass(frozen=True)
 class Seen:
-    """What is known of one iteration that does not come from a guard.
+    """One iteration, without anything that a guard said of it.
 
     Args:
-        result: What the controller made of it; its decision is not believed.
-        requests: ``{tuner: {parameter: delta}}``: what tuners answered, none where none was asked.
+        result: The controller's result; its decision is what is checked.
+        requests: ``{tuner: {parameter: delta}}``: what the tuners asked for.
         before: The overrides it ran with.
         after: The overrides after it.
     """
@@ -67,7 +74,7 @@ class Seen:
 
     @property
     def steps(self) -> dict[str, float]:
-        """``{parameter: step}`` by the overrides alone, from the effective value before."""
+        """``{parameter: step}``, computed from the overrides alone."""
         old = self.result.parameters
         return {
             name: value - old.get(name, 0)
@@ -77,7 +84,7 @@ class Seen:
 
     @property
     def rolled_back(self) -> bool:
-        """Whether it says that it went back to earlier parameters."""
+        """Whether its decision was a rollback."""
         return self.result.applied and self.result.decision.rollback is not None
 
     def way(self, parameter: str) -> int:
@@ -90,8 +97,8 @@ class Oracle:
     """Judges one chain, iteration by iteration.
 
     Args:
-        pack: Bounds, grids and guard settings; a copy that no strategy has ever seen.
-        mode: What is to happen to proposals.
+        pack: Bounds, grids and guard settings; a copy that no strategy has seen.
+        mode: What happens to proposals.
         corridors: ``{tuner: the corridor it declared}``.
     """
 
@@ -101,78 +108,78 @@ class Oracle:
         self._past: list[Seen] = []
         self._frozen_until = 0
 
-    def judge(self, seen: Seen) -> Iterator[tuple[Rule, str]]:
-        """Yield what is broken by an iteration, the next one."""
+    def judge(self, seen: Seen) -> Iterator[Violation]:
+        """Yield the violations of the next iteration."""
         self._past.append(seen)
         self._thaw_or_freeze(seen)
         yield from self._actuator(seen)
         summary = seen.result.summary
         moved = ", ".join(f"{name} by {step:+.10g}" for name, step in seen.steps.items())
-        for broken, rule in (
+        for broken, promise in (
             (self._mode is not Mode.APPLY, Rule.MODE),
             (summary.in_window, Rule.WINDOW),
             (bool(summary.problems) or summary.restarted, Rule.UNUSABLE),
         ):
             if broken and seen.after != seen.before:
-                yield (rule, f"moved {moved or 'overrides'}")
+                yield Violation(promise, f"moved {moved or 'overrides'}")
         if sum(one.rolled_back for one in self._past[:-1]) >= MOST_ROLLBACKS and moved:
-            yield (Rule.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
+            yield Violation(Rule.FROZEN, f"moved {moved} after {MOST_ROLLBACKS} rollbacks")
         if seen.rolled_back:
             yield from self._rollback(seen)
             return
         for name, step in seen.steps.items():
             yield from self._step(seen, name, step)
 
-    def _actuator(self, seen: Seen) -> Iterator[tuple[Rule, str]]:
+    def _actuator(self, seen: Seen) -> Iterator[Violation]:
         if seen.rolled_back:
             return
         decision = seen.result.decision
         said = {c.parameter: c.new for c in decision.moves} if seen.result.applied else {}
         if seen.after != {**seen.before, **said}:
             what = f"the decision says {said}, the overrides went {seen.before} -> {seen.after}"
-            yield (Rule.ACTUATOR, what)
+            yield Violation(Rule.ACTUATOR, what)
         unknown = [name for name in seen.steps if name not in self._pack.parameters]
         if unknown:
-            yield (Rule.ACTUATOR, f"changed {unknown}, which nobody may tune")
+            yield Violation(Rule.ACTUATOR, f"changed {unknown}, which cannot be tuned")
 
-    def _rollback(self, seen: Seen) -> Iterator[tuple[Rule, str]]:
+    def _rollback(self, seen: Seen) -> Iterator[Violation]:
         if all(seen.after != one.before for one in self._past[:-1]):
-            yield (Rule.ROLLBACK, f"to {seen.after}, which no iteration ran with")
+            yield Violation(Rule.ROLLBACK, f"to {seen.after}, which no iteration ran with")
 
-    def _step(self, seen: Seen, name: str, step: float) -> Iterator[tuple[Rule, str]]:
+    def _step(self, seen: Seen, name: str, step: float) -> Iterator[Violation]:
         parameter = self._pack.parameters.get(name)
-        if parameter is None:  # told above
+        if parameter is None:  # reported by _actuator
             return
         old, new = seen.result.parameters[name], seen.after[name]
         dust = parameter.precision * 1e-5 + 1e-9 * max(1.0, abs(old))
         asked = {
-            tuner: deltas[name]
-            for tuner, deltas in seen.requests.items()
-            if deltas.get(name, 0) * step > 0
+            tuner: request[name]
+            for tuner, request in seen.requests.items()
+            if request.get(name, 0) * step > 0
         }
         what = f"{name} went {old:.10g} -> {new:.10g}"
         largest = max(map(abs, asked.values()), default=0.0)
         if abs(step) > largest + dust:
-            asked_for = {tuner: deltas.get(name, 0) for tuner, deltas in seen.requests.items()}
-            yield (Rule.STEP, f"{what}; asked for were {asked_for}")
+            asked_for = {tuner: request.get(name, 0) for tuner, request in seen.requests.items()}
+            yield Violation(Rule.STEP, f"{what}; asked for were {asked_for}")
         units = new / parameter.precision
         if abs(units - round(units)) > 1e-6 * max(1.0, abs(units)):
-            yield (Rule.STEP, f"{what}, off its grid of {parameter.precision:g}")
+            yield Violation(Rule.STEP, f"{what}, off its grid of {parameter.precision:g}")
         lo, hi = self._bounds(parameter, asked)
         if not min(lo, old) - dust <= new <= max(hi, old) + dust:
-            yield (Rule.CORRIDOR, f"{what}, the corridor is {lo:g} to {hi:g}")
+            yield Violation(Rule.CORRIDOR, f"{what}, the corridor is {lo:g} to {hi:g}")
         yield from self._budget(name, dust)
         if seen.result.iteration <= self._frozen_until:
             frozen = self._settings("freeze").get("parameters", ())
             calm = 1 if parameter.calm == "up" else -1
             if name in frozen and step * calm > 0:
                 until = f"frozen until iteration {self._frozen_until}"
-                yield (Rule.FROZEN, f"{what}, {until}")
+                yield Violation(Rule.FROZEN, f"{what}, {until}")
         if self._held(name, seen):
-            yield (Rule.FROZEN, f"{what}, though it had been going to and fro")
+            yield Violation(Rule.FROZEN, f"{what}, though it was oscillating")
 
     def _bounds(self, parameter: Parameter, asked: Mapping[str, float]) -> tuple[float, float]:
-        """Return the widest corridor of those that asked for this direction."""
+        """Return the widest corridor of the tuners that asked for this direction."""
         wide = [tuner for tuner in asked if self._corridors[tuner] is Corridor.LIMITS]
         lo, hi = parameter.limits.lo, parameter.limits.hi
         if not wide:
@@ -183,7 +190,7 @@ class Oracle:
         settings = self._pack.guards.get(guard, {})
         return settings if settings.get("enabled", True) else {}
 
-    def _budget(self, name: str, dust: float) -> Iterator[tuple[Rule, str]]:
+    def _budget(self, name: str, dust: float) -> Iterator[Violation]:
         settings = self._settings("budget")
         largest = settings.get("largest", {}).get(name)
         if largest is None:
@@ -191,8 +198,8 @@ class Oracle:
         window = settings.get("window", 5)
         spent = [abs(one.steps.get(name, 0)) for one in self._past[-window:] if not one.rolled_back]
         if math.fsum(spent) > largest + dust * len(spent):
-            told = f"{name} moved {math.fsum(spent):.10g} in {window} iterations"
-            yield (Rule.BUDGET, f"{told}, its budget is {largest:g}")
+            what = f"{name} moved {math.fsum(spent):.10g} in {window} iterations"
+            yield Violation(Rule.BUDGET, f"{what}, its budget is {largest:g}")
 
     def _thaw_or_freeze(self, seen: Seen) -> None:
         settings = self._settings("freeze")
@@ -205,7 +212,7 @@ class Oracle:
             self._frozen_until = number + settings.get("iterations", 4) - 1
 
     def _held(self, name: str, seen: Seen) -> bool:
-        """Tell whether *name* had alternated three times, and was not asked for twice alike."""
+        """Return whether *name* alternated three times and had no two equal requests since."""
         settings = self._pack.guards
         policy = settings.get("conflict", {}).get("policy", "veto")
         if policy != "veto" or not settings.get("oscillation", {}).get("enabled", True):
@@ -227,26 +234,25 @@ def _holds(condition: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
 
 
 class JudgedWorld(World):
-    """A chain whose controller is judged after each iteration."""
+    """A chain of the kit in which the core is judged too.
 
-    _oracle: Oracle | None = None
+    A violation is raised as `Promise.INTEGRITY`, with the name of its rule first.
+    """
 
-    def run(self, slot: Slot) -> IterationResult:
-        """Run one more iteration, and raise the first rule that it broke."""
-        before = dict(self.overrides)
-        calls = sum(len(one.calls) for one in self._watched)
-        result = super().run(slot)
-        requests = {} if result.fault else self._requests(calls)
-        if self._oracle is None:
-            self._oracle = Oracle(self.pack, self._start.mode, self._corridors())
-        broken = list(self._oracle.judge(Seen(result, requests, before, dict(self.overrides))))
-        if broken:
-            rule, what = min(broken, key=lambda one: list(Rule).index(one[0]))
-            raise self.broken(rule, what)
-        return result
-
-    def _corridors(self) -> dict[str, Corridor]:
+    def __init__(self, subject: Subject, start: Start) -> None:
+        """Begin before the first iteration."""
+        super().__init__(subject, start)
         corridors = dict(OTHER_CORRIDORS)
-        if self.subject.kind == "tuner" and self._watched:
-            corridors[self.subject.name] = declared_corridor(self.subject.who, self._watched[0])
-        return corridors
+        if subject.kind == "tuner" and self._watched:
+            corridors[subject.name] = declared_corridor(subject.who, self._watched[0])
+        self._oracle = Oracle(self.pack, start.mode, corridors)
+
+    def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:
+        before = self._records[-1]["before"]
+        requests = {} if result.fault else self._requests(calls)
+        seen = Seen(result, requests, before, dict(self.overrides))
+        violations = sorted(self._oracle.judge(seen), key=lambda one: list(Rule).index(one.rule))
+        return [
+            *super()._breaches(result, calls),
+            *(Breach(Promise.INTEGRITY, f"{one.rule.name}: {one.what}") for one in violations),
+        ]

@@ -1,4 +1,4 @@
-"""Faults planted in strategies, and in the core: each is caught, by the promise it breaks."""
+"""Faults planted in strategies and in the core: the kit finds each, and names the promise."""
 
 from __future__ import annotations
 
@@ -47,13 +47,11 @@ from pytest_soak.testing import (
     system,
 )
 from pytest_soak.testing.slots import Slot, Start, steady
-from pytest_soak.testing.world import Subject, World
-from tests.testing import oracle
-from tests.testing.oracle import JudgedWorld, Rule
+from pytest_soak.testing.world import Subject
+from tests.testing.oracle import JudgedWorld, Rule, _holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from enum import StrEnum
 
     from pytest_soak import Decision, Pack
 
@@ -62,7 +60,7 @@ SLOW = 220
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show the first history that breaks a promise; that it gets smaller has a test of its own."""
+    """Do not shrink histories, which takes long; one test does."""
     monkeypatch.setattr(checks, "PHASES", (Phase.generate,))
 
 
@@ -73,7 +71,7 @@ def broken(check: Callable[..., object], *args: Any, **more: Any) -> BrokenPromi
 
 
 class Tuner:
-    """A lawful one, from which faulty ones are made."""
+    """A correct tuner, from which faulty ones are derived."""
 
     requires: tuple[str, ...] = ("latency_p95_ms",)
     corridor: Any = Corridor.APPLY
@@ -89,7 +87,7 @@ class Tuner:
         return Proposal(self.wants(history, parameters), ("because",))
 
 
-def test_a_lawful_tuner_passes() -> None:
+def test_a_correct_tuner_passes() -> None:
     check_tuner(Tuner, examples=20)
 
 
@@ -100,7 +98,7 @@ class Counts(Tuner):
 
 
 class RemembersTheLast(Tuner):
-    """Answers the same when asked the same again; a new one would not."""
+    """Gives the same answer when asked again; a new instance would not."""
 
     last: tuple[int, float] = (0, 0.0)
 
@@ -112,7 +110,7 @@ class RemembersTheLast(Tuner):
 
 
 class RemembersInItsClass(Tuner):
-    """Shares what it knows among its instances, and so tells nobody that asks in order."""
+    """Shares its memory among instances: only calls in another order show it."""
 
     seen = 0
 
@@ -148,7 +146,7 @@ class Exits(Tuner):
 
 
 class NeedsWhatItDoesNotRequire(Tuner):
-    """Reads a fact that no watcher gives."""
+    """Reads a metric that may be missing."""
 
     requires = ()
 
@@ -270,7 +268,7 @@ def test_a_tuner_that_hangs_is_ended_and_named() -> None:
     assert "'Hangs'" in found.who
 
 
-def test_what_an_import_leaves_in_its_cache_is_no_change_outside(
+def test_the_bytecode_cache_of_an_import_is_not_a_side_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "planted_late.py").write_text("STEP = 2\n")
@@ -285,7 +283,7 @@ def test_what_an_import_leaves_in_its_cache_is_no_change_outside(
     assert list((tmp_path / "__pycache__").iterdir())
 
 
-def test_in_another_thread_everything_but_the_time_is_checked() -> None:
+def test_in_another_thread_only_the_time_is_not_checked() -> None:
     caught: list[BrokenPromise] = []
 
     def check() -> None:
@@ -298,7 +296,7 @@ def test_in_another_thread_everything_but_the_time_is_checked() -> None:
     assert [found.promise for found in caught] == [Promise.SAME_ANSWER]
 
 
-def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
+def test_the_error_for_a_factory_without_a_pack_shows_how_to_take_one() -> None:
     class Simple:
         requires = ()
 
@@ -311,7 +309,7 @@ def test_a_factory_that_takes_no_pack_is_told_how_to_take_one() -> None:
     assert "a factory takes" not in other.what
 
 
-def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smallest_history_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     class Late(Tuner):
         def wants(self, history: Any, parameters: Any) -> dict[str, float]:
             return {"workers": 1 / (2 - len(history))}
@@ -325,7 +323,7 @@ def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPat
         "iteration 2",
     ]
     assert str(found).splitlines()[:2] == [
-        "ANSWERS: every answer is lawful, and nothing is raised",
+        "ANSWERS: every answer is valid, and nothing is raised",
         f"  broken by: plugin {__name__}, hook pytest_soak_tuners, 'Late'",
     ]
     assert "ZeroDivisionError" in found.what
@@ -335,7 +333,7 @@ def test_the_history_that_is_shown_is_the_smallest(monkeypatch: pytest.MonkeyPat
 
 
 class Guard:
-    """A lawful one: no more workers while errors are many."""
+    """A correct guard: no more workers while there are many errors."""
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
@@ -355,7 +353,7 @@ class Guard:
 ACTS = [Turn(asks={"workers": 2}, measures={"error_rate": 0.06})]
 
 
-def test_a_lawful_guard_passes() -> None:
+def test_a_correct_guard_passes() -> None:
     check_guard(Guard, acts=ACTS, examples=10)
 
 
@@ -369,7 +367,7 @@ class ReadsAWrongKey(Guard):
         return (history.latest.metrics.get("errors") or 0) > 0.05
 
 
-class ReadsASettingThatNobodyWrites(Guard):
+class ReadsASettingThatIsNotSet(Guard):
     @dataclass(frozen=True)
     class Settings:
         stop: bool = False
@@ -423,10 +421,22 @@ class StopsWhatIsNotThere(Guard):
 
 
 class Resurrects(Guard):
-    """Brings back what the guard before it stopped."""
+    """Restores what an earlier guard stopped."""
 
     def review(self, history: Any, decision: Decision, settings: Any) -> Any:
         return replace(decision, vetoes=(), skip_reason="")
+
+
+class RewritesTheSkip(Guard):
+    """Puts its own reason in the place of that of another guard."""
+
+    def review(self, history: Any, decision: Decision, settings: Any) -> Any:
+        return replace(decision, skip_reason="mine") if decision.skip_reason else decision
+
+
+class ReturnsAList(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return replace(decision, changes=[])  # type: ignore[arg-type] # the fault
 
 
 class ForgetsToSay(Guard):
@@ -446,14 +456,14 @@ class PutsFiguresIntoTheReason(Guard):
 
 
 class SaysAndStarves(Guard):
-    """Makes every step nothing, and says something else of it."""
+    """Makes every step 0, and gives another reason."""
 
     def stop(self, decision: Decision) -> Any:
         return changed(decision, effective=0).notice("guard", "smaller", "workers")
 
 
 class StopsEverything(Guard):
-    """Says why, and lets nothing ever move while the report stays bad."""
+    """Gives a reason, and stops every step while reports stay bad."""
 
     def review(self, history: Any, decision: Decision, settings: Any) -> Any:
         return decision.skip("guard", "never") if self.stops(history) else decision
@@ -469,7 +479,7 @@ class Counter(Guard):
 GUARDS: dict[type[Guard], Promise] = {
     OnlyLogs: Promise.ACTS,
     ReadsAWrongKey: Promise.ACTS,
-    ReadsASettingThatNobodyWrites: Promise.ACTS,
+    ReadsASettingThatIsNotSet: Promise.ACTS,
     TrustsItsReport: Promise.ANSWERS,
     Enlarges: Promise.TAKES_AWAY,
     Turns: Promise.TAKES_AWAY,
@@ -477,6 +487,8 @@ GUARDS: dict[type[Guard], Promise] = {
     RewritesTheCorridor: Promise.TAKES_AWAY,
     RewritesTheRequests: Promise.TAKES_AWAY,
     Resurrects: Promise.TAKES_AWAY,
+    RewritesTheSkip: Promise.TAKES_AWAY,
+    ReturnsAList: Promise.ANSWERS,
     StopsWhatIsNotThere: Promise.TOLD,
     ForgetsToSay: Promise.TOLD,
     CutsInSilence: Promise.TOLD,
@@ -495,19 +507,19 @@ def test_a_faulty_guard_is_caught(fault: type[Guard]) -> None:
     assert f"hook pytest_soak_guards, '{fault.__name__}'" in found.who
 
 
-def test_what_a_guard_left_undone_is_told() -> None:
+def test_a_guard_that_does_not_act_is_explained() -> None:
     found = broken(check_guard, OnlyLogs, acts=ACTS, examples=1)
-    assert found.what == "it left {'workers': 2} as it was, and told errors_first"
+    assert found.what == "it left {'workers': 2} as it was; its notices: errors_first"
     quiet = broken(check_guard, Guard, tells=ACTS, examples=1)
-    assert (quiet.promise, quiet.what) == (Promise.ACTS, "it told nothing")
+    assert (quiet.promise, quiet.what) == (Promise.ACTS, "it added no notice")
     unasked = broken(check_guard, Guard, acts=[Turn()], start={"workers": 6}, examples=1)
-    assert unasked.what.endswith("stopped by nobody: none was asked")
+    assert unasked.what == "no step reached this guard: none was asked for"
     assert unasked.story[0] == "pack demo, starting overrides {'workers': 6}"
     undecided = broken(check_guard, Guard)
-    assert "nobody says when" in undecided.what
+    assert "no situation is given" in undecided.what
 
 
-def test_a_guard_that_holds_everything_passes_where_its_author_says_why() -> None:
+def test_a_guard_that_stops_everything_passes_if_its_author_says_why() -> None:
     found = broken(check_guard, StopsEverything, acts=ACTS, examples=1)
     assert "nothing moved in 60 iterations" in found.what
     assert "`holds`" in found.what
@@ -529,7 +541,7 @@ def test_a_guard_is_not_blamed_for_what_the_bounds_stop() -> None:
     checks.no_livelock(Subject("guard", StopsEverything, pack, "here", "mine"))
 
 
-def test_a_situation_in_words_that_the_pack_does_not_know_is_refused() -> None:
+def test_a_situation_with_names_that_the_pack_does_not_know_is_refused() -> None:
     for turn in (Turn({"wrokers": 2}), Turn(measures={"errors": 2})):
         found = broken(check_guard, Guard, acts=[turn])
         assert found.promise is Promise.READY
@@ -585,7 +597,7 @@ def test_a_faulty_watcher_is_caught(fault: type[Watcher]) -> None:
     assert f"hook pytest_soak_watchers, '{fault.__name__}'" in found.who
 
 
-def test_a_lawful_watcher_passes() -> None:
+def test_a_correct_watcher_passes() -> None:
     check_watcher(Watcher, examples=10)
 
 
@@ -605,7 +617,7 @@ def test_a_gate_that_trusts_the_metrics_is_caught() -> None:
 
 
 class System(MockSystem):
-    """A lawful one, from which faulty ones are made."""
+    """A correct system, from which faulty ones are derived."""
 
     def run(self, parameters: Any, iteration: int, seed: int, state: Any) -> Any:
         report, _ = super().run(parameters, iteration, seed, state)
@@ -658,7 +670,7 @@ class Uneven(System):
 
 
 class Hidden(System):
-    """Says that it keeps its state, and has some that it does not hand over."""
+    """Keeps state that it does not return."""
 
     count = 0
 
@@ -719,7 +731,7 @@ def test_a_faulty_system_is_caught(fault: Any) -> None:
     assert "hook pytest_soak_systems" in found.who
 
 
-def test_a_parameter_that_nobody_has_is_told_before_anything_runs() -> None:
+def test_an_unknown_parameter_in_answers_to_is_reported_before_anything_runs() -> None:
     found = broken(check_system, Breaks, answers_to=["nosuch", "workers"])
     assert found.promise is Promise.READY
     assert found.what == (
@@ -793,7 +805,7 @@ def test_a_system_that_fails_around_its_report_is_named(
     assert found.who == f"plugin {__name__}, hook pytest_soak_systems, {fault.__name__!r}"
 
 
-def test_a_factory_that_exits_is_told() -> None:
+def test_a_factory_that_exits_is_reported() -> None:
     found = broken(check_system, lambda pack, scenario: sys.exit(3))
     assert found.promise is Promise.READY
     assert "the factory raised SystemExit: 3" in found.what
@@ -801,7 +813,7 @@ def test_a_factory_that_exits_is_told() -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("fault", [Leaves, LeavesAndBreaks])
-def test_a_process_that_a_system_leaves_behind_is_told_and_ended(
+def test_a_process_that_a_system_leaves_behind_is_reported_and_ended(
     fault: type[Leaves], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "GRACE_S", 0.1)
@@ -817,7 +829,7 @@ def test_a_process_that_a_system_leaves_behind_is_told_and_ended(
 
 
 @pytest.mark.process
-def test_a_process_that_ends_soon_after_is_no_matter_nor_is_one_of_pythons_own() -> None:
+def test_processes_that_end_soon_and_those_of_python_itself_are_ignored() -> None:
     held: list[subprocess.Popen[bytes]] = []
 
     def start(code: str) -> None:
@@ -840,18 +852,18 @@ def test_a_process_that_ends_soon_after_is_no_matter_nor_is_one_of_pythons_own()
 
 
 @pytest.mark.process
-def test_without_psutil_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psutil_left_processes_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytest_soak.systems.command.processes", None)
     check_system(Leaves)
     while Leaves.started:
         Leaves.started.pop().communicate(b"\n")
 
 
-def test_a_system_may_be_silent_on_parameters_where_its_author_says_so() -> None:
+def test_a_system_may_omit_parameters_if_its_author_says_so() -> None:
     check_system(Silent, echoes=False)
 
 
-def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
+def test_a_system_is_opened_and_closed_in_every_check() -> None:
     told: list[str] = []
 
     class Opened(System):
@@ -893,15 +905,22 @@ def test_a_system_is_opened_and_closed_however_its_check_ends() -> None:
 
 
 @pytest.mark.parametrize("factory", [lambda pack: None, lambda pack, scenario: None])
-def test_what_is_no_system_is_refused(factory: Any) -> None:
+def test_a_factory_that_returns_no_system_is_refused(factory: Any) -> None:
     assert broken(check_system, factory).promise is Promise.READY
 
 
-# ---- the core itself: the judge does not ask the guards that it judges
+# ---- the core itself: the oracle does not ask the guards that it judges
+
+
+def violated(check: Callable[..., object], *args: Any, **more: Any) -> Rule:
+    """Return the rule of the core that the oracle found broken."""
+    found = broken(check, *args, **more)
+    assert found.promise is Promise.INTEGRITY
+    return Rule[found.what.partition(":")[0]]
 
 
 class Restless(Tuner):
-    """Goes to and fro, two steps one way, and asks for more than a budget has."""
+    """Alternates one parameter, and asks for more of another than its budget allows."""
 
     def wants(self, history: Any, parameters: Any) -> dict[str, float]:
         way = -1 if len(history) % 2 else 1
@@ -937,9 +956,9 @@ def as_asked(parameter: Any, bounds: Any, old: float, delta: float) -> Stepped:
     return Stepped(old + delta, delta, Note.NONE)
 
 
-CORE: dict[str, tuple[list[tuple[Any, str, Any]], StrEnum]] = {
+CORE: dict[str, tuple[list[tuple[Any, str, Any]], Rule]] = {
     "a window that does not hold": ([(ObservationWindow, "review", untouched)], Rule.WINDOW),
-    "a restart that nobody minds": ([(Restarted, "review", untouched)], Rule.UNUSABLE),
+    "a restart that is ignored": ([(Restarted, "review", untouched)], Rule.UNUSABLE),
     "a budget without end": ([(Budget, "review", untouched)], Rule.BUDGET),
     "a budget of one iteration alone": ([(Budget, "review", of_one_iteration)], Rule.BUDGET),
     "a freeze that never fires": ([(Freeze, "review", untouched)], Rule.FROZEN),
@@ -960,7 +979,7 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], StrEnum]] = {
         [(clamp, "step", as_asked), (decision, "step", as_asked), (strategies, "breach", quiet)],
         Rule.STEP,
     ),
-    "a field that nobody may tune": (
+    "a field that cannot be tuned": (
         [(Controller, "overrides_after", lambda self, r, before: {**before, "speed": 1})],
         Rule.ACTUATOR,
     ),
@@ -972,36 +991,39 @@ CORE: dict[str, tuple[list[tuple[Any, str, Any]], StrEnum]] = {
         [(Controller, "overrides_after", lambda self, r, before: before)],
         Rule.ACTUATOR,
     ),
-    "an error of ours": (
-        [(Controller, "_settlement", lambda self, summary: 1 / 0)],
-        Promise.INTEGRITY,
-    ),
 }
 
 
 @pytest.mark.parametrize("fault", CORE)
 def test_a_fault_of_the_core_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    patches, promise = CORE[fault]
+    patches, rule = CORE[fault]
     for where, name, planted in patches:
         monkeypatch.setattr(where, name, planted)
     tuner = {"an oscillation that is not held": Restless, "a clamp off the grid": Halves}
-    found = broken(check_tuner, tuner.get(fault, Tuner), examples=200)
-    if fault == "a field that nobody may tune":  # which chain is the first is of no matter
-        assert "speed" in found.what
-        assert found.promise in {promise, Rule.MODE, Rule.UNUSABLE, Rule.WINDOW}
-    else:
-        assert found.promise is promise
+    rules = {rule}
+    if fault == "a field that cannot be tuned":  # it depends on the first chain that shows it
+        rules |= {Rule.MODE, Rule.UNUSABLE, Rule.WINDOW}
+    assert violated(check_tuner, tuner.get(fault, Tuner), examples=200) in rules
+
+
+def test_an_error_of_the_core_is_not_blamed_on_the_strategy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Controller, "_settlement", lambda self, summary: 1 / 0)
+    found = broken(check_tuner, Tuner)
+    assert found.promise is Promise.INTEGRITY
+    assert found.what.startswith("the controller raised ZeroDivisionError")
 
 
 class Greedy(Tuner):
-    """Makes throughput fall whenever it has been good."""
+    """Makes throughput fall whenever it is good."""
 
     def wants(self, history: Any, parameters: Any) -> dict[str, float]:
         good = history.latest.number("throughput") == 100
         return {"batch_size": -5 if good else 1} if len(history) > 2 else {}
 
 
-def falling() -> World:
+def falling() -> JudgedWorld:
     """Return a chain in which throughput falls after each change, until it is rolled back."""
     objective, noise = Objective("throughput", "up"), {"throughput": 0.5}
     pack = replace(demo_pack(), objective=objective, noise=noise)
@@ -1014,7 +1036,7 @@ def falling() -> World:
     return world
 
 
-def test_a_lawful_rollback_passes() -> None:
+def test_a_correct_rollback_passes() -> None:
     backs = [one.decision.rollback for one in falling().results]
     assert len([back for back in backs if back is not None]) >= 1
 
@@ -1027,14 +1049,12 @@ def test_a_rollback_to_nowhere_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
         return {"workers": 7} if back is not None else lawful(self, result, before)
 
     monkeypatch.setattr(Controller, "overrides_after", nowhere)
-    assert broken(falling).promise is Rule.ROLLBACK
+    assert violated(falling) is Rule.ROLLBACK
 
 
-def test_what_goes_on_after_two_rollbacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_after_two_rollbacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Undone, "review", untouched)
-    found = broken(falling)
-    assert found.promise is Rule.FROZEN
-    assert "after 2 rollbacks" in found.what
+    assert violated(falling) is Rule.FROZEN
 
 
 def test_a_policy_that_chooses_between_tuners_passes() -> None:
@@ -1042,10 +1062,10 @@ def test_a_policy_that_chooses_between_tuners_passes() -> None:
     check_tuner(Restless, pack=pack, examples=10)
 
 
-def test_the_judge_knows_every_comparison() -> None:
+def test_the_oracle_knows_every_comparison() -> None:
     drivers = {"metric": "drivers", "op": "has", "value": "queue"}
-    assert oracle._holds(drivers, {"drivers": ("queue", "net")})
-    assert not oracle._holds(drivers, {"drivers": ("net",)})
-    assert not oracle._holds(drivers, {"drivers": 3})
+    assert _holds(drivers, {"drivers": ("queue", "net")})
+    assert not _holds(drivers, {"drivers": ("net",)})
+    assert not _holds(drivers, {"drivers": 3})
     for op, holds in ((">", False), (">=", True), ("<", False), ("<=", True)):
-        assert oracle._holds({"metric": "x", "op": op, "value": 2}, {"x": 2.0}) is holds
+        assert _holds({"metric": "x", "op": op, "value": 2}, {"x": 2.0}) is holds

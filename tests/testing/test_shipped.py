@@ -1,4 +1,4 @@
-"""What comes with pytest-soak keeps its promises, checked as a stranger's would be."""
+"""The shipped strategies keep their promises, checked like those of a plugin."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestDemoTable(TunerConformance):
 
 
 class Words:
-    """A watcher of facts; the one that is shipped gives the metrics themselves."""
+    """A watcher that adds facts; the shipped one returns the metrics themselves."""
 
     def observe(self, report: object, history: object) -> dict[str, object]:
         return {"words": ("a", "b"), "none": None}
@@ -99,13 +99,13 @@ GUARDS: Mapping[str, tuple[Callable[[Pack], object], dict[str, object], list[Tur
 
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_shipped_guard_keeps_its_promises_and_acts(name: str) -> None:
-    """Each stands where a plugin's would; the core's own of that name is off."""
+    """Each is checked as a plugin's guard, with the core's own of that name switched off."""
     factory, settings, acts = GUARDS[name]
     pack = replace(demo_pack(), guards={name: {"enabled": False}})
     check_guard(factory, acts=acts, settings=settings, name="again", pack=pack, examples=5)
 
 
-def test_a_guard_that_only_warns_tells() -> None:
+def test_a_guard_that_only_warns_passes() -> None:
     check_guard(
         Drift,
         tells=[Turn({"workers": 9}), Turn()],
@@ -123,7 +123,7 @@ def test_settings_are_given_as_a_table_or_as_an_object(given: object) -> None:
         check_guard(Cooldown, acts=[UP, UP], name="mine", examples=2)
 
 
-def test_settings_that_the_guard_does_not_have_are_told() -> None:
+def test_unknown_settings_are_reported() -> None:
     with pytest.raises(BrokenPromise, match="READY") as caught:
         check_guard(Cooldown, acts=[UP], settings={"iteration": 2}, name="mine")
     assert "guards.mine: unknown key 'iteration', did you mean 'iterations'?" in str(caught.value)
@@ -134,13 +134,13 @@ def test_a_guard_cannot_take_the_name_of_one_of_the_core() -> None:
         check_guard(Cooldown, acts=[UP], name="cooldown")
 
 
-def test_tables_of_guards_that_are_not_here_do_not_matter() -> None:
+def test_tables_of_guards_that_are_not_installed_are_ignored() -> None:
     pack = replace(demo_pack(), guards={"rest": {"iterations": 3}})
     check_tuner("demo-table", pack=pack, examples=2)
 
 
 class LooksAhead:
-    """A tuner that asks for what the guards leave."""
+    """A tuner that asks for the headroom that the guards leave."""
 
     requires = ()
 
@@ -159,7 +159,7 @@ class TestLooksAhead(TunerConformance):
     examples = 10
 
 
-def test_a_guard_that_says_nonsense_of_its_headroom_is_found() -> None:
+def test_an_invalid_headroom_is_found() -> None:
     class Boasts(Cooldown):
         def headroom(self, history: object, parameters: object, settings: object) -> object:
             return {"workers": -1}
@@ -168,15 +168,15 @@ def test_a_guard_that_says_nonsense_of_its_headroom_is_found() -> None:
         check_guard(Boasts, acts=[UP, UP], settings={"iterations": 2}, name="mine", examples=5)
 
 
-def test_a_table_that_the_pack_does_not_have_is_told() -> None:
+def test_an_unknown_table_is_reported() -> None:
     with pytest.raises(BrokenPromise, match="there are: demo-table") as caught:
         check_tuner("demo")
     assert caught.value.who == "plugin pack demo, hook pytest_soak_tuners, 'demo'"
 
 
-def test_a_factory_may_be_written_in_any_way_and_must_be_there() -> None:
+def test_a_factory_may_be_any_callable_and_must_be_set() -> None:
     class Bare(GuardConformance):
-        strategy = lambda _: Cooldown(demo_pack())  # noqa: E731 - as somebody will write it
+        strategy = lambda _: Cooldown(demo_pack())  # noqa: E731 - as users write it
         settings: ClassVar[Mapping[str, Any]] = {"iterations": 2}
         acts = (UP, UP)
         examples = 1
@@ -210,7 +210,7 @@ def test_without_hypothesis_the_import_says_how_to_install_it() -> None:
     assert told.endswith("needs Hypothesis: pip install 'pytest-soak[testing]'")
 
 
-def test_every_promise_stands_on_the_page() -> None:
+def test_every_promise_is_documented() -> None:
     page = Path(__file__).parents[2] / "docs" / "testing.md"
     told = set(re.findall(r"`([A-Z_]+)`", page.read_text(encoding="utf-8")))
     assert told == {promise.name for promise in Promise}

@@ -1,4 +1,4 @@
-"""The tuner that learns: bounded steps towards where all KPIs hold, whatever the pack declared."""
+"""The tuner `adaptive`: bounded steps towards points where all KPIs hold, with any prior."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def soak(
     iterations: int,
     start: Mapping[str, float] = START,
 ) -> list[dict[str, float]]:
-    """Run a system whose metrics are *answer* of its parameters; return where it went."""
+    """Run a system whose metrics are *answer* of its parameters; return all parameters."""
     parameters = dict(start)
     entries: list[Entry] = []
     path = [dict(parameters)]
@@ -120,15 +120,13 @@ def test_a_value_outside_the_corridor_steps_towards_it_and_never_away() -> None:
 
 
 def test_a_metric_that_hardly_varies_is_learned_from_like_any_other() -> None:
-    """What `calibrate` measures of a system that is nearly exact is a noise of next to nothing."""
+    """`calibrate` measures a noise of almost 0 for a nearly exact system."""
     pack = a_pack(noise={"heat": 1e-12, "flow": 1e-9})
     path = soak(Adaptive(pack), lambda fan, _: {"heat": 60 - 0.5 * fan, "flow": 20}, 12)
     assert path[-1]["fan"] >= 80
 
 
-def test_the_pack_sets_the_largest_step_and_a_quarter_of_the_range_is_what_it_is_otherwise() -> (
-    None
-):
+def test_the_pack_sets_the_largest_step_which_is_a_quarter_of_the_range_by_default() -> None:
     pack = a_pack()
     assert pack.parameters["fan"].largest_step == 25
     assert pack.parameters["valve"].largest_step == 0.25
@@ -140,7 +138,7 @@ def test_the_pack_sets_the_largest_step_and_a_quarter_of_the_range_is_what_it_is
     assert [point["fan"] for point in path] == [50, 57, 64, 71]
 
 
-def test_it_is_asked_with_the_kpis_and_works_within_the_limits() -> None:
+def test_it_requires_the_kpis_and_works_within_the_limits() -> None:
     tuner = Adaptive(a_pack())
     assert tuner.requires == ("heat", "flow")
     assert tuner.corridor is Corridor.LIMITS
@@ -171,7 +169,7 @@ SLOPES = [
 
 
 @pytest.mark.parametrize("slopes", SLOPES)
-def test_with_no_declared_effects_it_finds_them_whatever_their_signs(
+def test_without_declared_effects_it_learns_them_with_either_sign(
     slopes: tuple[float, ...],
 ) -> None:
     noise = random.Random(1)
@@ -222,7 +220,7 @@ def test_a_change_says_which_limit_it_helps_most() -> None:
     assert proposal.reasons[0] in proposal.reason_of.values()
 
 
-def test_iterations_that_told_nothing_are_not_learned_from() -> None:
+def test_iterations_without_usable_metrics_are_not_learned_from() -> None:
     tuner = Adaptive(a_pack())
     good = entry(1, START, heat=22, flow=9)
     lost = Entry(replace(good.summary, iteration=2, metrics={"heat": 99, "flow": None}))
@@ -245,7 +243,7 @@ def test_only_the_latest_iterations_are_learned_from() -> None:
     assert tuner.propose(History([*old, *new]), START) == tuner.propose(History(new), START)
 
 
-def test_a_value_worse_than_anybody_could_expect_begins_a_new_line() -> None:
+def test_a_value_much_worse_than_expected_starts_a_new_line() -> None:
     pack = a_pack()
     heat, flow = (outlook(pack, kpi) for kpi in pack.kpis)
     points = [(0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0)]
@@ -255,7 +253,7 @@ def test_a_value_worse_than_anybody_could_expect_begins_a_new_line() -> None:
     assert forgot.predict((0.0, 0.0))[0] == pytest.approx(12, abs=1)
 
 
-def test_a_value_better_than_expected_lets_nothing_be_forgotten() -> None:
+def test_after_a_value_better_than_expected_nothing_is_forgotten() -> None:
     pack = a_pack()
     heat = outlook(pack, pack.kpis[0])
     knows = learn(heat, [(0.0, 0.0), (0.2, 0.0), (0.1, 0.0)], [500.0, 19.0, 18.5])

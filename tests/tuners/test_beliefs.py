@@ -1,4 +1,4 @@
-"""What the tuner that learns takes from a pack, and what it does without it."""
+"""The limits and priors that `adaptive` takes from a pack, and its defaults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_declared_effects_are_taken_per_range_of_the_parameter() -> None:
     assert (belief.bend, belief.noise, belief.scale) == (3.0, 0.7, 20)
 
 
-def test_without_a_spread_half_the_effect_is_unsure_and_what_bends_is_noise() -> None:
+def test_the_default_spread_is_half_the_effect_and_the_default_bend_the_noise() -> None:
     belief = outlook(
         a_pack(effects={"heat": Effects({"fan": -2.0})}, noise={"heat": 1}), HEAT
     ).belief
@@ -41,7 +41,7 @@ def test_without_a_spread_half_the_effect_is_unsure_and_what_bends_is_noise() ->
     assert belief.bend == 1
 
 
-def test_the_mocks_effects_and_noise_count_where_a_pack_declares_no_others() -> None:
+def test_the_mocks_effects_and_noise_are_used_if_a_pack_declares_none() -> None:
     mock = {"heat": MockMetric({"fan": -1.0}, noise=0.2)}
     belief = outlook(a_pack(mock=mock), HEAT).belief
     assert (belief.effects, belief.noise) == ((-10.0,), 0.2)
@@ -56,7 +56,7 @@ def test_with_nothing_declared_any_parameter_may_move_a_kpi_by_half_its_limit() 
     assert belief.spreads == pytest.approx((10.4,))
 
 
-def test_a_limit_of_zero_has_a_size_all_the_same() -> None:
+def test_a_limit_of_zero_has_size_one() -> None:
     kpi = make_kpi("heat", {"fail": "< 0"})
     told = outlook(a_pack(kpis=(kpi,)), kpi)
     assert told.belief.noise > 0
@@ -72,7 +72,7 @@ def test_on_a_log_scale_limits_values_and_noise_are_ratios() -> None:
     assert told.see(0) == pytest.approx(math.log(0.02)), "not minus infinity"
 
 
-def test_a_gate_setting_that_allows_no_log_scale_is_seen_as_it_is() -> None:
+def test_a_gate_setting_without_a_logarithm_is_used_on_the_linear_scale() -> None:
     kpi = make_kpi("heat", {"fail": "> 0"})
     told = outlook(a_pack(effects={"heat": Effects({"fan": -0.1}, log=True)}), kpi)
     assert not told.log
@@ -91,7 +91,7 @@ def test_a_limit_knows_its_bad_side(op: Op, bad: int) -> None:
     assert not limit.broken_by(20 - bad)
 
 
-def test_a_chance_falls_without_a_jump_and_never_ends() -> None:
+def test_a_probability_falls_without_a_jump_and_is_never_zero() -> None:
     limit = Limit("heat", 0.0, 1, fails=True, text="")
     chances = [limit.chance(mean / 10, 1.0) for mean in range(-50, 5000)]
     assert chances == sorted(chances, reverse=True)

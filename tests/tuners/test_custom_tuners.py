@@ -1,4 +1,4 @@
-"""Tuners of a user's conftest: how they are found, what they may do, and how faults are shown."""
+"""Tuners in a user's conftest: how they are found, what they may do, and how faults are shown."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_tuner_in_a_conftest_of_a_subfolder_is_found(pytester: pytest.Pytester
         assert result.ret == 0
 
 
-def test_two_folders_may_offer_one_name_unless_it_is_used(
+def test_two_folders_may_offer_the_same_name_unless_it_is_used(
     pytester: pytest.Pytester,
 ) -> None:
     for name in ("one", "two"):
@@ -170,4 +170,4 @@ def test_a_tuner_gets_a_copy_of_the_parameters(pytester: pytest.Pytester) -> Non
     pytester.makeconftest(tuner(down, before="parameters['workers'] = 500"))
     pytester.runpytest("--soak-iterations=3", "--auto-tune", "--soak-tuner=mine")
     overrides = read_json(chain_folder(pytester) / "runtime_overrides.json")
-    assert overrides == {}  # 2 is the lowest the corridor lets it be
+    assert overrides == {}  # 2 is the lower bound of the corridor

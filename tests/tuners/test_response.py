@@ -1,4 +1,4 @@
-"""What is believed of a metric's answer: priors hold until they are told better."""
+"""The response of a metric: priors hold until measurements correct them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def belief(**changed: float | tuple[float, ...]) -> Belief:
 
 
 @given(st.lists(st.lists(st.floats(-3, 3), min_size=4, max_size=4), min_size=4, max_size=4))
-def test_a_triangle_times_itself_is_the_matrix_and_solving_undoes_it(
+def test_the_factor_times_its_transpose_is_the_matrix_and_solving_inverts_it(
     rows: list[list[float]],
 ) -> None:
     n = range(4)
@@ -36,14 +36,14 @@ def test_a_triangle_times_itself_is_the_matrix_and_solving_undoes_it(
     assert solved == pytest.approx(wanted, abs=1e-6)
 
 
-def test_before_a_second_point_the_declared_effect_is_what_is_expected() -> None:
+def test_before_a_second_point_the_declared_effect_is_expected() -> None:
     response = Response(belief(), [(0.0, 0.0)], [5.0])
     assert response.predict((0.0, 0.0))[0] == pytest.approx(5.0, abs=0.01)
     assert response.predict((0.5, 0.0))[0] == pytest.approx(6.0, abs=0.01)
     assert response.predict((0.0, 0.5))[0] == pytest.approx(5.0, abs=0.01)
 
 
-def test_the_farther_from_what_was_seen_the_less_is_known() -> None:
+def test_uncertainty_grows_with_the_distance_from_measured_points() -> None:
     response = Response(belief(), [(0.0, 0.0)], [5.0])
     sigmas = [response.predict((x, 0.0))[1] for x in (0.0, 0.1, 0.3, 0.9)]
     assert sigmas == sorted(sigmas)
@@ -51,7 +51,7 @@ def test_the_farther_from_what_was_seen_the_less_is_known() -> None:
     assert sigmas[-1] > 0.9
 
 
-def test_a_wrong_effect_is_corrected_by_what_is_seen() -> None:
+def test_a_wrong_effect_is_corrected_by_measurements() -> None:
     points = [(0.1 * i, 0.0) for i in range(8)]
     response = Response(belief(bend=0.0), points, [5.0 - 3.0 * x for x, _ in points])
     mean, _ = response.predict((1.0, 0.0))
@@ -67,7 +67,7 @@ def test_repeating_a_point_averages_its_noise() -> None:
 
 
 @given(POINTS, st.data())
-def test_a_surprise_is_how_far_a_value_was_from_what_those_before_it_let_expect(
+def test_a_surprise_is_the_distance_of_a_value_from_its_expectation(
     points: list[tuple[float, float]], data: st.DataObject
 ) -> None:
     values = [data.draw(st.floats(-20, 20)) for _ in points]

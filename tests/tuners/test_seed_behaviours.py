@@ -1,4 +1,4 @@
-"""The behaviours that this kind of soak began with, each by its old name, on the market maker.
+"""The first behaviours of such a soak, each by its original name, on the market maker.
 
 Five triggers, limits, multi-fail guard, spread cap, two changes per field, no triggers,
 incremental steps; three iterations on the mock, without the flag, with S1, markers, structure.
@@ -37,20 +37,20 @@ DEAF = "".join(
     + "".join(f"{field} = 0\n" for field in answer.get("effects", ()))
     for metric, answer in tomllib.loads(PACK.read_text(encoding="utf-8"))["mock"].items()
 )
-"""Laid over the pack it makes a mock that answers to nothing, wherever the overrides start."""
+"""Merged over the pack, it makes a mock whose metrics do not depend on the parameters."""
 NO_ALARM = "[tool.pytest-soak.packs.market-maker.guards.alarm]\nenabled = false\n"
 """The alarm would stop the spread long before its limit."""
 
 
 class Maker:
-    """Soaks the market maker's mock in a calm scenario with metrics of the test's choice."""
+    """Soaks the market maker's mock in a calm scenario with given metrics."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self._pytester = pytester
         pytester.makepyfile(test_demo=DEMO)
 
     def soak(self, metrics: dict[str, float], *args: str, pack: str = "") -> pytest.RunResult:
-        """Run three iterations under trigger-table; *pack* is laid over the pack as well."""
+        """Run three iterations with trigger-table; *pack* is merged over the pack too."""
         numbers = "\n".join(f"{name} = {value}" for name, value in metrics.items())
         changed = f"[tool.pytest-soak.packs.market-maker.scenarios.calm.mock]\n{numbers}\n{pack}"
         self._pytester.makepyprojecttoml(changed)
@@ -68,7 +68,7 @@ class Maker:
         return {operation["path"][1:]: operation["value"] for operation in patch}
 
     def tuning(self) -> dict[str, Any]:
-        """Return what was decided after the first iteration."""
+        """Return the decision after the first iteration."""
         tuning = read_json(self.folder / "ITER_SUMMARY_1.json")["tuning"]
         assert isinstance(tuning, dict)
         return tuning

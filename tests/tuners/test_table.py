@@ -1,4 +1,4 @@
-"""The engine of tables: which rules fire, what their steps sum up to, and what holds them back."""
+"""The tuner of rules: which rules fire, the sum of their steps, and the limits of a table."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def test_a_fired_rule_proposes_its_step_and_says_why() -> None:
 
 
 @pytest.mark.parametrize("heat", [None, ("much",)], ids=["undefined", "labels"])
-def test_what_is_no_number_fires_nothing(heat: Value) -> None:
+def test_a_value_that_is_not_a_number_fires_nothing(heat: Value) -> None:
     assert (
         asked(a_tuner(a_rule("hot", {"all": [HOT]}, step={"fan": 5})), {"heat": heat}) == Proposal()
     )
 
 
-def test_a_metric_nobody_measured_fires_nothing() -> None:
+def test_a_missing_metric_fires_nothing() -> None:
     assert asked(a_tuner(a_rule("hot", {"all": [HOT]}, step={"fan": 5})), {}) == Proposal()
 
 
@@ -108,7 +108,7 @@ def test_all_conditions_must_hold_and_one_of_any(
 
 
 @given(st.lists(st.sampled_from((9, 11)), min_size=1, max_size=6), st.integers(1, 4))
-def test_a_streak_must_be_whole_and_recent(heats: list[int], streak: int) -> None:
+def test_a_streak_must_be_complete_and_recent(heats: list[int], streak: int) -> None:
     tuner = a_tuner(a_rule("hot", {"all": [{**HOT, "streak": streak}]}, step={"fan": 5}))
     past: list[dict[str, Value]] = [{"heat": heat} for heat in heats]
     proposal = asked(tuner, *past)
@@ -156,7 +156,7 @@ def test_a_field_is_changed_no_more_often_than_allowed_and_the_rest_is_withheld(
     assert asked(a_tuner(*rules), {"heat": 11}).deltas == {"fan": 15}
 
 
-def test_a_rule_that_may_not_change_one_field_still_changes_its_others() -> None:
+def test_a_rule_that_may_not_change_one_field_still_changes_the_others() -> None:
     tuner = a_tuner(
         a_rule("hot", {"all": [HOT]}, step={"fan": 5}),
         a_rule("loud", {"all": [LOUD]}, step={"fan": 5, "valve": 0.1}),
@@ -168,7 +168,7 @@ def test_a_rule_that_may_not_change_one_field_still_changes_its_others() -> None
 
 
 @pytest.mark.parametrize(("heat", "noise", "deltas"), [(9, 9, {"fan": 1}), (11, 9, {"valve": 0.1})])
-def test_only_if_no_other_means_no_other(heat: int, noise: int, deltas: dict[str, float]) -> None:
+def test_only_if_no_other_fires_alone(heat: int, noise: int, deltas: dict[str, float]) -> None:
     always = {"metric": "heat", "op": ">", "value": 0}
     tuner = a_tuner(
         a_rule("idle", {"all": [always]}, step={"fan": 1}, only_if_no_other=True),
@@ -178,7 +178,7 @@ def test_only_if_no_other_means_no_other(heat: int, noise: int, deltas: dict[str
 
 
 @pytest.mark.parametrize(("count", "deltas"), [(2, {"fan": 10}), (3, {"valve": -0.2})])
-def test_enough_triggers_at_once_are_replaced_by_the_calming_package(
+def test_enough_triggers_at_once_are_replaced_by_multi_fail(
     count: int, deltas: dict[str, float]
 ) -> None:
     rules = [a_rule(f"r{n}", {"all": [HOT]}, step={"fan": 5}) for n in range(count)]
@@ -190,7 +190,7 @@ def test_enough_triggers_at_once_are_replaced_by_the_calming_package(
         assert proposal.withheld == ("many", "r0", "r1", "r2")
 
 
-def test_a_trigger_that_stands_back_does_not_count_towards_the_package() -> None:
+def test_a_trigger_with_only_if_no_other_does_not_count_for_multi_fail() -> None:
     rules = [
         a_rule("a", {"all": [HOT]}, step={"fan": 5}),
         a_rule("b", {"all": [HOT]}, step={"fan": 5}),
@@ -237,7 +237,7 @@ def test_the_higher_priority_alone_counts_on_a_field() -> None:
     assert asked(tuner, {"heat": 9, "noise": 11}).deltas == {"fan": -5, "valve": 0.1}
 
 
-def test_a_held_zone_still_keeps_a_driver_off_its_field() -> None:
+def test_a_rule_of_higher_priority_counts_even_if_it_is_held() -> None:
     tuner = a_tuner(
         a_rule("driver", {"all": [LOUD]}, step={"fan": 5}),
         a_rule("zone", {"all": [HOT]}, step={"fan": 2}, not_above={"fan": 20}, priority=1),
@@ -259,7 +259,7 @@ def test_the_sum_of_steps_is_cut_at_the_cap_and_nowhere_below(old: int, steps: l
     assert ("step_cap: valve" in proposal.withheld) is (abs(total) > 100)
 
 
-def test_a_tuner_requires_every_metric_that_a_rule_looks_at() -> None:
+def test_a_tuner_requires_every_metric_of_its_rules() -> None:
     tuner = a_tuner(
         a_rule("hot", {"all": [HOT]}, step={"fan": 5}),
         a_rule("loud", {"any": [LOUD, HOT]}, step={"fan": 5}),
@@ -274,7 +274,7 @@ def test_a_table_declares_its_corridor_and_whether_it_is_announced(corridor: Cor
     assert a_tuner().announce is False
 
 
-def test_asking_changes_nothing() -> None:
+def test_a_proposal_changes_nothing() -> None:
     tuner = a_tuner(a_rule("hot", {"all": [HOT]}, step={"fan": 5}))
     parameters: dict[str, float] = dict(START)
     past = history({"heat": 11})
