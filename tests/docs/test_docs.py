@@ -60,6 +60,8 @@ SHELL_LINES = {
     ),
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
     ".venv/bin/python -m tests.faults.kills --kills 1000",
+    ".venv/bin/pytest -n 2 tests/guards tests/gates tests/store tests/views tests/docs tests/package",
+    "SOAK_ALL_CRASHES=1 .venv/bin/pytest tests/runner/test_worker_crashes.py",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
