@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def run(_: Namespace) -> tuple[int, list[str]]:
 def _schema(plugins: Plugins) -> list[str]:
     from pytest_soak.config.guards import guard_tables  # noqa: PLC0415 - as above
     from pytest_soak.config.registry import criteria  # noqa: PLC0415 - as above
+    from pytest_soak.packs.loader import load_pack  # noqa: PLC0415 - as above
     from pytest_soak.packs.schema import pack_schema  # noqa: PLC0415 - as above
 
-    schema = pack_schema(criteria(plugins.registry), guard_tables(plugins.registry))
+    demo = load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
+    schema = pack_schema(criteria(plugins.registry), guard_tables(plugins.registry, demo))
     return json.dumps(schema, indent=2).splitlines()

@@ -79,16 +79,22 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
     return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
 
 
-def guard_tables(registry: Registry) -> dict[str, type]:
-    """Return ``{guard: the dataclass of its table}`` of every guard whose factory is its class.
+def guard_tables(registry: Registry, pack: Pack) -> dict[str, type]:
+    """Return ``{guard: the type of its table}`` of every installed guard.
 
-    Other guards are left out, because they can only be made once there is a pack.
+    A guard whose factory is no class is made for *pack*. If that fails, the guard may be one for
+    other packs, and its table may hold anything.
     """
-    return {
-        one.name: settings_of(str(one), one.factory)
-        for one in registry.all("guards").values()
-        if isinstance(one.factory, type)
-    }
+    tables: dict[str, type] = {}
+    for one in registry.all("guards").values():
+        try:
+            is_class = isinstance(one.factory, type)
+            guard = one.factory if is_class else one.make(pack, needs=("review",))
+        except SoakUsageError:
+            tables[one.name] = dict
+        else:
+            tables[one.name] = settings_of(str(one), guard)
+    return tables
 
 
 def settings_of(owner: str, guard: object) -> type:

@@ -1,1 +1,1 @@
-"""Guards: rules that may cut, hold or veto deltas. Their order is in `config/builtin.py`."""
+"""Guards: rules that may cut, hold or veto deltas. `config/builtin.py` has their order."""

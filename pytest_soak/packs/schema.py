@@ -21,7 +21,7 @@ def pack_schema(kinds: Kinds, guards: Mapping[str, type]) -> dict[str, Any]:
 
     Args:
         kinds: The installed kinds of criteria, whose keys ``[kpis.<metric>]`` may have.
-        guards: ``{installed guard: the dataclass of its table}``.
+        guards: ``{installed guard: the type of its table}``.
     """
     (pack, kpi, *tables), parts = msgspec.json.schema_components(
         [Document, kpi_table(kinds), *guards.values()]

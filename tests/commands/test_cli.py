@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_the_program_is_installed_under_its_name() -> None:
 def test_the_module_runs_as_the_program_does() -> None:
     ran = command("verify", *ENDED)
     assert ran.returncode == 0
-    assert b"0 findings, 0 notes; 8 records, 6 iterations, 20 files" in ran.stdout
+    assert re.search(rb"0 findings, 0 notes; 8 records, 6 iterations, \d+ files", ran.stdout)
 
 
 def test_help_lists_every_command() -> None:

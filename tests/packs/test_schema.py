@@ -58,6 +58,34 @@ def test_the_schema_refuses_what_the_check_refuses(schema: Any, wrong: Any) -> N
         jsonschema.validate(wrong, schema)
 
 
+GUARDS = """
+from dataclasses import dataclass
+
+class Rest:
+    @dataclass(frozen=True)
+    class Settings:
+        iterations: int = 3
+
+    def review(self, history, decision, settings):
+        return decision
+
+def pytest_soak_guards():
+    return {"rest": lambda pack: Rest(), "other": lambda pack: Rest(pack.parameters["pool"])}
+"""
+
+
+def test_the_schema_has_the_keys_of_guards_whose_factory_is_a_function(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(GUARDS)
+    ran = pytester.run(sys.executable, "-m", "pytest_soak", "schema")
+    schema = json.loads(ran.stdout.str())
+    any_of_another_pack = {"rest": {"iterations": 1, "enabled": False}, "other": {"any": 1}}
+    jsonschema.validate({"guards": any_of_another_pack}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"guards": {"rest": {"iteration": 1}}}, schema)
+
+
 @pytest.mark.parametrize(("page", "tables"), PAGES.items())
 def test_the_docs_have_every_key(page: str, tables: tuple[str, ...]) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8")

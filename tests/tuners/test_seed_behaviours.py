@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_soak_market.plugin import PACK
 
+from pytest_soak.store.artifacts import rebuild
 from tests.logged import LoggedSoak
-from tests.support import DEMO, chain_folder, patches, read_json
+from tests.support import DEMO, chain_folder, patches, read_json, records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,6 +271,7 @@ def test_structure(pytester: pytest.Pytester) -> None:
     folder = chain_folder(pytester)
     left = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
     assert {str(path.relative_to(folder)) for path in left} == {
+        *dict(rebuild(records(folder))),
         *(
             f"{kind}_{number}.json"
             for kind in ("EDGE_REPORT", "ITER_SUMMARY")
