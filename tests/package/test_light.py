@@ -58,7 +58,7 @@ def test_without_a_soak_only_these_modules_are_imported(tmp_path: Path) -> None:
 def test_a_soak_imports_more(tmp_path: Path) -> None:
     """The check above sees what is imported: a soak does not pass it."""
     found = imported(tmp_path, "-p", "pytest_soak.plugin", "-p", "syrupy", "--soak-iterations=2")
-    assert found > {"pytest_soak.config.request", "jsonschema", "rich"}
+    assert found > {"pytest_soak.config.request", "jsonschema", "msgspec", "rich"}
 
 
 def test_a_parent_is_asked_once_for_all_its_items() -> None:
