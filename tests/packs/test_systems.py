@@ -127,7 +127,7 @@ def test_an_installed_system_may_be_called_almost_as_one_of_the_core() -> None:
 
 
 def test_a_table_for_a_pack_of_an_unknown_name_is_a_warning(pytester: pytest.Pytester) -> None:
-    """A name that is near to an installed one is an error: see tests/config/test_usage_errors.py."""
+    """A name near to an installed one is an error: see tests/config/test_usage_errors.py."""
     pytester.makepyfile(test_demo=DEMO)
     pytester.makepyprojecttoml("[tool.pytest-soak.packs.shop.kpis]")
     line = "*pyproject.toml: [[]tool.pytest-soak.packs]: unknown pack 'shop'; there are: demo*"
