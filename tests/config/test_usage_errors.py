@@ -176,7 +176,7 @@ def test_options_in_addopts_wait_for_a_soak(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.makeini("[pytest]\naddopts = --soak-dir=kept --soak-tuner=demo-table\n")
     pytester.runpytest().assert_outcomes(skipped=1)
-    assert pytester.runpytest("--soak-iterations=2").ret in (0, 1)
+    assert pytester.runpytest("--soak-iterations=2", "-W", "default").ret in (0, 1)
     assert (pytester.path / "kept" / "latest").exists()
 
 
