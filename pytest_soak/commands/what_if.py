@@ -166,7 +166,7 @@ def replan(
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a run was started with, as tables of a pack."""
     limits = {
-        metric: {level: limit for level, limit in kpi.items() if limit}
+        metric: {level: limit for level, limit in kpi.items() if limit is not None}
         for metric, kpi in config["kpis"].items()
     }
     profiles = {config["profile"]: config["base"]}
