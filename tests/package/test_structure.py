@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import pytest
 
 import pytest_soak
+from pytest_soak.store.artifacts import TABLE
 
 PACKAGE = Path(pytest_soak.__file__).parent
 CONTRIBUTING = PACKAGE.parent / "docs" / "contributing.md"
@@ -232,6 +233,25 @@ def test_no_module_imports_one_that_imports_it() -> None:
         if path != "__init__.py"
     }
     assert list(TopologicalSorter(graph).static_order())  # a circle would raise CycleError
+
+
+def artifacts_named(source: str) -> set[str]:
+    """Return the artifacts whose file name is in a text of *source*; docstrings do not count."""
+    nodes = list(ast.walk(ast.parse(source)))
+    docs = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = [each.value for each in nodes if isinstance(each, ast.Constant) and each not in docs]
+    names = {PurePath(artifact.name).name.partition("{")[0] for artifact in TABLE}
+    return {name for name in names for text in texts if isinstance(text, str) and name in text}
+
+
+def test_only_the_store_names_the_files_of_artifacts() -> None:
+    assert artifacts_named("""folder.glob(f"EDGE_REPORT_{'*'}")""") == {"EDGE_REPORT_"}
+    assert not artifacts_named('''"""Writes ``TUNING_REPORT.json``."""''')
+    found = {
+        path: named for path, source in sources().items() if (named := artifacts_named(source))
+    }
+    assert set(found) == {"store/artifacts.py", "store/folder.py"}
+    assert found["store/folder.py"] == {"journal.jsonl"}
 
 
 def test_the_core_contains_no_trading_word() -> None:
