@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.commands.records import iteration_range, iterations
+from pytest_soak.commands.records import iteration_range, iterations, rules
 from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
@@ -102,12 +102,12 @@ def _metrics(
     """Return the metrics, KPIs first, with their values in the iteration after it."""
     values, counts = record["summary"]["metrics"], record["summary"]["n"]
     judged = {one["metric"]: one for one in record["judgements"]}
-    head = ["  metric", "value", "n", "warn", "fail", "verdict", ""]
+    criteria = rules(config["kpis"])
+    head = ["  metric", "value", "n", *criteria, "verdict", ""]
     if following:
         head[-1] = f"in iteration {following['iteration']}"
     rows = [head]
     for name in dict.fromkeys((*judged, *values)):
-        limits = config["kpis"].get(name, {})
         verdict = judged[name]["verdict"] if name in judged else ""
         problem = judged[name]["problem"] if name in judged else ""
         then = metric_value(following["summary"]["metrics"].get(name)) if following else ""
@@ -116,8 +116,7 @@ def _metrics(
                 f"  {name}",
                 metric_value(values.get(name)),
                 str(counts.get(name, "")),
-                limits.get("warn") or "",
-                limits.get("fail") or "",
+                *(texts.get(name, "") for texts in criteria.values()),
                 f"{verdict} ({problem})" if problem else verdict,
                 f"→ {then}" if then else "",
             ]

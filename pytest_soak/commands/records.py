@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.gates.limits import NO_LIMITS
+from pytest_soak.store.files import line
 from pytest_soak.store.journal import stream_journal
 from pytest_soak.verify.load import load_validated
 
@@ -30,3 +32,22 @@ def iterations(records: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, A
 def iteration_range(numbers: Mapping[int, object]) -> str:
     """Return which iterations exist, for an error message."""
     return f"1 to {max(numbers)}" if numbers else "none"
+
+
+def rules(kpis: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
+    """Return what each criterion's key sets for each KPI as text, the keys of limits first.
+
+    Args:
+        kpis: What the criteria of each KPI describe, ``{metric: {key: value}}``.
+
+    Returns:
+        ``{key: {metric: text}}``, without the metrics for which that key is not set.
+    """
+    return {
+        key: {
+            metric: value if isinstance(value, str) else line(value)
+            for metric, described in kpis.items()
+            if (value := described.get(key)) is not None
+        }
+        for key in dict.fromkeys((*NO_LIMITS, *(key for kpi in kpis.values() for key in kpi)))
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.commands.records import rules
 from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.model.safe_repr import one_line
@@ -120,15 +121,15 @@ def _listed(iterations: Sequence[int]) -> str:
 
 
 def _kpis(gate: Mapping[str, Any]) -> list[str]:
-    """Return the table of KPIs: limits, values in the observation window, and verdict."""
-    rows = []
-    for metric, limits in gate["thresholds"].items():
+    """Return the table of KPIs: criteria, values in the observation window, and verdict."""
+    rows, criteria = [], rules(gate["thresholds"])
+    for metric in gate["thresholds"]:
         judged = gate["kpis"].get(metric, ())
         values = ", ".join(metric_value(one["value"]) for one in judged)
-        limit = [limits[word] or "" for word in ("warn", "fail")]
-        rows.append((metric, *limit, values, gate["verdicts"].get(metric, "")))
+        limits = [texts.get(metric, "") for texts in criteria.values()]
+        rows.append((metric, *limits, values, gate["verdicts"].get(metric, "")))
     on = f"iteration {_listed(gate['window'])}"
-    return table(("KPI", "WARN", "FAIL", on, "verdict"), rows)
+    return table(("KPI", *(escaped(key.upper()) for key in criteria), on, "verdict"), rows)
 
 
 def _iterations(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 RECORDED = "recorded"
 UNTUNED = "none"
 """Names the choice of no tuner."""
+NO_VERDICT = "none"
+"""Stands for the verdict of a run that was interrupted before its gate."""
 SHOWN = 10
 """How many different iterations of each variant are shown."""
 
@@ -166,7 +168,7 @@ def replan(
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a run was started with, as tables of a pack."""
     limits = {
-        metric: {level: limit for level, limit in kpi.items() if limit}
+        metric: {level: limit for level, limit in kpi.items() if limit is not None}
         for metric, kpi in config["kpis"].items()
     }
     profiles = {config["profile"]: config["base"]}
@@ -190,7 +192,7 @@ def as_recorded(records: Sequence[Mapping[str, Any]]) -> Variant:
     """Return the decisions that *records* contain."""
     overrides: dict[str, float] = {}
     outcomes = {}
-    verdict = "none"
+    verdict = NO_VERDICT
     ending: Mapping[str, Any] | None = None
     for record in records:
         overrides = apply(record.get("overrides", overrides), record.get("patch", ()))
@@ -245,9 +247,12 @@ def _moves_or_reason(moved: Sequence[str], reason: str) -> str:
 def differ(variants: Sequence[Variant]) -> bool:
     """Return whether any of the *variants* differs from the first."""
     first, *others = variants
-    return any(
-        (variant.outcomes, variant.verdict) != (first.outcomes, first.verdict) for variant in others
-    )
+    return any(one.outcomes != first.outcomes or _other_verdict(first, one) for one in others)
+
+
+def _other_verdict(recorded: Variant, other: Variant) -> bool:
+    """Return whether the verdicts differ; an interrupted run has none that could."""
+    return recorded.verdict not in (NO_VERDICT, other.verdict)
 
 
 def compared(
@@ -264,10 +269,14 @@ def compared(
     yield from aligned(rows)
     for variant in others:
         different = [n for n, one in variant.outcomes.items() if one != first.outcomes[n]]
-        if variant.verdict == first.verdict and not different:
+        if _other_verdict(first, variant):
+            verdicts = f"recorded {first.verdict}, replayed {variant.verdict}"
+            yield f"  {variant.name}: the verdict differs: {verdicts}"
+        elif not different:
             yield f"  {variant.name}: as recorded"
-            continue
-        yield f"  {variant.name}: differs in {len(different)} of {len(variant.outcomes)} iterations"
+        if different:
+            count = f"{len(different)} of {len(variant.outcomes)}"
+            yield f"  {variant.name}: differs in {count} iterations"
         for n in different[:SHOWN]:
             yield from _difference(n, first.outcomes[n], variant.outcomes[n], variant.name)
         if len(different) > SHOWN:

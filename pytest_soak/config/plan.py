@@ -23,6 +23,7 @@ from pytest_soak.config.registry import (
 from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, what_raised, why_unreadable
 from pytest_soak.gates.criteria import make_kpi, read_gate
+from pytest_soak.gates.limits import NO_LIMITS
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
@@ -50,8 +51,6 @@ OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
 MOCK_SYSTEM = "mock"
 REPLAY_SYSTEM = "replay"
-NO_LIMITS = {"warn": None, "fail": None}
-"""What the journal says of a KPI without limits; readers of a journal expect both keys."""
 
 
 @dataclass(frozen=True, slots=True)

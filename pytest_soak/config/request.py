@@ -25,6 +25,7 @@ from pytest_soak.config.options import (
 from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.store.artifacts import OVERRIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -393,7 +394,7 @@ def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText
             path = config.invocation_params.dir / option
             label = f"--soak-overrides {safe_text(option)}"
             found.append(OverridesText("option", label, _text(path, label)))
-    file = folder / "runtime_overrides.json"
+    file = folder / OVERRIDES
     if file.exists():
         found.append(OverridesText("file", str(file), _text(file, str(file))))
     return tuple(found)

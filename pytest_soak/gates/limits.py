@@ -73,6 +73,10 @@ class Limits(Criterion):
         return None
 
 
+NO_LIMITS = Limits(LimitSettings()).describe()
+"""What the journal says of a KPI without limits; readers of a journal expect its keys."""
+
+
 def parse_threshold(text: str) -> Threshold:
     """Read a limit such as ``< 2.5``, which matches `PATTERN`."""
     op = text[:2] if text[1] == "=" else text[:1]

@@ -77,7 +77,7 @@ def refuse_unreadable(folder: Path) -> None:
     path = folder / JOURNAL
     whole = path.exists() and b"\n" in path.read_bytes()
     first, _ = (first_and_last(path) or ({}, {})) if whole else ({}, {})
-    reports = sorted(folder.glob("EDGE_REPORT_*.json"))
+    reports = sorted(folder.glob(report_name("*")))
     if first.get("kind") == "run_started" or not (whole or reports):
         return
     found = "its first or its last line is no record"

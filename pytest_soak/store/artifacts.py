@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 REPORT = "EDGE_REPORT_{}.json"
 OVERRIDES = "runtime_overrides.json"
 PROFILE = "applied_profile.json"
+TUNING = "TUNING_REPORT.json"
 GATE = "KPI_GATE.json"
 STATE = "system_state_{}.json"
 MANUAL_OVERRIDE = "manual_override"
@@ -413,7 +414,7 @@ TABLE = (
         acts=True,
     ),
     Artifact(PROFILE, "applied_profile", of_run=RunSummary.applied_profile),
-    Artifact("TUNING_REPORT.json", "tuning_report", of_run=RunSummary.tuning_report),
+    Artifact(TUNING, "tuning_report", of_run=RunSummary.tuning_report),
     Artifact(GATE, "kpi_gate", of_run=RunSummary.kpi_gate),
     Artifact(STATE, "system_state"),
     Artifact(JOURNAL, "journal_record"),
@@ -421,8 +422,8 @@ TABLE = (
 """All artifacts. The journal, and the state of which it has the hash, are not made from it."""
 
 
-def report_name(iteration: int) -> str:
-    """Return the file name of an iteration's report."""
+def report_name(iteration: int | str) -> str:
+    """Return the file name of an iteration's report; ``*`` for the pattern of all of them."""
     return REPORT.format(iteration)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_soak.model.safe_repr import one_line, printable, safe_text
+from pytest_soak.store.artifacts import TUNING
 from pytest_soak.views.protocol import View
 from pytest_soak.views.rows import ending_row, iteration_row, verdict_row
 from pytest_soak.views.screen import Screen
@@ -97,7 +98,7 @@ class ClosingTable(View):
             self._print(metrics_table(rows))
             left_out = self._left_out.get(name)
             if left_out:
-                self._screen.write(f"  {left_out} more iterations in TUNING_REPORT.json")
+                self._screen.write(f"  {left_out} more iterations in {TUNING}")
             changes = list(change_rows(rows))
             if changes:
                 self._print(changes_table(changes))

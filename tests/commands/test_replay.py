@@ -54,6 +54,7 @@ def test_another_gate_gives_another_verdict_and_the_same_decisions(ended: Path) 
     assert code == 1
     rows = [line.split()[:3] for line in shown.splitlines()[2:4]]
     assert rows == [["recorded", "PASS", "1,2,3"], ["demo-table", "FAIL", "1,2,3"]]
+    assert "  demo-table: the verdict differs: recorded PASS, replayed FAIL" in shown
     assert "diff" not in shown.replace("differs", "")
 
 
@@ -94,9 +95,10 @@ def test_the_noise_of_the_recorded_run_is_used_instead_of_the_current_one(workpl
 def test_several_journals_are_compared_one_by_one(ended: Path, keeps: Path, broken: Path) -> None:
     code, shown, _ = replay(ended, keeps)
     assert (code, shown.count("as recorded")) == (0, 2)
-    code, shown, _ = replay(broken)  # it has no verdict, and gets none now
+    code, shown, _ = replay(broken)  # it has no verdict, so no other verdict is a difference
     assert "recorded    none" in shown
     assert "demo-table  INCONCLUSIVE" in shown
+    assert (code, "  demo-table: as recorded" in shown.splitlines()) == (0, True)
 
 
 def test_an_untuned_soak_is_decided_without_a_tuner(workplace: Path) -> None:

@@ -16,7 +16,7 @@ from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.packs.check import check, schema_of
 from pytest_soak.verify.load import load_validated
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, read_json, records, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +180,18 @@ def test_a_plugins_criterion_is_set_judged_and_shown_like_the_cores(
     (entry,) = read_json(folder / "KPI_GATE.json")["kpis"]["throughput"]
     assert (entry["verdict"], entry["rule"]) == ("WARN", "steps of 999")
     assert load_validated(folder / "journal.jsonl")
+    soak_dir = ("--soak-dir", folder.parent)
+    _, lines = told("explain", "--iter=1", *soak_dir)
+    (head,) = (text for text in lines if text.startswith("  metric"))
+    assert head.split()[1:7] == ["value", "n", "warn", "fail", "multiple", "verdict"]
+    (row,) = (text for text in lines if text.startswith("  throughput"))
+    assert "  < 80    999       WARN" in row
+    _, lines = told("summary", *soak_dir)
+    assert "| KPI | WARN | FAIL | MULTIPLE | iteration 2 | verdict |" in lines
+    (row,) = (text for text in lines if text.startswith("| throughput"))
+    assert row.startswith("| throughput |  | \\< 80 | 999 | ")
+    code, lines = told("replay", folder)
+    assert (code, lines[-1]) == (0, "  none: as recorded"), lines
 
 
 def test_a_plugins_criterion_teaches_its_grammar(pytester: pytest.Pytester) -> None:

@@ -1,14 +1,26 @@
-"""Who may import whom: the direction of knowledge that docs/contributing.md tells of."""
+"""Who may import whom: the directions of imports that docs/contributing.md shows as a table."""
 
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
-from pathlib import Path
+from importlib.util import resolve_name
+from pathlib import Path, PurePath
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "pytest_soak"
+import pytest_soak
+from pytest_soak.store.artifacts import TABLE
+
+PACKAGE = Path(pytest_soak.__file__).parent
+CONTRIBUTING = PACKAGE.parent / "docs" / "contributing.md"
+HOME = pytest_soak._HOME
+"""Where the root package takes its names from."""
+STRATEGIES = {"gates", "guards", "tuners", "watchers"}
+CONFIG = {"errors", "model", "packs", "store", "systems", "verify", *STRATEGIES}
+ENGINE = {*CONFIG, "config"} - {"packs"}
+TOP = {*CONFIG, "config", "engine", "schemas"}
 ALLOWED = {
     "model": set(),
     "schemas": {"store"},
@@ -20,85 +32,226 @@ ALLOWED = {
     "store": {"errors", "model"},
     "systems": {"errors", "model", "packs", "store"},
     "verify": {"errors", "model", "schemas", "store"},
-    "config": {
-        *("errors", "model", "packs", "tuners", "watchers", "guards", "gates"),
-        *("store", "systems", "verify"),
-    },
-    "engine": {
-        *("errors", "model", "tuners", "watchers", "guards", "gates"),
-        *("store", "systems", "verify", "config"),
-    },
+    "config": CONFIG,
+    "engine": ENGINE,
     "views": {"errors", "model", "store", "config", "engine"},
+    "runner": {*TOP, "views"},
+    "commands": {*TOP, "views"},
+    "testing": TOP - {"verify"},
+    "errors": {"model"},
+    "hookspecs": {"model", "config", "engine", "systems", *STRATEGIES},
+    "plugin": {"errors", "config", "hookspecs", "runner", "systems"},
+    "__main__": {"commands"},
+    "__init__": {"errors", "model", "config", "engine", "runner", "systems", *STRATEGIES},
 }
-"""What each room may import beside itself. `runner`, `commands` and `testing` are at the top."""
-AT_THE_TOP = {
-    "runner": {"commands", "testing"},
-    "commands": {"runner", "testing"},
-    "testing": {"runner", "commands", "views", "verify"},
+"""What each room, and each module beside the rooms, may import of ours beside itself."""
+OTHERS = {
+    "pytest": ("hookspecs.py", "plugin.py", "config/", "runner/", "views/", "commands/"),
+    "_pytest": (),
+    "pluggy": (),
+    "xdist": ("runner/distribute.py",),
+    "execnet": (),
+    "importlib": ("__init__.py",),  # it could import anything; importlib.resources cannot
 }
-"""What the rooms at the top must not import."""
+"""Who may import these modules of others; `__import__` counts as importlib."""
+SIBLINGS = {
+    "gates.criteria": ("gates.",),  # it lists all criteria
+    "tuners.adaptive": ("tuners.beliefs", "tuners.response"),
+    "tuners.beliefs": ("tuners.response",),
+    "systems.http": ("systems.command",),
+}
+"""What a strategy, a file or a folder, may import of its own room beside the protocol: prefixes."""
 
 
-def imports(file: Path) -> set[str]:
-    """Return the modules of pytest_soak that *file* imports, also those for types alone."""
-    tree = ast.parse(file.read_text("utf-8"))
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            inside = [f"{node.module}.{name.name}" for name in node.names]
-            names += [name for name in inside if module(name)] or [node.module]
+def sources() -> dict[str, str]:
+    """Return the text of each module, by its path in the package."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8")
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def module(path: str) -> str:
+    """Return the name of the module at *path*: ``pytest_soak.model.pace`` of ``model/pace.py``."""
+    parts = PurePath("pytest_soak", path).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module(path) for path in sources()}
+
+
+def defined_in(name: str) -> str:
+    """Return the module of ours in which the dotted *name* is defined; others stay as they are."""
+    root, _, rest = name.partition(".")
+    if root == "pytest_soak":
+        name = f"{root}.{HOME.get(rest, rest)}"
+        while name not in MODULES:
+            name = name.rpartition(".")[0]
+    return name
+
+
+def imports(path: str, source: str) -> set[str]:
+    """Return the modules that *source*, the text at *path*, imports anywhere, also for types.
+
+    A text that is the dotted name of something of ours counts too: it can be imported by it.
+    """
+    package = ".".join(PurePath("pytest_soak", path).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            start = resolve_name(f"{'.' * node.level}{node.module or ''}", package)
+            found |= {f"{start}.{one.name}" for one in node.names}
         elif isinstance(node, ast.Import):
-            names += [name.name for name in node.names]
-    return {name for name in names if name.partition(".")[0] == "pytest_soak"}
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"\Apytest_soak(?:\.\w+)+\Z", node.value))
+        elif isinstance(node, ast.Name) and node.id == "__import__":
+            found.add("importlib")
+    return {defined_in(name) for name in found} - {module(path)}
 
 
-def module(name: str) -> bool:
-    """Tell whether *name* is a module of ours."""
-    place = PACKAGE.parent.joinpath(*name.split("."))
-    return place.with_suffix(".py").exists() or place.is_dir()
+def may_import(path: str, name: str) -> bool:
+    """Tell whether the module at *path* may import the module *name*."""
+    root, *parts = name.split(".")
+    if root != "pytest_soak":
+        allowed = OTHERS.get(root)
+        return allowed is None or path.startswith(allowed) or parts[:1] == ["resources"]
+    _, *own = module(path).split(".")
+    room = own[0] if own else "__init__"
+    if parts[:1] != [room]:
+        return "".join(parts[:1]) in ALLOWED[room]
+    strategy, other = ".".join(own[:2]), ".".join(parts[:2])
+    if room not in {*STRATEGIES, "systems"} or strategy == other:
+        return True
+    return other.startswith((f"{room}.protocol", *SIBLINGS.get(strategy, ())))
 
 
-def rooms(file: Path) -> set[str]:
-    """Return the rooms that *file* imports from."""
-    return {name.split(".")[1] for name in imports(file) if "." in name}
+def forbidden(path: str, source: str) -> list[str]:
+    """Return the modules that *source* imports, and must not import at *path*."""
+    return sorted(name for name in imports(path, source) if not may_import(path, name))
 
 
-@pytest.mark.parametrize("room", ALLOWED)
-def test_a_room_knows_only_what_it_may(room: str) -> None:
-    files = list((PACKAGE / room).rglob("*.py"))
-    assert files
-    for file in files:
-        assert rooms(file) <= ALLOWED[room] | {room}, file
+def without_rule(paths: set[str]) -> set[str]:
+    """Return the rooms and modules in *paths* that have no rule, and rules without a module."""
+    return {PurePath(path).with_suffix("").parts[0] for path in paths} ^ {*ALLOWED}
 
 
-@pytest.mark.parametrize("room", AT_THE_TOP)
-def test_the_rooms_at_the_top_do_not_know_each_other(room: str) -> None:
-    files = list((PACKAGE / room).rglob("*.py"))
-    assert files
-    for file in files:
-        assert not rooms(file) & {*AT_THE_TOP[room], "plugin"}, file
+def without_init(paths: set[str]) -> set[str]:
+    """Return the folders in *paths* that have no ``__init__.py``."""
+    folders = {parent.as_posix() for path in paths for parent in PurePath(path).parents}
+    return {each for each in folders if (PurePath(each) / "__init__.py").as_posix() not in paths}
 
 
-def test_every_folder_has_its_rule() -> None:
-    there = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
-    assert there == {*ALLOWED, *AT_THE_TOP}
+@pytest.mark.parametrize("path", sources())
+def test_a_module_imports_only_what_it_may(path: str) -> None:
+    assert forbidden(path, sources()[path]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "found"),
+    [
+        ("model/pace.py", "from pytest_soak.runner.session import Soak", "runner.session"),
+        ("model/pace.py", "def f():\n    from pytest_soak import Soak", "runner.session"),
+        ("model/pace.py", "import pytest_soak", ""),
+        ("model/pace.py", "from pytest_soak import Kept", ""),
+        ("model/pace.py", "from ..runner import session", "runner.session"),
+        ("guards/__init__.py", "from ..runner import session", "runner.session"),
+        ("guards/caps.py", "from . import budget", "guards.budget"),
+        ("model/pace.py", "load('pytest_soak.runner.session')", "runner.session"),
+        ("model/pace.py", "from sys import modules\nmodules['pytest_soak.errors']", "errors"),
+        ("errors.py", "from pytest_soak.store.files import line", "store.files"),
+        ("hookspecs.py", "from pytest_soak.runner.session import Soak", "runner.session"),
+        ("plugin.py", "from pytest_soak.commands import cli", "commands.cli"),
+        ("__main__.py", "from pytest_soak.runner import session", "runner.session"),
+        ("__init__.py", "from pytest_soak.commands import cli", "commands.cli"),
+        ("runner/session.py", "from pytest_soak import plugin", "plugin"),
+        ("runner/session.py", "from pytest_soak.commands import cli", "commands.cli"),
+        ("guards/caps.py", "from pytest_soak.guards.budget import Budget", "guards.budget"),
+        ("systems/mock.py", "import pytest_soak.systems.command", "systems.command"),
+        ("systems/command/system.py", "from pytest_soak.systems.http import fetch", "systems.http"),
+        ("gates/limits.py", "from pytest_soak.gates import criteria", "gates.criteria"),
+    ],
+)
+def test_a_planted_import_of_ours_is_found(path: str, source: str, found: str) -> None:
+    (name,) = forbidden(path, source)
+    assert name.startswith(f"pytest_soak.{found}" if found else "pytest_soak")
+
+
+@pytest.mark.parametrize("path", ["model/pace.py", "engine/loop.py", "store/files.py", "errors.py"])
+@pytest.mark.parametrize(
+    "source", ["import pytest", "from _pytest.config import Config", "import pluggy"]
+)
+def test_a_planted_import_of_pytest_is_found(path: str, source: str) -> None:
+    assert len(forbidden(path, source)) == 1
+
+
+@pytest.mark.parametrize("path", ["runner/session.py", "plugin.py"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import xdist.dsession",
+        "from xdist import dsession",
+        "import execnet",
+        "import importlib\nimportlib.import_module('xdist')",
+        "from importlib import import_module\nimport_module('xdist')",
+        "__import__('xdist')",
+    ],
+)
+def test_a_planted_import_of_xdist_is_found(path: str, source: str) -> None:
+    assert len(forbidden(path, source)) == 1
+
+
+def test_what_is_allowed_is_not_found() -> None:
+    assert not forbidden("systems/http/server.py", "from pytest_soak.systems.command import system")
+    assert not forbidden("guards/caps.py", "from pytest_soak import Change\nimport json")
+    assert not forbidden("schemas/__init__.py", "from importlib import resources")
+    assert not forbidden("model/pace.py", "'pytest_soak.runner.session is another room'")
+
+
+def test_every_room_has_its_rule_and_is_a_package() -> None:
+    paths = {*sources()}
+    assert without_rule(paths) == without_init(paths) == set()
+    assert without_rule(paths | {"helpers/text.py", "text.py"}) == {"helpers", "text"}
+    assert without_init(paths | {"helpers/text.py", "model/new/a.py"}) == {"helpers", "model/new"}
+
+
+def test_the_table_in_contributing_is_the_same() -> None:
+    shown: dict[str, set[str]] = {}
+    text = CONTRIBUTING.read_text("utf-8")
+    for first, last in re.findall(r"(?m)^\| (`.+`) \| .+ \| (.+) \|$", text):
+        named = {*re.findall(r"`(\w+)`", last)}
+        allowed = {*shown} - named if "all above" in last else named
+        shown |= dict.fromkeys(re.findall(r"`(\w+)(?:/|\.py)`", first), allowed)
+    assert shown == ALLOWED
 
 
 def test_no_module_imports_one_that_imports_it() -> None:
-    graph = {}
-    for file in PACKAGE.rglob("*.py"):
-        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
-        name = ".".join(part for part in parts if part != "__init__")
-        if name != "pytest_soak":  # it names what others define, and imports it when it is used
-            graph[name] = imports(file) - {name, "pytest_soak"}
+    # The root package names what others define, and imports it when it is used.
+    graph = {
+        module(path): {name for name in imports(path, source) if name.startswith("pytest_soak.")}
+        for path, source in sources().items()
+        if path != "__init__.py"
+    }
     assert list(TopologicalSorter(graph).static_order())  # a circle would raise CycleError
 
 
-def test_nothing_imports_the_plugin_and_one_file_alone_knows_xdist() -> None:
-    for file in PACKAGE.rglob("*.py"):
-        assert "plugin" not in rooms(file), file
-        knows = "import xdist" in (text := file.read_text("utf-8")) or "from xdist" in text
-        assert knows is (file.name == "distribute.py"), file
+def artifacts_named(source: str) -> set[str]:
+    """Return the artifacts whose file name is in a text of *source*; docstrings do not count."""
+    nodes = list(ast.walk(ast.parse(source)))
+    docs = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = [each.value for each in nodes if isinstance(each, ast.Constant) and each not in docs]
+    names = {PurePath(artifact.name).name.partition("{")[0] for artifact in TABLE}
+    return {name for name in names for text in texts if isinstance(text, str) and name in text}
+
+
+def test_only_the_store_names_the_files_of_artifacts() -> None:
+    assert artifacts_named("""folder.glob(f"EDGE_REPORT_{'*'}")""") == {"EDGE_REPORT_"}
+    assert not artifacts_named('''"""Writes ``TUNING_REPORT.json``."""''')
+    found = {
+        path: named for path, source in sources().items() if (named := artifacts_named(source))
+    }
+    assert set(found) == {"store/artifacts.py", "store/folder.py"}
+    assert found["store/folder.py"] == {"journal.jsonl"}
 
 
 def test_the_core_contains_no_trading_word() -> None:
