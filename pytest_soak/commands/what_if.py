@@ -101,9 +101,10 @@ def _variants(
     registry, config = plugins.replaying(path), records[0]["config"]
     current = plugins.overlays.get(config["pack"], {})
     overlay = lay_over(lay_over(current, _recorded_settings(config)), changed)
+    overlays = {**plugins.overlays, config["pack"]: overlay}
     for tuner in arguments.tuner or [",".join(config["tuners"]) or UNTUNED]:
         asked = Settings(path, tuner, tuple(arguments.gate), arguments.pack)
-        plan = replan(records, asked, overlay, registry)
+        plan = replan(records, asked, overlays, registry)
         layers = {**plan.pack.layers, "--set": changed}
         plan = replace(plan, pack=replace(plan.pack, layers=layers))
         yield decide_again(plan, Strategies(plan, registry), records, tuner)
@@ -122,7 +123,7 @@ class Settings:
 def replan(
     records: Sequence[Mapping[str, Any]],
     asked: Settings,
-    overlay: Mapping[str, Any],
+    overlays: Mapping[str, Mapping[str, Any]],
     registry: Registry,
 ) -> ChainPlan:
     """Return the plan of a recorded run under other settings.
@@ -130,7 +131,7 @@ def replan(
     Args:
         records: The records of its journal.
         asked: The other settings; the tuner ``none`` tunes nothing.
-        overlay: The tables that are laid over the pack.
+        overlays: ``{pack: the tables that are laid over it}``.
         registry: The registry of all plugins.
 
     Raises:
@@ -155,7 +156,7 @@ def replan(
         asked.path,
         given,
         overrides=(OverridesText("option", source, line(start["overrides"])),),
-        packs={config["pack"]: overlay},
+        packs=overlays,
         replay=asked.path,
     )
     plan = plan_chain(config["chain"], request, {}, registry, environ={})

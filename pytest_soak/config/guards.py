@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.config.registry import NOT_SEEN
+from pytest_soak.config.registry import NOT_SEEN, declared_settings
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.guards.protocol import Enabled, NoSettings
-from pytest_soak.model.safe_repr import safe_repr
-from pytest_soak.packs.check import check, schema_of, unknown
+from pytest_soak.packs.check import check, unknown
 
 if TYPE_CHECKING:
     from pytest_soak.config.registry import Registered, Registry
@@ -107,27 +106,11 @@ def settings_of(owner: str, guard: object) -> type:
     Raises:
         SoakUsageError: Its ``Settings`` is no frozen dataclass, or of types that cannot be checked.
     """
-    try:
-        if hasattr(guard, "defaults"):
-            problem = "has `defaults`, which version 0.1.0 read"
-        else:
-            given: object = getattr(guard, "Settings", NoSettings)
-            if isinstance(given, type) and is_dataclass(given) and _is_frozen(given):
-                table = given if getattr(guard, "required", False) else _switchable(given)
-                schema_of(table)
-                return table
-            problem = f"Settings: {safe_repr(given)}"
-    except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything
-        problem = f"Settings: {what_raised(error)}"
-    msg = (
-        f"{owner}: {problem}; allowed: `Settings`, a frozen dataclass of numbers, text, true or "
-        "false, lists, tables, and such dataclasses (docs/guards.md)"
-    )
-    raise SoakUsageError(msg)
 
+    def finish(given: type) -> type:
+        return given if getattr(guard, "required", False) else _switchable(given)
 
-def _is_frozen(kind: Any) -> bool:  # noqa: ANN401 - a dataclass, which has no type
-    return bool(kind.__dataclass_params__.frozen)
+    return declared_settings(owner, guard, "guards", finish, NoSettings, former="defaults")
 
 
 @cache

@@ -18,6 +18,7 @@ from pytest_soak.config.registry import (
     criteria,
     declared_corridor,
     required_metrics,
+    systems,
     the_one,
 )
 from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
@@ -253,11 +254,7 @@ def _pack(
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     by_path = given.value.endswith(".toml")
     path = Path(given.value) if by_path else find(given.value, given.source)
-    systems = {
-        name: getattr(offered[0].factory, "Settings", None)
-        for name, offered in registry.offers("systems").items()
-    }
-    pack = load_pack(path, overlays, find, systems, criteria(registry))
+    pack = load_pack(path, overlays, find, systems(registry), criteria(registry))
     source = f"pyproject.toml, [{TABLE}.{pack.name}]"
     return replace(pack, layers={source: overlays.get(pack.name, {})})
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.errors import SoakUsageError, unknown, what_raised
 from pytest_soak.gates.criteria import clash
+from pytest_soak.guards.protocol import NoSettings
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.packs.check import schema_of
 
 if TYPE_CHECKING:
     import pytest
@@ -136,15 +138,80 @@ def criteria(registry: Registry) -> Kinds:
     """
     offered = registry.all("criteria")
     for registered in offered.values():
-        if not is_dataclass(getattr(registered.factory, "Settings", None)):
+        if not hasattr(registered.factory, "Settings"):
             given = safe_repr(registered.factory)
             msg = f"{registered}: {given} is no Criterion: its Settings are no dataclass"
             raise SoakUsageError(msg)
+        for each in fields(declared_settings(str(registered), registered.factory, "gates")):
+            if each.default is MISSING and each.default_factory is MISSING:
+                msg = (
+                    f"{registered}: Settings: {each.name} has no default; allowed: fields with a "
+                    "default, as a KPI need not set them (docs/gates.md)"
+                )
+                raise SoakUsageError(msg)
     kinds: dict[str, Any] = {str(each): each.factory for each in offered.values()}
     fault = clash(kinds)
     if fault:
         raise SoakUsageError(fault)
     return tuple(kinds.values())
+
+
+def systems(registry: Registry) -> dict[str, type | None]:
+    """Return ``{installed system: its Settings}``; None for a system that declares none.
+
+    Raises:
+        SoakUsageError: Settings cannot be checked.
+    """
+    found = {
+        name: declared_settings(str(offered[0]), offered[0].factory, "systems", usual=NoSettings)
+        for name, offered in registry.offers("systems").items()
+    }
+    return {name: None if table is NoSettings else table for name, table in found.items()}
+
+
+def declared_settings(
+    owner: str,
+    strategy: object,
+    page: str,
+    finish: Callable[[type], type] = lambda given: given,
+    usual: type | None = None,
+    *,
+    former: str = "",
+) -> type:
+    """Return the dataclass ``Settings`` of *strategy*, by which its table is checked.
+
+    Args:
+        owner: The words that name its owner in errors.
+        strategy: The strategy, or its class.
+        page: The page of the docs that describes such strategies.
+        finish: Makes the type of the table from the dataclass.
+        usual: The settings of a strategy without ``Settings``.
+        former: The member that version 0.1.0 read instead.
+
+    Raises:
+        SoakUsageError: Its ``Settings`` is no frozen dataclass, or of types that cannot be checked.
+    """
+    try:
+        given: Any = getattr(strategy, "Settings", usual)
+        if former and hasattr(strategy, former):
+            problem = f"has `{former}`, which version 0.1.0 read"
+        elif isinstance(given, type) and is_dataclass(given) and _is_frozen(given):
+            table = finish(given)
+            schema_of(table)
+            return table
+        else:
+            problem = f"Settings: {safe_repr(given)}"
+    except Exception as error:  # noqa: BLE001 - a plugin's class may raise anything
+        problem = f"Settings: {what_raised(error)}"
+    msg = (
+        f"{owner}: {problem}; allowed: `Settings`, a frozen dataclass of numbers, text, true or "
+        f"false, lists, tables, and such dataclasses (docs/{page}.md)"
+    )
+    raise SoakUsageError(msg)
+
+
+def _is_frozen(kind: Any) -> bool:  # noqa: ANN401 - a dataclass, which has no type
+    return bool(kind.__dataclass_params__.frozen)
 
 
 def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:

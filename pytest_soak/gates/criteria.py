@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field, fields, make_dataclass
+from dataclasses import MISSING, field, fields, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
@@ -52,10 +52,16 @@ def kpi_table(kinds: Kinds = CRITERIA) -> type:
     for kind in kinds:
         hints = get_type_hints(kind.Settings, include_extras=True)
         columns += (
-            (each.name, hints[each.name], field(default=each.default))
-            for each in fields(kind.Settings)
+            (each.name, hints[each.name], _default_of(each)) for each in fields(kind.Settings)
         )
     return make_dataclass("KpiTable", columns, frozen=True, kw_only=True)
+
+
+def _default_of(given: Any) -> Any:  # noqa: ANN401 - a field of any dataclass
+    """Return a field with the default of the field *given*, and without its other options."""
+    if given.default_factory is not MISSING:
+        return field(default_factory=given.default_factory)
+    return field(default=given.default)
 
 
 def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> Kpi:

@@ -32,7 +32,7 @@ class Criterion:
     name: ClassVar[str]
     Settings: ClassVar[type[Any]]
     """A frozen dataclass: its fields are the keys of ``[kpis.<metric>]`` that this kind reads. A
-    field that may be left out has the default None."""
+    field needs a default, usually None."""
     words: ClassVar[tuple[str, ...]] = ()
     """The words before the colon of the gate settings that this kind reads; '' for no colon."""
     grammar: ClassVar[str] = ""

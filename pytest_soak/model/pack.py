@@ -167,6 +167,7 @@ class Pack:
         guards: ``{guard: its table}``, checked when the guards are made.
         layers: ``{source: tables that it lays over the pack's file}``, the last one on top; for
             errors.
+        bases: The names of the packs that it extends.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
         max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
@@ -196,6 +197,7 @@ class Pack:
     mock: Mapping[str, MockMetric] = field(default_factory=dict)
     guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bases: tuple[str, ...] = ()
     marker: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0

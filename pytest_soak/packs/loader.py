@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -75,16 +75,8 @@ def load_pack(
         SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
             with the key, what was given, and what is allowed.
     """
-    data, source = _read(path), str(path)
-    head = data.setdefault("pack", {})
-    if isinstance(head, dict):
-        head.setdefault("name", _name_from(path))
-        name = head["name"]
-        if isinstance(name, str) and (overlay := (overlays or {}).get(name)):
-            data = lay_over(data, overlay)
-            source = f"{source} with [{TABLE}.{name}]"
-    whole, bases = _extended(data, path, find)
-    return build_pack(whole, " over ".join((source, *bases)), systems, kinds)
+    whole, source, (_, *bases) = _layered(path, overlays or {}, find)
+    return replace(build_pack(whole, source, systems, kinds), bases=tuple(bases))
 
 
 def _read(path: File) -> dict[str, Any]:
@@ -100,37 +92,50 @@ def _name_from(path: File) -> str:
     return re.sub(r"[^a-z0-9]+", "-", Path(str(path)).stem.lower()).strip("-0123456789") or "pack"
 
 
-def _extended(
-    data: Mapping[str, Any], path: File, find: Find, above: tuple[str, ...] = ()
-) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return *data* merged over the packs that it extends, and the files of those packs.
+def _layered(
+    path: File,
+    overlays: Mapping[str, Mapping[str, Any]],
+    find: Find,
+    above: tuple[str, ...] = (),
+) -> tuple[Mapping[str, Any], str, tuple[str, ...]]:
+    """Return a file over the packs that it extends, each with its overlay.
 
     Args:
-        data: The content of the file at *path*.
         path: The file; paths in it are relative to its folder.
+        overlays: As for `load_pack`.
         find: Finds an installed pack.
         above: The files that extend this one.
+
+    Returns:
+        The tables, the files for errors, and the names of all these packs, its own first.
     """
-    head = data.get("pack")
+    own, source = _read(path), str(path)
+    head = own.setdefault("pack", {})
+    name = head.setdefault("name", _name_from(path)) if isinstance(head, dict) else None
+    overlay = overlays.get(name, {}) if isinstance(name, str) else {}
+    if overlay:
+        source = f"{source} with [{TABLE}.{name}]"
+    data = lay_over(own, overlay)
+    head = data["pack"]
     wanted = head.get("extends") if isinstance(head, dict) else None
     if not isinstance(wanted, str):
-        return data, ()
+        return data, source, (str(name),)
     above = (*above, os.path.realpath(str(path)))
-    source = f"pack {path}: pack.extends"
+    asked = f"pack {path}: pack.extends"
     if wanted.endswith(".toml"):
         base: File = cast("Path", path).parent / wanted
     else:
-        base = find(wanted, source)
-    own = _read(base)
+        base = find(wanted, asked)
     if os.path.realpath(str(base)) in above:
-        circle = " → ".join(Path(name).name for name in (*above, str(base)))
-        msg = f"{source}: {circle} is a circle; allowed: a pack that does not extend this one"
+        circle = " → ".join(Path(file).name for file in (*above, str(base)))
+        msg = f"{asked}: {circle} is a circle; allowed: a pack that does not extend this one"
         raise SoakUsageError(msg)
-    below, bases = _extended(own, base, find, above)
-    replaced = head.get("replaces") if isinstance(head, dict) else None
+    below, sources, names = _layered(base, overlays, find, above)
+    replaced = head.get("replaces")
     if isinstance(replaced, list):
         below = {key: part for key, part in below.items() if key not in replaced}
-    return lay_over(below, data, f"pack {path}"), (str(base), *bases)
+    whole = lay_over(lay_over(below, own, f"pack {path}"), overlay)
+    return whole, f"{source} over {sources}", (str(name), *names)
 
 
 def build_pack(

@@ -147,7 +147,8 @@ class SoakCollection:
                 chain = item.stash[PLACE].chain
                 if chain.plan is None:
                     self._plan(chain, item)
-            used = {chain.plan.pack.name for chain in self.chains.values() if chain.plan}
+            packs = [chain.plan.pack for chain in self.chains.values() if chain.plan]
+            used = {name for pack in packs for name in (pack.name, *pack.bases)}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
             resume_chains(chains_of(items).values(), self._request)
         except SoakUsageError as error:

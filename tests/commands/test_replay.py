@@ -64,6 +64,17 @@ def test_another_setting_of_the_pack_is_used(ended: Path) -> None:
     assert '"workers": 4}' in shown.splitlines()[3]
 
 
+def test_what_pyproject_changes_in_a_base_of_the_pack_is_used(workplace: Path) -> None:
+    (workplace / "mine.toml").write_text('pack.extends = "demo"')
+    (workplace / "pyproject.toml").write_text(
+        "[[tool.pytest-soak.packs.demo.rule]]\n"
+        'tuner = "demo-table"\nid = "slow"\nstep = { workers = 3 }\n'
+    )
+    soak(workplace, *TUNED, "--soak-pack=mine.toml", "--soak-dir=mine")
+    code, shown, _ = replay("--soak-dir=mine", "--pack=mine.toml")
+    assert (code, "as recorded" in shown) == (0, True), shown
+
+
 def test_the_settings_of_the_recorded_run_are_used_instead_of_current_ones(workplace: Path) -> None:
     gate, seeded = "--soak-gate=latency_p95_ms<=100", '--soak-overrides={"workers": 3}'
     soak(workplace, *TUNED, gate, seeded, "--soak-dir=odd", code=1)

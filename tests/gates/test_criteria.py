@@ -235,3 +235,78 @@ def test_a_criterion_that_cannot_be_used_is_a_usage_error(
     result = pytester.runpytest("--soak-iterations=2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([told])
+
+
+TOLERANT = CONFTEST.replace(
+    "multiple: int | None = None",
+    "multiple: int | None = None\n    tolerate: dict[str, float] = field(default_factory=dict)",
+).replace("import dataclass", "import dataclass, field")
+
+
+def test_a_setting_may_have_a_default_that_a_function_makes(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(TOLERANT)
+    pytester.makepyfile(test_demo=DEMO)
+    overlay = "[tool.pytest-soak.packs.demo.kpis.throughput]\ntolerate = {}"
+    args = ("--soak-iterations=2", "--soak-scenario=calm", "--soak-gate=steps:throughput>=1")
+    for given in ({}, {"x": 2.5}):
+        inline = ", ".join(f"{key} = {value}" for key, value in given.items())
+        pytester.makepyprojecttoml(overlay.format(f"{{ {inline} }}"))
+        assert pytester.runpytest(*args).ret == 0
+        config = records(chain_folder(pytester))[0]["config"]
+        assert config["kpis"]["throughput"]["tolerate"] == given
+        assert load_validated(chain_folder(pytester) / "journal.jsonl")
+    pytester.makepyprojecttoml(overlay.format('{ x = "a" }'))
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*: kpis.throughput.tolerate.x: 'a' given; allowed: a finite*"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("multiple: int", "multiple has no default; allowed: fields with a default*docs/gates.md)"),
+        (
+            "multiple: object = None",
+            "raised TypeError: *; allowed: `Settings`, a frozen dataclass*",
+        ),
+    ],
+)
+def test_settings_that_a_kpi_cannot_have_are_a_usage_error(
+    pytester: pytest.Pytester, setting: str, told: str
+) -> None:
+    pytester.makeconftest(CONFTEST.replace("multiple: int | None = None", setting))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: plugin *, hook pytest_soak_criteria, 'steps': Settings: {told}"]
+    )
+
+
+@pytest.mark.parametrize("settings", ["3", "dict", "dataclass(type('Open', (), {}))"])
+@pytest.mark.parametrize("kind", ["criteria", "systems", "guards"])
+def test_settings_that_cannot_be_checked_are_a_usage_error_for_every_strategy(
+    pytester: pytest.Pytester, kind: str, settings: str
+) -> None:
+    pytester.makeconftest(
+        f"""
+        from dataclasses import dataclass
+
+        class Mine:
+            Settings = {settings}
+            def __init__(self, *args):
+                pass
+            def review(self, history, decision, settings):
+                return decision
+
+        def pytest_soak_{kind}():
+            return {{"mine": Mine}}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    line = (
+        f"*hook pytest_soak_{kind}, 'mine': Settings: *; allowed: `Settings`, a frozen dataclass*"
+    )
+    result.stderr.fnmatch_lines([line])

@@ -107,6 +107,24 @@ def test_what_pyproject_changes_is_laid_over_all(tmp_path: Path) -> None:
     assert "mine.toml with [tool.pytest-soak.packs.mine] over " in made.source
 
 
+def test_what_pyproject_changes_in_a_base_is_laid_over_that_base(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, mid='pack.extends = "base.toml"\nkpis.errors.fail = "> 2"')
+    write(tmp_path, top='pack.extends = "mid.toml"\nkpis.errors.warn = "> 0"')
+    slow = {"tuner": "table", "id": "slow", "step": {"pool": 9}}
+    changes = {"fail": "> 5"}, {"fail": "> 6", "warn": "> 7"}
+    base: dict[str, Any] = {"kpis": dict(zip(("errors", "latency_ms"), changes, strict=True))}
+    made = read(tmp_path, "top", overlays={"base": {**base, "rule": [slow]}})
+    assert [kpi.table for kpi in made.kpis] == [
+        {"warn": "> 7", "fail": "> 6"},
+        {"warn": "> 0", "fail": "> 2"},
+    ]
+    assert made.tables["table"].rules[0].step == {"pool": 9}
+    assert made.source.endswith("/base.toml with [tool.pytest-soak.packs.base]")
+    middle = {"kpis": {"errors": {"warn": "> 0.5", "fail": "> 3"}}}
+    made = read(tmp_path, "top", overlays={"base": base, "mid": middle})
+    assert made.kpis[1].table == {"warn": "> 0", "fail": "> 3"}
+
+
 def test_a_mistake_names_all_files(tmp_path: Path) -> None:
     write(tmp_path, base=BASE, mine='pack.extends = "base.toml"\nkpis.errors.fial = "> 2"')
     start = "pack mine.toml over base.toml: kpis.errors: unknown key 'fial', did you mean 'fail'?"
@@ -154,6 +172,33 @@ def test_what_cannot_be_extended_is_refused(tmp_path: Path, own: str, line: str)
     start, _, rest = line.partition("*")
     assert told.startswith(start)
     assert rest.rstrip("*") in told
+
+
+def test_what_pyproject_changes_in_an_installed_base_acts(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    write(pytester.path, mine='pack.extends = "demo"')
+    overlay = "[tool.pytest-soak.packs.demo.kpis]\nthroughput = {{ fail = '< {}' }}"
+    pytester.makepyprojecttoml(overlay.format(999))
+    args = ("--soak-iterations=3", "--soak-pack=mine.toml")
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=*throughput* |"])
+    pytester.makepyprojecttoml(overlay.format("many"))
+    result = pytester.runpytest(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    source = "pack *mine.toml over *demo.toml with [[]tool.pytest-soak.packs.demo[]]"
+    result.stderr.fnmatch_lines([f"ERROR: {source}: kpis.throughput.fail: '< many' given; *"])
+
+
+def test_the_name_of_a_base_is_known(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    write(pytester.path, base='pack.extends = "demo"', mine='pack.extends = "base.toml"')
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.base.kpis]")
+    args = ("--soak-iterations=3", "--soak-scenario=calm", "--soak-pack=mine.toml", "-W", "error")
+    result = pytester.runpytest(*args)
+    assert result.ret == 0
 
 
 def test_an_installed_pack_is_extended_by_its_name(pytester: pytest.Pytester) -> None:
