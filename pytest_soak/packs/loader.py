@@ -7,8 +7,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.model.kpi import Kpi
+    from pytest_soak.model.settings import Mistake
     from pytest_soak.packs.check import Names
 
 File: TypeAlias = "Path | Traversable"
@@ -43,6 +44,9 @@ Find: TypeAlias = "Callable[[str, str], File]"
 """``(name, source) -> file`` of an installed pack; errors name the source."""
 Systems: TypeAlias = Mapping[str, type | None]
 """``{installed system: the dataclass of its settings, or None}``."""
+
+Guards: TypeAlias = "Callable[[Mapping[str, object], Names], Sequence[Mistake]]"
+"""``(tables of guards, known names) -> mistakes`` that are found without a sound pack."""
 
 DEFAULT = "default"
 """The name of the profile and the scenario of a pack without any."""
@@ -61,6 +65,7 @@ def load_pack(
     find: Find = none_installed,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    guards: Guards | None = None,
 ) -> Pack:
     """Read and check the pack at *path*.
 
@@ -70,12 +75,15 @@ def load_pack(
         find: Finds an installed pack that this one extends.
         systems: The installed systems, whose tables in scenarios are checked too.
         kinds: The installed kinds of criteria, whose keys a KPI may have.
+        guards: Finds the mistakes in guards' tables, to show them with those of the pack. The
+            tables of a sound pack are checked when the guards are made.
 
     Raises:
         SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
             with the key, what was given, and what is allowed.
     """
     data, source = _read(path), str(path)
+    layers: dict[str, Mapping[str, Any]] = {}
     head = data.setdefault("pack", {})
     if isinstance(head, dict):
         head.setdefault("name", _name_from(path))
@@ -83,8 +91,10 @@ def load_pack(
         if isinstance(name, str) and (overlay := (overlays or {}).get(name)):
             data = lay_over(data, overlay)
             source = f"{source} with [{TABLE}.{name}]"
+            layers = {f"pyproject.toml, [{TABLE}.{name}]": overlay}
     whole, bases = _extended(data, path, find)
-    return build_pack(whole, " over ".join((source, *bases)), systems, kinds)
+    source = " over ".join((source, *bases))
+    return replace(build_pack(whole, source, systems, kinds, guards, layers), layers=layers)
 
 
 def _read(path: File) -> dict[str, Any]:
@@ -138,8 +148,10 @@ def build_pack(
     source: str,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    guards: Guards | None = None,
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Pack:
-    """Build a pack from parsed *data*; *source* is named in errors.
+    """Build a pack from parsed *data*; *source* and *layers* are named in errors.
 
     Raises:
         SoakUsageError: As for `load_pack`.
@@ -162,7 +174,15 @@ def build_pack(
         for mistake in broken_rules(pack, whole)
         if not any(within(where, mistake.where) for where in wrong)
     ]
-    refuse(f"pack {source}", in_order(mistakes, whole))
+    if mistakes and guards is not None:
+        told = [mistake.where for mistake in mistakes]
+        mistakes += [
+            mistake
+            for mistake in guards(document.guards, names)
+            if not any(within(mistake.where, where) for where in told)
+        ]
+    several = len(mistakes) > 1 and layers
+    refuse(f"pack {source}", in_order(mistakes, whole), layers if several else None)
     return pack
 
 
