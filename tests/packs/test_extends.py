@@ -168,5 +168,5 @@ def test_an_installed_pack_is_extended_by_its_name(pytester: pytest.Pytester) ->
     result = pytester.runpytest(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: pack *mine.toml: pack.extends: unknown pack 'dmeo'; installed: demo*"]
+        ["*mine.toml: pack.extends: unknown pack 'dmeo', did you mean 'demo'[?]; installed: *"]
     )

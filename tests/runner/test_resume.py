@@ -114,7 +114,7 @@ def test_reports_without_a_journal_are_not_taken_for_a_run_that_never_was(
         ),
         (
             1,
-            ["*journal.jsonl: ends with iteration 0, and EDGE_REPORT_2.json lies beside*"],
+            ["*journal.jsonl: ends with iteration 0, but EDGE_REPORT_2.json exists*"],
         ),
     ],
 )

@@ -22,10 +22,15 @@ def pytest_soak_tuners():
 """
 
 
-def test_a_tuner_with_an_unknown_corridor_is_refused(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(tuner(members="requires, corridor = (), 'wide'"))
+def run(pytester: pytest.Pytester, conftest: str, *args: str) -> pytest.RunResult:
+    """Run a soak of the demo pack with *conftest*, by default under the tuner `mine`."""
+    pytester.makeconftest(conftest)
     pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    return pytester.runpytest(*(args or ARGS))
+
+
+def test_a_tuner_with_an_unknown_corridor_is_refused(pytester: pytest.Pytester) -> None:
+    result = run(pytester, tuner(members="requires, corridor = (), 'wide'"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["*pytest_soak_tuners, 'mine': corridor is 'wide'; allowed: *apply*"]
@@ -34,9 +39,7 @@ def test_a_tuner_with_an_unknown_corridor_is_refused(pytester: pytest.Pytester) 
 
 def test_eight_lines_in_a_conftest_are_a_tuner(pytester: pytest.Pytester) -> None:
     assert len(EIGHT_LINES.replace("\n\n", "\n").strip().splitlines()) == 8
-    pytester.makeconftest(EIGHT_LINES)
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    result = run(pytester, EIGHT_LINES)
     result.assert_outcomes(passed=7)
     result.stdout.fnmatch_lines(
         ["| runtime_adjust | OK | FIELD=workers FROM=2 TO=4 REASON=because |", "*tuner mine*"]
@@ -51,9 +54,7 @@ def test_a_tuner_cannot_leave_its_corridor(
     pytester: pytest.Pytester, corridor: str, highest: int
 ) -> None:
     greedy = 'Proposal({"workers": 1e9, "backoff_s": -1e9}, ("because",))'
-    pytester.makeconftest(tuner(greedy, members=f"requires = ()\n{corridor}"))
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    result = run(pytester, tuner(greedy, members=f"requires = ()\n{corridor}"))
     overrides = read_json(chain_folder(pytester) / "runtime_overrides.json")
     assert overrides["workers"] == highest
     assert overrides["backoff_s"] == (0.1 if highest == 12 else 0)
@@ -96,9 +97,13 @@ class Other(Mine):
 def pytest_soak_tuners():
     return {"mine": lambda pack: Mine(), "other": lambda pack: Other()}
 """
-    pytester.makeconftest(tuner('Proposal({"workers": 1, "batch_size": -5})') + other)
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest("--soak-iterations=3", "--auto-tune", "--soak-tuner=mine,other")
+    result = run(
+        pytester,
+        tuner('Proposal({"workers": 1, "batch_size": -5})') + other,
+        "--soak-iterations=3",
+        "--auto-tune",
+        "--soak-tuner=mine,other",
+    )
     result.stdout.fnmatch_lines(
         ["| soak_guard | CONFLICT | iter=1 FIELD=workers mine=+1 other=-1 |"]
     )
@@ -121,9 +126,7 @@ FAULTY = {
 @pytest.mark.parametrize("fault", FAULTY)
 def test_a_faulty_tuner_is_named_and_applies_nothing(pytester: pytest.Pytester, fault: str) -> None:
     body, line = FAULTY[fault]
-    pytester.makeconftest(tuner(body))
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    result = run(pytester, tuner(body))
     result.assert_outcomes(failed=2, skipped=5)
     result.stdout.fnmatch_lines([f"*plugin *conftest.py, hook pytest_soak_tuners, 'mine': {line}"])
     assert "Traceback" not in str(result.stdout)
@@ -134,9 +137,7 @@ def test_a_faulty_tuner_is_named_and_applies_nothing(pytester: pytest.Pytester, 
 
 
 def test_a_tuner_with_invalid_requirements_is_refused(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(tuner(members="requires = 3"))
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    result = run(pytester, tuner(members="requires = 3"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["*pytest_soak_tuners, 'mine': requires: 3; allowed: a tuple of metrics by name"]
@@ -144,30 +145,24 @@ def test_a_tuner_with_invalid_requirements_is_refused(pytester: pytest.Pytester)
 
 
 def test_a_reason_of_several_lines_is_shown_on_one(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(tuner('Proposal({"workers": 1}, ("first\\nsecond",))'))
-    pytester.makepyfile(test_demo=DEMO)
-    result = pytester.runpytest(*ARGS)
+    result = run(pytester, tuner('Proposal({"workers": 1}, ("first\\nsecond",))'))
     result.stdout.fnmatch_lines(["| runtime_adjust | OK | * REASON=first second |"])
 
 
 def test_a_tuner_cannot_write_to_the_history(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_demo=DEMO)
     for body in (
         "history.latest.parameters['workers'] = 500",
         "history.latest.metrics['latency_p95_ms'] = 1",
         "history.latest.n['latency_p95_ms'] = 1",
     ):
-        pytester.makeconftest(tuner(before=body))
-        result = pytester.runpytest(*ARGS)
+        result = run(pytester, tuner(before=body))
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*'mine': propose() raised TypeError: 'mappingproxy' object*"])
         assert read_json(chain_folder(pytester) / "runtime_overrides.json") == {}
 
 
 def test_a_tuner_gets_a_copy_of_the_parameters(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_demo=DEMO)
     down = 'Proposal({"workers": -1}, ("because",))'
-    pytester.makeconftest(tuner(down, before="parameters['workers'] = 500"))
-    pytester.runpytest("--soak-iterations=3", "--auto-tune", "--soak-tuner=mine")
+    run(pytester, tuner(down, before="parameters['workers'] = 500"))
     overrides = read_json(chain_folder(pytester) / "runtime_overrides.json")
     assert overrides == {}  # 2 is the lower bound of the corridor

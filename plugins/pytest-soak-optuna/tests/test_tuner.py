@@ -80,7 +80,7 @@ def pack_of(pytester: pytest.Pytester, *args: str) -> Pack:
         spy = Spy()
         pytester.makepyfile(test_spy="def test_spy(soak): soak.run()")
         pytester.runpytest_inprocess(
-            "--soak-iterations=2", "--soak-tuner=spy", *args, plugins=[spy]
+            "--soak-iterations=2", "--auto-tune", "--soak-tuner=spy", *args, plugins=[spy]
         )
         assert spy.pack is not None
         PACKS[args] = spy.pack
