@@ -7,16 +7,59 @@ from __future__ import annotations
 
 import difflib
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+
+MOST_LINES = 20
+"""How many lines an error lists."""
 
 
 class SoakUsageError(Exception):
-    """A mistake of the user's: what was given, from where, and what is allowed (exit 4)."""
+    """Mistakes of the user's: what was given, from where, and what is allowed (exit 4)."""
+
+    def __init__(self, *messages: str, head: str = "") -> None:
+        """Tell all *messages*, each once.
+
+        Args:
+            messages: One for each mistake.
+            head: Where they are, for the heading of several; empty if in several places.
+        """
+        super().__init__(*dict.fromkeys(messages))
+        self.head = head
+
+    def __str__(self) -> str:
+        """Return one message as it is, and several as a heading with a line for each."""
+        if len(self.args) == 1:
+            return str(self.args[0])
+        lines = [f"  {line}" for message in self.args for line in message.splitlines()]
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [f"  and {len(lines) - MOST_LINES} more"]
+        return "\n".join((f"{self.head or 'pytest-soak'}: {len(self.args)} mistakes", *lines))
+
+
+def refuse_all(messages: Iterable[str]) -> None:
+    """Raise one error with all *messages*, if there are any.
+
+    Raises:
+        SoakUsageError: There are.
+    """
+    if told := tuple(messages):
+        raise SoakUsageError(*told)
+
+
+@contextmanager
+def gathered(messages: list[str]) -> Iterator[None]:
+    """Add the messages of a usage error raised in the block to *messages*, and go on after it."""
+    try:
+        yield
+    except SoakUsageError as error:
+        messages += [str(error)] if error.head else error.args
 
 
 class SystemFailure(Exception):
@@ -52,7 +95,10 @@ def why_unreadable(error: Exception) -> str:
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """Return a hint at the *known* name closest to *given*; empty if none is close."""
-    close = difflib.get_close_matches(str(given), list(known), n=1)
+    names, text = list(known), str(given)
+    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
+        text.lower(), names, 1
+    )
     return f", did you mean {close[0]!r}?" if close else ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.config.registry import NOT_SEEN, declared_settings
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.guards.protocol import Enabled, NoSettings
-from pytest_soak.packs.check import check, unknown
+from pytest_soak.packs.check import check, refuse, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
     from pytest_soak.config.registry import Registered, Registry
     from pytest_soak.guards.protocol import Guard
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.settings import Mistake
+    from pytest_soak.packs.check import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +64,44 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
     if not core:  # without them no tuner could change anything, and no message would say so
         msg = "hook pytest_soak_guards: the core's guards are missing; remove -p no:soak-core"
         raise SoakUsageError(msg)
+    names = {**pack.names, "tuner": [*registry.offers("tuners"), *pack.tables]}
     guards, mistakes = [], []
     for registered in (*core[:-1], *others, *core[-1:]):
-        guard, wrong = _install(registered, pack)
+        guard, wrong = _install(registered, pack, names)
         guards.append(guard)
         mistakes += wrong
-    names = [one.name for one in found]
-    for name in pack.guards:
-        if name not in names:
-            nearest = unknown(f"guards.{name}", "guard", name, names)
-            mistakes.append(replace(nearest, allowed=f"{nearest.allowed} ({NOT_SEEN})"))
-    if mistakes:
-        lines = (f"{_source(pack, mistake.where)}: {mistake}" for mistake in mistakes)
-        raise SoakUsageError("\n".join(lines))
+    mistakes += _unknown_guards(pack.guards, [one.name for one in found])
+    refuse(f"pack {pack.source}", mistakes, pack.layers)
     return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
+
+
+def table_mistakes(registry: Registry, tables: Mapping[str, object], names: Names) -> list[Mistake]:
+    """Return the mistakes in the guards' *tables* that can be found without a pack.
+
+    Guards that are made by a function, and what a guard itself finds wrong, need a sound pack.
+
+    Args:
+        registry: What is installed.
+        tables: ``{guard: its table}``.
+        names: The names that tables may refer to, as for `check`.
+    """
+    installed = registry.all("guards")
+    mistakes = _unknown_guards(tables, installed)
+    for name, table in tables.items():
+        one = installed.get(name)
+        if one is not None and isinstance(one.factory, type):
+            kind = settings_of(str(one), one.factory)
+            mistakes += check(table, kind, f"guards.{name}", names)[1]
+    return mistakes
+
+
+def _unknown_guards(tables: Iterable[str], installed: Collection[str]) -> list[Mistake]:
+    found = [
+        unknown(f"guards.{name}", "guard", name, installed)
+        for name in tables
+        if name not in installed
+    ]
+    return [replace(one, allowed=f"{one.allowed} ({NOT_SEEN})") for one in found]
 
 
 def guard_tables(registry: Registry, pack: Pack) -> dict[str, type]:
@@ -128,14 +154,16 @@ def _switchable(kind: type) -> type:
     )
 
 
-def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[Mistake]]:
+def _install(
+    registered: Registered, pack: Pack, names: Names
+) -> tuple[InstalledGuard, list[Mistake]]:
     """Make one guard, and return it with what is wrong in its table."""
     name, owner, core = registered.name, str(registered), registered.core
     guard = registered.make(pack, needs=("review",))
     table = settings_of(owner, guard)
     where = f"guards.{name}"
     try:
-        settings, found = check(pack.guards.get(name, {}), table, where, pack.names)
+        settings, found = check(pack.guards.get(name, {}), table, where, names)
         wrong = list(found)
         if not wrong and hasattr(guard, "faults"):
             faults = guard.faults(settings)
@@ -147,14 +175,3 @@ def _install(registered: Registered, pack: Pack) -> tuple[InstalledGuard, list[M
         raise SoakUsageError(msg) from error
     made = InstalledGuard(name, owner, guard, settings, core, merges, rolls_back, headroom)
     return made, wrong
-
-
-def _source(pack: Pack, where: str) -> str:
-    """Return the source that sets the key *where*: a layer over the pack's file, or the file."""
-    for source in reversed(list(pack.layers)):
-        data: Any = pack.layers[source]
-        for key in where.split("."):
-            data = data.get(key) if isinstance(data, Mapping) else None
-        if data is not None:
-            return source
-    return f"pack {pack.source}"

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.config.guards import table_mistakes
 from pytest_soak.config.overrides import InitialOverrides, read_overrides
 from pytest_soak.config.registry import (
     NOT_SEEN,
@@ -22,7 +23,15 @@ from pytest_soak.config.registry import (
     the_one,
 )
 from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
-from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, what_raised, why_unreadable
+from pytest_soak.errors import (
+    UNREADABLE,
+    SoakUsageError,
+    gathered,
+    refuse_all,
+    unknown,
+    what_raised,
+    why_unreadable,
+)
 from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.gates.limits import NO_LIMITS
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names
@@ -33,7 +42,6 @@ from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
-from pytest_soak.packs.overlay import TABLE
 from pytest_soak.packs.rules import profile_mistakes
 from pytest_soak.tuners.table import TableTuner
 
@@ -202,14 +210,23 @@ def plan_chain(
     """
     chosen = LayeredSettings(request.options, marker, request.inis)
     pack = _pack(chosen, registry, request.packs)
-    pack = replace(pack, kpis=_kpis(pack, chosen, criteria(registry)))
-    profile = _profile(pack, chosen, environ)
+    wrong: list[str] = []
+    with gathered(wrong):
+        pack = replace(pack, kpis=_kpis(pack, chosen, criteria(registry)))
+    with gathered(wrong):
+        profile = _profile(pack, chosen, environ)
     scenario = chosen.get("scenario", SourcedValue(pack.scenario, f"pack {pack.name}"))
     if scenario.value not in pack.scenarios:
-        raise SoakUsageError(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
+        wrong.append(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
     which = chosen.get("system", SourcedValue(pack.system, f"pack {pack.name}"))
-    # Looked up even if a fixture replaces it, so that a misspelt name is always an error.
-    registered = registry.find("systems", which.value, which.source)
+    with gathered(wrong):
+        # Looked up even if a fixture replaces it, so that a misspelt name is always an error.
+        registered = registry.find("systems", which.value, which.source)
+    with gathered(wrong):
+        tuners = _tuners(pack, chosen, registry)  # checked even if nothing is tuned
+    with gathered(wrong):
+        window = _window(chosen, request.iterations)
+    refuse_all(wrong)
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
@@ -221,7 +238,6 @@ def plan_chain(
             mask, safe = read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
     _check_length(made, system_name, request)
-    tuners = _tuners(pack, chosen, registry)  # checked even if nothing is tuned
     initial = _initial_overrides(pack, profile, request.overrides, environ)
     _check_parameters(made, system_name, overlay(profile.fields, initial.overrides), mask)
     return ChainPlan(
@@ -229,7 +245,7 @@ def plan_chain(
         slug=chain_slug(name),
         run_id=request.run_id,
         planned=request.iterations,
-        window=_window(chosen, request.iterations),
+        window=window,
         mode=request.mode,
         seed=int(chosen.get("seed", SourcedValue(0, "")).value),
         pack=pack,
@@ -254,9 +270,8 @@ def _pack(
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     by_path = given.value.endswith(".toml")
     path = Path(given.value) if by_path else find(given.value, given.source)
-    pack = load_pack(path, overlays, find, systems(registry), criteria(registry))
-    source = f"pyproject.toml, [{TABLE}.{pack.name}]"
-    return replace(pack, layers={source: overlays.get(pack.name, {})})
+    guards = partial(table_mistakes, registry)
+    return load_pack(path, overlays, find, systems(registry), criteria(registry), guards)
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:
@@ -332,11 +347,13 @@ def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Re
         factory = partial(TableTuner, table=table)
         own = Registered(table.name, "[[rule]]", f"pack {pack.name}", factory)
         installed.setdefault(table.name, []).append(own)
-    tuners = []
-    for name in names:
-        if name not in installed:
-            raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
-        tuners.append(the_one(installed[name]))
+    wrong = [
+        unknown("tuner", name, given.source, installed, NOT_SEEN)
+        for name in names
+        if name not in installed
+    ]
+    refuse_all(wrong)
+    tuners = [the_one(installed[name]) for name in names]
     for registered in tuners:
         _check_tuner(registered, pack)
     return tuple(tuners)

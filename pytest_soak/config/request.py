@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import tomllib
@@ -22,7 +23,15 @@ from pytest_soak.config.options import (
     Setting,
     given_flags,
 )
-from pytest_soak.errors import UNREADABLE, SoakUsageError, unknown, why_unreadable
+from pytest_soak.errors import (
+    UNREADABLE,
+    SoakUsageError,
+    did_you_mean,
+    gathered,
+    refuse_all,
+    unknown,
+    why_unreadable,
+)
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
@@ -187,14 +196,21 @@ def _typed(config: pytest.Config, flag: str) -> bool:
     return any(arg == flag or arg.startswith(f"{flag}=") for arg in args)
 
 
+CLOSE = 0.85
+"""From this similarity on (`difflib`), an unknown ini key counts as one of ours, misspelt."""
+
+
 def _refuse_unknown_keys(config: pytest.Config) -> None:
-    """Refuse unknown ini keys that begin with ``soak_``; pytest itself only warns of them."""
+    """Refuse unknown ini keys that look like ours; pytest itself only warns of them."""
     # There is no public API. Without this method only pytest's own warning is shown.
     keys: Iterable[str] = getattr(config, "_get_unknown_ini_keys", tuple)()
     known = [COMMAND, *(setting.ini for setting in SETTINGS)]
-    for key in sorted(keys):
-        if key.startswith("soak_"):
-            raise SoakUsageError(unknown("key", key, _ini_name(config), known))
+    wrong = [
+        unknown("key", key, _ini_name(config), known)
+        for key in sorted(keys)
+        if key.startswith("soak_") or difflib.get_close_matches(key.lower(), known, 1, CLOSE)
+    ]
+    refuse_all(wrong)
 
 
 def _ini_name(config: pytest.Config) -> str:
@@ -310,7 +326,7 @@ def read_marker(
     """Return the settings on a ``soak`` marker; paths are relative to *root*.
 
     Raises:
-        SoakUsageError: An argument is no setting, or has the wrong type.
+        SoakUsageError: Arguments are no settings, or have the wrong type.
     """
     known = {setting.name: setting for setting in SETTINGS if setting.marker}
     source = "@pytest.mark.soak"
@@ -320,16 +336,17 @@ def read_marker(
         msg = f"{source}: {safe_repr(args[0])} given by position; allowed: {by_name}"
         raise SoakUsageError(msg)
     found = {}
+    wrong: list[str] = []
     for name, value in kwargs.items():
         where = f"{source}({name}=)"
-        if name == SKIPPABLE and isinstance(value, bool):
-            continue
-        if name == SKIPPABLE:
-            msg = f"{where}: {safe_repr(value)} given; allowed: True or False"
-            raise SoakUsageError(msg)
-        if name not in known:
-            raise SoakUsageError(unknown("argument", name, source, allowed))
-        found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
+        if name in known:
+            with gathered(wrong):
+                found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
+        elif name != SKIPPABLE:
+            wrong.append(unknown("argument", name, source, allowed))
+        elif not isinstance(value, bool):
+            wrong.append(f"{where}: {safe_repr(value)} given; allowed: True or False")
+    refuse_all(wrong)
     return found
 
 
@@ -344,7 +361,10 @@ def _marked(setting: Setting, value: object, where: str) -> object:
         raise SoakUsageError(msg)
     texts: Any = [value] if isinstance(value, str) else value
     if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
-        return texts
+        if texts:
+            return texts
+        msg = f"{where}: {safe_repr(value)} given; allowed: one or more"
+        raise SoakUsageError(msg)
     msg = f"{where}: {safe_repr(value)} given; allowed: text, or a list of texts"
     raise SoakUsageError(msg)
 
@@ -409,8 +429,16 @@ def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     except UNREADABLE as error:
         msg = f"{pyproject}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
-    for key in ("tool", "pytest-soak"):
-        found = found.get(key, {}) if isinstance(found, dict) else found
+    tools = found.get("tool", {})
+    if not isinstance(tools, dict):
+        tools = {"pytest-soak": tools}
+    misspelt = [
+        f"{pyproject}: unknown table [tool.{safe_text(key)}], did you mean [tool.pytest-soak]?"
+        for key in tools
+        if key != "pytest-soak" and re.sub("[-_.]", "", key).lower() == "pytestsoak"
+    ]
+    refuse_all(misspelt)
+    found = tools.get("pytest-soak", {})
     own = found if isinstance(found, dict) else {"pytest-soak": found}
     packs = own.get("packs", {})
     wrong = {key: value for key, value in own.items() if key != "packs"}
@@ -418,12 +446,12 @@ def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
         wrong |= {key: value for key, value in packs.items() if not isinstance(value, dict)}
     else:
         wrong["packs"] = packs
-    for key, value in wrong.items():
-        msg = (
-            f"{pyproject}: [tool.pytest-soak] has {safe_text(key)} = {safe_repr(value)}; "
-            "allowed: tables [tool.pytest-soak.packs.NAME]"
-        )
-        raise SoakUsageError(msg)
+    near = {key: did_you_mean(key, ["packs"]) for key in own if key != "packs"}
+    refuse_all(
+        f"{pyproject}: [tool.pytest-soak] has {safe_text(key)} = {safe_repr(value)}"
+        f"{near.get(key, '')}; allowed: tables [tool.pytest-soak.packs.NAME]"
+        for key, value in wrong.items()
+    )
     return dict(packs)
 
 

@@ -35,7 +35,7 @@ class Conflict(CoreGuard):
             Setting("what happens to requests of opposite signs"),
         ] = "veto"
         priority: Annotated[
-            tuple[str, ...],
+            tuple[Annotated[str, Setting(names="tuner")], ...],
             Setting("the tuners, the most important first, for the policy `priority`", unique=True),
         ] = ()
 

@@ -92,24 +92,38 @@ def _without_marked(data: Any) -> Any:  # noqa: ANN401 - any JSON
     return data
 
 
-MOST_LINES = 20
-"""How many mistakes an error lists."""
-
-
-def refuse(source: str, mistakes: Sequence[Mistake]) -> None:
+def refuse(
+    source: str, mistakes: Sequence[Mistake], layers: Mapping[str, object] | None = None
+) -> None:
     """Raise an error if there are *mistakes* in *source*.
+
+    Args:
+        source: The file, or whatever else was checked.
+        mistakes: What is wrong in it.
+        layers: ``{source: tables that it lays over the file}``, the last one on top. If given, each
+            line names the source of its key.
 
     Raises:
         SoakUsageError: With one line per mistake, up to a limit.
     """
-    if len(mistakes) == 1:
-        msg = f"{source}: {mistakes[0]}"
-        raise SoakUsageError(msg)
-    if mistakes:
-        lines = [f"  {mistake}" for mistake in mistakes[:MOST_LINES]]
-        if len(mistakes) > MOST_LINES:
-            lines.append(f"  and {len(mistakes) - MOST_LINES} more")
-        raise SoakUsageError("\n".join((f"{source}: {len(mistakes)} mistakes", *lines)))
+    lines = [str(mistake) for mistake in mistakes]
+    if layers is not None:
+        lines = [f"{_source(layers, one.where) or source}: {one}" for one in mistakes]
+    elif len(lines) == 1:
+        lines = [f"{source}: {lines[0]}"]
+    if lines:
+        raise SoakUsageError(*lines, head=source)
+
+
+def _source(layers: Mapping[str, object], where: str) -> str:
+    """Return the topmost of *layers* that sets the key *where*, or an empty string."""
+    for source in reversed(list(layers)):
+        data: Any = layers[source]
+        for key in where.split("."):
+            data = data.get(key) if isinstance(data, Mapping) else None
+        if data is not None:
+            return source
+    return ""
 
 
 @cache

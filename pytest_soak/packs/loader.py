@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.model.kpi import Kpi
+    from pytest_soak.model.settings import Mistake
     from pytest_soak.packs.check import Names
 
 File: TypeAlias = "Path | Traversable"
@@ -43,6 +44,9 @@ Find: TypeAlias = "Callable[[str, str], File]"
 """``(name, source) -> file`` of an installed pack; errors name the source."""
 Systems: TypeAlias = Mapping[str, type | None]
 """``{installed system: the dataclass of its settings, or None}``."""
+
+Guards: TypeAlias = "Callable[[Mapping[str, object], Names], Sequence[Mistake]]"
+"""``(tables of guards, known names) -> mistakes`` that are found without a sound pack."""
 
 DEFAULT = "default"
 """The name of the profile and the scenario of a pack without any."""
@@ -61,6 +65,7 @@ def load_pack(
     find: Find = none_installed,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    guards: Guards | None = None,
 ) -> Pack:
     """Read and check the pack at *path*.
 
@@ -70,13 +75,22 @@ def load_pack(
         find: Finds an installed pack that this one extends.
         systems: The installed systems, whose tables in scenarios are checked too.
         kinds: The installed kinds of criteria, whose keys a KPI may have.
+        guards: Finds the mistakes in guards' tables, to show them with those of the pack. The
+            tables of a sound pack are checked when the guards are made.
 
     Raises:
         SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
             with the key, what was given, and what is allowed.
     """
-    whole, source, (_, *bases) = _layered(path, overlays or {}, find)
-    return replace(build_pack(whole, source, systems, kinds), bases=tuple(bases))
+    overlays = overlays or {}
+    whole, source, names = _layered(path, overlays, find)
+    layers = {
+        f"pyproject.toml, [{TABLE}.{name}]": overlays[name]
+        for name in reversed(names)
+        if overlays.get(name)
+    }
+    pack = build_pack(whole, source, systems, kinds, guards, layers)
+    return replace(pack, bases=tuple(names[1:]), layers=layers)
 
 
 def _read(path: File) -> dict[str, Any]:
@@ -143,8 +157,10 @@ def build_pack(
     source: str,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    guards: Guards | None = None,
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Pack:
-    """Build a pack from parsed *data*; *source* is named in errors.
+    """Build a pack from parsed *data*; *source* and *layers* are named in errors.
 
     Raises:
         SoakUsageError: As for `load_pack`.
@@ -167,7 +183,15 @@ def build_pack(
         for mistake in broken_rules(pack, whole)
         if not any(within(where, mistake.where) for where in wrong)
     ]
-    refuse(f"pack {source}", in_order(mistakes, whole))
+    if mistakes and guards is not None:
+        told = [mistake.where for mistake in mistakes]
+        mistakes += [
+            mistake
+            for mistake in guards(document.guards, names)
+            if not any(within(mistake.where, where) for where in told)
+        ]
+    several = len(mistakes) > 1 and layers
+    refuse(f"pack {source}", in_order(mistakes, whole), layers if several else None)
     return pack
 
 

@@ -12,7 +12,8 @@ from pytest_soak.config.options import SKIPPABLE
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
-from pytest_soak.errors import SoakUsageError, did_you_mean, unknown
+from pytest_soak.errors import SoakUsageError, did_you_mean, gathered, refuse_all, unknown
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.runner.chain import (
     GATE,
     PLACE,
@@ -30,7 +31,15 @@ from pytest_soak.runner.resume import resume_chains
 from pytest_soak.store.folder import refuse_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from types import CodeType
 
     from pytest_soak.config.registry import Registry
@@ -143,10 +152,11 @@ class SoakCollection:
         self._report_selection(left, set(items))
         try:
             refuse_unfit(others)
-            for item in items:
-                chain = item.stash[PLACE].chain
-                if chain.plan is None:
-                    self._plan(chain, item)
+            wrong: list[str] = []
+            for chain in chains_of(items).values():
+                with gathered(wrong):
+                    self._plan(chain)
+            refuse_all(wrong)
             packs = [chain.plan.pack for chain in self.chains.values() if chain.plan]
             used = {name for pack in packs for name in (pack.name, *pack.bases)}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
@@ -179,16 +189,42 @@ class SoakCollection:
         if deselected:
             deselected[:] = [item for item in deselected if item not in chosen]
 
-    def _plan(self, chain: Chain, item: pytest.Item) -> None:
+    def _plan(self, chain: Chain) -> None:
+        item = next(iter(chain.members.values()))
         settings: dict[str, Any] = {}
-        for mark in reversed(list(item.iter_markers("soak"))):
-            settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
+        wrong: list[str] = []
+        marks = list(item.iter_markers_with_node("soak"))
+        for _, mark in reversed(marks):
+            with gathered(wrong):
+                settings |= read_marker(mark.kwargs, mark.args, self._config.rootpath)
             chain.skippable = mark.kwargs.get(SKIPPABLE, chain.skippable)
+        if not wrong:
+            wrong = clashes(chain.name, [mark.kwargs for node, mark in marks if node is item])
+        refuse_all(wrong)
         plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
         Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
         if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)
         chain.plan = plan
+
+
+def clashes(name: str, marks: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return a message for each argument to which *marks* of one function give several values.
+
+    Args:
+        name: The name of the chain, for the messages.
+        marks: The arguments of each mark.
+    """
+    values: dict[str, list[object]] = {}
+    for mark in marks:
+        for argument, value in mark.items():
+            values.setdefault(argument, []).append(value)
+    return [
+        f"{name}: @pytest.mark.soak({argument}=): {' and '.join(map(safe_repr, given))} given by "
+        "marks of one function; allowed: one of them"
+        for argument, given in values.items()
+        if any(value != given[0] for value in given)
+    ]
 
 
 def check_pack_tables(tables: Iterable[str], known: Collection[str]) -> None:

@@ -191,6 +191,20 @@ def test_an_unknown_ini_key_of_ours_is_refused_in_a_soak_alone(pytester: pytest.
     pytester.runpytest("-W", "ignore").assert_outcomes(skipped=1)
 
 
+@pytest.mark.parametrize("key", ["soak-pack", "Soak_pack", "soakpack", "SOAK-PACK"])
+def test_an_ini_key_that_is_nearly_ours_is_refused_in_a_soak_alone(
+    pytester: pytest.Pytester, key: str
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makeini(f"[pytest]\n{key} = demo\nsoak = 1\nsock_path = x\n")
+    result = pytester.runpytest(*TUNED, "-W", "ignore")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: tox.ini: unknown key '{key}', did you mean 'soak_pack'[?]; there are: *"]
+    )
+    pytester.runpytest("-W", "ignore").assert_outcomes(skipped=1)
+
+
 def test_a_table_for_a_misspelt_pack_is_refused(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     pytester.makepyprojecttoml("[tool.pytest-soak.packs.demoo.pack]\nscenario = 'calm'\n")
@@ -214,6 +228,97 @@ def test_a_marker_argument_that_is_nearly_one_names_it(pytester: pytest.Pytester
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*unknown argument 'tunner', did you mean 'tuner'[?]; *"])
+
+
+def lines_of(pytester: pytest.Pytester, test: str, *args: str) -> list[str]:
+    """Return the lines of the usage error of a run of *test*."""
+    pytester.makepyfile(f"import pytest\nsoak = pytest.mark.soak\n{test}")
+    result = pytester.runpytest(*TUNED, *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [*result.errlines, *result.outlines]
+    start = next(index for index, line in enumerate(told) if line.startswith("ERROR: "))
+    return [told[start], *(line for line in told[start:] if line.startswith("  "))]
+
+
+def test_all_mistakes_on_markers_are_told_at_once_each_once(pytester: pytest.Pytester) -> None:
+    test = (
+        "@soak(sede=1, observ=2)\ndef test_a(soak): soak.run()\n"
+        "@soak(sede=1, seed='x', skippable=3)\ndef test_b(soak): soak.run()\n"
+        "def test_c(soak): soak.run()\n"
+    )
+    for workers in ((), ("-n2",)):
+        head, *lines = lines_of(pytester, test, *workers)
+        assert head == "ERROR: pytest-soak: 4 mistakes"
+        pytest.LineMatcher(lines).fnmatch_lines(
+            [
+                "  *soak: unknown argument 'sede', did you mean 'seed'[?]; *",
+                "  *soak: unknown argument 'observ', did you mean 'observe'[?]; *",
+                "  *soak(seed=): 'x' given; allowed: a whole number",
+                "  *soak(skippable=): 3 given; allowed: True or False",
+            ],
+            consecutive=True,
+        )
+
+
+def test_all_unknown_names_of_a_chain_are_told_at_once(pytester: pytest.Pytester) -> None:
+    names = ("gate=nope>=1", "profile=defalt", "scenario=bussy", "system=mok", "tuner=adaptve,x")
+    options = [f"--soak-{name}" for name in (*names, "observe=0")]
+    head, *lines = lines_of(pytester, "def test_a(soak): soak.run()", *options)
+    assert head == "ERROR: pytest-soak: 7 mistakes"
+    pytest.LineMatcher(lines).fnmatch_lines(
+        [
+            "  --soak-gate: unknown metric 'nope'*",
+            "  --soak-profile: unknown profile 'defalt', did you mean 'default'[?]*",
+            "  --soak-scenario: unknown scenario 'bussy', did you mean 'busy'[?]*",
+            "  --soak-system: unknown system 'mok', did you mean 'mock'[?]*",
+            "  --soak-tuner: unknown tuner 'adaptve', did you mean 'adaptive'[?]*",
+            "  --soak-tuner: unknown tuner 'x'*",
+            "  --soak-observe: 0 given; allowed: 1 or more",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_pack_with_several_mistakes_is_one_of_several_errors(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("bad.toml").write_text("[pack]\nnam = 'x'\n", "utf-8")
+    test = (
+        "@soak(pack='bad.toml')\ndef test_a(soak): soak.run()\n"
+        "@soak(sede=1)\ndef test_b(soak): soak.run()\n"
+    )
+    head, *lines = lines_of(pytester, test)
+    assert head == "ERROR: pytest-soak: 2 mistakes"
+    pytest.LineMatcher(lines).fnmatch_lines(
+        ["  pack *bad.toml: 3 mistakes", "    pack: unknown key 'nam'*", "  *argument 'sede'*"]
+    )
+
+
+def test_two_values_of_one_argument_on_one_function_are_refused(pytester: pytest.Pytester) -> None:
+    test = (
+        "@soak(seed=1, observe=2)\n@soak(seed=2, observe=2)\ndef test_a(soak): soak.run()\n"
+        "@soak(skippable=True)\n@soak(skippable=False)\ndef test_b(soak): soak.run()\n"
+    )
+    head, *lines = lines_of(pytester, test)
+    assert head == "ERROR: pytest-soak: 2 mistakes"
+    given = "given by marks of one function; allowed: one of them"
+    assert [line.partition("::")[2] for line in lines] == [
+        f"test_a: @pytest.mark.soak(seed=): 2 and 1 {given}",
+        f"test_b: @pytest.mark.soak(skippable=): False and True {given}",
+    ]
+
+
+def test_the_mark_of_a_function_overrides_those_of_class_and_module(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        "import pytest\nsoak = pytest.mark.soak\npytestmark = soak(seed=1)\n"
+        "@soak(seed=2)\nclass TestAll:\n"
+        "    @soak(seed=3)\n    @soak(seed=3, observe=1)\n"
+        "    def test_a(self, soak): soak.run()\n"
+    )
+    assert pytester.runpytest("--soak-iterations=2").ret in (0, 1)
+    (journal,) = pytester.path.glob("artifacts/soak/test_a-*/journal.jsonl")
+    config = json.loads(journal.read_text("utf-8").splitlines()[0])["config"]
+    assert (config["seed"], config["observe"]) == (3, 1)
 
 
 def test_a_folder_that_is_a_file_is_refused(pytester: pytest.Pytester) -> None:
@@ -253,6 +358,9 @@ def test_bad_overrides_in_the_environment_name_the_variable(
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
+        ("gate=[]", "*soak(gate=): [[]] given; allowed: one or more", ()),
+        ("tuner=()", "*soak(tuner=): () given; allowed: one or more", ()),
+        ("skippable=1", "*soak(skippable=): 1 given; allowed: True or False", ()),
         ("gate=print", "*soak(gate=): <built-in function print> given; allowed: text*", ()),
         ("pack='\\0.toml'", "*pack *.toml: cannot be read: embedded null byte", ()),
         ("profile='\\0.toml'", "*profile *.toml: cannot be read: embedded null byte", ()),
@@ -311,6 +419,12 @@ def test_the_slot_that_an_error_names_fits(pytester: pytest.Pytester, hours: str
         ("tool.pytest-soak.packs = 3", "*[[]tool.pytest-soak] has packs = 3; allowed: tables *"),
         ("tool.pytest-soak.packs.demo = 3", "*has demo = 3; allowed: tables *"),
         ("tool.pytest-soak.more = 3", "*has more = 3; allowed: tables *"),
+        ("tool.pytest-soak.pack.demo = {}", "*has pack = {*}, did you mean 'packs'[?]; allowed: *"),
+        ("tool = 3", "*pyproject.toml: [[]tool.pytest-soak] has pytest-soak = 3; *"),
+        (
+            "tool.pytest_soak.packs.demo = {}",
+            "*.toml: unknown table [[]tool.pytest_soak], did you mean [[]tool.pytest-soak]?",
+        ),
         ("a = " + "1" * 5000, "*pyproject.toml: cannot be read: Exceeds the limit*"),
     ],
 )

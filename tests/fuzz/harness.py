@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_soak.packs.check import MOST_LINES
+from pytest_soak.errors import MOST_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -97,6 +97,51 @@ def test_settings_reach_the_guard_and_a_switched_off_guard_is_not_called(
     off.stdout.no_fnmatch_line("*'rest'*")
 
 
+CLASSES = (
+    REST
+    + """
+
+class Nap(Rest):
+    pass
+
+
+class Doze(Rest):
+    pass
+
+
+def pytest_soak_guards():
+    return {"rest": lambda pack: Rest(), "nap": Nap, "doze": Doze}
+"""
+)
+
+
+def test_mistakes_of_the_pack_and_of_guards_are_one_error(project: pytest.Pytester) -> None:
+    project.makeconftest(CLASSES)
+    project.makepyprojecttoml(
+        "[tool.pytest-soak.packs.demo]\n"
+        "parameters.workers.limts = [1, 2]\n"
+        "guards.cooldwn.iterations = 3\n"
+        "guards.cooldown.iterations = -1\n"
+        "guards.drift.share = inf\n"
+        "guards.nap.iterations = 0\n"
+        "guards.doze.iterations = 2\n"
+        "guards.rest.iterations = 0\n"
+    )
+    result = project.runpytest("--soak-iterations=3", "--auto-tune")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    head, *lines = (line for line in result.errlines if line)
+    assert head.endswith("demo.toml with [tool.pytest-soak.packs.demo]: 5 mistakes")
+    source = "  pyproject.toml, [tool.pytest-soak.packs.demo]: "
+    assert all(line.startswith(source) for line in lines)
+    assert [line.removeprefix(source).partition(":")[0] for line in lines] == [
+        "parameters.workers",
+        "guards.cooldwn",
+        "guards.cooldown.iterations",
+        "guards.drift.share",
+        "guards.nap.iterations",  # the guard rest is made by a function, for a sound pack
+    ]
+
+
 def test_a_mistake_in_the_packs_file_names_the_file(project: pytest.Pytester) -> None:
     text = resources.files("pytest_soak.packs").joinpath("demo.toml").read_text("utf-8")
     path = project.path / "mine.toml"

@@ -130,7 +130,11 @@ def test_a_guard_may_be_off_by_default() -> None:
         ),
         ('conflict.policy = "vote"', "conflict.policy: 'vote' given; allowed: "),
         ('conflict.policy = "priority"', "conflict.priority: policy 'priority' needs a list"),
-        ('conflict.priority = ["a"]', "conflict.priority: policy 'priority' needs a list"),
+        ('conflict.priority = ["adaptive"]', "conflict.priority: policy 'priority' needs a list"),
+        (
+            'conflict = { policy = "priority", priority = ["demo-tabel"] }',
+            "conflict.priority.0: unknown tuner 'demo-tabel', did you mean 'demo-table'?; allowed:",
+        ),
     ],
 )
 def test_an_invalid_setting_is_reported_in_one_line(changed: str, line: str) -> None:
@@ -150,13 +154,14 @@ def test_all_mistakes_are_reported_at_once_each_with_its_source() -> None:
         "pyproject.toml": {"guards": {"cooldwn": {"iterations": 3}, "rest": {"iterations": 0}}},
         "--set": {"guards": {"cooldwn": {"iterations": 3}, "budget": 3}},
     }
-    told = refused(replace(pack, layers=layers), rest=lambda _: Rest())
+    head, *told = refused(replace(pack, layers=layers), rest=lambda _: Rest())
+    assert head == "pack demo.toml, changed: 5 mistakes"
     assert [line.partition(": ")[0] for line in told] == [
-        "pack demo.toml, changed",
-        "--set",
-        "pyproject.toml",
-        "pyproject.toml",
-        "--set",
+        "  pack demo.toml, changed",
+        "  --set",
+        "  pyproject.toml",
+        "  pyproject.toml",
+        "  --set",
     ]
     assert [line.split(": ")[1] for line in told] == [
         "guards.alarm.levels.workers",
@@ -169,6 +174,21 @@ def test_all_mistakes_are_reported_at_once_each_with_its_source() -> None:
         "clamp, rest (a strategy is seen if an installed package, -p, or a "
         "conftest.py of the collected tests registers it)"
     )
+
+
+def test_the_tuners_of_the_policy_priority_are_installed_or_tables_of_the_pack() -> None:
+    table = 'guards.conflict = {{ policy = "priority", priority = ["{}"] }}'
+    for name in ("adaptive", "demo-table"):
+        assert "conflict" in installed(demo(table.format(name)))
+    (line,) = refused(demo(table.format("nobody")))
+    assert "unknown tuner 'nobody'; allowed: adaptive, " in line
+
+
+def test_an_error_shows_a_limited_number_of_mistakes() -> None:
+    head, *lines = refused(demo("".join(f"guards.g{number}.x = 1\n" for number in range(30))))
+    assert head == "pack demo.toml, changed: 30 mistakes"
+    assert len(lines) == 21
+    assert lines[-1] == "  and 10 more"
 
 
 def test_metrics_of_labels_and_shares_have_their_own_comparisons() -> None:
