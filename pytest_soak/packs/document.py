@@ -250,7 +250,8 @@ SYSTEMS: Mapping[str, type | None] = {
     "http": HttpTable,
     "replay": ReplayTable,
 }
-"""The core's systems, each with the dataclass of ``[scenarios.<name>.<system>]``.
+"""The systems whose ``[scenarios.<name>.<system>]`` a pack itself knows, with its dataclass.
 
+The tables of others are checked by the `Settings` that the installed system declares.
 The keys of the mock are the pack's metrics, which `broken_rules` checks.
 """

@@ -194,6 +194,15 @@ def test_a_plugins_criterion_is_set_judged_and_shown_like_the_cores(
     assert (code, lines[-1]) == (0, "  none: as recorded"), lines
 
 
+def test_replay_keeps_a_key_that_is_set_to_zero(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST.replace("value % self", "value > self"))
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--soak-scenario=calm", "--soak-gate=steps:throughput>=0")
+    pytester.runpytest(*args).stdout.fnmatch_lines(["| kpi_gate | WARN | REASONS=throughput |"])
+    code, lines = told("replay", chain_folder(pytester))
+    assert (code, lines[-1]) == (0, "  none: as recorded"), lines
+
+
 def test_a_plugins_criterion_teaches_its_grammar(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_demo=DEMO)
