@@ -255,7 +255,8 @@ def _pack(
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     by_path = given.value.endswith(".toml")
     path = Path(given.value) if by_path else find(given.value, given.source)
-    pack = load_pack(path, overlays, find, systems(registry), criteria(registry))
+    tuners = registry.offers("tuners")
+    pack = load_pack(path, overlays, find, systems(registry), criteria(registry), tuners)
     source = f"pyproject.toml, [{TABLE}.{pack.name}]"
     return replace(pack, layers={source: overlays.get(pack.name, {})})
 
@@ -337,6 +338,12 @@ def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Re
     for name in names:
         if name not in installed:
             raise SoakUsageError(unknown("tuner", name, given.source, installed, NOT_SEEN))
+        if name in pack.tables and len(installed[name]) > 1:
+            msg = (
+                f"pack {pack.source}: [[rule]] tuner = {name!r}: plugin "
+                f"{installed[name][0].plugin} has a tuner of this name; allowed: another name"
+            )
+            raise SoakUsageError(msg)
         tuners.append(the_one(installed[name]))
     for registered in tuners:
         _check_tuner(registered, pack)

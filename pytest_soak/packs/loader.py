@@ -18,6 +18,7 @@ from pytest_soak.gates.criteria import CRITERIA, kpi_table, make_kpi
 from pytest_soak.model.metrics import Metric
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
 from pytest_soak.model.parameters import Bounds, Parameter
+from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, refuse, sound_part
 from pytest_soak.packs.document import (
     SYSTEMS,
@@ -29,7 +30,7 @@ from pytest_soak.packs.document import (
 )
 from pytest_soak.packs.order import called, in_order, within
 from pytest_soak.packs.overlay import TABLE, lay_over
-from pytest_soak.packs.rules import broken_rules, system_mistakes
+from pytest_soak.packs.rules import broken_rules, misspelt_tuners, named_in_head, system_mistakes
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -61,6 +62,7 @@ def load_pack(
     find: Find = none_installed,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    tuners: Collection[str] = (),
 ) -> Pack:
     """Read and check the pack at *path*.
 
@@ -70,13 +72,14 @@ def load_pack(
         find: Finds an installed pack that this one extends.
         systems: The installed systems, whose tables in scenarios are checked too.
         kinds: The installed kinds of criteria, whose keys a KPI may have.
+        tuners: The installed tuners, if they are known.
 
     Raises:
         SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
             with the key, what was given, and what is allowed.
     """
     whole, source, (_, *bases) = _layered(path, overlays or {}, find)
-    return replace(build_pack(whole, source, systems, kinds), bases=tuple(bases))
+    return replace(build_pack(whole, source, systems, kinds, tuners), bases=tuple(bases))
 
 
 def _read(path: File) -> dict[str, Any]:
@@ -116,9 +119,11 @@ def _layered(
     if overlay:
         source = f"{source} with [{TABLE}.{name}]"
     data = lay_over(own, overlay)
+    changes = f"pyproject.toml, [{TABLE}.{name}]"
     head = data["pack"]
     wanted = head.get("extends") if isinstance(head, dict) else None
     if not isinstance(wanted, str):
+        refuse(changes, [*misspelt_tuners(own, overlay)])
         return data, source, (str(name),)
     above = (*above, os.path.realpath(str(path)))
     asked = f"pack {path}: pack.extends"
@@ -131,11 +136,22 @@ def _layered(
         msg = f"{asked}: {circle} is a circle; allowed: a pack that does not extend this one"
         raise SoakUsageError(msg)
     below, sources, names = _layered(base, overlays, find, above)
+    source = f"{source} over {sources}"
     replaced = head.get("replaces")
     if isinstance(replaced, list):
+        lacking = [
+            key for key in Document.__dataclass_fields__ if key in replaced and key not in below
+        ]
+        where, allowed = "pack.replaces", ", ".join(below)
+        refuse(
+            f"pack {source}",
+            [Mistake(where, f"{base} has no table {key!r}", allowed) for key in lacking],
+        )
         below = {key: part for key, part in below.items() if key not in replaced}
-    whole = lay_over(lay_over(below, own, f"pack {path}"), overlay)
-    return whole, f"{source} over {sources}", (str(name), *names)
+    refuse(f"pack {path}", [*misspelt_tuners(below, own)])
+    merged = lay_over(below, own, f"pack {path}")
+    refuse(changes, [*misspelt_tuners(merged, overlay)])
+    return lay_over(merged, overlay), source, (str(name), *names)
 
 
 def build_pack(
@@ -143,6 +159,7 @@ def build_pack(
     source: str,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    tuners: Collection[str] = (),
 ) -> Pack:
     """Build a pack from parsed *data*; *source* is named in errors.
 
@@ -152,7 +169,12 @@ def build_pack(
     whole = _with_tables(data)
     names = _names(whole)
     document, found = check(whole, Document, names=names)
-    mistakes = [*found, *system_mistakes(whole, {**(systems or {}), **SYSTEMS}, names)]
+    installed = {**(systems or {}), **SYSTEMS}
+    mistakes = [
+        *found,
+        *system_mistakes(whole, installed, names),
+        *named_in_head(whole, tuners, installed),
+    ]
     document = document or sound_part(whole, Document, names)
     table = kpi_table(kinds)
     kpis = []
