@@ -18,6 +18,7 @@ from pytest_soak.gates.criteria import CRITERIA, kpi_table, make_kpi
 from pytest_soak.model.metrics import Metric
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
 from pytest_soak.model.parameters import Bounds, Parameter
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, refuse, sound_part
 from pytest_soak.packs.document import (
@@ -142,11 +143,11 @@ def _layered(
         lacking = [
             key for key in Document.__dataclass_fields__ if key in replaced and key not in below
         ]
-        where, allowed = "pack.replaces", ", ".join(below)
-        refuse(
-            f"pack {source}",
-            [Mistake(where, f"{base} has no table {key!r}", allowed) for key in lacking],
-        )
+        allowed = safe_text(", ".join(below))
+        mistakes = [
+            Mistake("pack.replaces", f"{base} has no table {key!r}", allowed) for key in lacking
+        ]
+        refuse(f"pack {source}", mistakes)
         below = {key: part for key, part in below.items() if key not in replaced}
     refuse(f"pack {path}", [*misspelt_tuners(below, own)])
     merged = lay_over(below, own, f"pack {path}")

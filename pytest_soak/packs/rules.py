@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 CLOSE = 0.75
 """From this similarity on (`difflib`), an unknown system or tuner counts as a misspelt one."""
-
-
 HALF = 0.5
 """Up to this similarity, two short names such as ``x1`` and ``x2`` differ on purpose."""
 
@@ -185,7 +183,7 @@ def _tuner_mistakes(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
     for name in pack.tables:
         if name not in named:
             what = f"no [[rule]] has the tuner {safe_repr(name)}{did_you_mean(name, named)}"
-            allowed = ", ".join(named) or "a tuner that a [[rule]] names"
+            allowed = safe_text(", ".join(named), 600, 80) or "a tuner that a [[rule]] names"
             yield Mistake(f"tuners.{name}", what, allowed)
 
 
