@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, what_raised, why_unreadable
 from pytest_soak.gates.criteria import CRITERIA, kpi_table, make_kpi
 from pytest_soak.model.metrics import Metric
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
@@ -182,7 +182,10 @@ def build_pack(
     for name, given in document.kpis.items():
         mistakes += check(given, table, f"kpis.{name}", names)[1]
         sound = asdict(sound_part(dict(given), table, names))
-        kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
+        try:
+            kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
+        except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
+            mistakes.append(Mistake(f"kpis.{name}", f"its criterion {what_raised(error)}"))
     pack = _pack(document, tuple(kpis), data, source)
     wrong = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [  # without those that follow from another mistake
