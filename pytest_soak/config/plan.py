@@ -270,8 +270,15 @@ def _pack(
     given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     by_path = given.value.endswith(".toml")
     path = Path(given.value) if by_path else find(given.value, given.source)
-    guards = partial(table_mistakes, registry)
-    return load_pack(path, overlays, find, systems(registry), criteria(registry), guards)
+    return load_pack(
+        path,
+        overlays,
+        find,
+        systems(registry),
+        criteria(registry),
+        guards=partial(table_mistakes, registry),
+        tuners=registry.offers("tuners"),
+    )
 
 
 def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:
@@ -351,6 +358,12 @@ def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Re
         unknown("tuner", name, given.source, installed, NOT_SEEN)
         for name in names
         if name not in installed
+    ]
+    wrong += [
+        f"pack {pack.source}: [[rule]] tuner = {name!r}: plugin {installed[name][0].plugin} has a "
+        "tuner of this name; allowed: another name"
+        for name in names
+        if name in pack.tables and len(installed[name]) > 1
     ]
     refuse_all(wrong)
     tuners = [the_one(installed[name]) for name in names]

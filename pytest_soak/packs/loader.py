@@ -13,11 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from pytest_soak.errors import UNREADABLE, SoakUsageError, why_unreadable
+from pytest_soak.errors import UNREADABLE, SoakUsageError, what_raised, why_unreadable
 from pytest_soak.gates.criteria import CRITERIA, kpi_table, make_kpi
 from pytest_soak.model.metrics import Metric
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
 from pytest_soak.model.parameters import Bounds, Parameter
+from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, refuse, sound_part
 from pytest_soak.packs.document import (
     SYSTEMS,
@@ -29,14 +31,13 @@ from pytest_soak.packs.document import (
 )
 from pytest_soak.packs.order import called, in_order, within
 from pytest_soak.packs.overlay import TABLE, lay_over
-from pytest_soak.packs.rules import broken_rules, system_mistakes
+from pytest_soak.packs.rules import broken_rules, misspelt_tuners, named_in_head, system_mistakes
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.model.kpi import Kpi
-    from pytest_soak.model.settings import Mistake
     from pytest_soak.packs.check import Names
 
 File: TypeAlias = "Path | Traversable"
@@ -65,7 +66,9 @@ def load_pack(
     find: Find = none_installed,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    *,
     guards: Guards | None = None,
+    tuners: Collection[str] = (),
 ) -> Pack:
     """Read and check the pack at *path*.
 
@@ -77,6 +80,7 @@ def load_pack(
         kinds: The installed kinds of criteria, whose keys a KPI may have.
         guards: Finds the mistakes in guards' tables, to show them with those of the pack. The
             tables of a sound pack are checked when the guards are made.
+        tuners: The installed tuners, if they are known.
 
     Raises:
         SoakUsageError: It cannot be read, or contains mistakes. There is one line per mistake,
@@ -89,7 +93,7 @@ def load_pack(
         for name in reversed(names)
         if overlays.get(name)
     }
-    pack = build_pack(whole, source, systems, kinds, guards, layers)
+    pack = build_pack(whole, source, systems, kinds, guards=guards, layers=layers, tuners=tuners)
     return replace(pack, bases=tuple(names[1:]), layers=layers)
 
 
@@ -130,9 +134,11 @@ def _layered(
     if overlay:
         source = f"{source} with [{TABLE}.{name}]"
     data = lay_over(own, overlay)
+    changes = f"pyproject.toml, [{TABLE}.{name}]"
     head = data["pack"]
     wanted = head.get("extends") if isinstance(head, dict) else None
     if not isinstance(wanted, str):
+        refuse(changes, [*misspelt_tuners(own, overlay)])
         return data, source, (str(name),)
     above = (*above, os.path.realpath(str(path)))
     asked = f"pack {path}: pack.extends"
@@ -145,11 +151,22 @@ def _layered(
         msg = f"{asked}: {circle} is a circle; allowed: a pack that does not extend this one"
         raise SoakUsageError(msg)
     below, sources, names = _layered(base, overlays, find, above)
+    source = f"{source} over {sources}"
     replaced = head.get("replaces")
     if isinstance(replaced, list):
+        lacking = [
+            key for key in Document.__dataclass_fields__ if key in replaced and key not in below
+        ]
+        allowed = safe_text(", ".join(below))
+        mistakes = [
+            Mistake("pack.replaces", f"{base} has no table {key!r}", allowed) for key in lacking
+        ]
+        refuse(f"pack {source}", mistakes)
         below = {key: part for key, part in below.items() if key not in replaced}
-    whole = lay_over(lay_over(below, own, f"pack {path}"), overlay)
-    return whole, f"{source} over {sources}", (str(name), *names)
+    refuse(f"pack {path}", [*misspelt_tuners(below, own)])
+    merged = lay_over(below, own, f"pack {path}")
+    refuse(changes, [*misspelt_tuners(merged, overlay)])
+    return lay_over(merged, overlay), source, (str(name), *names)
 
 
 def build_pack(
@@ -157,8 +174,10 @@ def build_pack(
     source: str,
     systems: Systems | None = None,
     kinds: Kinds = CRITERIA,
+    *,
     guards: Guards | None = None,
     layers: Mapping[str, Mapping[str, Any]] | None = None,
+    tuners: Collection[str] = (),
 ) -> Pack:
     """Build a pack from parsed *data*; *source* and *layers* are named in errors.
 
@@ -168,14 +187,22 @@ def build_pack(
     whole = _with_tables(data)
     names = _names(whole)
     document, found = check(whole, Document, names=names)
-    mistakes = [*found, *system_mistakes(whole, {**(systems or {}), **SYSTEMS}, names)]
+    installed = {**(systems or {}), **SYSTEMS}
+    mistakes = [
+        *found,
+        *system_mistakes(whole, installed, names),
+        *named_in_head(whole, tuners, installed),
+    ]
     document = document or sound_part(whole, Document, names)
     table = kpi_table(kinds)
     kpis = []
     for name, given in document.kpis.items():
         mistakes += check(given, table, f"kpis.{name}", names)[1]
         sound = asdict(sound_part(dict(given), table, names))
-        kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
+        try:
+            kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
+        except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
+            mistakes.append(Mistake(f"kpis.{name}", f"its criterion {what_raised(error)}"))
     pack = _pack(document, tuple(kpis), data, source)
     wrong = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [  # without those that follow from another mistake

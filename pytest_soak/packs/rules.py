@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.errors import did_you_mean
 from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
 from pytest_soak.model.parameters import Corridor
-from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, unknown
-from pytest_soak.packs.document import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pytest_soak.packs.check import Names
 
 CLOSE = 0.75
-"""From this similarity on (`difflib`), an unknown system counts as a misspelt core system."""
+"""From this similarity on (`difflib`), an unknown system or tuner counts as a misspelt one."""
+HALF = 0.5
+"""Up to this similarity, two short names such as ``x1`` and ``x2`` differ on purpose."""
 
 
 def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -40,6 +43,7 @@ def broken_rules(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
     yield from _judged_mistakes(pack)
     yield from _condition_mistakes(pack)
     yield from _rule_mistakes(pack)
+    yield from _tuner_mistakes(pack, data)
     yield from _mock_mistakes(pack)
     for table in ("guards", "scenarios"):
         yield from _not_finite(data.get(table), table)
@@ -53,6 +57,13 @@ def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -
         profile: One of its profiles.
         told: Parameters whose value was already reported.
     """
+    unknown_fields = [name for name in profile.fields if name not in pack.parameters]
+    for name in unknown_fields:
+        near = [known for known in pack.parameters if _one_letter_off(name, known)]
+        if near:
+            what = f"no parameter has this name, did you mean {near[0]!r}?"
+            allowed = f"{', '.join(pack.parameters)}, or a name that is not close to them"
+            yield Mistake(f"profiles.{profile.name}.{name}", what, allowed)
     for name, parameter in pack.parameters.items():
         if name in told:
             continue
@@ -71,6 +82,16 @@ def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -
             yield Mistake(where, f"{value:g} is outside its limits", f"{low:g} to {high:g}")
         elif parameter.quantize(value) != value:
             yield _off_grid(where, value, parameter)
+
+
+def _one_letter_off(name: str, known: str) -> bool:
+    """Return whether one letter is wrong, missing, added or swapped, and most are the same.
+
+    Fields such as ``pool_min`` and ``max_pool`` may stand beside a parameter ``pool_max``.
+    """
+    matcher = difflib.SequenceMatcher(None, name, known)
+    same = sum(block.size for block in matcher.get_matching_blocks())
+    return max(len(name), len(known)) - same == 1 and matcher.ratio() > HALF
 
 
 def _off_grid(where: str, value: float, parameter: Parameter) -> Mistake:
@@ -156,6 +177,67 @@ def _rule_mistakes(pack: Pack) -> Iterator[Mistake]:
                 yield Mistake(where, f"a stop for {stop}, which it does not change")
 
 
+def _tuner_mistakes(pack: Pack, data: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield tables of tuners that no rule names, valid or not."""
+    named = _named_by_rules(data)
+    for name in pack.tables:
+        if name not in named:
+            what = f"no [[rule]] has the tuner {safe_repr(name)}{did_you_mean(name, named)}"
+            allowed = safe_text(", ".join(named), 600, 80) or "a tuner that a [[rule]] names"
+            yield Mistake(f"tuners.{name}", what, allowed)
+
+
+def _named_by_rules(data: Mapping[str, Any]) -> list[str]:
+    """Return the tuners that the rules in *data* name."""
+    rules = data.get("rule")
+    named: list[object] = []
+    for row in rules if isinstance(rules, list) else ():
+        tuner = row.get("tuner") if isinstance(row, Mapping) else None
+        named += tuner if isinstance(tuner, list) else [tuner]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def misspelt_tuners(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield new tuners in the rules of *overlay* whose name is close to one of *base*."""
+    tables = [part.get("tuners") for part in (base, overlay)]
+    declared = [name for table in tables if isinstance(table, Mapping) for name in table]
+    known = list(dict.fromkeys((*_named_by_rules(base), *declared)))
+    for name in _named_by_rules(overlay):
+        if name not in known and _near(name, known):
+            mistake = unknown("rule", "tuner", name, known)
+            new = f"{mistake.allowed}; for a new one, add [tuners.{safe_text(name)}]"
+            yield replace(mistake, allowed=new)
+
+
+def named_in_head(
+    data: Mapping[str, Any], tuners: Collection[str], systems: Collection[str]
+) -> Iterator[Mistake]:
+    """Yield what ``[pack]`` in *data* misspells: its tuners or its system.
+
+    A name that is close to no known one may be installed elsewhere, because packs are shared.
+
+    Args:
+        data: The pack's tables.
+        tuners: The installed tuners; empty if they are not known.
+        systems: The installed systems.
+    """
+    head = data.get("pack")
+    if not isinstance(head, Mapping):
+        return
+    known = [*_named_by_rules(data), *tuners] if tuners else []
+    for key, among in {"tuner": known, "system": systems}.items():
+        given = head.get(key)
+        names = str(given).split(",") if key == "tuner" else [str(given)]
+        for name in (one.strip() for one in names):
+            if isinstance(given, str) and name not in among and _near(name, among):
+                yield unknown(f"pack.{key}", key, name, among)
+
+
+def _near(name: str, known: Iterable[str]) -> bool:
+    """Return whether *name* is close to one of the *known* names."""
+    return bool(difflib.get_close_matches(name, known, 1, CLOSE))
+
+
 def _mock_mistakes(pack: Pack) -> Iterator[Mistake]:
     for name, systems in pack.scenarios.items():
         where = f"scenarios.{name}.mock"
@@ -176,7 +258,7 @@ def system_mistakes(
             settings = systems.get(system)
             if settings is not None:
                 yield from check(table, settings, where, names)[1]
-            elif system not in systems and difflib.get_close_matches(system, SYSTEMS, 1, CLOSE):
+            elif system not in systems and _near(system, systems):
                 yield unknown(f"scenarios.{scenario}", "system", system, systems)
 
 

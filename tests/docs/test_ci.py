@@ -188,7 +188,7 @@ def test_a_nightly_soak_that_the_time_was_up_for_is_resumed_from_its_artifacts(
     assert not (night.work / "artifacts/soak/latest/late").exists()
     assert records(night.chain)[-1]["kind"] == "run_interrupted", night.output_of["Soak"]
     text = night.summary.read_text(encoding="utf-8")
-    assert "The run was broken off before the gate" in text
+    assert "The run was interrupted before the gate" in text
     assert not left_in(night.work)
 
     resumed = runner.run("night-resumed")
@@ -226,7 +226,7 @@ def test_a_nightly_soak_that_somebody_else_killed_is_red_and_nothing_goes_on_wit
     night = killed(tmp_path, BY="want of memory").run("night")
     assert not night.green, night.output_of
     assert not night.output.exists()
-    assert "The run was broken off before the gate" in night.summary.read_text(encoding="utf-8")
+    assert "The run was interrupted before the gate" in night.summary.read_text(encoding="utf-8")
 
 
 def test_a_nightly_soak_that_ends_in_time_needs_no_second_job(tmp_path: Path) -> None:

@@ -319,3 +319,13 @@ def test_settings_that_cannot_be_checked_are_a_usage_error_for_every_strategy(
         f"*hook pytest_soak_{kind}, 'mine': Settings: *; allowed: `Settings`, a frozen dataclass*"
     )
     result.stderr.fnmatch_lines([line])
+
+
+def test_settings_that_a_criterion_refuses_are_a_usage_error(pytester: pytest.Pytester) -> None:
+    refuses = "multiple: int | None = None\n    def __post_init__(self): raise ValueError('not 3')"
+    pytester.makeconftest(CONFTEST.replace("multiple: int | None = None", refuses))
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demo.kpis.throughput]\nmultiple = 3")
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*: kpis.throughput: its criterion raised *: not 3 (*)"])

@@ -94,7 +94,7 @@ def test_the_system_is_the_one_that_the_pack_has_a_table_for(
         ({}, "adaptive"),
         ({"rule": [{**RULE, "tuner": "mine"}]}, "mine"),
         ({"rule": [{**RULE, "tuner": ["one", "two"]}]}, "one"),
-        ({"tuners": {"other": {}}, "rule": [{**RULE, "tuner": "mine"}]}, "other"),
+        ({"tuners": {"other": {}}, "rule": [{**RULE, "tuner": ["mine", "other"]}]}, "other"),
         ({"rule": [{**RULE, "tuner": "mine"}], "pack": {"tuner": "adaptive"}}, "adaptive"),
     ],
 )

@@ -107,6 +107,23 @@ def test_what_pyproject_changes_is_laid_over_all(tmp_path: Path) -> None:
     assert "mine.toml with [tool.pytest-soak.packs.mine] over " in made.source
 
 
+def test_what_pyproject_changes_may_not_misspell_a_tuner(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, mine='pack.extends = "base.toml"')
+    rule = {"id": "new", "when": {"all": [{"metric": "errors", "op": ">", "value": 1}]}}
+    change: dict[str, Any] = {"rule": [{**rule, "tuner": "tables", "step": {}, "reason": "new"}]}
+    change["rule"][0]["step"] = {"pool": 1}
+    for name, over in {"base": "base", "mine": "mine", "mine over base": "base"}.items():
+        told = refusal(tmp_path, name.split()[0], overlays={over: change})
+        start = (
+            f"pyproject.toml, [tool.pytest-soak.packs.{over}]: rule: unknown tuner 'tables', did"
+        )
+        assert told.startswith(start)
+    made = read(tmp_path, "mine", overlays={"mine": {**change, "tuners": {"tables": {}}}})
+    assert set(made.tables) == {"table", "tables"}
+    other = {"rule": [{**change["rule"][0], "tuner": "quick"}]}
+    assert set(read(tmp_path, "mine", overlays={"mine": other}).tables) == {"table", "quick"}
+
+
 def test_what_pyproject_changes_in_a_base_is_laid_over_that_base(tmp_path: Path) -> None:
     write(tmp_path, base=BASE, mid='pack.extends = "base.toml"\nkpis.errors.fail = "> 2"')
     write(tmp_path, top='pack.extends = "mid.toml"\nkpis.errors.warn = "> 0"')
@@ -155,6 +172,14 @@ def test_a_mistake_names_all_files(tmp_path: Path) -> None:
         (
             'pack = { extends = "base.toml", replaces = 3 }',
             "pack mine.toml over base.toml: pack.replaces: 3 given; allowed: a list",
+        ),
+        (
+            'pack = { extends = "base.toml", replaces = ["kpis", "objective"] }',
+            "pack mine.toml over base.toml: pack.replaces: base.toml has no table 'objective'; *",
+        ),
+        (
+            'pack.extends = "base.toml"\nrule = [{ tuner = "tabel", id = "slow", step.pool = 3 }]',
+            "pack mine.toml: rule: unknown tuner 'tabel', did you mean 'table'*add [tuners.tabel]",
         ),
         (
             BASE.replace("[pack]", '[pack]\nreplaces = ["kpis"]'),

@@ -174,3 +174,101 @@ def test_a_profile_file_is_told_of_whole(pytester: pytest.Pytester) -> None:
         ],
         consecutive=True,
     )
+
+
+SMALL = """
+[parameters]
+x = { limits = [0, 10], base = 2 }
+workers = { limits = [1, 16], base = 2 }
+pool_max = { limits = [1, 16], base = 2 }
+
+[kpis]
+lat = { fail = "> 3" }
+
+[[rule]]
+tuner = "table"
+id = "slow"
+when.all = [{ metric = "lat", op = ">", value = 2 }]
+step = { x = 1 }
+reason = "slow"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (
+            "[tuners.tabel]",
+            "tuners.tabel: no [[rule]] has the tuner 'tabel', did you mean 'table'?; ",
+        ),
+        ("[tuners.foo]", "tuners.foo: no [[rule]] has the tuner 'foo'; allowed: table"),
+        ("[tuners.adaptive]\ncorridor = 'apply'", "tuners.adaptive: no [[rule]] has the tuner '"),
+        ("[profiles.a]\nxx = 3", "profiles.a.xx: no parameter has this name, did you mean 'x'?; "),
+        (
+            "[profiles.a]\nworkrs = 3",
+            "profiles.a.workrs: no parameter has this name, did you mean ",
+        ),
+        ("[profiles.a]\nworekrs = 3", "profiles.a.worekrs: no parameter has this name, did you m"),
+        ("[scenarios.a.moock]", "scenarios.a: unknown system 'moock', did you mean 'mock'?; "),
+        ("[scenarios.a.stagin]", "scenarios.a: unknown system 'stagin', did you mean 'staging'?; "),
+        ("pack.system = 'stagin'", "pack.system: unknown system 'stagin', did you mean 'staging'?"),
+        ("pack.tuner = 'adaptiv'", "pack.tuner: unknown tuner 'adaptiv', did you mean 'adaptive'?"),
+        ("pack.tuner = 'adaptive, tabel'", "pack.tuner: unknown tuner 'tabel', did you mean 'tab"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_nearest_one(more: str, line: str) -> None:
+    text = f"{more}\n{SMALL}" if more.startswith("pack.") else f"{SMALL}\n{more}"
+    with pytest.raises(SoakUsageError) as caught:
+        build_pack(tomllib.loads(text), "p.toml", {"staging": None}, tuners=("adaptive", "bayes"))
+    assert str(caught.value).startswith(f"pack p.toml: {line}")
+
+
+def test_a_misspelt_tuner_and_system_are_told_with_the_other_mistakes() -> None:
+    text = f"pack = {{ system = 'mocck', tuner = 'tabl', mraker = [] }}\n{SMALL}"
+    with pytest.raises(SoakUsageError) as caught:
+        build_pack(tomllib.loads(text), "p.toml", tuners=("adaptive",))
+    head, *lines = str(caught.value).split("\n")
+    assert head == "pack p.toml: 3 mistakes"
+    starts = ["  pack.system: ", "  pack.tuner: ", "  pack: unknown key 'mraker'"]
+    assert sorted(line for start in starts for line in lines if line.startswith(start)) == sorted(
+        lines
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "[profiles.a]\npool_min = 3\nmax_workers = 3\ny = 1\ntilt = 0.5",
+        "pack = { system = 'grpc', tuner = 'random-search' }",
+        "[scenarios.a.grpc]\n[tuners.table]\nannounce = true",
+    ],
+)
+def test_names_that_are_not_close_to_known_ones_stay_allowed(more: str) -> None:
+    text = f"{more}\n{SMALL}" if more.startswith("pack") else f"{SMALL}\n{more}"
+    assert build_pack(tomllib.loads(text), "p.toml", tuners=("adaptive",)).name == "pack"
+
+
+def test_a_field_of_a_profile_in_a_file_may_not_be_a_misspelt_parameter(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    base = "workers = 2\nbatch_size = 40\nbackoff_s = 0.2\n"
+    (pytester.path / "mine.toml").write_text(f"{base}workrs = 3", encoding="utf-8")
+    result = pytester.runpytest("--soak-iterations=3", "--soak-profile=mine.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    line = "profiles.mine.workrs: no parameter has this name, did you mean 'workers'[?]; allowed: *"
+    result.stderr.fnmatch_lines([f"ERROR: --soak-profile: profile *mine.toml: {line}"])
+
+
+def test_a_tuner_of_rules_may_not_have_the_name_of_an_installed_one(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    text = SMALL.replace('"table"', '"adaptive"') + "[scenarios.default.mock]\nlat = 5\n[mock.lat]"
+    (pytester.path / "p.toml").write_text(text, encoding="utf-8")
+    result = pytester.runpytest("--soak-iterations=3", "--soak-pack=p.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    line = "plugin soak-core has a tuner of this name; allowed: another name"
+    result.stderr.fnmatch_lines(
+        [f"ERROR: pack *p.toml: [[][[]rule[]][]] tuner = 'adaptive': {line}"]
+    )

@@ -269,9 +269,10 @@ def test_a_tuner_requires_every_metric_of_its_rules() -> None:
 
 @pytest.mark.parametrize("corridor", Corridor)
 def test_a_table_declares_its_corridor_and_whether_it_is_announced(corridor: Corridor) -> None:
-    assert a_tuner(corridor=str(corridor)).corridor is corridor
-    assert a_tuner(announce=True).announce is True
-    assert a_tuner().announce is False
+    rule = a_rule("hot", {"all": [HOT]}, step={"fan": 5})
+    assert a_tuner(rule, corridor=str(corridor)).corridor is corridor
+    assert a_tuner(rule, announce=True).announce is True
+    assert a_tuner(rule).announce is False
 
 
 def test_a_proposal_changes_nothing() -> None:

@@ -34,7 +34,6 @@ PACK = """
 name = "mine"
 prefix = "MINE_"
 profile = "default"
-tuner = "none"
 system = "mock"
 scenario = "busy"
 {objective}
@@ -48,8 +47,6 @@ gain = {{ label = "gain", unit = "1" }}
 [scenarios.busy.mock]
 cost = 3
 gain = 4
-[tuners.none]
-corridor = "apply"
 [kpis]
 cost = {{ warn = "> 10" }}
 """
