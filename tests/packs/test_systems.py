@@ -63,12 +63,13 @@ def test_all_scenarios_are_checked_not_only_the_one_that_is_run(pytester: pytest
     )
     result = pytester.runpytest(*TUNED)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    source = "  pyproject.toml, [[]tool.pytest-soak.packs.demo[]]: scenarios"
     result.stderr.fnmatch_lines(
         [
             "ERROR: pack *demo.toml with [[]tool.pytest-soak.packs.demo[]]: 3 mistakes",
-            "  scenarios.busy.staging.users: 0 given; allowed: 1 or more",
-            "  scenarios.calm.staging: unknown key 'usres', did you mean 'users'?; allowed: *",
-            "  scenarios.calm.staging: region is missing",
+            f"{source}.busy.staging.users: 0 given; allowed: 1 or more",
+            f"{source}.calm.staging: unknown key 'usres', did you mean 'users'?; allowed: *",
+            f"{source}.calm.staging: region is missing",
         ],
         consecutive=True,
     )
