@@ -155,4 +155,4 @@ def test_options_that_only_set_up_are_refused(pytester: pytest.Pytester, option:
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest(*TUNED, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{option}: a soak cannot be set up without being run"])
+    result.stderr.fnmatch_lines([f"*{option}: a soak cannot be set up without running it"])
