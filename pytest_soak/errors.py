@@ -1,4 +1,4 @@
-"""The error for a user's mistake, shown in one line and without a traceback.
+"""The error for users' mistakes, shown without a traceback: one line for each mistake.
 
 The core raises it; the plugin raises pytest's own `UsageError` instead, which is exit code 4.
 """
@@ -37,7 +37,7 @@ class SoakUsageError(Exception):
         """Return one message as it is, and several as a heading with a line for each."""
         if len(self.args) == 1:
             return str(self.args[0])
-        lines = [f"  {line}" for message in self.args for line in message.splitlines()]
+        lines = [f"  {line}" for message in self.args for line in message.split("\n")]
         if len(lines) > MOST_LINES:
             lines[MOST_LINES:] = [f"  and {len(lines) - MOST_LINES} more"]
         return "\n".join((f"{self.head or 'pytest-soak'}: {len(self.args)} mistakes", *lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,11 +152,13 @@ class SoakCollection:
         items[:] = select(items, collected.values(), named, deselect)
         self._report_selection(left, set(items))
         try:
-            refuse_unfit(others)
             wrong: list[str] = []
-            for chain in chains_of(items).values():
+            with gathered(wrong):
+                refuse_unfit(others)
+            for _, members in groupby(items, lambda item: item.stash[PLACE].chain.name):
+                item = next(members)
                 with gathered(wrong):
-                    self._plan(chain)
+                    self._plan(item.stash[PLACE].chain, item)
             refuse_all(wrong)
             packs = [chain.plan.pack for chain in self.chains.values() if chain.plan]
             used = {name for pack in packs for name in (pack.name, *pack.bases)}
@@ -189,8 +192,7 @@ class SoakCollection:
         if deselected:
             deselected[:] = [item for item in deselected if item not in chosen]
 
-    def _plan(self, chain: Chain) -> None:
-        item = next(iter(chain.members.values()))
+    def _plan(self, chain: Chain, item: pytest.Item) -> None:
         settings: dict[str, Any] = {}
         wrong: list[str] = []
         marks = list(item.iter_markers_with_node("soak"))
@@ -270,8 +272,7 @@ def refuse_unfit(items: Iterable[pytest.Item]) -> None:
                 f"{item.nodeid}: asks for the fixture soak by request.getfixturevalue(), too late "
                 "for iterations; allowed: soak as an argument, or @pytest.mark.soak"
             )
-    if faults:
-        raise SoakUsageError("\nERROR: ".join(faults))
+    refuse_all(faults)
 
 
 def _fetches_soak(item: pytest.Function) -> bool:

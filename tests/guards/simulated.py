@@ -47,11 +47,20 @@ def demo(changed: str = "") -> Pack:
     return replace(build_pack(data, "demo.toml, changed"), guards=tables)
 
 
+class Tuners:
+    """The names of the tuners in conflicts; the runs here say what they ask for."""
+
+    def pytest_soak_tuners(self) -> Mapping[str, Callable[..., object]]:
+        """Offer them."""
+        return dict.fromkeys("abc", Proposal)
+
+
 def guarded(pack: Pack) -> Strategies:
     """Return the shipped guards with the settings of *pack*."""
     manager = pytest.PytestPluginManager()
     manager.add_hookspecs(hookspecs)
     manager.register(CorePlugin())
+    manager.register(Tuners())
     plan = ChainPlan(
         "test_x", "test_x", "run", 6, 2, Mode.APPLY, 0, pack, pack.profiles[pack.profile],
         InitialOverrides("profile", {}), "calm", "mock", None,
