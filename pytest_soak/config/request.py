@@ -361,7 +361,7 @@ def _marked(setting: Setting, value: object, where: str) -> object:
         raise SoakUsageError(msg)
     texts: Any = [value] if isinstance(value, str) else value
     if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
-        if texts:
+        if texts or setting.many:  # an empty `gate` takes back the one of a class or module
             return texts
         msg = f"{where}: {safe_repr(value)} given; allowed: one or more"
         raise SoakUsageError(msg)

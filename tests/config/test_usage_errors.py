@@ -358,7 +358,6 @@ def test_bad_overrides_in_the_environment_name_the_variable(
         ("observe='two'", "*soak(observe=): 'two' given; allowed: a whole number", ()),
         ("system=3", "*soak(system=): 3 given; allowed: text", ()),
         ("gate=[3]", "*soak(gate=): *allowed: text, or a list of texts", ()),
-        ("gate=[]", "*soak(gate=): [[]] given; allowed: one or more", ()),
         ("tuner=()", "*soak(tuner=): () given; allowed: one or more", ()),
         ("skippable=1", "*soak(skippable=): 1 given; allowed: True or False", ()),
         ("gate=print", "*soak(gate=): <built-in function print> given; allowed: text*", ()),
@@ -554,3 +553,18 @@ def test_a_profile_file_has_numbers_only(pytester: pytest.Pytester) -> None:
         "*mine.toml: workers: True given; allowed: a finite number",
         "--soak-profile=mine.toml",
     )
+
+
+def test_an_empty_gate_takes_back_the_one_of_the_class(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.soak(scenario="calm", gate="throughput>=1000000")
+        class TestQueue:
+            @pytest.mark.soak(gate=[])
+            def test_it(self, soak):
+                soak.run()
+        """
+    )
+    assert pytester.runpytest("--soak-iterations=2").ret == 0
