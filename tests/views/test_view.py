@@ -101,6 +101,19 @@ def test_a_view_is_driven_and_shown_by_its_line_in_the_table(pytester: pytest.Py
     assert Tally.shown[:3] == [f"test_demo.py::test_demo {number}" for number in (1, 2, 3)]
 
 
+def test_a_view_that_overrides_nothing_shows_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(View):
+        name = "silent"
+
+    monkeypatch.setattr(views, "VIEWS", (Silent,))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-scenario=calm")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("| *")
+
+
 @pytest.mark.usefixtures("tally")
 def test_a_view_can_be_switched_off_as_a_plugin(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
