@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonschema
 import msgspec
 
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, did_you_mean
 from pytest_soak.model.metrics import NUMBER, sensible
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
@@ -264,10 +263,8 @@ def unknown(where: str, kind: str, given: object, known: Iterable[str]) -> Mista
         known: The known names.
     """
     names = list(known)
-    close = difflib.get_close_matches(str(given), names, n=1)
-    hint = f", did you mean {close[0]!r}?" if close else ""
     allowed = safe_text(", ".join(names), 600, 80) or "nothing"
-    return Mistake(where, f"unknown {kind} {safe_repr(given)}{hint}", allowed)
+    return Mistake(where, f"unknown {kind} {safe_repr(given)}{did_you_mean(given, names)}", allowed)
 
 
 def _types(kinds: Iterable[object]) -> str:
