@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.cli import main
 from pytest_soak.store.artifacts import rebuild
+from pytest_soak.store.cell import run_age
 from pytest_soak.store.files import document, line
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import START, read_journal
+from pytest_soak.store.journal import START, journal_run, read_journal
 from pytest_soak.store.records import problems_from_json
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ DIFFERS = {"time", "ts", "run", "prev", "head"}
 
 
 def chain_folder(pytester: pytest.Pytester, name: str = "test_demo") -> Path:
-    """Return the folder of the chain whose slug begins with *name*."""
+    """Return the folder of the test called *name*: the cell that began last."""
     return chain_folder_in(pytester.path / "artifacts" / "soak", name)
 
 
 def chain_folder_in(soak_dir: Path, name: str) -> Path:
-    """Return the folder of the chain in *soak_dir* whose slug begins with *name*."""
-    (folder,) = soak_dir.glob(f"{name}-*")
-    return folder
+    """Return the folder in *soak_dir* of the test called *name*: the cell that began last."""
+    folders = soak_dir.glob(f"{name}-*")
+    return max(folders, key=lambda folder: run_age(journal_run(folder / JOURNAL)))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, did_you_mean
-from pytest_soak.store.folder import JOURNAL, RUNS, run_age
+from pytest_soak.store.cell import run_age
+from pytest_soak.store.folder import JOURNAL, RUNS
 from pytest_soak.verify.artifacts import is_ours
 
 if TYPE_CHECKING:
@@ -142,8 +143,10 @@ def choose_chain(soak_dir: Path, given: str | None) -> Path:
             msg = f"--chain: needed, because {soak_dir} has several chains: {_listed(folders)}"
             raise SoakUsageError(msg)
         return next(iter(folders.values()))
-    nodes = [path for path in folders.values() if _node_id(path) == given]
-    return nodes[0] if nodes else folders[_match("--chain", "chain", given, folders)]
+    cells = [name for name, path in folders.items() if _node_id(path) == given]
+    return folders[
+        _the_one("--chain", given, cells or _matching("--chain", "chain", given, folders))
+    ]
 
 
 def choose_run(chain: Path, given: str | None) -> RunFolder:
@@ -162,21 +165,26 @@ def choose_run(chain: Path, given: str | None) -> RunFolder:
     ids: dict[str, RunFolder] = {}
     for run in found:
         ids.setdefault(run.run, run)
-    return ids[_match("--run", "run", given, ids)]
+    return ids[_the_one("--run", given, _matching("--run", "run", given, ids))]
 
 
-def _match(option: str, kind: str, given: str, names: Collection[str]) -> str:
-    """Return the one of *names* that equals *given*, or else begins with it."""
+def _matching(option: str, kind: str, given: str, names: Collection[str]) -> list[str]:
+    """Return the one of *names* that equals *given*, or else those that begin with it."""
     matches = [name for name in names if name == given]
     matches = matches or [name for name in names if name.startswith(given)]
     if not matches:
         near = did_you_mean(given, names)
         msg = f"{option}: unknown {kind} {given!r}{near}; there are: {_listed(names)}"
         raise SoakUsageError(msg)
-    if len(matches) > 1:
-        msg = f"{option}: {given!r} matches several: {_listed(matches)}"
+    return matches
+
+
+def _the_one(option: str, given: str, names: list[str]) -> str:
+    """Return the only one of *names*, which match what was *given*."""
+    if len(names) > 1:
+        msg = f"{option}: {given!r} matches several: {_listed(names)}"
         raise SoakUsageError(msg)
-    return matches[0]
+    return names[0]
 
 
 def _listed(names: Collection[str]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,6 +43,8 @@ from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.rules import profile_mistakes
+from pytest_soak.store.cell import cell_id, folder_name, run_id
+from pytest_soak.store.files import jsonable
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -82,11 +84,15 @@ class ChainPlan:
         system: The system itself; None if the test brings its own.
         tuners: The tuners; empty if nothing is tuned.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
-        resumed: Whether it resumes an unfinished run.
+        resumed: Whether it goes on with an earlier run.
+        settled: The last iteration of that run when the plan was made.
         differences: The settings that differ from those of that run; only if resumed by force.
         mask: Hides the secrets of system and pack that are known before the system runs.
         safe: Whether a system that has secrets runs without them, in its dry form. For a fixture's
             system, whose secrets are not known yet: whether that was asked for.
+        cell: The id of its cell, see `pytest_soak.store.cell`.
+        files: ``{"pack_file": path, "profile_file": path}``, those that were given by path.
+        parameters: The other parameters of the test, as plain JSON.
     """
 
     name: str
@@ -105,9 +111,13 @@ class ChainPlan:
     tuners: tuple[Registered, ...] = ()
     slot: float | None = None
     resumed: bool = False
+    settled: int = 0
     differences: tuple[str, ...] = ()
     mask: Mask = field(default_factory=Mask)
     safe: bool = False
+    cell: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tuner_names(self) -> str:
@@ -126,6 +136,15 @@ class ChainPlan:
         """Return the seed of *iteration*, 64 bits derived from run's seed, chain and iteration."""
         text = f"{self.seed}:{self.name}:{iteration}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+    def environ(self) -> dict[str, str]:
+        """Return the environment variables that tell a program what it is run for."""
+        return {
+            "PYTEST_SOAK_TEST": self.name,
+            "PYTEST_SOAK_TEST_PARAMETERS": json.dumps(self.parameters),
+            "PYTEST_SOAK_SCENARIO": self.scenario,
+            "PYTEST_SOAK_CELL": self.cell,
+        }
 
     def objective(self) -> dict[str, Any] | None:
         """Return the pack's objective with its noise (None if unknown); None without objective."""
@@ -159,7 +178,18 @@ class ChainPlan:
             "max_inconclusive": self.pack.max_inconclusive,
             **({"safe_mode": True} if self.safe else {}),
             **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
+            **self.files,
         }
+
+    def identified(self, session: str) -> ChainPlan:
+        """Return the plan with the ids that follow from its settings: of cell, folder and run.
+
+        Args:
+            session: The id of the pytest run.
+        """
+        cell = cell_id(self.describe())
+        slug = folder_name(self.name.partition("::")[2], cell)
+        return replace(self, cell=cell, slug=slug, run_id=run_id(session, cell))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +208,6 @@ class LayeredSettings:
         return fallback
 
 
-def chain_slug(name: str) -> str:
-    """Return a readable folder name for a chain: its last part, and a hash of all of it."""
-    last = name.rpartition("::")[2]
-    readable = re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-")[:80]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def plan_chain(
     name: str,
     request: SoakRequest,
@@ -193,6 +216,7 @@ def plan_chain(
     environ: Mapping[str, str] = os.environ,
     *,
     system: str = "",
+    parameters: Mapping[str, object] | None = None,
 ) -> ChainPlan:
     """Plan the chain called *name*.
 
@@ -204,17 +228,20 @@ def plan_chain(
         environ: The environment.
         system: The system that a fixture of the test sets: ``mock``, or ``fixture`` for one of the
             test's own, which only its fixture can make.
+        parameters: The other parameters of the test, by name.
 
     Raises:
         SoakUsageError: Something that was given is unknown or not allowed.
     """
     chosen = LayeredSettings(request.options, marker, request.inis)
-    pack = _pack(chosen, registry, request.packs)
+    given_pack = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
+    pack = _pack(given_pack, registry, request.packs)
+    given_profile = _chosen_profile(pack, chosen, environ)
     wrong: list[str] = []
     with gathered(wrong):
         pack = replace(pack, kpis=_kpis(pack, chosen, criteria(registry)))
     with gathered(wrong):
-        profile = _profile(pack, chosen, environ)
+        profile = _profile(pack, given_profile)
     scenario = chosen.get("scenario", SourcedValue(pack.scenario, f"pack {pack.name}"))
     if scenario.value not in pack.scenarios:
         wrong.append(unknown("scenario", scenario.value, scenario.source, pack.scenarios))
@@ -240,10 +267,10 @@ def plan_chain(
     _check_length(made, system_name, request)
     initial = _initial_overrides(pack, profile, request.overrides, environ)
     _check_parameters(made, system_name, overlay(profile.fields, initial.overrides), mask)
-    return ChainPlan(
+    plan = ChainPlan(
         name=name,
-        slug=chain_slug(name),
-        run_id=request.run_id,
+        slug="",
+        run_id="",
         planned=request.iterations,
         window=window,
         mode=request.mode,
@@ -258,16 +285,18 @@ def plan_chain(
         slot=request.slot,
         mask=mask,
         safe=safe,
+        files=_files(request.root, pack_file=given_pack.value, profile_file=given_profile.value),
+        parameters=jsonable(parameters or {}),
     )
+    return plan.identified(request.session)
 
 
 def _pack(
-    chosen: LayeredSettings, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]
+    given: SourcedValue, registry: Registry, overlays: Mapping[str, Mapping[str, Any]]
 ) -> Pack:
     def find(name: str, source: str) -> Any:  # noqa: ANN401 - what a plugin's factory gives
         return registry.find("packs", name, source).make(needs=("read_text",))
 
-    given = chosen.get("pack", SourcedValue(DEFAULT_PACK, "the default pack"))
     by_path = given.value.endswith(".toml")
     path = Path(given.value) if by_path else find(given.value, given.source)
     return load_pack(
@@ -281,11 +310,16 @@ def _pack(
     )
 
 
-def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) -> Profile:
-    given = chosen.get("profile", SourcedValue(pack.profile, f"pack {pack.name}"))
+def _chosen_profile(
+    pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]
+) -> SourcedValue:
     variable = f"{pack.prefix}PROFILE"
     if environ.get(variable, "").strip() and "profile" not in chosen.options:
-        given = SourcedValue(environ[variable].strip(), variable)
+        return SourcedValue(environ[variable].strip(), variable)
+    return chosen.get("profile", SourcedValue(pack.profile, f"pack {pack.name}"))
+
+
+def _profile(pack: Pack, given: SourcedValue) -> Profile:
     if not given.value.endswith(".toml"):
         if given.value not in pack.profiles:
             raise SoakUsageError(unknown("profile", given.value, given.source, pack.profiles))
@@ -305,6 +339,17 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
     mistakes += profile_mistakes(pack, profile, set(wrong))
     refuse(f"{given.source}: profile {path}", mistakes)
     return profile
+
+
+def _files(root: Path, **given: str) -> dict[str, str]:
+    """Return the paths among *given*, relative to *root* if they are below it."""
+    files = {}
+    for name, value in given.items():
+        if value.endswith(".toml"):
+            path = Path(value).absolute()
+            inside = path.is_relative_to(root)
+            files[name] = (path.relative_to(root) if inside else path).as_posix()
+    return files
 
 
 def _window(chosen: LayeredSettings, planned: int) -> int:

@@ -8,7 +8,6 @@ import re
 import tomllib
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +34,8 @@ from pytest_soak.errors import (
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
+from pytest_soak.store.cell import new_session
+from pytest_soak.store.folder import run_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +88,7 @@ class SoakRequest:
     Args:
         iterations: How many iterations each chain has.
         mode: What happens to proposals.
-        run_id: The run's name; the same in every worker.
+        session: The id of this pytest run; workers get the controller's.
         folder: Where artifacts go.
         options: ``{setting: value}`` from the command line.
         inis: ``{setting: value}`` from the ini file.
@@ -95,6 +96,7 @@ class SoakRequest:
         packs: ``{pack: table}``, what ``pyproject.toml`` changes in packs.
         resume: Whether to continue the newest unfinished run of each chain.
         unfinished: ``{chain's folder: run id}`` of the runs to resume.
+        ended: ``{chain's folder: run id}`` of the runs that may be told again, in other folders.
         worker: Whether this process is a worker of pytest-xdist.
         late: Whether it is a worker that joined after others may have started chains.
         slot: How long an iteration is, in seconds of wall-clock time; None in a run by count.
@@ -105,7 +107,7 @@ class SoakRequest:
 
     iterations: int
     mode: Mode
-    run_id: str
+    session: str
     folder: Path
     options: Mapping[str, SourcedValue] = field(default_factory=dict)
     inis: Mapping[str, SourcedValue] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class SoakRequest:
     packs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: Resume = Resume.NO
     unfinished: Mapping[str, str] = field(default_factory=dict)
+    ended: Mapping[str, str] = field(default_factory=dict)
     worker: bool = False
     late: bool = False
     slot: float | None = None
@@ -146,17 +149,18 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         msg = f"--soak-iterations: {iterations} given; allowed: 1 to {MOST_ITERATIONS}"
         raise SoakUsageError(msg)
     folder = _folder(config, options, inis)
+    worker = hasattr(config, "workerinput")
     return SoakRequest(
         iterations,
         mode,
-        new_run_id(),
+        "" if worker else new_session(run_names(folder), uuid.uuid4().hex[:6]),
         folder,
         options,
         inis,
         _overrides_texts(config, folder),
         pack_overlays(config.rootpath / "pyproject.toml"),
         _resume(config),
-        worker=hasattr(config, "workerinput"),
+        worker=worker,
         slot=slot,
         replay=_replay(config),
         command=_command(config),
@@ -272,11 +276,6 @@ def _resume(config: pytest.Config) -> Resume:
 def _replay(config: pytest.Config) -> Path | None:
     given = config.getoption("soak_replay")
     return None if given is None else Path(config.invocation_params.dir / given)
-
-
-def new_run_id() -> str:
-    """Return a new run's name: UTC time, then six random hexadecimal digits."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
 
 
 def _given_options(config: pytest.Config) -> dict[str, SourcedValue]:

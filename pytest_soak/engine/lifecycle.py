@@ -45,6 +45,8 @@ class Lifecycle:
         if not hasattr(system, "open"):
             return
         try:
+            if hasattr(system, "set_environ"):
+                system.set_environ(self._plan.environ())
             system.open(self._folder, self._plan.slot)
         except Exception as error:
             self.leave()

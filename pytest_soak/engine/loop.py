@@ -20,8 +20,8 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import jsonable, line
-from pytest_soak.store.journal import has_ended
+from pytest_soak.store.files import StoreError, jsonable, line
+from pytest_soak.store.journal import ending_of
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -31,6 +31,7 @@ from pytest_soak.store.records import (
     proposals_to_json,
     summary_from_json,
     summary_to_json,
+    verdict_from_json,
     verdict_to_json,
 )
 from pytest_soak.store.store import open_chain
@@ -50,11 +51,24 @@ class SoakLoop:
     """The iterations of one chain, each run at most once."""
 
     def __init__(
-        self, plan: ChainPlan, registry: Registry, soak_dir: Path, clock: Clock | None = None
+        self,
+        plan: ChainPlan,
+        registry: Registry,
+        soak_dir: Path,
+        clock: Clock | None = None,
+        first: int = 0,
     ) -> None:
         """Open the chain's store, and restore what it already holds of this run.
 
-        An hours run follows *clock*; the machine's, unless another one is given.
+        Args:
+            plan: The chain's plan.
+            registry: What is installed.
+            soak_dir: The folder of the soaks.
+            clock: What an hours run follows; the machine's clock, unless another one is given.
+            first: The iteration that is due; 0 for the gate.
+
+        Raises:
+            StoreError: The store cannot be opened, or another process has gone on with the run.
         """
         self.plan = plan
         # First, because a strategy that is refused must not leave a folder behind.
@@ -66,6 +80,8 @@ class SoakLoop:
         """Hides the secrets of the chain's system, with every value that they have had."""
         self.latest: IterationResult | None = None
         self.finished = False
+        self.recorded: ChainVerdict | None = None
+        """The verdict of a run that had ended before."""
         self._reports_due = False
         self.failed: set[int] = set()
         """The iterations whose tests did not pass before the run was resumed."""
@@ -74,9 +90,10 @@ class SoakLoop:
         try:
             self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
             self._restore()
-            if plan.resumed:
+            self._refuse_overtaken(first)
+            if plan.resumed and (plan.differences or not self.finished):
                 self.store.record_resume(plan.describe(), plan.differences)
-                self.finished = False
+                self.finished, self.recorded = False, None
         except BaseException:
             self.store.close()
             raise
@@ -84,6 +101,20 @@ class SoakLoop:
         self.pace: Pace | None = None
         if plan.slot is not None:
             self.pace = Pace(clock or WallClock(), plan.slot, plan.planned, self.done)
+
+    def _refuse_overtaken(self, first: int) -> None:
+        """Refuse to go on with a run if another process went on with it since the plan was made.
+
+        Args:
+            first: The iteration that is due. A worker that takes over a chain begins where another
+                worker crashed, which is at or after the last recorded iteration.
+        """
+        if self.plan.resumed and self.plan.settled < self.done and 0 < first < self.done:
+            msg = (
+                f"{self.store.journal.path}: another process has gone on with this run to "
+                f"iteration {self.done}; nothing was added to it"
+            )
+            raise StoreError(msg)
 
     @property
     def done(self) -> int:
@@ -311,7 +342,9 @@ class SoakLoop:
             elif record["kind"] == "run_ended":  # a resume does not remove earlier problems
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
-        self.finished = has_ended(self.store.journal.records)
+        ending = ending_of(self.store.journal.records)
+        if ending and ending["kind"] == "run_ended":
+            self.finished, self.recorded = True, verdict_from_json(ending)
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.engine.loop import SoakLoop
@@ -48,6 +48,7 @@ class Chain:
         name: The node id of its test, without the iteration.
         system: The system that a fixture of the test sets: ``mock``, ``fixture`` for a system of
             the test's own, or an empty string.
+        parameters: The other parameters of the test, by name.
         members: ``{number: item}``; the gate's number is 0.
         plan: Its plan, once collection is done.
         loop: Its iterations, once the first one is set up.
@@ -57,11 +58,13 @@ class Chain:
         broken: The iteration whose test failed and ended the chain, or 0.
         partial: Whether only some of its iterations were asked for by node id.
         resumed: The last iteration that was settled before this run resumed it, or 0.
+        told: Whether it had ended before: then its verdict is told again, and nothing runs.
         notes: Marker lines to show at its start.
     """
 
     name: str
     system: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
     members: dict[int, pytest.Item] = field(default_factory=dict)
     plan: ChainPlan | None = None
     loop: SoakLoop | None = None
@@ -71,6 +74,7 @@ class Chain:
     broken: int = 0
     partial: bool = False
     resumed: int = 0
+    told: bool = False
     notes: list[str] = field(default_factory=list)
 
     def pace(self, number: int) -> Pace | None:
@@ -79,13 +83,19 @@ class Chain:
         In an hours run every item that is still to run keeps one, the gate included. Iterations
         that were selected by node id do not, and neither do the items after a failure.
         """
-        ended = self.broken and not 0 < number <= self.broken
+        ended = self.told or (self.broken and not 0 < number <= self.broken)
         if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
             return None
         return self.loop.pace
 
     def drops(self, number: int) -> bool:
-        """Tell whether the slot of iteration *number* was dropped at the deadline."""
+        """Tell whether iteration *number* is left out: its slot was dropped at the deadline.
+
+        Of a chain that had ended, every iteration that did not run then is left out; but those
+        after a failed one are skipped, as they were then.
+        """
+        if self.told:
+            return number > self.resumed and not self.broken
         pace = self.pace(number)
         return pace is not None and pace.drops(number)
 

@@ -126,7 +126,9 @@ class SoakCollection:
     def _chain_of(self, item: pytest.Function) -> Chain:
         name = chain_name(item.nodeid)
         if name not in self.chains:
-            self.chains[name] = Chain(name, fixed_system(item))
+            given = item.callspec.params.items()
+            own = {parameter: value for parameter, value in given if parameter != SLOT_FIXTURE}
+            self.chains[name] = Chain(name, fixed_system(item), own)
         return self.chains[name]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -142,7 +144,7 @@ class SoakCollection:
             self._config.hook.pytest_deselected(items=others)
             items[:] = [item for item in items if place_of(item) is not None]
         collected = chains_of(items)
-        self._expected.chains.update(collected)
+        self._expected.chains.update(dict.fromkeys(collected, ("", "")))
         named = named_nodes(session)
         # --lf and node ids drop members during collection; other plugins must see whole chains.
         items[:] = select(items, (), named, ())
@@ -178,9 +180,14 @@ class SoakCollection:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Determine which chains need a verdict at the end of the run."""
-        for name in self._expected.chains - chains_of(session.items).keys():
+        expected = self._expected.chains
+        for name in expected.keys() - chains_of(session.items).keys():
             if not self._deselected.isdisjoint(self.chains[name].members.values()):
-                self._expected.chains.remove(name)
+                del expected[name]
+        for name in expected:
+            plan = self.chains[name].plan
+            if plan:
+                expected[name] = plan.slug, plan.run_id
         self._expected.collected = True
 
     def _report_selection(self, left: set[pytest.Item], chosen: set[pytest.Item]) -> None:
@@ -203,7 +210,14 @@ class SoakCollection:
         if not wrong:
             wrong = clashes(chain.name, [mark.kwargs for node, mark in marks if node is item])
         refuse_all(wrong)
-        plan = plan_chain(chain.name, self._request, settings, self._registry, system=chain.system)
+        plan = plan_chain(
+            chain.name,
+            self._request,
+            settings,
+            self._registry,
+            system=chain.system,
+            parameters=chain.parameters,
+        )
         Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
         if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)

@@ -199,11 +199,12 @@ class Distribution:
         """Send a worker what is read only once: run id, folder, overrides, the runs to resume."""
         self._nodes.append(node)
         node.workerinput[KEY] = {
-            "run_id": self._request.run_id,
+            "session": self._request.session,
             "folder": str(self._request.folder),
             "overrides": [asdict(text) for text in self._request.overrides],
             "replay": self._request.replay and str(self._request.replay),
             "unfinished": dict(self._request.unfinished),
+            "ended": dict(self._request.ended),
             "late": self._collected,
         }
 
@@ -214,7 +215,7 @@ class Distribution:
         """
         self._collected = self._expected.collected = True
         if not self._reported:
-            self._expected.chains.update(map(chain_name, ids))
+            self._expected.chains.update(dict.fromkeys(map(chain_name, ids), ("", "")))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Terminate the workers too; otherwise xdist waits 10 seconds and then kills them."""
@@ -231,7 +232,7 @@ class Distribution:
         for chains, skipped in sent(node, "expected"):
             if not self._reported:
                 self._expected.chains.clear()
-            self._expected.chains.update(chains)
+            self._expected.chains.update({name: tuple(run) for name, run in chains.items()})
             self._expected.skipped.update(skipped)
             self._reported = True
 
@@ -264,11 +265,12 @@ def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:
     overrides = tuple(OverridesText(**text) for text in given["overrides"])
     return replace(
         request,
-        run_id=given["run_id"],
+        session=given["session"],
         folder=Path(given["folder"]),
         overrides=overrides,
         replay=given["replay"] and Path(given["replay"]),
         unfinished=given["unfinished"],
+        ended=given["ended"],
         late=given["late"],
     )
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.model.verdict import Verdict
+from pytest_soak.store.files import StoreError
 from pytest_soak.store.folder import JOURNAL, RUNS
-from pytest_soak.store.journal import first_and_last
+from pytest_soak.store.journal import ending_of, first_and_last, says_ended, stream_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ONLY_LOOKS = (
@@ -38,15 +39,14 @@ class Expected:
 
     Args:
         folder: Where the chains' folders are.
-        runs: The ids of the runs that chains may belong to: the new one, those that are resumed.
-        chains: The names of the chains that were collected and not deselected.
+        chains: ``{name: (folder, run id)}`` of the chains that were collected and not deselected;
+            empty texts until they are planned.
         skipped: ``{chain: whether that is allowed}`` for the chains that a mark skipped.
         collected: Whether the collection was completed.
     """
 
     folder: Path
-    runs: frozenset[str]
-    chains: set[str] = field(default_factory=set)
+    chains: dict[str, tuple[str, str]] = field(default_factory=dict)
     skipped: dict[str, bool] = field(default_factory=dict)
     collected: bool = False
 
@@ -75,9 +75,8 @@ def earned(config: pytest.Config, code: int) -> int:
 
 
 def _faults(expected: Expected, *, passes: bool) -> Iterator[str]:
-    words = recorded_verdicts(expected.folder, expected.runs)
-    for name in sorted(expected.chains):
-        word = words.get(name)
+    for name, (folder, run) in sorted(expected.chains.items()):
+        word = recorded_verdict(expected.folder / folder, run)
         skipped = word is None and name in expected.skipped
         if skipped and expected.skipped[name]:
             continue
@@ -90,17 +89,28 @@ def _faults(expected: Expected, *, passes: bool) -> Iterator[str]:
             yield f"the verdict of {name} is {word}"
 
 
-def recorded_verdicts(soak_dir: Path, runs: Collection[str]) -> Mapping[str, str]:
-    """Return ``{chain: verdict}`` as recorded in *runs*; empty for a run without a verdict."""
-    words = {}
-    for folder in soak_dir.iterdir():
-        for place in (folder, *(folder / RUNS / run for run in runs)):
-            ends = first_and_last(place / JOURNAL)
-            if ends and ends[0]["run"] in runs and ends[0]["kind"] == "run_started":
-                first, last = ends
-                word = str(last["verdict"]) if last["kind"] == "run_ended" else ""
-                words[first["config"]["chain"]] = word
-    return words
+def recorded_verdict(folder: Path, run: str) -> str | None:
+    """Return the verdict of a *run* in a chain's *folder* as recorded.
+
+    Returns:
+        The verdict; empty for a run without one, None if there is no such run.
+    """
+    for place in (folder, folder / RUNS / run):
+        ends = first_and_last(place / JOURNAL)
+        if ends and ends[0]["run"] == run and ends[0]["kind"] == "run_started":
+            return _word(place / JOURNAL, ends[1])
+    return None
+
+
+def _word(journal: Path, last: Mapping[str, Any]) -> str:
+    """Return the verdict in a *journal*; its *last* record is most often that of the verdict."""
+    ending: Mapping[str, Any] | None = last
+    if last["kind"] != "run_ended" and says_ended(last):  # such as a rollback after the verdict
+        try:
+            ending = ending_of(stream_journal(journal, healing=True))
+        except StoreError:
+            return ""
+    return str(ending["verdict"]) if ending and ending["kind"] == "run_ended" else ""
 
 
 def _print(config: pytest.Config, faults: list[str]) -> None:

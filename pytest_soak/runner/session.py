@@ -20,7 +20,7 @@ from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.exit_code import EXPECTED, Expected
 from pytest_soak.runner.hours import CLOCK, Hours
 from pytest_soak.runner.interruption import Interruption
-from pytest_soak.runner.resume import unfinished_runs
+from pytest_soak.runner.resume import runs_to_resume
 from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.rows import explanation
@@ -59,10 +59,10 @@ def start_session(config: pytest.Config, request: SoakRequest) -> None:
         if config.pluginmanager.is_blocked(name):
             msg = f"-p no:{name}: a soak cannot run without it"
             raise SoakUsageError(msg)
-    if request.resume:
-        request = replace(request, unfinished=unfinished_runs(request.folder))
-    runs = frozenset((request.run_id, *request.unfinished.values()))
-    config.stash[EXPECTED] = Expected(request.folder, runs)
+    if request.resume and not request.worker:
+        unfinished, ended = runs_to_resume(request.folder)
+        request = replace(request, unfinished=unfinished, ended=ended)
+    config.stash[EXPECTED] = Expected(request.folder)
     if config.pluginmanager.hasplugin("xdist"):
         from pytest_soak.runner import distribute  # noqa: PLC0415 - it imports xdist
 
@@ -132,7 +132,7 @@ class SoakSession:
         if place is None:
             return
         chain, number = place.chain, place.number
-        self._open(chain)
+        self._open(chain, number)
         if number == GATE:
             return
         if chain.broken and chain.broken < number:
@@ -142,18 +142,18 @@ class SoakSession:
 
     def _settled_phase(self, place: Place, when: str) -> None:
         """Open the chain's loop; fail if the iteration's test had not passed."""
-        self._open(place.chain)
+        self._open(place.chain, place.number)
         if when == "call" and place.number in loop_of(place.chain).failed:
             pytest.fail("its test did not pass before the run was resumed", pytrace=False)
 
-    def _open(self, chain: Chain) -> None:
-        """Open the chain's loop, unless it is open."""
+    def _open(self, chain: Chain, number: int) -> None:
+        """Open the chain's loop, unless it is open, for the item *number*."""
         if chain.loop is not None:
             return
         assert chain.plan is not None
         try:
             clock = self._config.stash.get(CLOCK, None)
-            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
+            chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock, number)
         except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
         # A crash may have come before the test's result was recorded: then it counts as passed.
@@ -201,24 +201,26 @@ class SoakSession:
         """Judge *chain* and record the verdict; return why it does not pass, or an empty string.
 
         The system is closed first: a fault in closing is part of the verdict, and the systems of
-        two chains must not run at the same time.
+        two chains must not run at the same time. The recorded verdict of a run that had ended is
+        told again, and not given anew.
         """
         loop = loop_of(chain)
         loop.lifecycle.leave()
-        verdict = loop.verdict(chain.passed)
+        ended = loop.finished
+        verdict = loop.recorded or loop.verdict(chain.passed)
         if loop.lifecycle.fault:
             verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
-        if chain.partial:
+        if chain.partial and not loop.recorded:
             verdict = with_problem(verdict, Problem(Kind.PARTIAL))
-        again = loop.finished
-        if not again:
+        if not ended:
             try:
                 loop.finish(verdict, chain.passed)
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
+        again = chain.name in self._gated
         self.views.collect(lambda view: view.judged(loop, verdict, again=again))
-        if not again:
+        if not ended:
             self._notify("verdict", plan=loop.plan, verdict=verdict)
         if verdict.verdict.good:
             return self._pop_observer_fault()
@@ -293,7 +295,7 @@ class SoakSession:
         """Close the open chains; in a worker, send the controller what was collected."""
         expected = self._expected
         if self._request.worker and expected.collected:
-            self._send("expected", (sorted(expected.chains), expected.skipped))
+            self._send("expected", (expected.chains, expected.skipped))
         for chain in self._collection.chains.values():
             if chain.loop is None:
                 continue

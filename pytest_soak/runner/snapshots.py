@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,10 +12,10 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
-from pytest_soak.config.plan import chain_slug
 from pytest_soak.model.mode import Mode
 from pytest_soak.runner.chain import chain_name
 from pytest_soak.runner.session import loop_of
+from pytest_soak.store.cell import folder_name
 from pytest_soak.store.files import line
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class OverrideExtension(AbstractSyrupyExtension):
         """Return the chain's name as a file name."""
         name = cls.get_snapshot_name(test_location=test_location)
         plain = re.fullmatch(r"(\w{1,80})(?:\[(\w{1,40})\])?", name, re.ASCII)
-        return "-".join(filter(None, plain.groups())) if plain else chain_slug(name)
+        if plain:
+            return "-".join(filter(None, plain.groups()))
+        return folder_name(name, hashlib.sha256(name.encode()).hexdigest()[:8])
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: object = 0) -> str:

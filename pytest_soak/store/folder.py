@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from pytest_soak.errors import SoakUsageError
+from pytest_soak.store.cell import run_age
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.journal import first_and_last, journal_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 RUNS = "runs"
@@ -124,10 +126,9 @@ def runs_in(folder: Path) -> dict[str, Path]:
     return {run: found[run] for run in sorted(found, key=run_age, reverse=True)}
 
 
-def run_age(run: str) -> tuple[bool, str]:
-    """Return the key that sorts runs by their ids, the oldest first.
-
-    A run id begins with the time (UTC) at which the run started. Other names, which folders with an
-    unreadable journal have, count as older.
-    """
-    return run[:1].isdigit(), run
+def run_names(soak_dir: Path) -> Iterator[str]:
+    """Yield the ids of all runs in *soak_dir*, resumable or not; those put aside by folder name."""
+    for path in soak_dir.glob(f"*/{JOURNAL}"):
+        yield journal_run(path)
+    for path in soak_dir.glob(f"*/{RUNS}/*"):
+        yield path.name

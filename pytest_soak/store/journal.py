@@ -175,10 +175,16 @@ class Journal:
 
 def has_ended(records: Iterable[Mapping[str, Any]]) -> bool:
     """Return whether the run of *records* has a verdict and was not resumed after it."""
+    ending = ending_of(records)
+    return ending is not None and ending["kind"] == "run_ended"
+
+
+def ending_of(records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the record of the end of the run of *records*, see `ending_after`."""
     ending: Mapping[str, Any] | None = None
     for record in records:
         ending = ending_after(ending, record)
-    return ending is not None and ending["kind"] == "run_ended"
+    return ending
 
 
 def ending_after(

@@ -171,6 +171,17 @@ def verdict_to_json(verdict: ChainVerdict) -> dict[str, Any]:
     }
 
 
+def verdict_from_json(ending: Mapping[str, Any]) -> ChainVerdict:
+    """Return the verdict that the record of a run's end contains."""
+    return ChainVerdict(
+        Verdict[ending["verdict"]],
+        tuple(ending["window"]),
+        tuple(ending["reasons"]),
+        problems_from_json(ending["problems"]),
+        tuple(ending["unverified"]),
+    )
+
+
 def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
     """Return the verdict that an iteration's *record* contains."""
     return IterationVerdict(

@@ -29,8 +29,10 @@ class System(Protocol):
     - ``Settings`` of a class or another factory: a frozen dataclass. By it the core checks
       ``[scenarios.<name>.<system>]`` of all scenarios before anything runs (`scenario_settings`).
 
-    A system that starts something may have two more methods:
+    A system that starts something may have more methods:
 
+    - ``set_environ(variables: Mapping[str, str]) -> None`` is called before ``open``, with the
+      environment variables that tell a program what it is run for (docs/command.md).
     - ``open(folder: Path, slot: float | None) -> None`` is called once before the first ``run``, in
       the process that runs the chain. *folder* is the chain's: it holds ``runtime_overrides.json``
       and stays with the run. *slot* is the length of a slot in seconds, None in a run by count.

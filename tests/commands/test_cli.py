@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak.commands import cli
+from pytest_soak.store.journal import journal_run
 from tests.support import told
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def test_a_mistake_is_one_line_and_exit_code_4(args: tuple[str, ...], says: str)
 def test_a_chain_is_named_by_its_folder_its_beginning_or_its_node_id(
     workplace: Path, ended: Path, broken: Path
 ) -> None:
-    shutil.copytree(broken, ended.with_name("test_other-1"))
+    other = shutil.copytree(broken, ended.with_name("test_other-1")) / "journal.jsonl"
+    other.write_text(other.read_text().replace("test_demo.py::test_demo", "test_x.py::test_other"))
     code, lines = told("verify", *ENDED)
     assert code == 4
     several = f"ended has several chains: {ended.name}, test_other-1"
@@ -134,8 +136,7 @@ def test_the_run_in_the_chains_folder_is_taken_unless_another_is_named(
     (ended / "runs" / "unknown" / "journal.jsonl").write_text("[]\n")
     shutil.rmtree(ended / "runs" / "empty")
     (ended / "runs" / "empty").mkdir()
-    own = (ended / "journal.jsonl").read_text().partition('"run": "')[2][:23]
-    other = (broken / "journal.jsonl").read_text().partition('"run": "')[2][:23]
+    own, other = (journal_run(folder / "journal.jsonl") for folder in (ended, broken))
     assert told("verify", *ENDED)[1][0] == f"{ended.name}, run {own}"
     code, lines = told("verify", *ENDED, "--run", other)
     assert (code, lines[0]) == (0, f"{ended.name}, run {other}")

@@ -17,7 +17,7 @@ from pytest_soak.commands.verify import examine
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document, json_hash, line
 from pytest_soak.store.folder import lock_folder, lock_path
-from pytest_soak.store.journal import Journal
+from pytest_soak.store.journal import Journal, journal_run
 from pytest_soak.store.store import ChainStore
 from pytest_soak.verify.artifacts import difference, is_ours
 from pytest_soak.verify.finding import Finding, field_differences, shorten
@@ -241,8 +241,7 @@ def test_an_incomplete_record_is_found_and_left_in_place(ended: Path) -> None:
 def test_a_removed_incomplete_record_is_a_note(ended: Path) -> None:
     with (ended / "journal.jsonl").open("ab") as file:
         file.write(b'{"torn": ')
-    first = (ended / "journal.jsonl").read_bytes().splitlines()[0].decode()
-    Journal(ended / "journal.jsonl", first.partition('"run": "')[2][:23]).close()
+    Journal(ended / "journal.jsonl", journal_run(ended / "journal.jsonl")).close()
     code, lines = told(*ENDED)
     assert code == 0
     assert told_of(lines) == [

@@ -18,6 +18,8 @@ from pytest_soak.config.plan import ChainPlan, plan_chain
 from pytest_soak.config.registry import Registry
 from pytest_soak.config.request import Resume, SoakRequest, SourcedValue
 from pytest_soak.model.mode import Mode
+from pytest_soak.runner.chain import Chain
+from pytest_soak.runner.resume import resume_chains, runs_to_resume
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import document
 from pytest_soak.store.journal import read_journal
@@ -32,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "pytest_soak" / "packs" / "demo.toml"
 MARKET = ROOT / "plugins/pytest-soak-market/pytest_soak_market/market_maker.toml"
 NAME = "test_x.py::test_x"
-RUN = "20260101T000000Z-0123ab"
+SESSION = "20260101T000000Z-0123ab"
 
 
 def registry(*plugins: object) -> Registry:
@@ -56,7 +58,7 @@ def asked(
     *,
     iterations: int = 6,
     mode: Mode = Mode.APPLY,
-    run: str = RUN,
+    session: str = SESSION,
     resume: Resume = Resume.NO,
     **options: object,
 ) -> SoakRequest:
@@ -64,7 +66,7 @@ def asked(
     given = {name: SourcedValue(value, f"--soak-{name}") for name, value in options.items()}
     given["pack"] = SourcedValue(str(pack), "--soak-pack")
     given.setdefault("system", SourcedValue("mock", "--soak-system"))
-    return SoakRequest(iterations, mode, run, folder, given, resume=resume)
+    return SoakRequest(iterations, mode, session, folder, given, resume=resume)
 
 
 def planned(
@@ -72,7 +74,17 @@ def planned(
 ) -> ChainPlan:
     """Return the plan of a chain of *request*; with a system of its test's *own*."""
     plan = plan_chain(NAME, request, {}, offers or core(), {})
-    return replace(plan, system=None, system_name="fixture") if own else plan
+    if own:
+        plan = replace(plan, system=None, system_name="fixture").identified(request.session)
+    return plan
+
+
+def resumed(request: SoakRequest, *, own: bool = False) -> Chain:
+    """Return the chain of *request*, and what it is to do with the runs in the soak's folder."""
+    unfinished, ended = runs_to_resume(request.folder)
+    chain = Chain(NAME, plan=planned(request, own=own))
+    resume_chains([chain], replace(request, unfinished=unfinished, ended=ended))
+    return chain
 
 
 @dataclass

@@ -19,13 +19,13 @@ from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.report import read_report
-from pytest_soak.runner.resume import resume_chain, unfinished_runs
+from pytest_soak.store.cell import run_id
 from pytest_soak.store.journal import JournalError
 from pytest_soak.systems.mock import MockSystem
 from pytest_soak.views import rows
 from pytest_soak.views.terminal import change_rows, changes_table, metrics_table
 from tests.fuzz import values
-from tests.fuzz.chains import RUN, asked, core, planned, projections
+from tests.fuzz.chains import SESSION, asked, core, planned, projections, resumed
 from tests.fuzz.harness import files, promised, taught, untouched
 from tests.fuzz.packs import places
 from tests.fuzz.reports import sent
@@ -69,7 +69,7 @@ def soaked(folder: Path, *, state: bool, ended: bool, aside: bool) -> dict[str, 
         loop.finish(loop.verdict())
     loop.close(set())
     if aside:
-        other = planned(asked(folder, iterations=5, run=LATER[:-1] + "c"), own=state)
+        other = planned(asked(folder, iterations=5, session=LATER[:-1] + "c"), own=state)
         loop = SoakLoop(other, core(), folder)
         loop.finish(loop.verdict())
         loop.close(set())
@@ -110,12 +110,12 @@ class Journals:
             yield replayed(root / name)
             return
         resume = random.choice((Resume.YES, Resume.YES, Resume.FORCE, Resume.NO, None))
-        run = RUN if resume is None else LATER
-        request = asked(root, iterations=5, run=run, resume=resume or Resume.NO)
-        plan = planned(request, own=state)
+        session = SESSION if resume is None else LATER
+        request = asked(root, iterations=5, session=session, resume=resume or Resume.NO)
         try:
-            unfinished = unfinished_runs(root).get(plan.slug, "")
-            plan, settled, told = resume_chain(plan, request, unfinished)
+            chain = resumed(request, own=state)
+            assert chain.plan is not None
+            plan = chain.plan
             loop = SoakLoop(plan, core(), root)
         except (JournalError, SoakUsageError) as error:
             taught(str(error))
@@ -127,10 +127,11 @@ class Journals:
             untouched(found, files(root))
             yield "refused"
             return
-        for line in told:
+        for line in chain.notes:
             taught(line)
         if plan.resumed:
-            promised(kept=settled == loop.done, promise=f"{settled} settled, {loop.done} taken up")
+            told = f"{plan.settled} settled, {loop.done} taken up"
+            promised(kept=plan.settled == loop.done, promise=told)
         ended = "taken up" if loop.done else "a new run"
         finished(loop, Counting(plan) if state else None, found)
         survived(found, names, loop, files(root))
@@ -165,7 +166,10 @@ def finished(loop: SoakLoop, system: Any, found: Collection[str]) -> None:
         rows.explanation(loop, verdict)
     finally:
         loop.close(set())
-    apart = {name.partition("/")[2].removeprefix(f"runs/{RUN}/") for name in found}
+    apart = {
+        name.partition("/")[2].removeprefix(f"runs/{run_id(SESSION, loop.plan.cell)}/")
+        for name in found
+    }
     projections(loop, apart)
 
 
@@ -263,5 +267,5 @@ def hostile(random: Random, records: list[Any]) -> object:
         return copy.deepcopy(container[key])
     if pick < 0.5:
         return random.choice((2, 10**9, -1, 1.0, "run_ended", "run_started", "iteration", "../../x",
-                              "", RUN, LATER, "PASS", "apply", {}, []))  # fmt: skip
+                              "", SESSION, LATER, "PASS", "apply", {}, []))  # fmt: skip
     return values.json_value(random)

@@ -20,7 +20,8 @@ from pytest_soak.config.request import read_marker, read_request
 from pytest_soak.engine.strategies import Strategies
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.safe_repr import safe_repr
-from pytest_soak.runner.resume import resume_chain
+from pytest_soak.runner.chain import Chain
+from pytest_soak.runner.resume import resume_chains
 from tests.fuzz import values
 from tests.fuzz.chains import NAME, FakeConfig, core
 from tests.fuzz.harness import TRACEBACK, UNCLEAR, Finding, promised, taught
@@ -135,7 +136,7 @@ class Settings:
             given = read_marker(marker, args, root)
             plan = plan_chain(NAME, request, given, core(), environ)
             Strategies(plan, core())
-            resume_chain(plan, request, "")
+            resume_chains([Chain(NAME, plan=plan)], request)
         except SoakUsageError as error:
             taught(str(error))
             where = ("--", "soak_", "@pytest.mark.soak", "SOAK_DEMO_", str(root), "/dev/", "/proc")

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.store.artifacts import rebuild
+from pytest_soak.store.cell import session_of
+from pytest_soak.store.files import StoreError
+from tests.fuzz.chains import asked, core, planned
+from tests.fuzz.harness import files
 from tests.strategies import mock_system
 from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
+from tests.support import told as rollback
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COUNTS = """
 with Path("counter").open("a") as file:
@@ -161,16 +172,43 @@ def test_a_worker_that_joins_late_goes_on_with_the_resumed_run_though_it_has_end
 def test_a_changed_configuration_is_refused_and_can_be_forced(
     broken_off: pytest.Pytester,
 ) -> None:
-    other = (*ARGS, "--soak-seed=7")
+    other = (*ARGS, "--soak-observe=3")
     for distributed in ((), ("-n2",)):
         refused = broken_off.runpytest(*other, "--soak-resume", *distributed)
         assert refused.ret == pytest.ExitCode.USAGE_ERROR
         told = "\n".join((*refused.outlines, *refused.errlines))
-        assert "seed: 0 then, 7 now; allowed: the same settings, or --soak-resume=force" in told
+        assert "observe: 2 then, 3 now; allowed: the same settings, or --soak-resume=force" in told
     forced = broken_off.runpytest(*other, "--soak-resume=force")
     assert forced.ret == 0
     resumed = [r for r in records(chain_folder(broken_off)) if r["kind"] == "run_resumed"]
+    assert [record["differences"] for record in resumed] == [["observe: 2 then, 3 now"]]
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n1",)])
+def test_a_run_of_another_cell_is_resumed_only_by_force(
+    broken_off: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    """By force it is found by its test, goes on in its own folder, and is told again after that."""
+    first = chain_folder(broken_off)
+    other = (*ARGS, "--soak-seed=7")
+    result = broken_off.runpytest(*other, "--soak-iterations=2", "--soak-resume", *distributed)
+    hint = "(*seed: 0 then, 7 now); --soak-resume=force resumes it |"
+    result.stdout.fnmatch_lines(
+        [
+            "| soak_resume | NONE | no unfinished run, a new one starts |",
+            f"| soak_resume | OTHER | RUN={records(first)[0]['run']} SETTLED=2 has other * {hint}",
+        ]
+    )
+    assert chain_folder(broken_off) != first
+    forced = broken_off.runpytest(*other, "--soak-resume=force", *distributed)
+    assert forced.ret == 0
+    resumed = [r for r in records(first) if r["kind"] == "run_resumed"]
     assert [record["differences"] for record in resumed] == [["seed: 0 then, 7 now"]]
+    journal = (first / "journal.jsonl").read_bytes()
+    again = broken_off.runpytest(*other, "--soak-resume=force", *distributed)
+    assert again.ret == 0
+    again.stdout.fnmatch_lines(["| soak_resume | ENDED | RUN=* SETTLED=6 its verdict is told *"])
+    assert (first / "journal.jsonl").read_bytes() == journal
 
 
 def test_without_the_option_a_new_run_inherits_nothing_and_keeps_the_old_one(
@@ -187,8 +225,9 @@ def test_without_the_option_a_new_run_inherits_nothing_and_keeps_the_old_one(
 
 def test_with_nothing_to_resume_a_new_run_starts_and_says_so(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
-    for _ in range(2):
-        result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "--soak-resume")
+    for length in (6, 5):  # a run of other settings is neither resumed nor told again
+        options = (f"--soak-iterations={length}", "--auto-tune", "--soak-resume")
+        result = pytester.runpytest(*options)
         assert result.ret == 0
         result.stdout.fnmatch_lines(["| soak_resume | NONE | no unfinished run, *"])
 
@@ -222,14 +261,14 @@ def test_a_run_that_ended_without_its_reports_is_told_again_and_not_run_again(
         (folder / name).unlink()
     told = pytester.runpytest(*ARGS, "--soak-resume")
     told.assert_outcomes(passed=7)
-    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    told.stdout.fnmatch_lines(
+        [
+            "| soak_resume | ENDED | RUN=* SETTLED=6 its verdict is told again |",
+            "| kpi_gate | PASS |",
+        ]
+    )
     assert counter(pytester) == [1, 2, 3, 4, 5, 6]
-    after = artifacts(folder)
-    kinds = [record["kind"] for record in after.pop("journal.jsonl")[8:]]
-    assert kinds == ["run_resumed", "run_ended"]
-    del before["journal.jsonl"]
-    assert after == before
-    pytester.runpytest(*ARGS, "--soak-resume").stdout.fnmatch_lines(["| soak_resume | NONE | *"])
+    assert artifacts(folder) == before
 
 
 def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
@@ -241,9 +280,10 @@ def test_a_resume_that_was_killed_before_it_was_recorded_is_made_up_for(
     with (chain_folder(pytester) / "journal.jsonl").open("a") as journal:
         journal.write('{"kind": "run_res')
     told = pytester.runpytest(*options, "--soak-resume")
-    told.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=6 |", "| kpi_gate | PASS |"])
+    told.stdout.fnmatch_lines(["| soak_resume | ENDED | RUN=* SETTLED=6 *", "| kpi_gate | PASS |"])
+    assert told.ret == 0
     kinds = [record["kind"] for record in records(chain_folder(pytester))]
-    assert kinds[7:] == ["run_ended", "damage_found", "run_resumed", "run_ended"]
+    assert kinds[7:] == ["run_ended", "damage_found"]
 
 
 THREE_SOAKS = """
@@ -275,16 +315,20 @@ def test_a_chain_that_ended_before_another_was_broken_off_is_not_run_again(
     resumed = pytester.runpytest(*options, "--soak-resume", *distributed)
     assert resumed.ret == 0
     resumed.assert_outcomes(passed=15)
-    assert resumed.stdout.str().count("| soak_resume | OK |") == 2
+    assert resumed.stdout.str().count("| soak_resume | OK |") == 1
+    assert resumed.stdout.str().count("| soak_resume | ENDED |") == 1
     assert resumed.stdout.str().count("| kpi_gate |") == 3
     ran = {x: (pytester.path / x).read_text().split() for x in ("ended", "dying", "waiting")}
     assert ran["ended"] == ran["waiting"] == ["1", "2", "3", "4"]
     assert ran["dying"] == ["1", "2", "3", "3", "4"]
     assert patches(chain_folder(pytester, "test_demo-ended")) == ended
     runs = {records(chain_folder(pytester, f"test_demo-{x}"))[0]["run"] for x in ran}
-    assert len(runs) == 1
+    assert len(set(map(session_of, runs))) == 1
+    assert len(runs) == 3
     again = pytester.runpytest(*options, "--soak-resume", *distributed)
-    assert again.stdout.str().count("| soak_resume | NONE |") == 3
+    assert again.ret == 0
+    assert again.stdout.str().count("| soak_resume | ENDED |") == 3
+    assert ran == {x: (pytester.path / x).read_text().split() for x in ran}
 
 
 @pytest.mark.parametrize("value", ["=soon", "=FORCE"])
@@ -327,9 +371,10 @@ def test_a_second_soak_in_the_folder_is_refused(pytester: pytest.Pytester) -> No
     try:
         while not (pytester.path / "held").exists():
             assert holder.poll() is None
-        result = pytester.runpytest("--soak-iterations=6")
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(["*another soak or command holds this folder*"])
+        for resume in ((), ("--soak-resume",)):
+            result = pytester.runpytest("--soak-iterations=6", "--auto-tune", *resume)
+            assert result.ret == pytest.ExitCode.USAGE_ERROR
+            result.stderr.fnmatch_lines(["*another soak or command holds this folder*"])
         assert artifacts(chain_folder(pytester)) == before
     finally:
         (pytester.path / "let go").touch()
@@ -406,3 +451,57 @@ def test_a_state_that_differs_from_the_recorded_one_is_refused(
     result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n2",)])
+def test_a_failed_verdict_is_told_again_with_its_exit_code_and_no_record_is_added(
+    pytester: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
+    """Also after a rollback, whose record follows that of the verdict."""
+    pytester.makeconftest(counted(keeps_state=True))
+    pytester.makepyfile(test_demo=DEMO)
+    options = ("--soak-iterations=4", "--soak-system=counted", "--soak-gate=throughput>=1000")
+    tuned = (*options, "--auto-tune")
+    assert pytester.runpytest(*tuned).ret == 1
+    folder = chain_folder(pytester)
+    rollback("rollback", "--to-iter=0", "--soak-dir", folder.parent)
+    assert records(folder)[-1]["kind"] == "rolled_back"
+    before = files(folder)
+    again = pytester.runpytest(*tuned, "--soak-resume", *distributed)
+    assert again.ret == 1
+    again.assert_outcomes(passed=4, failed=1)
+    again.stdout.fnmatch_lines(["| soak_resume | ENDED | *", "| kpi_gate | FAIL | REASONS=*"])
+    again.stdout.no_fnmatch_line("*no verdict was recorded*")
+    assert files(folder) == before
+    assert counter(pytester) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("last", ["assert soak.iteration != 2", "pytest.skip('not today')"])
+def test_iterations_that_did_not_run_before_do_not_run_when_the_verdict_is_told_again(
+    pytester: pytest.Pytester, last: str
+) -> None:
+    body = f"    soak.iteration < 2 or open('bodies', 'a').write('x')\n    {last}\n"
+    pytester.makepyfile(test_demo=f"import pytest\n{DEMO.replace('soak.run()', 'pass')}{body}")
+    first = pytester.runpytest("--soak-iterations=3")
+    assert first.ret == 1
+    before = records(chain_folder(pytester)), (pytester.path / "bodies").read_text()
+    again = pytester.runpytest("--soak-iterations=3", "--soak-resume")
+    assert again.ret == 1
+    again.stdout.fnmatch_lines(["| kpi_gate | INCONCLUSIVE |*"])
+    assert (records(chain_folder(pytester)), (pytester.path / "bodies").read_text()) == before
+
+
+def test_a_run_that_another_process_went_on_with_is_refused_unchanged(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    """A worker that takes over a chain where another one crashed may go on."""
+    loop = SoakLoop(planned(asked(tmp_path)), core(), tmp_path)
+    for iteration in (1, 2, 3):
+        loop.run(iteration)
+    loop.close(set())
+    stale = replace(loop.plan, resumed=True, settled=1)
+    before = files(loop.store.folder)
+    with pytest.raises(StoreError, match="another process has gone on with this run to iteration "):
+        SoakLoop(stale, core(), tmp_path, first=1)
+    assert files(loop.store.folder) == before
+    SoakLoop(stale, core(), tmp_path, first=3).close(set())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,19 +12,19 @@ import pytest
 from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
-from pytest_soak.runner.resume import resume_chain
+from pytest_soak.store.cell import session_of
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import runs_in
 from pytest_soak.store.journal import START, JournalError, first_and_last, journal_run
 from pytest_soak.verify.load import check_run, load_validated
-from tests.fuzz.chains import NAME, RUN, asked, core, planned
+from tests.fuzz.chains import NAME, asked, core, planned, resumed
 from tests.fuzz.harness import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 LATER = "20260102T000000Z-0123ab"
+RUN = planned(asked(Path(), iterations=5), own=True).run_id
 Records = list[dict[str, Any]]
 
 
@@ -214,28 +215,28 @@ def test_a_resume_is_refused_if_the_last_line_is_not_a_record(
 ) -> None:
     path = folder / "journal.jsonl"
     path.write_bytes(path.read_bytes() + last + b"\n")
-    request = asked(folder.parent, iterations=5, run=LATER, resume=resume)
+    request = asked(folder.parent, iterations=5, session=LATER, resume=resume)
     with pytest.raises(
         SoakUsageError, match=r"journal\.jsonl: its first or its last line is no rec"
     ):
-        resume_chain(planned(request, own=True), request, RUN)
-    request = asked(folder.parent, iterations=5, run=LATER)
-    plan, settled, told = resume_chain(planned(request, own=True), request, RUN)
-    assert (plan.run_id, settled, told) == (LATER, 0, [])
-    assert plan.name == NAME
+        resumed(request, own=True)
+    chain = resumed(asked(folder.parent, iterations=5, session=LATER), own=True)
+    assert chain.plan is not None
+    assert (session_of(chain.plan.run_id), chain.resumed, chain.notes) == (LATER, 0, [])
+    assert chain.plan.name == NAME
 
 
 @pytest.mark.parametrize("part", ["kind", "config", "overrides"])
 def test_a_resume_is_refused_if_the_first_record_is_invalid(folder: Path, part: str) -> None:
     rewritten(folder, lambda records: records[0].update({part: "x"}))
-    request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
+    request = asked(folder.parent, iterations=5, session=LATER, resume=Resume.YES)
     with pytest.raises(SoakUsageError, match="without --soak-resume a new run puts it aside"):
-        resume_chain(planned(request, own=True), request, RUN)
+        resumed(request, own=True)
 
 
 def test_a_long_setting_is_shortened_in_the_error(folder: Path) -> None:
-    rewritten(folder, lambda records: records[0]["config"].update(scenario="x" * 100_000))
-    request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
-    with pytest.raises(SoakUsageError, match='scenario: "xxx') as caught:
-        resume_chain(planned(request, own=True), request, RUN)
+    rewritten(folder, lambda records: records[0]["config"].update(kpis="x" * 100_000))
+    request = asked(folder.parent, iterations=5, session=LATER, resume=Resume.YES)
+    with pytest.raises(SoakUsageError, match='kpis: "xxx') as caught:
+        resumed(request, own=True)
     assert len(str(caught.value)) < 1000

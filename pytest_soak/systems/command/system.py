@@ -35,6 +35,8 @@ FIRST_INTERVAL, MAX_INTERVAL = processes.POLL_INTERVAL, 1.0
 DRY = "PYTEST_SOAK_DRY"
 """The environment variable that tells a program to touch nothing real. Only safe mode sets it."""
 OUTPUT_LOG = "command_output.log"
+LOGS = "logs"
+"""The folder for the program's own logs, in that of the chain."""
 
 
 class CommandSystem:
@@ -55,10 +57,16 @@ class CommandSystem:
         self._reaper: ProcessReaper | None = None
         self._process: ManagedProcess | None = None
         self._log = ""
+        self._told: Mapping[str, str] = {}
+
+    def set_environ(self, variables: Mapping[str, str]) -> None:
+        """Take the environment *variables* that tell the program what it is run for."""
+        self._told = variables
 
     def open(self, folder: Path, slot: float | None) -> None:
         """Create the program's working files and start the watchdog of its processes."""
         self._folder = folder
+        (folder / LOGS).mkdir(exist_ok=True)
         self._slot = slot or 0.0
         self._timeout = self._program.limit or (slot + SLOT_MARGIN if slot else DEFAULT_TIMEOUT)
         self._reaper = ProcessReaper()
@@ -200,6 +208,8 @@ class CommandSystem:
         hidden = {DRY, *(program.secrets if program.safe else ())}
         environ = {k: v for k, v in {**os.environ, **program.env}.items() if k not in hidden}
         environ |= {
+            **self._told,
+            "PYTEST_SOAK_LOGS": str(self._folder / LOGS),
             "PYTEST_SOAK_OVERRIDES": str(self._folder / OVERRIDES),
             "PYTEST_SOAK_PARAMETERS": str(self._work_folder / "parameters.json"),
             "PYTEST_SOAK_STATE": str(self._state_file),

@@ -39,6 +39,9 @@ class ExternalServer:
 
     port = 0
 
+    def set_environ(self, variables: Mapping[str, str]) -> None:
+        """Do nothing."""
+
     def open(self, folder: Path, slot: float) -> None:
         """Do nothing."""
 

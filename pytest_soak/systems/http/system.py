@@ -62,6 +62,10 @@ class HttpSystem:
             self._server = Server(endpoint.program, endpoint)
             self.program = list(endpoint.program.arguments)
 
+    def set_environ(self, variables: Mapping[str, str]) -> None:
+        """Take the environment *variables* that tell a program what it is run for."""
+        self._server.set_environ(variables)
+
     def open(self, folder: Path, slot: float | None) -> None:
         """Take the length of a slot in seconds, and prepare the server."""
         self._hours_slot = slot
