@@ -10,7 +10,7 @@ from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.report import contradictions
+from pytest_soak.model.report import contradictions, ineffective, unusable
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import (
     ChainVerdict,
@@ -221,26 +221,13 @@ class Controller:
         fault = ""
         wrong = contradictions(parameters, report.parameters)
         if not problems:
-            problems += [
-                Problem(
-                    Kind.OVERRIDE_NOT_EFFECTIVE,
-                    iteration,
-                    {"parameter": name, "asked": parameters[name], "used": used},
-                )
-                for name, used in wrong.items()
-                if used is not None
-            ]
+            problems += ineffective(parameters, report, iteration)
             try:
                 facts = self.strategies.observe(report, self._history)
             except StrategyFault as caught:
                 fault = str(caught)
                 problems.append(_fault(iteration, fault))
-            lacking = report.measured.lacking(self.strategies.required)
-            problems += [
-                Problem(Kind.METRIC_UNUSABLE, iteration, {"metric": metric, "fault": what})
-                for metric, what in lacking.items()
-                if facts.get(metric) is None
-            ]
+            problems += unusable(self.strategies.required, facts, report, iteration)
         judgements: tuple[Judgement, ...] = ()
         try:
             judgements = self.strategies.judge(facts, report.n)

@@ -72,10 +72,11 @@ class SoakLoop:
         self._chain_problems: tuple[Problem, ...] = ()
         self._state: object = None
         try:
-            self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
+            reading = self.controller.strategies.describe()
+            self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source, reading)
             self._restore()
             if plan.resumed:
-                self.store.record_resume(plan.describe(), plan.differences)
+                self.store.record_resume(plan.describe(), plan.differences, reading)
                 self.finished = False
         except BaseException:
             self.store.close()
@@ -121,7 +122,8 @@ class SoakLoop:
         raw, state = self._answer(runs, iteration, parameters)
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
-        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=jsonable(raw))
+        # As the journal has it, so that everything can be computed from the journal again.
+        report = read_report(jsonable(raw), iteration, self.plan.pack.metrics)
         edited = self.store.edited()
         lost = 0 < self._restored == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)

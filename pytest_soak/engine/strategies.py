@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -88,6 +88,16 @@ class Strategies:
         self.required = tuple(dict.fromkeys(metric for metrics in asked for metric in metrics))
         """Every metric that a gate or a tuner of this chain needs."""
         self._guards = install_guards(registry, pack)
+
+    def describe(self) -> dict[str, Any]:
+        """Return how reports are read and judged as plain JSON, for the journal."""
+        return {
+            "metrics": {name: asdict(metric) for name, metric in self._pack.metrics.items()},
+            "required": list(self.required),
+            "watchers": [watcher.name for watcher in self._watchers],
+            "gates": [gate.name for gate in self._gates[1:]],
+            "guards": [guard.name for guard in self._guards if not guard.core],
+        }
 
     def observe(self, report: Report, history: History) -> dict[str, Value]:
         """Return the metrics of *report* with the facts of all watchers.

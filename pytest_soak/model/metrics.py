@@ -19,6 +19,8 @@ Value: TypeAlias = float | tuple[str, ...] | None
 LARGEST = 1e150
 """Beyond this a metric is no measurement: many programs report "none" as the largest float. The
 square of this limit is a finite float, so what is computed from metrics does not overflow."""
+NOT_FINITE = ("nan", "inf", "-inf")
+"""How the journal has numbers that JSON cannot represent."""
 SENSIBLE = 1e30
 """The largest number in a pack or a gate setting; with larger ones computations may overflow."""
 NUMBER = f"a finite number, of {SENSIBLE:g} at most"
@@ -177,6 +179,8 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 
 
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
+    if isinstance(raw, str) and str.__str__(raw) in NOT_FINITE:
+        return f"is not finite: {raw}"
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return f"is not a number: {safe_repr(raw)}"
     if not is_number(raw):

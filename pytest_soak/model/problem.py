@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from string import Formatter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,13 @@ SENTENCES = {
     Kind.EARLIER_FORMAT: "{text}",
 }
 """The sentence for each kind; the names in braces are keys of the problem's data."""
+
+
+NEEDED = {
+    kind: frozenset(name for _, name, *_ in Formatter().parse(sentence) if name)
+    for kind, sentence in SENTENCES.items()
+}
+"""The keys that the data of each kind must have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from collections.abc import Iterable, Mapping
 
 PROBLEM = 500
 """How many characters of a report's own ``problem`` are kept."""
@@ -110,6 +109,30 @@ def _parameters(raw: Mapping[object, Any] | None) -> dict[str, float] | None:
     if raw is None:
         return None
     return {str.__str__(name): exact(v) for name, v in raw.items() if isinstance(name, str)}
+
+
+def ineffective(asked: Mapping[str, float], report: Report, iteration: int) -> list[Problem]:
+    """Return the problems of parameters that the system did not use as *asked*."""
+    return [
+        Problem(
+            Kind.OVERRIDE_NOT_EFFECTIVE,
+            iteration,
+            {"parameter": name, "asked": asked[name], "used": used},
+        )
+        for name, used in contradictions(asked, report.parameters).items()
+        if used is not None
+    ]
+
+
+def unusable(
+    required: Iterable[str], facts: Mapping[str, Any], report: Report, iteration: int
+) -> list[Problem]:
+    """Return the problems of *required* metrics that neither *report* nor a watcher's fact has."""
+    return [
+        Problem(Kind.METRIC_UNUSABLE, iteration, {"metric": metric, "fault": fault})
+        for metric, fault in report.measured.lacking(required).items()
+        if facts.get(metric) is None
+    ]
 
 
 def contradictions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,8 @@ class Threshold:
         return self.op.holds(value, self.value)
 
     def __str__(self) -> str:
-        """Return the limit as people write it, ``< 2.5``."""
-        return f"{self.op} {self.value:g}"
+        """Return the limit as people write it, ``< 2.5``, with all its digits."""
+        return f"{self.op} {Decimal(repr(self.value)).normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
             "summary": {**summary, "problems": problems},
             "decision": {"asked": {}, "rollback": None, **decision, "notices": notices},
         }
+    if "config" in record:
+        return {**record, "reading": None}
     if "problems" in record:
         return {**record, "problems": [_located(text) for text in record["problems"]]}
     return record

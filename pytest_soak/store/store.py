@@ -132,9 +132,16 @@ class ChainStore:
         """The path of the file that the system reads."""
         return self.folder / artifacts.OVERRIDES
 
-    def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
+    def start(
+        self,
+        plan: Mapping[str, Any],
+        seeded: Mapping[str, float],
+        source: str,
+        reading: Mapping[str, Any] | None = None,
+    ) -> None:
         """Begin the run with the *seeded* overrides, or load what the journal has.
 
+        *reading* says how reports are read and judged; `pytest_soak.verify` computes by it.
         Afterwards ``put_back`` describes manual changes of the overrides, which were undone.
         """
         if self.journal.records:
@@ -148,6 +155,7 @@ class ChainStore:
                 "overrides": dict(seeded),
                 "overrides_source": source,
                 "state_after": self._state,
+                "reading": reading,
             }
             self.journal.append("run_started", 0, body)
             self.write(artifacts.OVERRIDES, self.overrides)
@@ -170,10 +178,15 @@ class ChainStore:
             self.put_back = self.edited()
         self.restore()
 
-    def record_resume(self, config: Mapping[str, Any], differences: Sequence[str]) -> None:
+    def record_resume(
+        self,
+        config: Mapping[str, Any],
+        differences: Sequence[str],
+        reading: Mapping[str, Any] | None = None,
+    ) -> None:
         """Record that the run is resumed with *config*; this cancels an earlier end."""
         last = self.journal.records[-1]["iteration"]
-        body = {"config": dict(config), "differences": list(differences)}
+        body = {"config": dict(config), "differences": list(differences), "reading": reading}
         self.journal.append("run_resumed", last, body)
         self.restore()
 

@@ -10,12 +10,13 @@ from pytest_soak.store.files import line, read_bytes
 from pytest_soak.store.folder import JOURNAL, RUNS
 from pytest_soak.store.journal import MAX_JOURNAL, JournalError, journal_run
 from pytest_soak.store.store import read_state
-from pytest_soak.verify.changes import check_states, iter_steps
+from pytest_soak.verify.changes import check_decisions, check_states, iter_steps
 from pytest_soak.verify.finding import Finding, location
 from pytest_soak.verify.parsed_journal import parse_journal
+from pytest_soak.verify.verdicts import check_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -27,8 +28,7 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
         OSError: The file cannot be read.
     """
     parsed = parse_journal(read_bytes(journal, MAX_JOURNAL))
-    states = chain(check_states(iter_steps(parsed.records)), _settled_too_early(parsed.records))
-    found = chain(parsed.findings, states if parsed.sound else ())
+    found = chain(parsed.findings, _contradictions(parsed.records) if parsed.sound else ())
     fault = next((finding for finding in found if not finding.note), None)
     if fault:
         where = fault.where.removeprefix(f"{JOURNAL}, ")  # the file may have another name
@@ -38,6 +38,15 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
         msg = f"{journal}: has no record: the run was killed before it began"
         raise JournalError(msg)
     return parsed.records
+
+
+def _contradictions(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield what `pytest-soak verify` finds in valid records, but not what no report confirms."""
+    steps = list(iter_steps(records))
+    yield from check_states(steps)
+    yield from _settled_too_early(records)
+    yield from check_decisions(steps)
+    yield from check_verdicts(records)
 
 
 def _settled_too_early(records: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:

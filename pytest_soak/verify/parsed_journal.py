@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.problem import NEEDED, Kind
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.schemas import schema_of
 from pytest_soak.store import legacy
@@ -134,8 +135,19 @@ def _invalid(record: dict[str, Any]) -> str:
     error = next(validator.iter_errors(record), None)
     if error:
         return safe_text(f"{error.json_path}: {error.message}")
+    for problem in _problems(record):
+        lacking = sorted(NEEDED[Kind(problem["kind"])] - problem["data"].keys())
+        if lacking:
+            return f"its problem {problem['kind']} lacks {lacking[0]}"
     odd = next(_too_large({**record, "report": None}), None)  # a report may contain anything
     return "" if odd is None else f"{safe_text(str(odd))} is larger than any float"
+
+
+def _problems(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the problems of a record that follows its schema."""
+    if record["kind"] == "iteration":
+        return list(record["summary"]["problems"])
+    return list(record["problems"]) if record["kind"] in ("run_ended", "run_interrupted") else []
 
 
 def _too_large(value: Any) -> Iterator[int]:  # noqa: ANN401 - any JSON

@@ -31,7 +31,7 @@ ALLOWED = {
     "gates": {"model"},
     "store": {"errors", "model"},
     "systems": {"errors", "model", "packs", "store"},
-    "verify": {"errors", "model", "schemas", "store"},
+    "verify": {"errors", "model", "gates", "schemas", "store"},
     "config": CONFIG,
     "engine": ENGINE,
     "views": {"errors", "model", "store", "config", "engine"},
