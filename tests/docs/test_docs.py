@@ -66,6 +66,7 @@ SHELL_LINES = {
         "tests/guards tests/gates tests/store tests/views tests/docs tests/package"
     ),
     "SOAK_ALL_CRASHES=1 .venv/bin/pytest tests/runner/test_worker_crashes.py",
+    "SOAK_ALL_CUTS=1 .venv/bin/pytest tests/faults/test_cuts.py",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
