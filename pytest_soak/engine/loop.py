@@ -330,6 +330,8 @@ class SoakLoop:
 
 def _plain_state(state: object) -> object:
     """Return *state* as it is read from its file, or None if that changes it."""
+    if state is None:
+        return None
     try:
         read: object = json.loads(line(state))
         same = bool(read == state)

@@ -375,11 +375,12 @@ class Soak:
         return self._result
 
 
-def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
+def open_soak(item: pytest.Item, system: System | None) -> Soak:
     """Return the soak of *item*; *system* is what the fixture ``soak_system`` gave."""
-    chain = item.stash[PLACE].chain
+    place = item.stash[PLACE]
+    chain = place.chain
     own = system if chain.plan is not None and chain.plan.system is None else None
-    return Soak(item.config.stash[SESSION], chain, iteration, own)
+    return Soak(item.config.stash[SESSION], chain, place.number, own)
 
 
 def ended_by(error: Exception) -> str:
