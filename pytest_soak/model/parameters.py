@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DUST = Decimal("1e-6")
 """Share of a parameter's precision below which a difference is floating-point dust."""
 
-ANY_FLOAT = Context(prec=700)
+ANY_FLOAT = Context(prec=700, rounding=ROUND_HALF_EVEN)
 """Enough digits for every float on every grid: no request is too large to be clamped."""
 
 
@@ -137,7 +137,7 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
     """
     before = Decimal(str(old))
     dust = Decimal(str(parameter.precision)) * DUST
-    requested = Decimal(str(exact(delta))).quantize(dust, ROUND_HALF_EVEN, ANY_FLOAT)
+    requested = Decimal(str(exact(delta))).quantize(dust, context=ANY_FLOAT)
     lowest = min(Decimal(str(bounds.lo)), before)
     highest = max(Decimal(str(bounds.hi)), before)
     target = before + requested

@@ -90,8 +90,8 @@ def _word_fault(kind: type[Veto | Notice], word: object) -> str:
 
 def _is_lawful(word: Veto | Notice) -> bool:
     texts: tuple[object, ...] = (word.guard, word.reason, word.parameter, word.detail)
-    cut: object = word.cut if isinstance(word, Notice) else False
-    return all(isinstance(text, str) for text in texts) and isinstance(cut, bool)
+    lawful = isinstance(word, Veto) or isinstance(word.cut, bool)
+    return lawful and all(isinstance(text, str) for text in texts)
 
 
 def rollback_fault(decision: Decision, history: History) -> str:

@@ -59,7 +59,11 @@ SHELL_LINES = {
         ".venv/bin/coverage run -m pytest -n 2 tests plugins && "
         ".venv/bin/coverage combine && .venv/bin/coverage report"
     ),
-    ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
+    (
+        ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2 "
+        "'pytest_soak.model.*'"
+    ),
+    ".venv/bin/mutmut run --max-children 2",
     ".venv/bin/python -m tests.faults.kills --kills 1000",
     (
         ".venv/bin/pytest -n 2 "
