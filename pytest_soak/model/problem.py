@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PARAMETERS_NOT_OBJECT = "parameters_not_object"
     PARAMETER_NOT_NUMBER = "parameter_not_number"
     PROBLEM_NOT_TEXT = "problem_not_text"
+    UNUSABLE_NOT_TEXTS = "unusable_not_texts"
     SYSTEM = "system"
     OVERRIDES_EDITED = "overrides_edited"
     OVERRIDE_NOT_EFFECTIVE = "override_not_effective"
@@ -51,6 +52,7 @@ SENTENCES = {
     Kind.PARAMETERS_NOT_OBJECT: "the report's parameters are not an object: {given}",
     Kind.PARAMETER_NOT_NUMBER: "the report's parameter {parameter} is not a number: {given}",
     Kind.PROBLEM_NOT_TEXT: "the report's problem is not a text: {given}",
+    Kind.UNUSABLE_NOT_TEXTS: "the report's unusable is not an object of texts: {given}",
     Kind.SYSTEM: "{text}",
     Kind.OVERRIDES_EDITED: "overrides_edited by hand, put back: {found}",
     Kind.OVERRIDE_NOT_EFFECTIVE: (

@@ -68,13 +68,16 @@ def _misfit(raw: object, iteration: int) -> Problem | None:
 
 def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None:
     """Return the problem that a report states itself, or that its totals or parameters have."""
-    own, totals = raw.get("problem"), raw.get("totals")
+    own, totals, unusable = raw.get("problem"), raw.get("totals"), raw.get("unusable", {})
     if own is not None and not isinstance(own, str):
         return Problem(Kind.PROBLEM_NOT_TEXT, iteration, {"given": safe_repr(own)})
     if own:
         return Problem(Kind.SYSTEM, iteration, {"text": safe_text(own, PROBLEM)})
     if not isinstance(totals, dict):
         return Problem(Kind.TOTALS_NOT_OBJECT, iteration, {"given": safe_repr(totals)})
+    texts = isinstance(unusable, dict) and all(isinstance(why, str) for why in unusable.values())
+    if not texts:
+        return Problem(Kind.UNUSABLE_NOT_TEXTS, iteration, {"given": safe_repr(unusable)})
     return _misfit_parameters(raw.get("parameters"), iteration)
 
 
@@ -90,7 +93,17 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
         for key, value in counts.items()
         if isinstance(key, str) and (number := count(value)) is not None
     }
-    return Report(measure(totals, counts, metrics), n, _parameters(raw.get("parameters")), raw=raw)
+    measured = _without(measure(totals, counts, metrics), raw.get("unusable", {}))
+    return Report(measured, n, _parameters(raw.get("parameters")), raw=raw)
+
+
+def _without(measured: Measured, unusable: Mapping[object, str]) -> Measured:
+    """Return *measured* without the metrics that the system itself calls *unusable*."""
+    why = {f"{name}": f"is unusable: {safe_text(why, PROBLEM)}" for name, why in unusable.items()}
+    values = {
+        name: value for name, value in measured.values.items() if name.partition(".")[0] not in why
+    }
+    return Measured(values, {**measured.problems, **why})
 
 
 def _misfit_parameters(raw: object, iteration: int) -> Problem | None:

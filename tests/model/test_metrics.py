@@ -249,6 +249,8 @@ def test_a_good_report_is_read() -> None:
         (a_report(parameters={"workers": "2"}), "parameter workers is not a number: '2'"),
         (a_report(problem={"code": 7}), "the report's problem is not a text: {'code': 7}"),
         (a_report(problem="no sensor"), "no sensor"),
+        (a_report(unusable=["rate"]), "unusable is not an object of texts: ['rate']"),
+        (a_report(unusable={"rate": 1}), "unusable is not an object of texts: {'rate': 1}"),
         (a_report(parameters={"workers": True}), "parameter workers is not a number"),
         (a_report(parameters={"workers": math.nan}), "parameter workers is not a number"),
         (a_report(parameters={"workers": 10**400}), "parameter workers is not a number"),
@@ -265,7 +267,23 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
     assert report.measured.problems == dict.fromkeys(METRICS, "is missing")
 
 
-@given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
+def test_a_metric_that_the_system_calls_unusable_has_no_value_and_the_reason() -> None:
+    why = {"latency": "the probe\nis off", "blocked": "x" * 9999, "other": "nobody knows it"}
+    totals = {"latency": 200, "drivers": ["slow"], "blocked": {"busy": {"share": 0.5}}}
+    report = read_report(a_report(totals=totals, unusable=why), 3, METRICS)
+    assert report.problem is None
+    assert report.measured.values == {"drivers": ("slow",)}
+    assert report.measured.lacking(["latency"]) == {"latency": "is unusable: the probe is off"}
+    assert 500 < len(report.measured.problems["blocked"]) < 700
+    assert "drivers" not in report.measured.problems
+
+
+@given(
+    JSON
+    | JSON.map(lambda part: a_report(totals=part))
+    | JSON.map(lambda p: a_report(n=p))
+    | JSON.map(lambda p: a_report(unusable=p))
+)
 def test_no_report_raises(raw: Any) -> None:
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
