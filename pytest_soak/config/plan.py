@@ -144,6 +144,7 @@ class ChainPlan:
             "pack_digest": self.pack.digest,
             "profile": self.profile.name,
             "base": dict(self.profile.fields),
+            "precision": self.pack.precision,
             "system": self.system_name,
             "scenario": self.scenario,
             "recording": getattr(self.system, "recording", None),

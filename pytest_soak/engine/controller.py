@@ -218,7 +218,7 @@ class Controller:
         """
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
-        wrong = contradictions(parameters, report.parameters)
+        wrong = contradictions(parameters, report.parameters, self.plan.pack.precision)
         if not problems:
             problems += [
                 Problem(

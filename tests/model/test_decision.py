@@ -223,7 +223,7 @@ def test_a_guard_may_stop_a_change_or_everything() -> None:
     [
         ({"effective": 3, "new": 7}, "made the delta of workers 3 out of 2"),
         ({"effective": -1, "new": 3}, "made the delta of workers -1 out of 2"),
-        ({"effective": float("nan")}, "made the delta of workers nan"),
+        ({"effective": float("nan")}, "made the delta of workers NaN"),
         ({"requested": 9}, "rewrote requested of the change of workers"),
         ({"old": 6}, "rewrote old of the change of workers"),
         ({"tuner": "other"}, "rewrote tuner of the change of workers"),

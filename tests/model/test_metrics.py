@@ -388,12 +388,15 @@ def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
 def test_requested_parameters_are_compared_with_used_ones(
     used: dict[str, float] | None, outcome: dict[str, float | None]
 ) -> None:
-    assert contradictions({"workers": 4, "backoff": 0.3}, used) == outcome
+    grids = {"workers": 1, "backoff": 0.1}
+    assert contradictions({"workers": 4, "backoff": 0.3}, used, grids) == outcome
 
 
 def test_rounding_errors_near_zero_are_no_difference() -> None:
-    assert contradictions({"spread": 0}, {"spread": 1e-12}) == {}
+    assert contradictions({"spread": 0}, {"spread": 1e-12}, {"spread": 0.001}) == {}
 
 
-def test_one_step_of_the_finest_grid_is_a_difference() -> None:
-    assert contradictions({"spread": 0.14}, {"spread": 0.141}) == {"spread": 0.141}
+def test_of_a_field_without_a_grid_only_the_last_digits_may_differ() -> None:
+    assert contradictions({"fee": 3e-10}, {"fee": 3e-10 * (1 + 1e-12)}, {}) == {}
+    assert contradictions({"fee": 3e-10}, {"fee": 1e-10}, {}) == {"fee": 1e-10}
+    assert contradictions({"fee": 0}, {"fee": 1e-12}, {}) == {"fee": 1e-12}
