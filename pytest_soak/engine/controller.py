@@ -266,19 +266,19 @@ class Controller:
         self, summary: Summary, parameters: Mapping[str, float], fault: str
     ) -> tuple[tuple[Proposed, ...], Decision, str]:
         """Ask the tuners, then the guards."""
-        decision = Decision(summary.iteration, parameters)
+        iteration = summary.iteration
         if self.plan.mode is Mode.OFF:
-            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
+            return (), Decision(iteration, parameters).skip("mode", AUTO_TUNE_OFF), fault
         history = self._history
         proposed: tuple[Proposed, ...] = ()
         try:
             if not summary.problems:
                 proposed = self.strategies.propose(history, parameters)
             requests = tuple(request for answer in proposed for request in answer.requests)
-            requested = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, requested)
+            decision = self.strategies.review(history, Decision(iteration, parameters, requests))
         except StrategyFault as caught:
-            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
+            nothing = Decision(iteration, parameters)
+            return proposed, nothing.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
         if self.plan.mode is Mode.RECOMMEND and decision.moves:
             veto = Veto("mode", RECOMMEND_ONLY)
             decision = replace(

@@ -248,9 +248,10 @@ class SoakSession:
         loop = chain.loop
         if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
             self.views.collect(lambda view: view.reported(loop, number))
+        mask = mask_of(chain)
         if call.when == "call" or not report.passed:
-            self.views.attach(item, report, mask_of(chain))
-        clean(report, mask_of(chain))  # again: views and other plugins have added to it
+            self.views.attach(item, report, mask)
+        clean(report, mask)  # again: views and other plugins have added to it
         return report
 
     @pytest.hookimpl(wrapper=True, trylast=True)
