@@ -10,7 +10,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import safe_lines, safe_repr, safe_text, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -76,10 +76,24 @@ def what_raised(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     try:
-        words = safe_text(clean(str(error)))
+        words = safe_text(clean(trimmed(str(error))))
     except Exception:  # noqa: BLE001 - its __str__ may raise
         words = safe_repr(error)
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
+
+
+def failure_text(failure: SystemFailure, clean: Callable[[str], str]) -> str:
+    """Return the message of a *failure*, which may have several lines; *clean* masks it."""
+    return safe_lines(clean(trimmed(str(failure))))
+
+
+@contextmanager
+def cleaned(clean: Callable[[str], str]) -> Iterator[None]:
+    """Mask, with *clean*, the messages of a usage error raised in the block."""
+    try:
+        yield
+    except SoakUsageError as error:
+        raise SoakUsageError(*map(clean, error.args), head=error.head) from None
 
 
 UNREADABLE = (OSError, ValueError, RecursionError)

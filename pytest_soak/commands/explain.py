@@ -67,7 +67,7 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_section("tuners", _tuners(record, step.config)),
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
-        *_section("effect", _effect(record, following, later)),
+        *_section("effect", _effect(step, following, later)),
     ]
 
 
@@ -193,12 +193,12 @@ def _changes(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _effect(
-    record: Mapping[str, Any],
+    step: Step,
     following: Mapping[str, Any] | None,
     later: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
     """Yield whether the next report confirms the changes, and its verdict."""
-    undone = False
+    record, undone = step.record, False
     for rolled in later:
         if rolled["kind"] == "rolled_back" and rolled["to_iteration"] < record["iteration"]:
             back = f"those of iteration {rolled['to_iteration']}"
@@ -208,7 +208,7 @@ def _effect(
         yield "unknown: this is the last iteration"
         return
     if record["applied"] and not undone:
-        word, detail = verified_in(record, following)
+        word, detail = verified_in(record, following, step.precision)
         how = {
             Verified.TRUE: "the next report confirms that the system used the new values",
             Verified.FALSE: f"NOT EFFECTIVE: {detail}",

@@ -157,15 +157,13 @@ class Controller:
         if edited:
             problems.append(Problem(Kind.OVERRIDES_EDITED, iteration, {"found": edited}))
         summary, judged, fault = self._watch(
-            iteration, parameters, report, problems, in_window=in_window
+            iteration, parameters, report, problems, in_window=in_window, restarted=restarted
         )
-        summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
         self.judged.append(judged)
         self._ran_with.append(overrides)
         proposed, decision, fault = self._decide(summary, parameters, fault)
-        found = _fault(iteration, fault)
-        if fault and found not in summary.problems:
+        if fault and (found := _fault(iteration, fault)) not in summary.problems:
             all_problems = (*summary.problems, found)
             summary = replace(summary, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
             judged = replace(judged, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
@@ -212,6 +210,7 @@ class Controller:
         problems: list[Problem],
         *,
         in_window: bool,
+        restarted: bool,
     ) -> tuple[Summary, IterationVerdict, str]:
         """Sum up the report: its facts, contradicted parameters, and the verdicts on KPIs.
 
@@ -219,7 +218,7 @@ class Controller:
         """
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
-        wrong = contradictions(parameters, report.parameters)
+        wrong = contradictions(parameters, report.parameters, self.plan.pack.precision)
         if not problems:
             problems += [
                 Problem(
@@ -259,6 +258,7 @@ class Controller:
             tuple(problems),
             {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
             in_window,
+            restarted,
         )
         return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
 

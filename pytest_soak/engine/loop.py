@@ -11,16 +11,16 @@ from pytest_soak.config.plan import read_secrets
 from pytest_soak.engine.controller import Controller, IterationResult
 from pytest_soak.engine.lifecycle import Lifecycle
 from pytest_soak.engine.strategies import Strategies, StrategyFault
-from pytest_soak.errors import SoakUsageError, SystemFailure
+from pytest_soak.errors import SoakUsageError, SystemFailure, failure_text
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.pace import Pace, WallClock
 from pytest_soak.model.patch import apply
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
-from pytest_soak.model.safe_repr import safe_lines
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import jsonable, line
+from pytest_soak.store.files import LARGEST_JSON, jsonable, line, too_large
 from pytest_soak.store.journal import has_ended
 from pytest_soak.store.records import (
     decision_from_json,
@@ -42,8 +42,12 @@ if TYPE_CHECKING:
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.config.registry import Registry
+    from pytest_soak.model.mask import Mask
     from pytest_soak.model.pace import Clock
     from pytest_soak.systems.protocol import System
+
+EDITED = 500
+"""How many characters are kept of what somebody else has written into the overrides."""
 
 
 class SoakLoop:
@@ -57,13 +61,13 @@ class SoakLoop:
         An hours run follows *clock*; the machine's, unless another one is given.
         """
         self.plan = plan
-        # First, because a strategy that is refused must not leave a folder behind.
-        self.controller = Controller(plan, Strategies(plan, registry))
-        check_run(soak_dir / plan.slug, plan.run_id)
-        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
-        self.lifecycle = Lifecycle(plan, self.store.folder)
         self.mask = plan.mask
         """Hides the secrets of the chain's system, with every value that they have had."""
+        # First, because a strategy that is refused must not leave a folder behind.
+        self.controller = Controller(plan, Strategies(plan, registry, self.see_secrets))
+        check_run(soak_dir / plan.slug, plan.run_id)
+        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
+        self.lifecycle = Lifecycle(plan, self.store.folder, self.see_secrets)
         self.latest: IterationResult | None = None
         self.finished = False
         self._reports_due = False
@@ -116,13 +120,14 @@ class SoakLoop:
         parameters = self.plan.effective(self.store.overrides)
         runs = self.plan.system or system
         if runs is None or not hasattr(runs, "run"):
-            msg = f"the fixture soak_system gave {runs!r}, which has no run()"
+            given = safe_repr(runs)
+            msg = f"the fixture soak_system gave {given}, which has no run()"
             raise StrategyFault(msg)
         raw, state = self._answer(runs, iteration, parameters)
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
         report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=jsonable(raw))
-        edited = self.store.edited()
+        edited = safe_text(self.mask.text(self.store.edited()), EDITED)
         lost = 0 < self._restored == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)
 
@@ -136,13 +141,13 @@ class SoakLoop:
             except SoakUsageError as error:
                 raise StrategyFault(str(error)) from None
             self.mask = self.mask.and_of(mask)
-        self.see_secrets()
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
         try:
             returned: object = system.run(dict(parameters), iteration, seed, self._state)
         except SystemFailure as failure:
-            msg = f"system {self.plan.system_name}: {safe_lines(str(failure))}"
+            words = failure_text(failure, self.see_secrets().text)
+            msg = f"system {self.plan.system_name}: {words}"
             raise StrategyFault(msg) from failure
         who = f"system {self.plan.system_name}: run() returned"
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
@@ -153,14 +158,16 @@ class SoakLoop:
         if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
-        self.see_secrets()
-        if self.mask:
+        if too_large(raw):
+            raw = {"iteration": iteration, "problem": f"the report is too large: {LARGEST_JSON}"}
+        if self.see_secrets():
             raw, state = self.mask.data(jsonable(raw)), self.mask.data(state)
         return raw, state
 
-    def see_secrets(self) -> None:
+    def see_secrets(self) -> Mask:
         """Also hide the values that secrets have now: a fixture may have fetched them."""
-        self.mask = self.lifecycle.mask = self.mask.seeing(os.environ)
+        self.mask = self.mask.seeing(os.environ)
+        return self.mask
 
     def miss(self, iteration: int, why: Kind) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""
@@ -330,6 +337,8 @@ class SoakLoop:
 
 def _plain_state(state: object) -> object:
     """Return *state* as it is read from its file, or None if that changes it."""
+    if state is None:
+        return None
     try:
         read: object = json.loads(line(state))
         same = bool(read == state)

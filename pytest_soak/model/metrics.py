@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -28,6 +29,11 @@ NUMBER = f"a finite number, of {SENSIBLE:g} at most"
 def exact(value: float) -> float:
     """Return *value* as Python's own int or float, without calling methods of a subclass."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
+
+
+def in_full(value: float) -> str:
+    """Return *value* with the digits that tell it from any other number: 4, 0.3, 0.0000000001."""
+    return format(Decimal(str(exact(value))), "f").removesuffix(".0")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -185,9 +191,9 @@ def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if abs(value) > LARGEST:
         return f"is {safe_repr(value)}, larger than anything that is measured ({LARGEST:g})"
     if metric.least is not None and value < metric.least:
-        return f"is {safe_repr(value)}, below {metric.least:g}, the least that makes sense"
+        return f"is {safe_repr(value)}, below {in_full(metric.least)}, the least that makes sense"
     if metric.most is not None and value > metric.most:
-        return f"is {safe_repr(value)}, above {metric.most:g}, the most that makes sense"
+        return f"is {safe_repr(value)}, above {in_full(metric.most)}, the most that makes sense"
     values[metric.name] = value
     return ""
 

@@ -234,6 +234,11 @@ class Pack:
         return kind
 
     @property
+    def precision(self) -> dict[str, float]:
+        """The grid of each parameter, in its unit."""
+        return {name: parameter.precision for name, parameter in self.parameters.items()}
+
+    @property
     def names(self) -> dict[str, Collection[str]]:
         """The names that settings may refer to: ``{"parameter": ..., "metric": ...}``."""
         return {"parameter": self.parameters, "metric": MetricNames(self)}

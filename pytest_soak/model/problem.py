@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import in_full
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -55,9 +57,7 @@ SENTENCES = {
     Kind.UNUSABLE_NOT_TEXTS: "the report's unusable is not an object of texts: {given}",
     Kind.SYSTEM: "{text}",
     Kind.OVERRIDES_EDITED: "overrides_edited by hand, put back: {found}",
-    Kind.OVERRIDE_NOT_EFFECTIVE: (
-        "override_not_effective: {parameter} asked={asked:g} used={used:g}"
-    ),
+    Kind.OVERRIDE_NOT_EFFECTIVE: "override_not_effective: {parameter} asked={asked} used={used}",
     Kind.METRIC_UNUSABLE: "{metric} {fault}",
     Kind.STRATEGY_FAULT: "{text}",
     Kind.NEVER_CALLED: "its test never called soak.run()",
@@ -94,7 +94,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Return its sentence, without the iteration."""
-        return SENTENCES[self.kind].format_map(self.data)
+        told = {k: v if isinstance(v, str) else in_full(v) for k, v in self.data.items()}
+        return SENTENCES[self.kind].format_map(told)
 
     @property
     def located(self) -> str:

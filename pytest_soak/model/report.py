@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
+from pytest_soak.model.parameters import is_same
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
@@ -126,11 +126,14 @@ def _parameters(raw: Mapping[object, Any] | None) -> dict[str, float] | None:
 
 
 def contradictions(
-    asked: Mapping[str, float], used: Mapping[str, float] | None
+    asked: Mapping[str, float], used: Mapping[str, float] | None, precision: Mapping[str, float]
 ) -> dict[str, float | None]:
     """Compare the parameters *asked* for with those the system says it *used*.
 
-    Values within a billionth of each other are the same number, rounded differently.
+    Args:
+        asked: ``{field: value}``.
+        used: The same of the report; None if it does not say.
+        precision: ``{field: its grid}``, without the fields that have none.
 
     Returns:
         ``{field: the value it used instead}``, None for a field that the system did not report.
@@ -140,5 +143,5 @@ def contradictions(
     return {
         name: used.get(name)
         for name, value in asked.items()
-        if name not in used or not math.isclose(used[name], value, rel_tol=1e-9, abs_tol=1e-9)
+        if name not in used or not is_same(used[name], value, precision.get(name, 0))
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import in_full
 from pytest_soak.model.problem import Kind, Problem
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Threshold:
 
     def __str__(self) -> str:
         """Return the limit as people write it, ``< 2.5``."""
-        return f"{self.op} {self.value:g}"
+        return f"{self.op} {in_full(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from pytest_soak.runner.resume import unfinished_runs
 from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.rows import explanation
+from pytest_soak.views.screen import Screen
 from pytest_soak.views.views import Views, show_ending
 
 if TYPE_CHECKING:
@@ -160,17 +161,18 @@ class SoakSession:
         chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
         self.views.collect(lambda view: view.opened(loop, chain.notes))
-        self._notify("started", plan=chain.plan)
+        self._notify("started", loop)
         if self._observer_fault:
             pytest.fail(self._pop_observer_fault(), pytrace=False)
 
-    def _notify(self, event: str, **what: object) -> None:
+    def _notify(self, event: str, loop: SoakLoop, **what: object) -> None:
         """Call the observers of *event*. One that raises fails the item, after it was recorded."""
+        hook = f"pytest_soak_{event}"
         try:
-            getattr(self._config.hook, f"pytest_soak_{event}")(**what)
+            getattr(self._config.hook, hook)(plan=loop.plan, **what)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            hook = f"pytest_soak_{event}"
-            self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
+            what_happened = what_raised(error, loop.see_secrets().text)
+            self._observer_fault = f"an observer, hook {hook}, {what_happened}"
 
     def _pop_observer_fault(self) -> str:
         fault, self._observer_fault = self._observer_fault, ""
@@ -193,9 +195,9 @@ class SoakSession:
         """Pass a new result to views and observers."""
         loop = loop_of(chain)
         self.views.collect(lambda view: view.ran(loop, result))
-        self._notify("iteration", plan=loop.plan, result=result)
+        self._notify("iteration", loop, result=result)
         if result.applied:
-            self._notify("applied", plan=loop.plan, result=result)
+            self._notify("applied", loop, result=result)
 
     def judge(self, chain: Chain) -> str:
         """Judge *chain* and record the verdict; return why it does not pass, or an empty string.
@@ -219,7 +221,7 @@ class SoakSession:
                 verdict = with_problem(verdict, fault)
         self.views.collect(lambda view: view.judged(loop, verdict, again=again))
         if not again:
-            self._notify("verdict", plan=loop.plan, verdict=verdict)
+            self._notify("verdict", loop, verdict=verdict)
         if verdict.verdict.good:
             return self._pop_observer_fault()
         return explanation(loop, verdict)
@@ -338,7 +340,7 @@ class SoakSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the faults that chains had at their end, each once."""
         for fault in self._faults:
-            terminalreporter.write_line(f"ERROR: {fault}", red=True)
+            Screen(terminalreporter).write(f"ERROR: {fault}", red=True)
 
 
 class Soak:
@@ -375,11 +377,12 @@ class Soak:
         return self._result
 
 
-def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
+def open_soak(item: pytest.Item, system: System | None) -> Soak:
     """Return the soak of *item*; *system* is what the fixture ``soak_system`` gave."""
-    chain = item.stash[PLACE].chain
+    place = item.stash[PLACE]
+    chain = place.chain
     own = system if chain.plan is not None and chain.plan.system is None else None
-    return Soak(item.config.stash[SESSION], chain, iteration, own)
+    return Soak(item.config.stash[SESSION], chain, place.number, own)
 
 
 def ended_by(error: Exception) -> str:

@@ -72,6 +72,8 @@ class ChainStore:
         self.folder = folder
         self._held = held
         self._prefix = f"{self.folder}{os.sep}"
+        self.overrides_path = self.folder / artifacts.OVERRIDES
+        """The file that the system reads."""
         (self.folder / "backups").mkdir(exist_ok=True)
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
@@ -91,11 +93,6 @@ class ChainStore:
     def has_recorded(self, iteration: int) -> bool:
         """Return whether *iteration* is in the journal."""
         return iteration in self._recorded
-
-    @property
-    def overrides_path(self) -> Path:
-        """The path of the file that the system reads."""
-        return self.folder / artifacts.OVERRIDES
 
     def start(self, plan: Mapping[str, Any], seeded: Mapping[str, float], source: str) -> None:
         """Begin the run with the *seeded* overrides, or load what the journal has.
@@ -279,7 +276,7 @@ class ChainStore:
     def _read_overrides(self) -> object:
         """Return the overrides in the file: None without a file, its text if it is not JSON."""
         try:
-            text = self.overrides_path.read_text(encoding="utf-8", errors="replace")
+            text = self.overrides_path.read_bytes().decode(errors="replace")
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -76,6 +76,7 @@ def test_a_character_that_could_act_or_hide_is_shown_as_an_escape(character: str
 
 def test_a_byte_that_is_no_utf_8_is_shown_as_that_byte() -> None:
     assert printable(b"caf\xe9".decode(errors="surrogateescape")) == r"caf\xe9"
+    assert printable(b"\x80\xff".decode(errors="surrogateescape")) == r"\x80\xff"
     assert printable("\ud800 \udc00") == r"\ud800 \udc00"
 
 

@@ -168,7 +168,8 @@ def test_an_item_shows_a_bounded_number_of_lines_each_of_bounded_length(
             announce = True
 
             def propose(self, history, parameters):
-                return Proposal({"workers": 1}, tuple(f"{n} {'x' * 5000}" for n in range(5000)))
+                reasons = ("x" * 5000, *(f"reason {n}" for n in range(1000)))
+                return Proposal({"workers": 1}, reasons)
 
         def pytest_soak_tuners():
             return {"chatty": lambda pack: Tuner()}
@@ -178,5 +179,5 @@ def test_an_item_shows_a_bounded_number_of_lines_each_of_bounded_length(
     result = pytester.runpytest("--soak-iterations=2", "--auto-tune", "--soak-tuner=chatty")
     reasons = [line for line in result.outlines if line.startswith("  - ")]
     assert 0 < len(reasons) < MOST
-    assert {len(line) for line in reasons} == {LONGEST + 1}
+    assert max(map(len, reasons)) == LONGEST + 1
     result.stdout.fnmatch_lines(["  ... [0-9]* more lines"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_soak.errors import SystemFailure
 from pytest_soak.model.mask import Mask
+from pytest_soak.model.metrics import in_full
 from pytest_soak.model.report import PROBLEM
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.systems.http import promql
@@ -272,8 +273,9 @@ class HttpSystem:
         value = self._value(how, start, stop).value
         before = value if how.query else measure(how, EMPTY, start).value
         assert value is not None and before is not None  # noqa: PT018, S101 - only a ratio or quantile can be None
-        if not math.isclose(value, before, rel_tol=1e-9):
-            msg = f"{before:g} at the start of the slot and {value:g} at its end; see settle_s"
+        if value != before:
+            first, last = in_full(before), in_full(value)
+            msg = f"{first} at the start of the slot and {last} at its end; see settle_s"
             raise Unmeasured(msg)
         return value
 
