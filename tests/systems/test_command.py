@@ -546,7 +546,7 @@ def test_a_program_in_the_ini_file_that_is_badly_quoted_is_a_usage_error(
     ran = pytester.runpytest(*ARGS, "-o", "soak_command=python 'program.py")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     line = (
-        "ERROR: soak_command in tox.ini: No closing quotation; allowed: a list of texts, or words *"
+        "ERROR: soak_command in pyproject.toml: No closing quotation; allowed: a list of texts, *"
     )
     ran.stderr.fnmatch_lines([line])
 
