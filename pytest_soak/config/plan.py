@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.config.guards import table_mistakes
 from pytest_soak.config.overrides import InitialOverrides, read_overrides
 from pytest_soak.config.registry import (
+    A_FILE,
     NOT_SEEN,
     Registered,
     criteria,
@@ -297,7 +298,9 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
         given = SourcedValue(environ[variable].strip(), variable)
     if not given.value.endswith(".toml"):
         if given.value not in pack.profiles:
-            raise SoakUsageError(unknown("profile", given.value, given.source, pack.profiles))
+            known = unknown("profile", given.value, given.source, pack.profiles)
+            msg = f"{known}, or {A_FILE}"
+            raise SoakUsageError(msg)
         return pack.profiles[given.value]
     path = Path(given.value)
     try:
@@ -356,8 +359,8 @@ def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi
 
 def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Registered, ...]:
     given = chosen.get("tuner", SourcedValue(pack.tuner, f"pack {pack.name}"))
-    names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
-    names = list(dict.fromkeys(name.strip() for name in names))
+    texts = [given.value] if isinstance(given.value, str) else given.value
+    names = list(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
     installed = registry.offers("tuners")
     for table in pack.tables.values():
         factory = partial(TableTuner, table=table)

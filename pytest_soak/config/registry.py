@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.tuners.protocol import Tuner
 
+A_FILE = "a file whose name ends in .toml"
+"""What a pack or a profile may be instead of a known name."""
 NOT_SEEN = (
     "a strategy is seen if an installed package, -p, or a conftest.py of the collected tests "
     "registers it"
@@ -120,7 +122,8 @@ class Registry:
         """
         found = self.offers(kind)
         if name not in found:
-            raise SoakUsageError(unknown(kind[:-1], name, source, found, NOT_SEEN))
+            hint = f"or {A_FILE}; {NOT_SEEN}" if kind == "packs" else NOT_SEEN
+            raise SoakUsageError(unknown(kind[:-1], name, source, found, hint))
         return the_one(found[name])
 
 

@@ -545,7 +545,9 @@ def test_a_program_in_the_ini_file_that_is_badly_quoted_is_a_usage_error(
     prepare(pytester, "answer()")
     ran = pytester.runpytest(*ARGS, "-o", "soak_command=python 'program.py")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
-    line = "ERROR: soak_command in the ini file: No closing quotation; allowed: words quoted *"
+    line = (
+        "ERROR: soak_command in pyproject.toml: No closing quotation; allowed: a list of texts, *"
+    )
     ran.stderr.fnmatch_lines([line])
 
 
