@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -139,8 +140,9 @@ class SoakLoop:
         self.see_secrets()
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
+        state = copy.deepcopy(self._state)  # if it raises, the iteration may run again
         try:
-            returned: object = system.run(dict(parameters), iteration, seed, self._state)
+            returned: object = system.run(dict(parameters), iteration, seed, state)
         except SystemFailure as failure:
             msg = f"system {self.plan.system_name}: {safe_lines(str(failure))}"
             raise StrategyFault(msg) from failure
