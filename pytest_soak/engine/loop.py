@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -143,8 +144,9 @@ class SoakLoop:
             self.mask = self.mask.and_of(mask)
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
+        state = copy.deepcopy(self._state)  # if it raises, the iteration may run again
         try:
-            returned: object = system.run(dict(parameters), iteration, seed, self._state)
+            returned: object = system.run(dict(parameters), iteration, seed, state)
         except SystemFailure as failure:
             words = failure_text(failure, self.see_secrets().text)
             msg = f"system {self.plan.system_name}: {words}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -400,3 +401,11 @@ def test_of_a_field_without_a_grid_only_the_last_digits_may_differ() -> None:
     assert contradictions({"fee": 3e-10}, {"fee": 3e-10 * (1 + 1e-12)}, {}) == {}
     assert contradictions({"fee": 3e-10}, {"fee": 1e-10}, {}) == {"fee": 1e-10}
     assert contradictions({"fee": 0}, {"fee": 1e-12}, {}) == {"fee": 1e-12}
+
+
+@pytest.mark.parametrize("part", ["n", "parameters", "measured.values", "measured.problems"])
+def test_no_strategy_can_change_what_was_measured(part: str) -> None:
+    report = read_report(a_report(), 3, METRICS)
+    mapping = attrgetter(part)(report)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        mapping["latency"] = 0
