@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import rules
 from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
-from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import one_line
 from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
@@ -51,10 +51,8 @@ def _page(selected: RunFolder) -> tuple[int, list[str]]:
     """Return the exit code and the lines of one run; an unreadable run does not stop the others."""
     try:
         return 0, summed_up(load_validated(selected.journal))
-    except StoreError as error:
-        why = str(error)
-    except OSError as error:
-        why = f"{error.filename}: {why_unreadable(error)}"
+    except (StoreError, OSError) as error:
+        why = file_fault(error)
     return UNREADABLE, [f"## UNREADABLE: {escaped(selected.chain.name)}", "", escaped(why), ""]
 
 

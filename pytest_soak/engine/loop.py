@@ -21,7 +21,7 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import LARGEST_JSON, jsonable, line, too_large
+from pytest_soak.store.files import LARGEST_JSON, StoreError, jsonable, line, too_large
 from pytest_soak.store.journal import has_ended
 from pytest_soak.store.records import (
     decision_from_json,
@@ -250,6 +250,28 @@ class SoakLoop:
             verdict = with_problem(verdict, problem)
         return verdict
 
+    def conclude(self, ran: set[int] | None = None) -> ChainVerdict:
+        """Close the system, and judge the chain as far as it ran.
+
+        The system is closed first: a fault in closing is part of the verdict, and the systems of
+        two chains must not run at the same time. So are overrides that were edited after the last
+        iteration.
+
+        Args:
+            ran: As for `verdict`.
+        """
+        self.lifecycle.leave()
+        verdict = self.verdict(ran)
+        if self.lifecycle.fault:
+            verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
+        try:
+            edited = "" if self.finished else self.store.edited()
+        except StoreError as error:  # they cannot be put back
+            edited = str(error)
+        if edited:
+            verdict = with_problem(verdict, Problem(Kind.OVERRIDES_EDITED, data={"found": edited}))
+        return verdict
+
     def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
         """Record the verdict and write the reports that sum up the run.
 
@@ -274,11 +296,8 @@ class SoakLoop:
             StoreError: It could not be written.
         """
         try:
-            self.lifecycle.leave()
+            verdict = self.conclude(ran)
             if not self.finished:
-                verdict = self.verdict(ran)
-                if self.lifecycle.fault:
-                    verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
                 self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
             elif self._reports_due:
                 self.store.restore()

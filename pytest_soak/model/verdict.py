@@ -195,12 +195,14 @@ def with_problem(verdict: ChainVerdict, problem: Problem) -> ChainVerdict:
     """Return *verdict* with a *problem* of the chain as a whole: at least INCONCLUSIVE.
 
     A problem that it already has is not added again. A FAIL remains if only the closing of the
-    system failed, because all iterations were measured. With any other problem the chain was not
-    measured as a whole, so the verdict is INCONCLUSIVE even if it was FAIL.
+    system failed, or overrides were edited after the last iteration, because all iterations were
+    measured. With any other problem the chain was not measured as a whole, so the verdict is
+    INCONCLUSIVE even if it was FAIL.
     """
     problems = verdict.problems
     if problem not in problems:
         problems = (problem, *problems)
-    if problem.kind is Kind.CLOSING and verdict.verdict is Verdict.FAIL:
+    after = problem.kind in (Kind.CLOSING, Kind.OVERRIDES_EDITED)
+    if after and verdict.verdict is Verdict.FAIL:
         return replace(verdict, problems=problems)
     return replace(verdict, verdict=Verdict.INCONCLUSIVE, reasons=(), problems=problems)

@@ -7,11 +7,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.request import Resume
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
 from pytest_soak.store.folder import JOURNAL, chains_in, run_age, runs_in
-from pytest_soak.store.journal import ends_torn, first_and_last, says_ended
+from pytest_soak.store.journal import (
+    JournalError,
+    ends_torn,
+    first_and_last,
+    has_line,
+    says_ended,
+)
+from pytest_soak.verify.load import check_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,8 +82,12 @@ def refuse_unreadable(folder: Path) -> None:
             would not be what was asked for.
     """
     path = folder / JOURNAL
-    whole = path.exists() and b"\n" in path.read_bytes()
-    first, _ = (first_and_last(path) or ({}, {})) if whole else ({}, {})
+    first, _ = first_and_last(path) or ({}, {})
+    try:
+        whole = bool(first) or has_line(path)
+    except OSError as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     reports = sorted(folder.glob(report_name("*")))
     if first.get("kind") == "run_started" or not (whole or reports):
         return
@@ -126,7 +137,7 @@ def resume_chain(
 
     Raises:
         SoakUsageError: The configuration is not the one the run was started with, and
-            ``--soak-resume=force`` was not given; or the newest run's journal cannot be read.
+            ``--soak-resume=force`` was not given; or the journal or state to resume is damaged.
     """
     folder = request.folder / plan.slug
     if not request.resume:
@@ -142,6 +153,11 @@ def resume_chain(
         none = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
         return replace(plan, run_id=run_id or plan.run_id), 0, [] if plan.run_id in begun else none
     unfinished = begun[run_id]
+    try:
+        check_run(folder, run_id)
+    except (JournalError, OSError) as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
     then = {**unfinished.started["config"], "overrides": unfinished.started["overrides"]}
     changed = differences(then, {**plan.describe(), "overrides": plan.initial.overrides})

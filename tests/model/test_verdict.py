@@ -233,3 +233,11 @@ def test_a_failed_closing_leaves_a_fail_and_its_reasons(verdict: Verdict) -> Non
     assert after.problems == (closing, NOT_RUN)
     assert after.verdict is max(verdict, INCONCLUSIVE)
     assert after.reasons == (("latency",) if verdict is FAIL else ())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_overrides_edited_after_the_last_iteration_leave_a_fail(verdict: Verdict) -> None:
+    edited = Problem(Kind.OVERRIDES_EDITED, data={"found": "the file was gone"})
+    after = with_problem(ChainVerdict(verdict, (3, 4), ("latency",)), edited)
+    assert after.verdict is max(verdict, INCONCLUSIVE)
+    assert after.problems == (edited,)

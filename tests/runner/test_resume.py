@@ -9,7 +9,7 @@ import pytest
 
 from pytest_soak.store.artifacts import rebuild
 from tests.strategies import mock_system
-from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
+from tests.support import DEMO, ODD, artifacts, chain_folder, patches, read_json, records
 
 COUNTS = """
 with Path("counter").open("a") as file:
@@ -126,8 +126,8 @@ def test_records_that_were_cut_off_are_told_or_refused(
     assert len(whole) == 3
     journal.write_bytes(b"".join(whole[:records_left]))
     result = broken_off.runpytest(*ARGS, "--soak-resume")
-    result.stdout.fnmatch_lines(lines)
-    assert (result.ret == 0) is (records_left == 2)
+    (result.stdout if records_left == 2 else result.stderr).fnmatch_lines(lines)
+    assert result.ret == (0 if records_left == 2 else pytest.ExitCode.USAGE_ERROR)
 
 
 def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
@@ -294,12 +294,46 @@ def test_a_resume_of_another_kind_is_refused(pytester: pytest.Pytester, value: s
     result.stderr.fnmatch_lines([f"*--soak-resume{value}: allowed: *"])
 
 
-def test_a_journal_damaged_in_the_middle_is_not_resumed(broken_off: pytest.Pytester) -> None:
+@pytest.mark.parametrize("distributed", [(), ("-n2",)], ids=["alone", "distributed"])
+def test_a_journal_damaged_in_the_middle_is_one_usage_error(
+    broken_off: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
     journal = chain_folder(broken_off) / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
-    result = broken_off.runpytest(*ARGS, "--soak-resume=force")
+    before = artifacts(chain_folder(broken_off))
+    result = broken_off.runpytest(*ARGS, "--soak-resume=force", *distributed)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = (*result.stderr.lines, *result.stdout.lines)
+    (told,) = (text for text in lines if "journal.jsonl" in text)
+    assert told.startswith("ERROR: --soak-resume: ")
+    assert "journal.jsonl, record 1 (iteration 1): its prev is " in told
+    assert artifacts(chain_folder(broken_off)) == before
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe"])
+def test_a_journal_that_is_no_regular_file_is_not_resumed(
+    broken_off: pytest.Pytester, kind: str
+) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    journal.rename(broken_off.path / "victim")
+    ODD[kind](journal)
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = f"ERROR: --soak-resume: *journal.jsonl: it is {kind}; allowed: a regular file"
+    result.stderr.fnmatch_lines([told])
+
+
+def test_a_chain_that_cannot_be_opened_is_told_once_and_by_its_gate(
+    broken_off: pytest.Pytester,
+) -> None:
+    (chain_folder(broken_off) / "backups").rename(broken_off.path / "elsewhere")
+    (chain_folder(broken_off) / "backups").symlink_to(broken_off.path / "elsewhere")
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    result.assert_outcomes(errors=2, skipped=5)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*journal.jsonl, record 1 (iteration 1): its prev is *"])
+    told = [text for text in result.stdout.lines if text.startswith(str(broken_off.path))]
+    assert len(told) == 2
+    assert all(text.endswith("backups: it is a link; allowed: a folder") for text in told)
 
 
 HOLDER = """
@@ -404,5 +438,5 @@ def test_a_state_that_differs_from_the_recorded_one_is_refused(
     folder = chain_folder(broken_off)
     (folder / "system_state_2.json").write_text('{"seen": []}')
     result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])
