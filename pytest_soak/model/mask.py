@@ -35,7 +35,7 @@ def letters(text: str) -> str:
     The escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
     printed may be replaced by ``?`` or U+FFFD.
     """
-    runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
+    runs = re.findall(r"\\+|[^\\]", text)
     return "".join(map(_letter, runs))
 
 
@@ -189,7 +189,7 @@ class Mask:
 
     def seeing(self, environ: Mapping[str, str]) -> Mask:
         """Return a mask that also hides the values that its names have in *environ* now."""
-        return self.and_of(Mask.of(self.names, environ)) if self.names else self
+        return self.and_of(Mask.of(self.names, environ))
 
 
 def _length(pair: tuple[str, str]) -> int:

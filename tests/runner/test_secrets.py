@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.mask import Mask
+from pytest_soak.model.mask import Mask, looked_for
 from tests.programs import ARGS, prepare
 from tests.strategies import mock_system
 from tests.support import DEMO, chain_folder, read_json, records, told
@@ -31,6 +31,11 @@ SAFE = "SOAK_DEMO_ALLOW_MISSING_SECRETS"
 NAME = "HOUSE_KEY"
 LEGACY = ("-o", "junit_family=legacy")  # or record_property warns
 REPORTS = ("--junitxml=junit.xml", "--html=report.html", "--self-contained-html")
+
+
+@pytest.fixture(autouse=True)
+def _no_pattern_is_known() -> None:
+    looked_for.cache_clear()
 
 
 def html(config: pytest.Config) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -93,6 +94,33 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         files.write_text(str(path), '{"workers": 4}')
     assert json.loads(path.read_text("utf-8")) == {"workers": 2}
+
+
+@pytest.mark.parametrize("write", [files.write_synced, files.create_synced, files.replace_synced])
+@pytest.mark.parametrize("place", ["missing/a.json", "a.json"])
+def test_what_cannot_be_written_is_told_with_its_path(
+    tmp_path: Path, write: Callable[[str, str], None], place: str
+) -> None:
+    path = tmp_path / place
+    if not path.parent.exists():
+        why = "No such file or directory"
+    else:
+        path.mkdir()
+        why = "Is a directory"
+    with pytest.raises(files.StoreError, match=rf"{place}.*: cannot be written: .*{why}"):
+        write(str(path), "{}")
+
+
+def test_a_folder_that_cannot_be_synced_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "sync_folder", fails)
+    for write in (files.create_synced, files.replace_synced):
+        with pytest.raises(files.StoreError, match=r"a\.json: cannot be written: .*output error"):
+            write(str(tmp_path / "a.json"), "{}")
 
 
 def test_a_circular_reference_ends_at_the_maximum_depth() -> None:

@@ -94,6 +94,10 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
         set_in(1, "summary", "metrics", "throughput", to=10**400),
         "record 1: is not a valid record: $.summary.metrics.throughput",
     ),
+    "too large, under a key of later": (
+        set_in(1, "later", to={"most": [1, 10**400]}),
+        "record 1: is not a valid record: 1000",
+    ),
     "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): its run is {LATER}"),
     "iteration again": (
         lambda records: records.append({**records[3], "seq": 5}),
