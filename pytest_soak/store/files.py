@@ -163,20 +163,18 @@ def too_large(value: Any) -> bool:  # noqa: ANN401 - JSON
     entries, characters, waiting = 0, 0, [(value, 0)]
     while waiting:
         one, depth = waiting.pop()
-        kind = type(one)
-        parts: tuple[Any, ...] = ()
-        if issubclass(kind, str):
+        kind = next(
+            (kind for kind in (str, dict, list, tuple) if issubclass(type(one), kind)), None
+        )
+        if kind is str:
             characters += str.__len__(one)
-        elif issubclass(kind, dict):
-            entries += dict.__len__(one)
-            parts = (dict.keys(one), dict.values(one))
-        elif issubclass(kind, list | tuple):
-            entries += (list if issubclass(kind, list) else tuple).__len__(one)
-            parts = ((list if issubclass(kind, list) else tuple).__iter__(one),)
+        elif kind is not None:
+            entries += kind.__len__(one)
         if entries > LARGEST_VALUES or characters > LARGEST_TEXT:
             return True
-        if depth < MAX_DEPTH:
-            waiting += ((entry, depth + 1) for part in parts for entry in part)
+        if kind in (dict, list, tuple) and depth < MAX_DEPTH:
+            parts = (*kind.__iter__(one), *(dict.values(one) if kind is dict else ()))
+            waiting += ((part, depth + 1) for part in parts)
     return False
 
 

@@ -676,8 +676,8 @@ def test_no_file_of_a_soak_holds_a_secret_that_a_strategy_or_an_observer_tells(
     ran = pytester.runpytest(*command, "-rA", "-l", "--junitxml=junit.xml", workers)
     assert ran.ret == 1
     shown = ran.stdout.str() + ran.stderr.str()
-    for command in (["explain", "--iter=1"], ["summary"]):
-        shown += "\n".join(told(*command, "--soak-dir=artifacts/soak")[1])
+    for looks in (["explain", "--iter=1"], ["summary"]):
+        shown += "\n".join(told(*looks, "--soak-dir=artifacts/soak")[1])
     (pytester.path / "shown.txt").write_text(shown)
     assert "[secret HOUSE_KEY]" in shown
     pieces = {TOKEN[at : at + 16] for at in range(len(TOKEN) - 15)}

@@ -15,7 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.store import files
-from pytest_soak.store.files import document, jsonable, line
+from pytest_soak.store.files import (
+    LARGEST_TEXT,
+    LARGEST_VALUES,
+    document,
+    jsonable,
+    line,
+    too_large,
+)
 from tests.fuzz.values import Blind, Mute, TouchyDict, TouchyFloat, TouchyInt, TouchyList, TouchyStr
 from tests.support import ODD, victim
 
@@ -255,3 +262,30 @@ def test_a_folder_of_ours_is_no_link(tmp_path: Path) -> None:
     assert files.is_folder(place)
     assert not files.is_folder(link)
     files.refuse_other(tmp_path / "nothing", stat.S_IFDIR)
+
+
+@pytest.mark.parametrize(
+    ("value", "large"),
+    [
+        ([0] * LARGEST_VALUES, False),
+        ([0] * (LARGEST_VALUES + 1), True),
+        ({"a": [0] * (LARGEST_VALUES // 2), "b": (0,) * (LARGEST_VALUES // 2 - 2)}, False),
+        ({"a": [0] * (LARGEST_VALUES // 2), "b": (0,) * (LARGEST_VALUES // 2)}, True),
+        (["a" * LARGEST_TEXT], False),
+        (["a" * LARGEST_TEXT, "a"], True),
+        ({"a" * LARGEST_TEXT: 1, "a": 1}, True),
+        (TouchyDict({"a": TouchyList([TouchyStr("a"), Blind(), None])}), False),
+    ],
+    ids=["list", "long list", "tables", "large tables", "text", "texts", "keys", "touchy"],
+)
+def test_whether_a_report_is_too_large(value: object, *, large: bool) -> None:
+    assert too_large(value) is large
+
+
+def test_how_large_a_report_is_that_repeats_itself() -> None:
+    ring: list[object] = [1]
+    ring.append(ring)
+    assert not too_large(ring), "it ends where it is nested too deeply"
+    for _ in range(30):
+        ring = [ring, ring]
+    assert too_large(ring), "written out, it would have a billion entries"
