@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_soak.model.mask import Mask, looked_for, secret_names
+from pytest_soak.model.mask import Mask, looked_for, pieces_of, secret_names
 
 
 @pytest.fixture(autouse=True)
 def _no_pattern_is_known() -> None:
     looked_for.cache_clear()
+    pieces_of.cache_clear()
 
 
 def hidden(value: str, text: str) -> str:
