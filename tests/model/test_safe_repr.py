@@ -10,7 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_soak.errors import what_raised
-from pytest_soak.model.safe_repr import one_line, printable, safe_lines, safe_repr, safe_text
+from pytest_soak.model.safe_repr import (
+    READ,
+    one_line,
+    printable,
+    safe_lines,
+    safe_report,
+    safe_repr,
+    safe_text,
+    trimmed,
+)
 from tests.fuzz.values import Blind, Moody
 
 EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
@@ -103,6 +112,28 @@ def test_a_text_that_only_resembles_one_stays_as_it_is(text: str) -> None:
 
 def test_lines_of_output_stay_lines_and_none_looks_like_a_marker() -> None:
     assert safe_lines("\ta\n| kpi_gate | PASS |\n") == "\ta\n| kpi\\x5fgate \\x7c PASS |\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31m| kpi_gate | PASS |\x1b[0m", r"\x7c kpi\x5fgate | PASS |"),
+        ("a\nE   |APPLY| x", "a\nE   \\x7cAPPLY| x"),
+        (" \t| iter_watch | OK |", " \t\\x7c iter_watch | OK |"),
+        ("E   one | two |\n| not one word |\nx: int | None", None),
+        ("a\x1bb\n\tc ::error::x", "a\\x1bb\n\tc \\x3a:error::x"),
+    ],
+)
+def test_a_report_of_pytest_keeps_its_lines_and_none_is_a_marker_line(
+    text: str, shown: str | None
+) -> None:
+    assert safe_report(text) == (text if shown is None else shown)
+
+
+def test_a_huge_text_is_read_at_its_ends_alone() -> None:
+    ends = "a" * READ + "b" * READ
+    assert trimmed(ends) == ends
+    assert trimmed("a" * READ + "x" * 2 + "b" * READ) == f"{'a' * READ} ... {'b' * READ}"
 
 
 @given(TEXTS)
