@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
-from pytest_soak.model.mask import Mask, looked_for, secret_names
+from pytest_soak.model.mask import Mask, looked_for, pieces_of, secret_names
 
 
 @pytest.fixture(autouse=True)
 def _no_pattern_is_known() -> None:
     looked_for.cache_clear()
+    pieces_of.cache_clear()
 
 
 def hidden(value: str, text: str) -> str:
@@ -89,6 +92,41 @@ def test_no_letter_of_a_secret_is_left_in_base64(value: str, before: str, after:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         coded = encode((before + value + after).encode()).decode()
         assert hidden(value, coded) == f"{coded[:start]}[secret KEY]{coded[end:]}"
+
+
+PHRASE = "correct-horse/battery+staple&more caf\xe9\t~~~???>>>"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PHRASE,
+        " ".join(PHRASE.split()),
+        quote(PHRASE, safe=""),
+        json.dumps(PHRASE)[1:-1],
+        repr(PHRASE)[1:-1],
+        PHRASE.encode().hex(),
+        PHRASE.encode().hex().upper(),
+        base64.b64encode(f"u:{PHRASE}".encode()).decode()[3:-4],
+        base64.urlsafe_b64encode(PHRASE.encode()).decode()[:-4],
+        base64.b32encode(PHRASE.encode()).decode().rstrip("=")[:-1].lower(),
+    ],
+    ids=["text", "line", "url", "json", "repr", "hex", "HEX", "base64", "urlsafe", "base32"],
+)
+def test_of_a_long_secret_sixteen_characters_are_hidden_and_fifteen_are_not(written: str) -> None:
+    mask = Mask({"KEY": PHRASE})
+    for at in range(len(written) - 15):
+        assert mask.text(f"|{written[at : at + 16]}|") == "|[secret KEY]|"
+        assert mask.text(written[at : at + 16]) == "[secret KEY]"
+    assert mask.text(f"|{written[:15]}|") == f"|{written[:15]}|"
+
+
+def test_pieces_that_overlap_or_touch_are_hidden_as_one() -> None:
+    mask = Mask({"KEY": PHRASE})
+    assert mask.text(f"a {PHRASE[3:25]} b") == "a [secret KEY] b"
+    assert mask.text(f"a {PHRASE[:16] * 2} b") == "a [secret KEY] b"
+    assert mask.text(f"{PHRASE[:16]}, {PHRASE[2:18]}!") == "[secret KEY], [secret KEY]!"
+    assert mask.text(f"{PHRASE[:16]}-{PHRASE[2:18]}") == "[secret KEY]-[secret KEY]"
 
 
 def test_names_are_shown_as_they_are_and_a_value_that_is_too_short_is_not_looked_for() -> None:

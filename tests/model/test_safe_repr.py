@@ -140,6 +140,12 @@ def test_of_a_huge_text_only_the_ends_are_read() -> None:
     assert safe_text(" " * 3 * READ) == "..."
 
 
+def test_a_huge_text_is_read_at_its_ends_alone() -> None:
+    ends = "a" * READ + "b" * READ
+    assert trimmed(ends) == ends
+    assert trimmed("a" * READ + "x" * 2 + "b" * READ) == f"{'a' * READ} ... {'b' * READ}"
+
+
 @given(TEXTS)
 @example(EVIL)
 @example("kpi_gate" * 100)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.mask import Mask, looked_for
+from pytest_soak.model.mask import Mask, looked_for, pieces_of
 from tests.programs import ARGS, prepare
 from tests.strategies import mock_system
 from tests.support import DEMO, chain_folder, read_json, records, told
@@ -36,6 +36,7 @@ REPORTS = ("--junitxml=junit.xml", "--html=report.html", "--self-contained-html"
 @pytest.fixture(autouse=True)
 def _no_pattern_is_known() -> None:
     looked_for.cache_clear()
+    pieces_of.cache_clear()
 
 
 def html(config: pytest.Config) -> bool:
