@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from pytest_soak.packs.http import Kind
 from pytest_soak.systems.http.exposition import (
     MAX_LINE,
-    Kind,
     Measure,
     Scrape,
     Series,

@@ -10,7 +10,6 @@ import io
 import math
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 
@@ -18,6 +17,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_fd_to_metric_families
 
 from pytest_soak.errors import did_you_mean
+from pytest_soak.packs.http import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -59,17 +59,6 @@ class Unmeasured(Exception):
 
 def unlimited() -> None:
     """Allow any amount of time."""
-
-
-class Kind(StrEnum):
-    """How a metric is computed from the exposed series."""
-
-    GAUGE = "gauge"
-    INCREASE = "increase"
-    RATE = "rate"
-    RATIO = "ratio"
-    QUANTILE = "quantile"
-    QUERY = "query"
 
 
 @dataclass(frozen=True, slots=True)

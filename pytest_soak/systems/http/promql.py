@@ -7,14 +7,13 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pytest_soak.packs.http import SLOT
 from pytest_soak.systems.http.exposition import Unmeasured
 from pytest_soak.systems.http.fetch import OK
 
 if TYPE_CHECKING:
     from pytest_soak.systems.http.fetch import Answer
 
-SLOT = "{slot}"
-"""Stands for the length of the slot in a query, such as ``5000ms``."""
 MAX_BYTES = 1024 * 1024
 """The largest answer in bytes; one number needs far less. It also bounds the time to read it."""
 INFO = "PromQL info: "

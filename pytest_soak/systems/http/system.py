@@ -13,8 +13,8 @@ from pytest_soak.model.mask import Mask
 from pytest_soak.model.metrics import in_full
 from pytest_soak.model.report import PROBLEM
 from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.packs.http import PORT
 from pytest_soak.systems.http import promql
-from pytest_soak.systems.http.endpoint import PORT
 from pytest_soak.systems.http.exposition import (
     OPENMETRICS,
     Measure,
