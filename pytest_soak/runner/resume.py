@@ -11,7 +11,14 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
 from pytest_soak.store.folder import JOURNAL, chains_in, run_age, runs_in
-from pytest_soak.store.journal import ends_torn, first_and_last, says_ended
+from pytest_soak.store.journal import (
+    JournalError,
+    ends_torn,
+    first_and_last,
+    says_ended,
+    stream_journal,
+    untold_test,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -117,7 +124,7 @@ def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
 def resume_chain(
     plan: ChainPlan, request: SoakRequest, run_id: str
 ) -> tuple[ChainPlan, int, list[str]]:
-    """Return the plan of the run to resume, its last settled iteration, and marker lines.
+    """Return the plan of the run to resume, the last iteration not to run, and marker lines.
 
     Args:
         plan: The chain's plan, for a run of its own.
@@ -157,4 +164,16 @@ def resume_chain(
     lost = folder / report_name(unfinished.settled + 1)
     if lost.exists():
         notes.append(f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |")
-    return plan, unfinished.settled, notes
+    untold = _untold_test(runs_in(folder)[unfinished.run] / JOURNAL)
+    if untold:
+        what = f"ITER={untold} nothing tells whether its test passed; it runs again on the record"
+        notes.append(f"| soak_resume | UNKNOWN | {what} |")
+    return plan, unfinished.settled - bool(untold), notes
+
+
+def _untold_test(path: Path) -> int:
+    """Return the iteration of the journal at *path* whose test is to run again, or 0."""
+    try:
+        return untold_test(stream_journal(path, healing=True))
+    except JournalError:  # the chain's loop tells it
+        return 0

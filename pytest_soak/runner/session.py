@@ -156,9 +156,9 @@ class SoakSession:
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
         except (StoreError, OSError) as error:
             pytest.fail(str(error), pytrace=False)
-        # A crash may have come before the test's result was recorded: then it counts as passed.
-        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
+        chain.passed.update(set(range(1, loop.done + 1)) - loop.failed - loop.untold)
+        loop.passed = chain.passed
         self.views.collect(lambda view: view.opened(loop, chain.notes))
         self._notify("started", plan=chain.plan)
         if self._observer_fault:
@@ -205,7 +205,7 @@ class SoakSession:
         """
         loop = loop_of(chain)
         loop.lifecycle.leave()
-        verdict = loop.verdict(chain.passed)
+        verdict = loop.verdict()
         if loop.lifecycle.fault:
             verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
         if chain.partial:
@@ -213,7 +213,7 @@ class SoakSession:
         again = loop.finished
         if not again:
             try:
-                loop.finish(verdict, chain.passed)
+                loop.finish(verdict)
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
@@ -272,21 +272,43 @@ class SoakSession:
             self._running = None
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
+        if chain.loop is not None:
+            chain.loop.untold.discard(number)
+        fault = ""
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
         elif report.when == "call" and report.passed and number not in chain.raised:
             chain.passed.add(number)
-            loop = loop_of(chain)
-            if not loop.has_run(number):
-                try:
-                    self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._pop_observer_fault()
-                except StoreError as error:
-                    fault = ended_by(error)
-                if fault:
-                    report.outcome, report.longrepr = "failed", fault
-                    self._follow(chain, number, report)
+            fault = self._miss(chain, number)
+        elif report.when == "teardown" and number in chain.passed:
+            fault = self._hand_over(chain, number)
+        if fault:
+            report.outcome, report.longrepr = "failed", fault
+            self._follow(chain, number, report)
+
+    def _miss(self, chain: Chain, number: int) -> str:
+        """Record an iteration whose test never ran it; return why the item fails, or nothing."""
+        loop = loop_of(chain)
+        if loop.has_run(number):
+            return ""
+        try:
+            self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
+        except StoreError as error:
+            return ended_by(error)
+        return self._pop_observer_fault()
+
+    def _hand_over(self, chain: Chain, number: int) -> str:
+        """In a worker, record that a test passed: if it crashes, another one takes up the chain.
+
+        Elsewhere the next record says it. Returns why the item fails, or nothing.
+        """
+        if self._request.worker and number > chain.resumed:
+            try:
+                loop_of(chain).store.journal.append("test_passed", number, {})
+            except StoreError as error:
+                return ended_by(error)
+        return ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -299,7 +321,7 @@ class SoakSession:
                 continue
             fault = ""
             try:
-                chain.loop.close(chain.passed)
+                chain.loop.close()
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
