@@ -274,41 +274,38 @@ class SoakSession:
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
         if chain.loop is not None:
             chain.loop.untold.discard(number)
-        fault = ""
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
-        elif report.when == "call" and report.passed and number not in chain.raised:
-            chain.passed.add(number)
-            fault = self._miss(chain, number)
-        elif report.when == "teardown" and number in chain.passed:
-            fault = self._hand_over(chain, number)
+            return
+        fault = ""
+        try:
+            if report.when == "call" and report.passed and number not in chain.raised:
+                chain.passed.add(number)
+                fault = self._miss(chain, number)
+            elif report.when == "teardown" and number in chain.passed:
+                self._hand_over(chain, number)
+        except StoreError as error:
+            fault = ended_by(error)
         if fault:
             report.outcome, report.longrepr = "failed", fault
             self._follow(chain, number, report)
 
     def _miss(self, chain: Chain, number: int) -> str:
-        """Record an iteration whose test never ran it; return why the item fails, or nothing."""
+        """Record an iteration whose test never ran it; return an observer's fault, or nothing."""
         loop = loop_of(chain)
         if loop.has_run(number):
             return ""
-        try:
-            self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
-        except StoreError as error:
-            return ended_by(error)
+        self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
         return self._pop_observer_fault()
 
-    def _hand_over(self, chain: Chain, number: int) -> str:
+    def _hand_over(self, chain: Chain, number: int) -> None:
         """In a worker, record that a test passed: if it crashes, another one takes up the chain.
 
-        Elsewhere the next record says it. Returns why the item fails, or nothing.
+        Elsewhere the next record says it.
         """
         if self._request.worker and number > chain.resumed:
-            try:
-                loop_of(chain).store.journal.append("test_passed", number, {})
-            except StoreError as error:
-                return ended_by(error)
-        return ""
+            loop_of(chain).store.journal.append("test_passed", number, {})
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
