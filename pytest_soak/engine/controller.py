@@ -25,7 +25,7 @@ from pytest_soak.model.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.model.patch import Operation
@@ -302,16 +302,19 @@ class Controller:
         """The verdict if the chain ended now: the worst of as many iterations as a window has."""
         return worst(judged.verdict for judged in self.judged[-self.plan.window :])
 
-    def verdict(self, ran: set[int] | None = None, dropped: int = 0) -> ChainVerdict:
+    def verdict(
+        self, ran: set[int] | None = None, dropped: int = 0, untold: Collection[int] = ()
+    ) -> ChainVerdict:
         """Judge the chain.
 
         Args:
             ran: The iterations whose tests passed, or None for all. The others are at least
                 INCONCLUSIVE.
             dropped: How many slots at the end were dropped at the deadline of an hours run.
+            untold: The iterations of which it is unknown whether their tests passed.
         """
         counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry)
+            entry if ran is None or entry.iteration in ran else not_passed(entry, untold)
             for entry in self.judged
         ]
         last = self.plan.planned - dropped

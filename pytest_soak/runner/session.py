@@ -161,9 +161,9 @@ class SoakSession:
             fault = file_fault(error)
         if chain.loop is None:
             pytest.fail(fault, pytrace=False)
-        # A crash may have come before the test's result was recorded: then it counts as passed.
-        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
+        chain.passed.update(set(range(1, loop.done + 1)) - loop.failed - loop.untold)
+        loop.passed = chain.passed
         self.views.collect(lambda view: view.opened(loop, chain.notes))
         self._notify("started", loop)
         if self._observer_fault:
@@ -206,13 +206,13 @@ class SoakSession:
     def judge(self, chain: Chain) -> str:
         """Judge *chain* and record the verdict; return why it does not pass, or an empty string."""
         loop = loop_of(chain)
-        verdict = loop.conclude(chain.passed)
+        verdict = loop.conclude()
         if chain.partial:
             verdict = with_problem(verdict, Problem(Kind.PARTIAL))
         again = loop.finished
         if not again:
             try:
-                loop.finish(verdict, chain.passed)
+                loop.finish(verdict)
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
@@ -272,21 +272,40 @@ class SoakSession:
             self._running = None
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
+        if chain.loop is not None:
+            chain.loop.untold.discard(number)
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
-        elif report.when == "call" and report.passed and number not in chain.raised:
-            chain.passed.add(number)
-            loop = loop_of(chain)
-            if not loop.has_run(number):
-                try:
-                    self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._pop_observer_fault()
-                except StoreError as error:
-                    fault = ended_by(error)
-                if fault:
-                    report.outcome, report.longrepr = "failed", fault
-                    self._follow(chain, number, report)
+            return
+        fault = ""
+        try:
+            if report.when == "call" and report.passed and number not in chain.raised:
+                chain.passed.add(number)
+                fault = self._miss(chain, number)
+            elif report.when == "teardown" and number in chain.passed:
+                self._hand_over(chain, number)
+        except StoreError as error:
+            fault = ended_by(error)
+        if fault:
+            report.outcome, report.longrepr = "failed", fault
+            self._follow(chain, number, report)
+
+    def _miss(self, chain: Chain, number: int) -> str:
+        """Record an iteration whose test never ran it; return an observer's fault, or nothing."""
+        loop = loop_of(chain)
+        if loop.has_run(number):
+            return ""
+        self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
+        return self._pop_observer_fault()
+
+    def _hand_over(self, chain: Chain, number: int) -> None:
+        """In a worker, record that a test passed: if it crashes, another one takes up the chain.
+
+        Elsewhere the next record says it.
+        """
+        if self._request.worker and number > chain.resumed:
+            loop_of(chain).store.journal.append("test_passed", number, {})
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -299,7 +318,7 @@ class SoakSession:
                 continue
             fault = ""
             try:
-                chain.loop.close(chain.passed)
+                chain.loop.close()
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))

@@ -143,7 +143,7 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "a journal healed before it is read": (
         Journals,
-        "pytest_soak.engine.loop",
+        "pytest_soak.runner.resume",
         "check_run",
         healed_first,
         DAMAGED,

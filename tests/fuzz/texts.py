@@ -22,7 +22,7 @@ from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SystemFailure
 from pytest_soak.model.decision import Decision
 from pytest_soak.model.proposal import Proposal
-from pytest_soak.model.verdict import Judgement, Verdict, closing_problem, with_problem
+from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.views.junit import gate_properties
 from pytest_soak.views.markers import Markers
 from pytest_soak.views.rows import explanation
@@ -249,17 +249,14 @@ class Texts:
                 yield f"{role}"
                 if system.failure or system.at_end:
                     break
-            loop.lifecycle.leave()
-            verdict = loop.verdict()
-            if loop.lifecycle.fault:
-                verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
-                shown.lines += loop.lifecycle.fault.splitlines()
+            verdict = loop.conclude()
+            shown.lines += loop.lifecycle.fault.splitlines()
             loop.finish(verdict)
             shown.take("judged", loop, verdict, again=False)
             shown.lines += explanation(loop, verdict).splitlines()
             shown.end()
         finally:
-            loop.close(set())
+            loop.close()
         stranger.role = ""
         again = SoakLoop(plan, self._registry, request.folder)
         shown.take("opened", again, ())

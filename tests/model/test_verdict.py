@@ -216,6 +216,12 @@ NOT_RUN = Problem(Kind.NOT_RUN, 4)
 PARTIAL = Problem(Kind.PARTIAL)
 
 
+def test_an_iteration_whose_test_may_have_passed_is_inconclusive_and_says_why() -> None:
+    judged = not_passed(an_iteration(3, PASS), untold={3})
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == (Problem(Kind.TEST_UNKNOWN, 3),)
+
+
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_chain_that_was_not_seen_as_a_whole_is_inconclusive(verdict: Verdict) -> None:
     judged = ChainVerdict(verdict, (3, 4), ("latency",), (NOT_RUN,), (2,))

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     loop = SoakLoop(plan, core(), tmp_path)
     for iteration in range(1, 4):
         loop.run(iteration, Counting())
-    loop.close(set())
+    loop.close()
     return loop.store.folder
 
 
