@@ -126,7 +126,7 @@ def examine(
     steps = list(iter_steps(records))
     findings += check_states(steps)
     findings += check_decisions(steps)
-    findings += check_settlements(records)
+    findings += check_settlements(steps)
     findings += check_verdicts(records)
     if files is None:
         what = "a soak is running in this folder: the other files were left unchecked"

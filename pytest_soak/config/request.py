@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 import re
+import shlex
 import tomllib
 import uuid
 from dataclasses import dataclass, field
@@ -219,18 +220,31 @@ def _ini_name(config: pytest.Config) -> str:
     return config.inipath.name if config.inipath else "ini file"
 
 
+def _ini_value(config: pytest.Config, key: str) -> Any:  # noqa: ANN401 - any value of TOML
+    """Return the value of *key* as the ini file has it; empty if it has none.
+
+    By `getini` one type has one form: in ``[tool.pytest]`` a list could not be a single text, and
+    a number not be text, though both are natural there. There is no public API for the value.
+    """
+    written: Any = getattr(config, "_inicfg", {}).get(key)  # before pytest 9 all is text or a list
+    return config.getini(key) if written is None else written.value
+
+
 def _command(config: pytest.Config) -> tuple[str, ...]:
     """Return the program and its arguments from the ini file."""
-    from pytest import UsageError  # noqa: PLC0415, PT013 - commands do not need pytest
-
     try:
-        return tuple(config.getini(COMMAND))
-    except (ValueError, UsageError) as error:  # which one depends on pytest's version
+        given = _ini_value(config, COMMAND)
+        words = shlex.split(given) if isinstance(given, str) else given
+        wrong = "" if _are_texts(words) else f"{safe_repr(given)} given"
+    except ValueError as error:  # a quotation that does not end
+        words, wrong = (), str(error)
+    if wrong:
         msg = (
-            f"{COMMAND} in the ini file: {error}; allowed: words quoted as in a shell, such as "
-            'python "my program.py"'
+            f"{COMMAND} in {_ini_name(config)}: {wrong}; allowed: a list of texts, or words quoted "
+            'as in a shell, such as python "my program.py"'
         )
-        raise SoakUsageError(msg) from None
+        raise SoakUsageError(msg)
+    return tuple(words)
 
 
 def _planned_slots(hours: float, slot: SourcedValue) -> int:
@@ -299,27 +313,17 @@ def _placed(value: object, folder: Path) -> object:
 
 def _given_inis(config: pytest.Config) -> dict[str, SourcedValue]:
     found = {}
+    wrong: list[str] = []
     for setting in SETTINGS:
-        value = config.getini(setting.ini)
+        value = _ini_value(config, setting.ini)
         if value in ("", []):
             continue
         source = f"{setting.ini} in {_ini_name(config)}"
-        found[setting.name] = SourcedValue(
-            _read_ini(setting, value, source, config.rootpath), source
-        )
+        with gathered(wrong):
+            read = _placed(_read_setting(setting, value, source), config.rootpath)
+            found[setting.name] = SourcedValue(read, source)
+    refuse_all(wrong)
     return found
-
-
-def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
-    if setting.kind is int:
-        return _as_int(value, source)
-    if setting.kind is float:
-        try:
-            return float(value)
-        except ValueError:
-            msg = f"{source}: {safe_repr(value)} given; allowed: a number"
-            raise SoakUsageError(msg) from None
-    return _placed(value, root)
 
 
 def read_marker(
@@ -343,7 +347,8 @@ def read_marker(
         where = f"{source}({name}=)"
         if name in known:
             with gathered(wrong):
-                found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
+                read = _placed(_read_setting(known[name], value, where), root)
+                found[name] = SourcedValue(read, where)
         elif name != SKIPPABLE:
             wrong.append(unknown("argument", name, source, allowed))
         elif not isinstance(value, bool):
@@ -352,17 +357,21 @@ def read_marker(
     return found
 
 
-def _marked(setting: Setting, value: object, where: str) -> object:
-    """Return a marker's argument as a value of *setting*."""
+def _read_setting(setting: Setting, value: object, where: str) -> object:
+    """Return what ini file or marker give as a value of *setting*."""
     if setting.kind is int:
         return _as_int(value, where)
-    if not setting.many and setting.name != "tuner":
+    if setting.kind is float:
+        return _as_float(value, where)
+    if not setting.texts:
         if isinstance(value, str):
             return value
         msg = f"{where}: {safe_repr(value)} given; allowed: text"
         raise SoakUsageError(msg)
-    texts: Any = [value] if isinstance(value, str) else value
-    if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
+    texts: Any = value
+    if isinstance(value, str):  # a text of an ini file has a line for each
+        texts = [line.strip() for line in value.splitlines() if line.strip()] or [value]
+    if _are_texts(texts):
         if texts or setting.many:  # an empty `gate` takes back the one of a class or module
             return texts
         msg = f"{where}: {safe_repr(value)} given; allowed: one or more"
@@ -371,12 +380,26 @@ def _marked(setting: Setting, value: object, where: str) -> object:
     raise SoakUsageError(msg)
 
 
+def _are_texts(value: Any) -> bool:  # noqa: ANN401 - any value of TOML or Python
+    return type(value) in (list, tuple) and all(isinstance(text, str) for text in value)
+
+
 def _as_int(value: object, source: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__int__(value)
     msg = f"{source}: {safe_repr(value)} given; allowed: a whole number"
+    raise SoakUsageError(msg)
+
+
+def _as_float(value: object, source: str) -> float:
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    msg = f"{source}: {safe_repr(value)} given; allowed: a number"
     raise SoakUsageError(msg)
 
 

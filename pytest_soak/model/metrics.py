@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from pytest_soak.model.safe_repr import safe_repr, safe_text
@@ -30,6 +32,11 @@ NUMBER = f"a finite number, of {SENSIBLE:g} at most"
 def exact(value: float) -> float:
     """Return *value* as Python's own int or float, without calling methods of a subclass."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
+
+
+def in_full(value: float) -> str:
+    """Return *value* with the digits that tell it from any other number: 4, 0.3, 0.0000000001."""
+    return format(Decimal(str(exact(value))), "f").removesuffix(".0")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -111,6 +118,11 @@ class Measured:
     values: Mapping[str, Value]
     problems: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        """Make both read-only: no strategy can heal a metric."""
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "problems", MappingProxyType(dict(self.problems)))
+
     def lacking(self, required: Iterable[str]) -> dict[str, str]:
         """Return ``{metric: what is wrong}`` for each *required* metric without a usable value."""
         return {
@@ -179,19 +191,18 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 
 
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
-    if isinstance(raw, str) and str.__str__(raw) in NOT_FINITE:
-        return f"is not finite: {raw}"
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
+    named = isinstance(raw, str) and str.__str__(raw) in NOT_FINITE
+    if not named and (isinstance(raw, bool) or not isinstance(raw, int | float)):
         return f"is not a number: {safe_repr(raw)}"
-    if not is_number(raw):
-        return f"is not finite: {safe_repr(raw)}"
+    if named or not is_number(raw):
+        return f"is not finite: {raw if named else safe_repr(raw)}"
     value = exact(raw)
     if abs(value) > LARGEST:
         return f"is {safe_repr(value)}, larger than anything that is measured ({LARGEST:g})"
     if metric.least is not None and value < metric.least:
-        return f"is {safe_repr(value)}, below {metric.least:g}, the least that makes sense"
+        return f"is {safe_repr(value)}, below {in_full(metric.least)}, the least that makes sense"
     if metric.most is not None and value > metric.most:
-        return f"is {safe_repr(value)}, above {metric.most:g}, the most that makes sense"
+        return f"is {safe_repr(value)}, above {in_full(metric.most)}, the most that makes sense"
     values[metric.name] = value
     return ""
 

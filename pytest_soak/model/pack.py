@@ -165,8 +165,7 @@ class Pack:
         scenarios: ``{name: {system: settings}}``.
         mock: ``{metric: how it answers}`` for the mock system.
         guards: ``{guard: its table}``, checked when the guards are made.
-        layers: ``{source: tables that it lays over the pack's file}``, the last one on top; for
-            errors.
+        layers: ``{source: its tables}`` of its files and overlays, the last one on top; for errors.
         bases: The names of the packs that it extends.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
@@ -232,6 +231,11 @@ class Pack:
         if dot:
             return "number" if kind == "shares" else ""
         return kind
+
+    @property
+    def precision(self) -> dict[str, float]:
+        """The grid of each parameter, in its unit."""
+        return {name: parameter.precision for name, parameter in self.parameters.items()}
 
     @property
     def names(self) -> dict[str, Collection[str]]:

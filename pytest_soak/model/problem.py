@@ -12,6 +12,8 @@ from string import Formatter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import in_full
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     PARAMETERS_NOT_OBJECT = "parameters_not_object"
     PARAMETER_NOT_NUMBER = "parameter_not_number"
     PROBLEM_NOT_TEXT = "problem_not_text"
+    UNUSABLE_NOT_TEXTS = "unusable_not_texts"
     SYSTEM = "system"
     OVERRIDES_EDITED = "overrides_edited"
     OVERRIDE_NOT_EFFECTIVE = "override_not_effective"
@@ -35,6 +38,7 @@ class Kind(StrEnum):
     NEVER_CALLED = "never_called"
     NOT_RUN = "not_run"
     TEST_NOT_PASSED = "test_not_passed"
+    TEST_UNKNOWN = "test_unknown"
     UNSETTLED = "unsettled"
     CLOSING = "closing"
     PARTIAL = "partial"
@@ -52,16 +56,18 @@ SENTENCES = {
     Kind.PARAMETERS_NOT_OBJECT: "the report's parameters are not an object: {given}",
     Kind.PARAMETER_NOT_NUMBER: "the report's parameter {parameter} is not a number: {given}",
     Kind.PROBLEM_NOT_TEXT: "the report's problem is not a text: {given}",
+    Kind.UNUSABLE_NOT_TEXTS: "the report's unusable is not an object of texts: {given}",
     Kind.SYSTEM: "{text}",
     Kind.OVERRIDES_EDITED: "overrides_edited by hand, put back: {found}",
-    Kind.OVERRIDE_NOT_EFFECTIVE: (
-        "override_not_effective: {parameter} asked={asked:g} used={used:g}"
-    ),
+    Kind.OVERRIDE_NOT_EFFECTIVE: "override_not_effective: {parameter} asked={asked} used={used}",
     Kind.METRIC_UNUSABLE: "{metric} {fault}",
     Kind.STRATEGY_FAULT: "{text}",
     Kind.NEVER_CALLED: "its test never called soak.run()",
     Kind.NOT_RUN: "did not run",
     Kind.TEST_NOT_PASSED: "its test did not pass",
+    Kind.TEST_UNKNOWN: (
+        "whether its test passed is unknown: the process ended before that was recorded"
+    ),
     Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
     Kind.CLOSING: "closing: {text}",
     Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",
@@ -100,7 +106,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Return its sentence, without the iteration."""
-        return SENTENCES[self.kind].format_map(self.data)
+        told = {k: v if isinstance(v, str) else in_full(v) for k, v in self.data.items()}
+        return SENTENCES[self.kind].format_map(told)
 
     @property
     def located(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
+from pytest_soak.model.parameters import is_same
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
@@ -34,6 +35,12 @@ class Report:
     parameters: Mapping[str, float] | None = None
     problem: Problem | None = None
     raw: object = None
+
+    def __post_init__(self) -> None:
+        """Make the mappings read-only: a strategy cannot change what was measured."""
+        object.__setattr__(self, "n", MappingProxyType(dict(self.n)))
+        if self.parameters is not None:
+            object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
 
 def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:
@@ -67,13 +74,16 @@ def _misfit(raw: object, iteration: int) -> Problem | None:
 
 def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None:
     """Return the problem that a report states itself, or that its totals or parameters have."""
-    own, totals = raw.get("problem"), raw.get("totals")
+    own, totals, unusable = raw.get("problem"), raw.get("totals"), raw.get("unusable", {})
     if own is not None and not isinstance(own, str):
         return Problem(Kind.PROBLEM_NOT_TEXT, iteration, {"given": safe_repr(own)})
     if own:
         return Problem(Kind.SYSTEM, iteration, {"text": safe_text(own, PROBLEM)})
     if not isinstance(totals, dict):
         return Problem(Kind.TOTALS_NOT_OBJECT, iteration, {"given": safe_repr(totals)})
+    texts = isinstance(unusable, dict) and all(isinstance(why, str) for why in unusable.values())
+    if not texts:
+        return Problem(Kind.UNUSABLE_NOT_TEXTS, iteration, {"given": safe_repr(unusable)})
     return _misfit_parameters(raw.get("parameters"), iteration)
 
 
@@ -89,7 +99,17 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
         for key, value in counts.items()
         if isinstance(key, str) and (number := count(value)) is not None
     }
-    return Report(measure(totals, counts, metrics), n, _parameters(raw.get("parameters")), raw=raw)
+    measured = _without(measure(totals, counts, metrics), raw.get("unusable", {}))
+    return Report(measured, n, _parameters(raw.get("parameters")), raw=raw)
+
+
+def _without(measured: Measured, unusable: Mapping[object, str]) -> Measured:
+    """Return *measured* without the metrics that the system itself calls *unusable*."""
+    why = {f"{name}": f"is unusable: {safe_text(why, PROBLEM)}" for name, why in unusable.items()}
+    values = {
+        name: value for name, value in measured.values.items() if name.partition(".")[0] not in why
+    }
+    return Measured(values, {**measured.problems, **why})
 
 
 def _misfit_parameters(raw: object, iteration: int) -> Problem | None:
@@ -111,15 +131,20 @@ def _parameters(raw: Mapping[object, Any] | None) -> dict[str, float] | None:
     return {str.__str__(name): exact(v) for name, v in raw.items() if isinstance(name, str)}
 
 
-def ineffective(asked: Mapping[str, float], report: Report, iteration: int) -> list[Problem]:
-    """Return the problems of parameters that the system did not use as *asked*."""
+def ineffective(
+    asked: Mapping[str, float], report: Report, iteration: int, precision: Mapping[str, float]
+) -> list[Problem]:
+    """Return the problems of parameters that the system did not use as *asked*.
+
+    *precision* is as for `contradictions`.
+    """
     return [
         Problem(
             Kind.OVERRIDE_NOT_EFFECTIVE,
             iteration,
             {"parameter": name, "asked": asked[name], "used": used},
         )
-        for name, used in contradictions(asked, report.parameters).items()
+        for name, used in contradictions(asked, report.parameters, precision).items()
         if used is not None
     ]
 
@@ -136,11 +161,14 @@ def unusable(
 
 
 def contradictions(
-    asked: Mapping[str, float], used: Mapping[str, float] | None
+    asked: Mapping[str, float], used: Mapping[str, float] | None, precision: Mapping[str, float]
 ) -> dict[str, float | None]:
     """Compare the parameters *asked* for with those the system says it *used*.
 
-    Values within a billionth of each other are the same number, rounded differently.
+    Args:
+        asked: ``{field: value}``.
+        used: The same of the report; None if it does not say.
+        precision: ``{field: its grid}``, without the fields that have none.
 
     Returns:
         ``{field: the value it used instead}``, None for a field that the system did not report.
@@ -150,5 +178,5 @@ def contradictions(
     return {
         name: used.get(name)
         for name, value in asked.items()
-        if name not in used or not math.isclose(used[name], value, rel_tol=1e-9, abs_tol=1e-9)
+        if name not in used or not is_same(used[name], value, precision.get(name, 0))
     }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.metrics import in_full
 from pytest_soak.model.problem import Kind, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pytest_soak.model.metrics import Op
 
@@ -41,8 +41,8 @@ class Threshold:
         return self.op.holds(value, self.value)
 
     def __str__(self) -> str:
-        """Return the limit as people write it, ``< 2.5``, with all its digits."""
-        return f"{self.op} {Decimal(repr(self.value)).normalize():f}"
+        """Return the limit as people write it, ``< 2.5``."""
+        return f"{self.op} {in_full(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +173,18 @@ def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict
     return with_problem(verdict, problem)
 
 
-def not_passed(judged: IterationVerdict) -> IterationVerdict:
-    """Return *judged* for an iteration whose test did not pass: at least INCONCLUSIVE."""
+def not_passed(judged: IterationVerdict, untold: Collection[int] = ()) -> IterationVerdict:
+    """Return *judged* for an iteration whose test did not pass: at least INCONCLUSIVE.
+
+    Args:
+        judged: The verdict on the iteration.
+        untold: The iterations of which it is unknown whether their tests passed.
+    """
+    kind = Kind.TEST_UNKNOWN if judged.iteration in untold else Kind.TEST_NOT_PASSED
     return replace(
         judged,
         verdict=max(judged.verdict, Verdict.INCONCLUSIVE),
-        problems=(*judged.problems, Problem(Kind.TEST_NOT_PASSED, judged.iteration)),
+        problems=(*judged.problems, Problem(kind, judged.iteration)),
     )
 
 

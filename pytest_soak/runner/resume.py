@@ -17,6 +17,8 @@ from pytest_soak.store.journal import (
     first_and_last,
     has_line,
     says_ended,
+    stream_journal,
+    untold_test,
 )
 from pytest_soak.verify.load import check_run
 
@@ -128,7 +130,7 @@ def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
 def resume_chain(
     plan: ChainPlan, request: SoakRequest, run_id: str
 ) -> tuple[ChainPlan, int, list[str]]:
-    """Return the plan of the run to resume, its last settled iteration, and marker lines.
+    """Return the plan of the run to resume, the last iteration not to run, and marker lines.
 
     Args:
         plan: The chain's plan, for a run of its own.
@@ -173,4 +175,8 @@ def resume_chain(
     lost = folder / report_name(unfinished.settled + 1)
     if lost.exists():
         notes.append(f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |")
-    return plan, unfinished.settled, notes
+    untold = untold_test(stream_journal(runs_in(folder)[unfinished.run] / JOURNAL, healing=True))
+    if untold:
+        what = f"ITER={untold} nothing tells whether its test passed; it runs again on the record"
+        notes.append(f"| soak_resume | UNKNOWN | {what} |")
+    return plan, unfinished.settled - bool(untold), notes

@@ -24,6 +24,7 @@ from pytest_soak.runner.resume import unfinished_runs
 from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.rows import explanation
+from pytest_soak.views.screen import Screen
 from pytest_soak.views.views import Views, show_ending
 
 if TYPE_CHECKING:
@@ -160,21 +161,22 @@ class SoakSession:
             fault = file_fault(error)
         if chain.loop is None:
             pytest.fail(fault, pytrace=False)
-        # A crash may have come before the test's result was recorded: then it counts as passed.
-        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
         loop = chain.loop
+        chain.passed.update(set(range(1, loop.done + 1)) - loop.failed - loop.untold)
+        loop.passed = chain.passed
         self.views.collect(lambda view: view.opened(loop, chain.notes))
-        self._notify("started", plan=chain.plan)
+        self._notify("started", loop)
         if self._observer_fault:
             pytest.fail(self._pop_observer_fault(), pytrace=False)
 
-    def _notify(self, event: str, **what: object) -> None:
+    def _notify(self, event: str, loop: SoakLoop, **what: object) -> None:
         """Call the observers of *event*. One that raises fails the item, after it was recorded."""
+        hook = f"pytest_soak_{event}"
         try:
-            getattr(self._config.hook, f"pytest_soak_{event}")(**what)
+            getattr(self._config.hook, hook)(plan=loop.plan, **what)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            hook = f"pytest_soak_{event}"
-            self._observer_fault = f"an observer, hook {hook}, {what_raised(error)}"
+            what_happened = what_raised(error, loop.see_secrets().text)
+            self._observer_fault = f"an observer, hook {hook}, {what_happened}"
 
     def _pop_observer_fault(self) -> str:
         fault, self._observer_fault = self._observer_fault, ""
@@ -197,26 +199,26 @@ class SoakSession:
         """Pass a new result to views and observers."""
         loop = loop_of(chain)
         self.views.collect(lambda view: view.ran(loop, result))
-        self._notify("iteration", plan=loop.plan, result=result)
+        self._notify("iteration", loop, result=result)
         if result.applied:
-            self._notify("applied", plan=loop.plan, result=result)
+            self._notify("applied", loop, result=result)
 
     def judge(self, chain: Chain) -> str:
         """Judge *chain* and record the verdict; return why it does not pass, or an empty string."""
         loop = loop_of(chain)
-        verdict = loop.conclude(chain.passed)
+        verdict = loop.conclude()
         if chain.partial:
             verdict = with_problem(verdict, Problem(Kind.PARTIAL))
         again = loop.finished
         if not again:
             try:
-                loop.finish(verdict, chain.passed)
+                loop.finish(verdict)
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
         self.views.collect(lambda view: view.judged(loop, verdict, again=again))
         if not again:
-            self._notify("verdict", plan=loop.plan, verdict=verdict)
+            self._notify("verdict", loop, verdict=verdict)
         if verdict.verdict.good:
             return self._pop_observer_fault()
         return explanation(loop, verdict)
@@ -243,9 +245,10 @@ class SoakSession:
         loop = chain.loop
         if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
             self.views.collect(lambda view: view.reported(loop, number))
+        mask = mask_of(chain)
         if call.when == "call" or not report.passed:
-            self.views.attach(item, report, mask_of(chain))
-        clean(report, mask_of(chain))  # again: views and other plugins have added to it
+            self.views.attach(item, report, mask)
+        clean(report, mask)  # again: views and other plugins have added to it
         return report
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -269,21 +272,40 @@ class SoakSession:
             self._running = None
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
+        if chain.loop is not None:
+            chain.loop.untold.discard(number)
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
-        elif report.when == "call" and report.passed and number not in chain.raised:
-            chain.passed.add(number)
-            loop = loop_of(chain)
-            if not loop.has_run(number):
-                try:
-                    self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._pop_observer_fault()
-                except StoreError as error:
-                    fault = ended_by(error)
-                if fault:
-                    report.outcome, report.longrepr = "failed", fault
-                    self._follow(chain, number, report)
+            return
+        fault = ""
+        try:
+            if report.when == "call" and report.passed and number not in chain.raised:
+                chain.passed.add(number)
+                fault = self._miss(chain, number)
+            elif report.when == "teardown" and number in chain.passed:
+                self._hand_over(chain, number)
+        except StoreError as error:
+            fault = ended_by(error)
+        if fault:
+            report.outcome, report.longrepr = "failed", fault
+            self._follow(chain, number, report)
+
+    def _miss(self, chain: Chain, number: int) -> str:
+        """Record an iteration whose test never ran it; return an observer's fault, or nothing."""
+        loop = loop_of(chain)
+        if loop.has_run(number):
+            return ""
+        self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
+        return self._pop_observer_fault()
+
+    def _hand_over(self, chain: Chain, number: int) -> None:
+        """In a worker, record that a test passed: if it crashes, another one takes up the chain.
+
+        Elsewhere the next record says it.
+        """
+        if self._request.worker and number > chain.resumed:
+            loop_of(chain).store.journal.append("test_passed", number, {})
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -296,7 +318,7 @@ class SoakSession:
                 continue
             fault = ""
             try:
-                chain.loop.close(chain.passed)
+                chain.loop.close()
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
@@ -335,7 +357,7 @@ class SoakSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the faults that chains had at their end, each once."""
         for fault in self._faults:
-            terminalreporter.write_line(f"ERROR: {fault}", red=True)
+            Screen(terminalreporter).write(f"ERROR: {fault}", red=True)
 
 
 class Soak:
@@ -372,11 +394,12 @@ class Soak:
         return self._result
 
 
-def open_soak(item: pytest.Item, iteration: int, system: System | None) -> Soak:
+def open_soak(item: pytest.Item, system: System | None) -> Soak:
     """Return the soak of *item*; *system* is what the fixture ``soak_system`` gave."""
-    chain = item.stash[PLACE].chain
+    place = item.stash[PLACE]
+    chain = place.chain
     own = system if chain.plan is not None and chain.plan.system is None else None
-    return Soak(item.config.stash[SESSION], chain, iteration, own)
+    return Soak(item.config.stash[SESSION], chain, place.number, own)
 
 
 def skip_after_failure(place: Place) -> None:

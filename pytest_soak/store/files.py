@@ -149,6 +149,35 @@ MAX_BITS = 1024
 """How many bits an integer may have: no float can hold more, and many JSON readers fail on more."""
 
 
+LARGEST_VALUES = 100_000
+LARGEST_TEXT = 16 * 1024 * 1024
+"""How many entries and how many characters a report may have."""
+LARGEST_JSON = f"allowed: {LARGEST_VALUES} values and {LARGEST_TEXT} characters of text"
+
+
+def too_large(value: Any) -> bool:  # noqa: ANN401 - JSON
+    """Return whether *value* has more entries or text than a report may have.
+
+    Looks no deeper than `jsonable`. Methods of subclasses are not called either.
+    """
+    entries, characters, waiting = 0, 0, [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        kind = next(
+            (kind for kind in (str, dict, list, tuple) if issubclass(type(one), kind)), None
+        )
+        if kind is str:
+            characters += str.__len__(one)
+        elif kind is not None:
+            entries += kind.__len__(one)
+        if entries > LARGEST_VALUES or characters > LARGEST_TEXT:
+            return True
+        if kind in (dict, list, tuple) and depth < MAX_DEPTH:
+            parts = (*kind.__iter__(one), *(dict.values(one) if kind is dict else ()))
+            waiting += ((part, depth + 1) for part in parts)
+    return False
+
+
 def jsonable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     """Return *value* as JSON types. Anything that JSON cannot represent becomes text.
 

@@ -213,6 +213,21 @@ def ending_after(
     return None if record["kind"] == "run_resumed" else ending
 
 
+def untold_test(records: Iterable[Mapping[str, Any]]) -> int:
+    """Return the last iteration if *records* do not say whether its test passed.
+
+    The record after it does; so it is unknown where the process was killed before that, and in a
+    worker of pytest-xdist only before `test_passed`. Returns 0 if it is known.
+    """
+    untold = 0
+    for record in records:
+        if record["kind"] == "iteration":
+            untold = record["iteration"]
+        elif record["kind"] in ("test_passed", "run_ended", "run_interrupted"):
+            untold = 0
+    return untold
+
+
 def says_ended(last: Mapping[str, Any]) -> bool:
     """Return the same as `has_ended`, from the *last* record alone."""
     return last["kind"] == "run_ended" or bool(last.get("ended"))

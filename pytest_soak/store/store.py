@@ -107,6 +107,8 @@ class ChainStore:
         self.folder = folder
         self._held = held
         self._prefix = f"{self.folder}{os.sep}"
+        self.overrides_path = self.folder / artifacts.OVERRIDES
+        """The file that the system reads."""
         make_folder(self.folder / "backups")
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
@@ -126,11 +128,6 @@ class ChainStore:
     def has_recorded(self, iteration: int) -> bool:
         """Return whether *iteration* is in the journal."""
         return iteration in self._recorded
-
-    @property
-    def overrides_path(self) -> Path:
-        """The path of the file that the system reads."""
-        return self.folder / artifacts.OVERRIDES
 
     def start(
         self,

@@ -75,7 +75,7 @@ def _iteration(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[
     if not config["slot"] and summary["in_window"] != window:
         yield f"its in_window is {as_json(summary['in_window'])}, not {as_json(window)}"
     if start["reading"]:
-        yield from _read_again(record, start["reading"])
+        yield from _read_again(record, start)
     yield from _judged_again(record, start)
     verdicts = [Verdict[judged["verdict"]] for judged in record["judgements"]]
     expected = Verdict.INCONCLUSIVE if summary["problems"] else worst(verdicts)
@@ -83,16 +83,16 @@ def _iteration(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[
         yield f"its verdict is {summary['verdict']}, its KPIs and problems give {expected.name}"
 
 
-def _read_again(record: Mapping[str, Any], reading: Mapping[str, Any]) -> Iterator[str]:
+def _read_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[str]:
     """Yield how facts and problems of an iteration differ from those that its report gives."""
-    number, summary = record["iteration"], record["summary"]
+    number, summary, reading = record["iteration"], record["summary"], start["reading"]
     metrics = msgspec.convert(reading["metrics"], dict[str, Metric])
     report = read_report(record["report"], number, metrics)
-    facts: dict[str, Any] = msgspec.to_builtins(report.measured.values)
+    facts: dict[str, Any] = msgspec.to_builtins(dict(report.measured.values))
     if reading["watchers"]:  # their facts have names that are no metrics
         others = summary["metrics"].items()
         facts |= {name: fact for name, fact in others if name.partition(".")[0] not in metrics}
-    for name, expected in (("metrics", facts), ("n", report.n)):
+    for name, expected in (("metrics", facts), ("n", dict(report.n))):
         if summary[name] != expected:
             difference = field_differences(summary[name], expected)
             yield f"its {name} do not follow from its report: {difference}"
@@ -101,7 +101,8 @@ def _read_again(record: Mapping[str, Any], reading: Mapping[str, Any]) -> Iterat
     missed = record["report"] is None and len(kinds & NO_RUN) == 1
     problems = [report.problem] if report.problem and not missed else []
     if not (problems or missed or Kind.OVERRIDES_EDITED in kinds):
-        problems = ineffective(summary["parameters"], report, number)
+        precision = start["config"].get("precision", {})
+        problems = ineffective(summary["parameters"], report, number, precision)
         problems += unusable(reading["required"], summary["metrics"], report, number)
     once = SEEN_ONCE if missed else SEEN_ONCE - NO_RUN
     others = [problem.of(number) for problem in given if problem.kind in once]
@@ -145,9 +146,9 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
         worse = recorded is not None and replace(
             expected, verdict=recorded.verdict, rule=recorded.rule, problem=recorded.problem
         )
-        if worse and recorded == worse and given.keys() - kpi_keys():
-            if recorded.verdict > expected.verdict:
-                continue
+        of_plugin = bool(given.keys() - kpi_keys())
+        if worse and recorded == worse and of_plugin and recorded.verdict > expected.verdict:
+            continue
         yield f"its judgement of {metric} is {recorded}, its report and criteria give {expected}"
     if len(found) > len(kpis) and start["reading"] and not start["reading"]["gates"]:
         yield f"has a judgement of {found[len(kpis)].metric}, for which there is no criterion"
@@ -183,7 +184,7 @@ def _expected(
     if config.get("slot") and record["window"] and record["window"][-1] == len(iterations):
         last = len(iterations)
     counted = [
-        not_passed(judged) if judged.iteration in failed else judged
+        not_passed(judged, record["untold"]) if judged.iteration in failed else judged
         for judged in map(judged_from_json, iterations)
     ]
     window = last_iterations(last, config["observe"])

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak.runner.interruption import Interruption
 from tests.strategies import SLOW, mock_system, tuner
 from tests.support import (
     DEMO,
@@ -24,7 +26,9 @@ from tests.support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from types import FrameType
 
 TWO = """
 import pytest
@@ -575,3 +579,28 @@ def test_a_tuner_that_hangs_is_ended_by_sigterm_and_the_run_can_be_resumed(
     assert pytester.runpytest(*args, "--soak-resume").ret == pytest.ExitCode.TESTS_FAILED
     applied = [r["decision"]["changes"] for r in records(folder) if r["kind"] == "iteration"]
     assert [change["new"] for (change,) in applied[:4]] == [4, 6, 8, 10]
+
+
+@pytest.fixture
+def _handlers_are_restored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_handlers_are_restored")
+def test_a_handler_that_the_user_installed_stays() -> None:
+    def mine(number: int, frame: FrameType | None) -> None: ...
+
+    signal.signal(signal.SIGTERM, mine)
+    Interruption(worker=False).pytest_sessionstart()
+    assert signal.getsignal(signal.SIGTERM) is mine
+
+
+@pytest.mark.usefixtures("_handlers_are_restored")
+def test_pytest_in_a_thread_installs_no_handler() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    thread = threading.Thread(target=Interruption(worker=False).pytest_sessionstart)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

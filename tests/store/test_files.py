@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -14,7 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.store import files
-from pytest_soak.store.files import document, jsonable, line
+from pytest_soak.store.files import (
+    LARGEST_TEXT,
+    LARGEST_VALUES,
+    document,
+    jsonable,
+    line,
+    too_large,
+)
 from tests.fuzz.values import Blind, Mute, TouchyDict, TouchyFloat, TouchyInt, TouchyList, TouchyStr
 from tests.support import ODD, victim
 
@@ -93,6 +101,33 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         files.write_text(str(path), '{"workers": 4}')
     assert json.loads(path.read_text("utf-8")) == {"workers": 2}
+
+
+@pytest.mark.parametrize("write", [files.write_synced, files.create_synced, files.replace_synced])
+@pytest.mark.parametrize("place", ["missing/a.json", "a.json"])
+def test_what_cannot_be_written_is_told_with_its_path(
+    tmp_path: Path, write: Callable[[str, str], None], place: str
+) -> None:
+    path = tmp_path / place
+    if not path.parent.exists():
+        why = "No such file or directory"
+    else:
+        path.mkdir()
+        why = "Is a directory"
+    with pytest.raises(files.StoreError, match=rf"{place}.*: cannot be written: .*{why}"):
+        write(str(path), "{}")
+
+
+def test_a_folder_that_cannot_be_synced_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "sync_folder", fails)
+    for write in (files.create_synced, files.replace_synced):
+        with pytest.raises(files.StoreError, match=r"a\.json: cannot be written: .*output error"):
+            write(str(tmp_path / "a.json"), "{}")
 
 
 def test_a_circular_reference_ends_at_the_maximum_depth() -> None:
@@ -227,3 +262,30 @@ def test_a_folder_of_ours_is_no_link(tmp_path: Path) -> None:
     assert files.is_folder(place)
     assert not files.is_folder(link)
     files.refuse_other(tmp_path / "nothing", stat.S_IFDIR)
+
+
+@pytest.mark.parametrize(
+    ("value", "large"),
+    [
+        ([0] * LARGEST_VALUES, False),
+        ([0] * (LARGEST_VALUES + 1), True),
+        ({"a": [0] * (LARGEST_VALUES // 2), "b": (0,) * (LARGEST_VALUES // 2 - 2)}, False),
+        ({"a": [0] * (LARGEST_VALUES // 2), "b": (0,) * (LARGEST_VALUES // 2)}, True),
+        (["a" * LARGEST_TEXT], False),
+        (["a" * LARGEST_TEXT, "a"], True),
+        ({"a" * LARGEST_TEXT: 1, "a": 1}, True),
+        (TouchyDict({"a": TouchyList([TouchyStr("a"), Blind(), None])}), False),
+    ],
+    ids=["list", "long list", "tables", "large tables", "text", "texts", "keys", "touchy"],
+)
+def test_whether_a_report_is_too_large(value: object, *, large: bool) -> None:
+    assert too_large(value) is large
+
+
+def test_how_large_a_report_is_that_repeats_itself() -> None:
+    ring: list[object] = [1]
+    ring.append(ring)
+    assert not too_large(ring), "it ends where it is nested too deeply"
+    for _ in range(30):
+        ring = [ring, ring]
+    assert too_large(ring), "written out, it would have a billion entries"
