@@ -5,12 +5,11 @@ The core raises it; the plugin raises pytest's own `UsageError` instead, which i
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -91,15 +90,6 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return a hint at the *known* name closest to *given*; empty if none is close."""
-    names, text = list(known), str(given)
-    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
-        text.lower(), names, 1
-    )
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.options import DEFAULT_DIR
-from pytest_soak.errors import SoakUsageError, did_you_mean
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.safe_repr import did_you_mean
 from pytest_soak.store.folder import JOURNAL, RUNS, run_age
 from pytest_soak.verify.artifacts import is_ours
 

@@ -11,6 +11,7 @@ from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import contradictions
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import (
     ChainVerdict,
@@ -229,6 +230,15 @@ class Controller:
                 )
                 for name, used in wrong.items()
                 if used is not None
+            ]
+            problems += [
+                Problem(
+                    Kind.PARAMETER_UNKNOWN,
+                    iteration,
+                    {"parameter": safe_repr(name), "hint": did_you_mean(name, parameters)},
+                )
+                for name in report.parameters or ()
+                if name not in parameters
             ]
             try:
                 facts = self.strategies.observe(report, self._history)

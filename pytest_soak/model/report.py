@@ -67,8 +67,10 @@ def _misfit(raw: object, iteration: int) -> Problem | None:
         return Problem(Kind.NO_REPORT, iteration)
     if not isinstance(raw, dict):
         return Problem(Kind.REPORT_NOT_OBJECT, iteration, {"type": type(raw).__name__})
-    if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        given = safe_repr(raw.get("iteration"))
+    given = safe_repr(raw["iteration"]) if "iteration" in raw else "iteration is missing"
+    if type(raw.get("iteration")) is not int:
+        return Problem(Kind.ITERATION_NOT_NUMBER, iteration, {"given": given})
+    if raw["iteration"] != iteration:
         return Problem(Kind.REPORT_STALE, iteration, {"given": given})
     return _misfit_content(raw, iteration)
 
@@ -82,6 +84,8 @@ def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None
         return Problem(Kind.SYSTEM, iteration, {"text": safe_text(own, PROBLEM)})
     if not isinstance(totals, dict):
         return Problem(Kind.TOTALS_NOT_OBJECT, iteration, {"given": safe_repr(totals)})
+    if "n" in raw and not isinstance(raw["n"], dict):
+        return Problem(Kind.N_NOT_OBJECT, iteration, {"given": safe_repr(raw["n"])})
     return _misfit_parameters(raw.get("parameters"), iteration)
 
 
@@ -90,8 +94,7 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
     if problem:
         return _unusable(raw, problem, metrics)
     totals = raw["totals"]
-    counts = raw.get("n")
-    counts = counts if isinstance(counts, dict) else {}
+    counts = raw.get("n", {})
     n = {
         str.__str__(key): number
         for key, value in counts.items()

@@ -18,6 +18,7 @@ from pytest_soak.store.files import (
     StoreError,
     json_hash,
     line,
+    parse_json,
     replace_synced,
     sync_folder,
     unwritten,
@@ -250,7 +251,7 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
             if healing and not text.endswith(b"\n"):
                 return
             try:
-                record = json.loads(text)
+                record = parse_json(text)
             except (ValueError, RecursionError) as error:
                 msg = f"{path}, line {number}: {error}"
                 raise JournalError(msg) from None

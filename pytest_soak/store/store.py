@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import create_synced, document, json_hash, line, write_text
+from pytest_soak.store.files import create_synced, document, json_hash, line, parse_json, write_text
 from pytest_soak.store.folder import JOURNAL, clear_for, lock_folder, point_latest
 from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
 
@@ -285,7 +285,7 @@ class ChainStore:
         except OSError as error:
             return why_unreadable(error)
         try:
-            return json.loads(text)
+            return parse_json(text)
         except (ValueError, RecursionError):
             return text
 

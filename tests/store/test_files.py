@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_soak.store import files
-from pytest_soak.store.files import document, jsonable, line
+from pytest_soak.store.files import document, jsonable, line, parse_json
 from tests.fuzz.values import Blind, Mute, TouchyDict, TouchyFloat, TouchyInt, TouchyList, TouchyStr
 
 if TYPE_CHECKING:
@@ -122,3 +122,12 @@ def test_any_object_of_a_plugin_can_be_written(value: object) -> None:
 def test_methods_of_subclasses_are_not_called() -> None:
     value = TouchyDict({TouchyStr("a"): TouchyList([TouchyFloat(0.5), TouchyInt(7)])})
     assert jsonable(value) == {"a": [0.5, 7]}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '[{"b": {"a": 1, "a": 1}}]', '{"b": 1, "a": {}, "a": []}']
+)
+def test_json_with_a_key_twice_says_two_things_and_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the key 'a' is there twice"):
+        parse_json(text)
+    assert parse_json('{"a": [{"a": 1}, {"a": 2}]}') == {"a": [{"a": 1}, {"a": 2}]}

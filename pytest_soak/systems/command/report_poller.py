@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.store.files import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
     finally:
         os.close(descriptor)
     try:
-        return json.loads(data)
+        return parse_json(data)
     except (ValueError, RecursionError) as error:
         msg = f"is no JSON: {safe_text(str(error))}; it has {len(data)} bytes"
         raise UnreadableFile(msg) from None
