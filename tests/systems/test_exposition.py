@@ -367,3 +367,11 @@ def test_openmetrics_against_its_rules_is_not_read(text: str, why: str) -> None:
 def test_another_start_time_is_another_process(before: str, after: str, anew: bool) -> None:
     texts = [f"process_start_time_seconds {at}\n" if at else "" for at in (before, after)]
     assert restarted(*(read_text(text.encode()) for text in texts)) is anew
+
+
+def test_an_exemplar_in_the_text_format_is_told_and_its_time_not_taken_for_the_samples() -> None:
+    exemplar = b'took_bucket{le="1"} 4 # {trace="a"} 0.5 1600000000.0\n'
+    with pytest.raises(Unmeasured, match=r"has an exemplar, # \{\.\.\.\}; allowed: in OpenMetrics"):
+        read_text(b"depth 1\n" + exemplar, since=1.7e9)
+    label = b'depth{says="a \\" # {b}"} 1\n# HELP depth # {\n'
+    assert [sample.value for sample in read_text(label).samples["depth"]] == [1]

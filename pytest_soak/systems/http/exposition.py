@@ -27,6 +27,8 @@ PROCESS_START = "process_start_time_seconds"
 """A gauge of the Prometheus client libraries: another value means another process."""
 MIN_TIMESTAMP = 1e9
 """A ``NAME_created`` from this value on (the year 2001) is a time, below it some other number."""
+EXEMPLAR = re.compile(r'^[^#"\n]+(?:"(?:[^"\\\n]|\\.)*"[^#"\n]*)* # \{', re.MULTILINE)
+"""A line with an exemplar, outside of the values of its labels."""
 SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_count", "_sum"),
@@ -160,6 +162,9 @@ def read_text(
     read = 0
     try:
         text = body.decode()
+        if not strict and " # {" in text and EXEMPLAR.search(text):
+            msg = "a sample has an exemplar, # {...}; allowed: in OpenMetrics alone"
+            raise ValueError(msg)  # noqa: TRY301 - the parser takes its time for the sample's
         for family in parse(text):
             for part in SUFFIXES.get(family.type, ("",)):
                 types[f"{family.name}{part}"] = family.type
