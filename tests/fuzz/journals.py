@@ -130,7 +130,8 @@ class Journals:
         for line in told:
             taught(line)
         if plan.resumed:
-            promised(kept=settled == loop.done, promise=f"{settled} settled, {loop.done} taken up")
+            kept = settled + len(loop.untold) == loop.done
+            promised(kept=kept, promise=f"{settled} settled, {loop.done} taken up")
         ended = "taken up" if loop.done else "a new run"
         finished(loop, Counting(plan) if state else None, found)
         survived(found, names, loop, files(root))
