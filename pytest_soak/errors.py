@@ -5,12 +5,11 @@ The core raises it; the plugin raises pytest's own `UsageError` instead, which i
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.safe_repr import safe_lines, safe_repr, safe_text, trimmed
+from pytest_soak.model.safe_repr import did_you_mean, safe_lines, safe_repr, safe_text, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,15 +133,6 @@ def file_fault(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     return ": ".join(filter(None, (error.filename, why_unreadable(error))))
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return a hint at the *known* name closest to *given*; empty if none is close."""
-    names, text = list(known), str(given)
-    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
-        text.lower(), names, 1
-    )
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_soak.config.options import DEFAULT_DIR
-from pytest_soak.errors import SoakUsageError, did_you_mean
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.model.safe_repr import did_you_mean
 from pytest_soak.store.files import is_folder
 from pytest_soak.store.folder import JOURNAL, put_aside, run_age
 from pytest_soak.store.journal import first_record

@@ -28,14 +28,13 @@ from pytest_soak.config.options import (
 from pytest_soak.errors import (
     UNREADABLE,
     SoakUsageError,
-    did_you_mean,
     gathered,
     refuse_all,
     unknown,
     why_unreadable,
 )
 from pytest_soak.model.mode import Mode
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.store.files import read_text
 

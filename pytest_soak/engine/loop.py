@@ -343,7 +343,7 @@ class SoakLoop:
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
         self.finished = has_ended(self.store.journal.records)
-        self.untold = {untold_test(self.store.journal.records)}
+        self.untold = {untold_test(self.store.journal.records)} - {0}
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,6 +94,7 @@ class Metric:
         most: The largest valid value, or None.
         digits: Decimals shown to people.
         aliases: Other keys under which a report may give it, with the factor that converts them.
+        words: The words that labels may have; empty if any.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Metric:
     most: float | None = None
     digits: int = 2
     aliases: tuple[tuple[str, float], ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Measured:
     def lacking(self, required: Iterable[str]) -> dict[str, str]:
         """Return ``{metric: what is wrong}`` for each *required* metric without a usable value."""
         return {
-            name: self.problems.get(name, "is missing")
+            name: self.problems.get(name) or self.problems.get(name.partition(".")[0], "is missing")
             for name in required
             if self.values.get(name) is None
         }
@@ -145,7 +147,7 @@ def measure(
     problems: dict[str, str] = {}
     for metric in metrics.values():
         raw, found = _find(totals, metric)
-        problem = "" if found else "is missing"
+        problem = "" if found else f"is missing{_nearest(metric.name, totals, metrics)}"
         if found and raw is None:
             problem = "is null (undefined)"
         problem = problem or _count_problem(counts, metric)
@@ -155,6 +157,13 @@ def measure(
             if found:
                 values[metric.name] = None
     return Measured(values, problems)
+
+
+def _nearest(name: str, totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> str:
+    """Return a hint at the name in *totals*, unknown to the pack, that is nearest to *name*."""
+    strange = [key for key in map(str, totals) if key not in metrics]
+    hint = did_you_mean(name, strange)
+    return hint and f"; the report has a similar name{hint}"
 
 
 def sensible(value: object) -> bool:
@@ -224,6 +233,11 @@ def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
 def _labels(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
         return f"is not a list of words: {safe_repr(raw)}"
+    for word in raw if metric.words else ():
+        if word not in metric.words:
+            known = ", ".join(metric.words)
+            hint = did_you_mean(word, metric.words)
+            return f"has the unknown word {safe_repr(word)}{hint}; there are: {known}"
     values[metric.name] = tuple(map(str.__str__, raw))
     return ""
 

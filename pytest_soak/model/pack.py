@@ -249,6 +249,9 @@ class Pack:
         given = f"{condition.metric} {condition.op} {condition.value!r}"
         if kind == "labels" and not (condition.op is Op.HAS and text):
             return Mistake("", f"{given}: a metric of kind labels", "has and a word")
+        words = self.metrics[condition.metric].words if kind == "labels" else ()
+        if words and condition.value not in words:
+            return Mistake("", f"{given}: unknown word", ", ".join(words))
         if kind == "shares":
             return Mistake("", f"{given}: a metric of kind shares", f"{condition.metric}.REASON")
         if kind == "number" and (condition.op is Op.HAS or text):

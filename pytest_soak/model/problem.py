@@ -25,9 +25,12 @@ class Kind(StrEnum):
     REPORT_UNREADABLE = "report_unreadable"
     REPORT_NOT_OBJECT = "report_not_object"
     REPORT_STALE = "report_stale"
+    ITERATION_NOT_NUMBER = "iteration_not_number"
+    N_NOT_OBJECT = "n_not_object"
     TOTALS_NOT_OBJECT = "totals_not_object"
     PARAMETERS_NOT_OBJECT = "parameters_not_object"
     PARAMETER_NOT_NUMBER = "parameter_not_number"
+    PARAMETER_UNKNOWN = "parameter_unknown"
     PROBLEM_NOT_TEXT = "problem_not_text"
     UNUSABLE_NOT_TEXTS = "unusable_not_texts"
     SYSTEM = "system"
@@ -52,9 +55,12 @@ SENTENCES = {
     Kind.REPORT_UNREADABLE: "the report cannot be read: {error}",
     Kind.REPORT_NOT_OBJECT: "the report is not an object but {type}",
     Kind.REPORT_STALE: "stale report: it is of iteration {given}",
+    Kind.ITERATION_NOT_NUMBER: "the report does not say of which iteration it is: {given}",
+    Kind.N_NOT_OBJECT: "the report's n is not an object of counts: {given}",
     Kind.TOTALS_NOT_OBJECT: "the report's totals are not an object: {given}",
     Kind.PARAMETERS_NOT_OBJECT: "the report's parameters are not an object: {given}",
     Kind.PARAMETER_NOT_NUMBER: "the report's parameter {parameter} is not a number: {given}",
+    Kind.PARAMETER_UNKNOWN: "the report's parameters have an unknown name: {parameter}{hint}",
     Kind.PROBLEM_NOT_TEXT: "the report's problem is not a text: {given}",
     Kind.UNUSABLE_NOT_TEXTS: "the report's unusable is not an object of texts: {given}",
     Kind.SYSTEM: "{text}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
 from pytest_soak.model.parameters import is_same
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,8 +66,10 @@ def _misfit(raw: object, iteration: int) -> Problem | None:
         return Problem(Kind.NO_REPORT, iteration)
     if not isinstance(raw, dict):
         return Problem(Kind.REPORT_NOT_OBJECT, iteration, {"type": type(raw).__name__})
-    if type(raw.get("iteration")) is not int or raw["iteration"] != iteration:
-        given = safe_repr(raw.get("iteration"))
+    given = safe_repr(raw["iteration"]) if "iteration" in raw else "iteration is missing"
+    if type(raw.get("iteration")) is not int:
+        return Problem(Kind.ITERATION_NOT_NUMBER, iteration, {"given": given})
+    if raw["iteration"] != iteration:
         return Problem(Kind.REPORT_STALE, iteration, {"given": given})
     return _misfit_content(raw, iteration)
 
@@ -84,6 +86,8 @@ def _misfit_content(raw: Mapping[str, object], iteration: int) -> Problem | None
     texts = isinstance(unusable, dict) and all(isinstance(why, str) for why in unusable.values())
     if not texts:
         return Problem(Kind.UNUSABLE_NOT_TEXTS, iteration, {"given": safe_repr(unusable)})
+    if "n" in raw and not isinstance(raw["n"], dict):
+        return Problem(Kind.N_NOT_OBJECT, iteration, {"given": safe_repr(raw["n"])})
     return _misfit_parameters(raw.get("parameters"), iteration)
 
 
@@ -92,8 +96,7 @@ def _read(raw: Any, iteration: int, metrics: Mapping[str, Metric]) -> Report:  #
     if problem:
         return _unusable(raw, problem, metrics)
     totals = raw["totals"]
-    counts = raw.get("n")
-    counts = counts if isinstance(counts, dict) else {}
+    counts = raw.get("n", {})
     n = {
         str.__str__(key): number
         for key, value in counts.items()
@@ -134,11 +137,11 @@ def _parameters(raw: Mapping[object, Any] | None) -> dict[str, float] | None:
 def ineffective(
     asked: Mapping[str, float], report: Report, iteration: int, precision: Mapping[str, float]
 ) -> list[Problem]:
-    """Return the problems of parameters that the system did not use as *asked*.
+    """Return the problems of parameters that the system did not use as *asked*, or made up.
 
     *precision* is as for `contradictions`.
     """
-    return [
+    wrong = [
         Problem(
             Kind.OVERRIDE_NOT_EFFECTIVE,
             iteration,
@@ -147,6 +150,16 @@ def ineffective(
         for name, used in contradictions(asked, report.parameters, precision).items()
         if used is not None
     ]
+    unknown = [
+        Problem(
+            Kind.PARAMETER_UNKNOWN,
+            iteration,
+            {"parameter": safe_repr(name), "hint": did_you_mean(name, asked)},
+        )
+        for name in report.parameters or ()
+        if name not in asked
+    ]
+    return wrong + unknown
 
 
 def unusable(

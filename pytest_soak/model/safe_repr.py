@@ -7,7 +7,12 @@ search, or be taken for a workflow command by GitHub.
 
 from __future__ import annotations
 
+import difflib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HEAD, TAIL = 150, 80
 """How many characters of the beginning and of the end of a long text are shown."""
@@ -114,3 +119,12 @@ def safe_repr(value: object) -> str:
     except Exception:  # noqa: BLE001 - an object of a plugin may raise anything
         return f"a {type(value).__name__} that cannot be shown"
     return safe_text(ADDRESS.sub("", text))
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return a hint at the *known* name closest to *given*; empty if none is close."""
+    names, text = list(known), str(given)
+    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
+        text.lower(), names, 1
+    )
+    return f", did you mean {safe_repr(close[0])}?" if close else ""

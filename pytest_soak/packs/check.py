@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonschema
 import msgspec
 
-from pytest_soak.errors import SoakUsageError, did_you_mean
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import NUMBER, sensible
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
 
 if TYPE_CHECKING:

@@ -338,7 +338,16 @@ FINEST = 30
 def _metric(name: str, table: MetricTable) -> Metric:
     aliases = tuple(table.aliases.items())
     bounds = table.least, table.most
-    return Metric(name, table.label or name, table.unit, table.kind, *bounds, table.digits, aliases)
+    return Metric(
+        name,
+        table.label or name,
+        table.unit,
+        table.kind,
+        *bounds,
+        table.digits,
+        aliases,
+        table.words,
+    )
 
 
 def _tables(document: Document) -> dict[str, Table]:

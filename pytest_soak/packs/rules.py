@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import did_you_mean
 from pytest_soak.model.metrics import NUMBER, Op, in_full, is_number, sensible
 from pytest_soak.model.parameters import Corridor
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, unknown
 
@@ -126,6 +125,9 @@ def _metric_mistakes(pack: Pack) -> Iterator[Mistake]:
         if metric.least is not None and metric.most is not None and metric.least > metric.most:
             what = f"least {in_full(metric.least)} is above most {in_full(metric.most)}"
             yield Mistake(f"metrics.{metric.name}", what)
+        if metric.words and metric.kind != "labels":
+            what = f"a metric of kind {metric.kind} has no words"
+            yield Mistake(f"metrics.{metric.name}.words", what, 'kind = "labels"')
 
 
 def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
@@ -154,6 +156,10 @@ def _condition_mistakes(pack: Pack) -> Iterator[Mistake]:
         word = condition.op is Op.HAS and isinstance(condition.value, str)
         if kind == "labels" and not word:
             yield Mistake(where, what, "has and a word")
+        elif kind == "labels" and (words := pack.metrics[condition.metric].words):
+            if condition.value not in words:
+                hint = did_you_mean(condition.value, words)
+                yield Mistake(where, f"{compared}: unknown word{hint}", ", ".join(words))
         elif kind == "shares":
             yield Mistake(where, what, f"{condition.metric}.REASON")
         elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):

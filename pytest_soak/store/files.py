@@ -232,6 +232,26 @@ def line(value: object) -> str:
     return text
 
 
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Return what *text* holds; JSON whose objects have a key twice says two things.
+
+    Raises:
+        ValueError: It is no JSON, or a key is there twice.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_without_twins)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        msg = f"the key {safe_repr(twin)} is there twice"
+        raise ValueError(msg)
+    return found
+
+
 def json_hash(value: Mapping[str, object]) -> str:
     """Return the SHA-256 of *value*, written as one line of JSON."""
     return hashlib.sha256(line(dict(value)).encode()).hexdigest()

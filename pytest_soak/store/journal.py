@@ -20,6 +20,7 @@ from pytest_soak.store.files import (
     json_hash,
     line,
     open_regular,
+    parse_json,
     read_bytes,
     replace_synced,
     sync_folder,
@@ -221,9 +222,10 @@ def untold_test(records: Iterable[Mapping[str, Any]]) -> int:
     """
     untold = 0
     for record in records:
-        if record["kind"] == "iteration":
-            untold = record["iteration"]
-        elif record["kind"] in ("test_passed", "run_ended", "run_interrupted"):
+        kind = record.get("kind")  # a resume reads a journal before it is checked
+        if kind == "iteration":
+            untold = record.get("iteration", 0)
+        elif kind in ("test_passed", "run_ended", "run_interrupted"):
             untold = 0
     return untold
 
@@ -277,7 +279,7 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
             if healing and not text.endswith(b"\n"):
                 return
             try:
-                record = json.loads(text)
+                record = parse_json(text)
             except (ValueError, RecursionError) as error:
                 msg = f"{path}, line {number}: {error}"
                 raise JournalError(msg) from None

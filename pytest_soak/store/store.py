@@ -20,6 +20,7 @@ from pytest_soak.store.files import (
     json_hash,
     line,
     make_folder,
+    parse_json,
     read_bytes,
     write_text,
 )
@@ -331,7 +332,7 @@ class ChainStore:
         except OSError as error:  # a link, a pipe, or larger than any overrides
             return why_unreadable(error)
         try:
-            return json.loads(text)
+            return parse_json(text)
         except (ValueError, RecursionError):
             return text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from pytest_soak.model.problem import NEEDED, Kind
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.schemas import schema_of
 from pytest_soak.store import legacy
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, parse_json
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import SCHEMA_VERSION, START, is_supported, unsupported
 from pytest_soak.verify.finding import Finding, as_json, location, shorten
@@ -78,7 +77,7 @@ def parse_journal(content: bytes) -> ParsedJournal:
 def _parsed(text: bytes) -> tuple[str, dict[str, Any], bool]:
     """Return an error, or else the record in *text* and whether its formatting is canonical."""
     try:
-        raw: object = json.loads(text)
+        raw: object = parse_json(text)
     except (ValueError, RecursionError) as error:
         return f"is not JSON: {shorten(str(error))}", {}, False
     if not isinstance(raw, dict):

@@ -119,7 +119,8 @@ class ClosingTable(View):
                 "  mean after less mean before each apply; * beyond noise, ? noise unknown"
             )
         if final["objective"] and final["objective"]["change"] is not None:
-            self._screen.write(f"  {objective_line(final['objective'])}")
+            line = objective_line(final["objective"], changed=bool(final["effects"]))
+            self._screen.write(f"  {line}")
         for why in final["why"]:
             self._screen.write(f"    {safe_text(why, WHY)}")
         self._places(final)
@@ -156,10 +157,19 @@ class ClosingTable(View):
             self._screen.write_raw(line.rstrip())
 
 
-def objective_line(objective: dict[str, Any]) -> str:
-    """Return how the objective changed, as text."""
+def objective_line(objective: dict[str, Any], *, changed: bool) -> str:
+    """Return how the objective changed, as text.
+
+    Args:
+        objective: Its first value, its mean in the window, and their difference.
+        changed: Whether parameters were changed; without that, nothing was made better or worse.
+    """
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
+    if not changed:
+        word = "no parameter was changed"
+    elif not objective["change"]:
+        word = "unchanged"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
     return (
         f"objective {objective['metric']} {objective['first']:.4g} → {objective['last']:.4g} "

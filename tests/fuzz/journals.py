@@ -130,8 +130,8 @@ class Journals:
         for line in told:
             taught(line)
         if plan.resumed:
-            kept = loop.done - any(loop.untold)  # a test without a recorded outcome runs again
-            promised(kept=settled == kept, promise=f"{settled} settled, {kept} taken up")
+            kept = settled + len(loop.untold) == loop.done
+            promised(kept=kept, promise=f"{settled} settled, {loop.done} taken up")
         ended = "taken up" if loop.done else "a new run"
         finished(loop, Counting(plan) if state else None, found)
         survived(found, names, loop, files(root))

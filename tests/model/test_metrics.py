@@ -254,9 +254,9 @@ def test_a_good_report_is_read() -> None:
         ([], "not an object but list"),
         ("report", "not an object but str"),
         (a_report(iteration=2), "stale"),
-        (a_report(iteration="3"), "stale"),
-        (a_report(iteration=None), "stale"),
-        ({"totals": {}}, "stale"),
+        (a_report(iteration="3"), "of which iteration it is: '3'"),
+        (a_report(iteration=None), "of which iteration it is: None"),
+        ({"totals": {}}, "iteration is missing"),
         (a_report(totals=None), "totals are not an object: None"),
         (a_report(totals=[1]), "totals are not an object: [1]"),
         (a_report(parameters=[2]), "parameters are not an object: [2]"),
@@ -377,8 +377,41 @@ def test_a_missing_report_has_the_problem_no_report() -> None:
     assert str(read_report(None, 3, METRICS).problem) == "no report"
 
 
-def test_counts_of_the_wrong_shape_are_no_counts() -> None:
-    assert read_report(a_report(n=[1]), 3, METRICS).n == {}
+@pytest.mark.parametrize("n", [[], "x", None, [1], 3, True])
+def test_counts_of_the_wrong_shape_are_a_problem(n: object) -> None:
+    problem = read_report(a_report(n=n), 3, METRICS).problem
+    assert str(problem) == f"the report's n is not an object of counts: {n!r}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "given"),
+    [({"totals": {}}, "iteration is missing"), (a_report(iteration=None), "None")],
+)
+def test_a_report_without_its_iteration_is_not_called_stale(raw: object, given: str) -> None:
+    problem = str(read_report(raw, 3, METRICS).problem)
+    assert problem == f"the report does not say of which iteration it is: {given}"
+
+
+def test_a_missing_metric_names_what_the_report_has_that_is_nearest() -> None:
+    measured = measure({"latencies": 5, "blocked": {}}, {}, METRICS)
+    hint = "is missing; the report has a similar name, did you mean 'latencies'?"
+    assert measured.problems["latency"] == hint
+    assert measured.problems["maker_share"] == "is missing"
+
+
+def test_a_share_that_cannot_be_read_says_why_and_not_that_it_is_missing() -> None:
+    measured = measure({"blocked": {"risk": 1.2}}, {}, METRICS)
+    assert measured.lacking(["blocked.risk"]) == {
+        "blocked.risk": "has a share that is none: risk is 1.2, above 1, the most that makes sense"
+    }
+
+
+def test_a_word_that_the_vocabulary_does_not_know_is_a_problem() -> None:
+    why = {"why": Metric("why", "why", kind="labels", words=("fees", "slippage"))}
+    assert measure({"why": ["fees"]}, {}, why).values == {"why": ("fees",)}
+    assert measure({"why": ["fees", "slipage"]}, {}, why).problems == {
+        "why": "has the unknown word 'slipage', did you mean 'slippage'?; there are: fees, slippage"
+    }
 
 
 def test_a_report_silent_about_its_parameters_is_not_refused() -> None:

@@ -95,6 +95,10 @@ UNUSABLE = {
         "*is no JSON: *; it has * bytes",
     ),
     "empty": ("report.touch()", "*is no JSON: *; it has 0 bytes"),
+    "a key twice": (
+        'report.write_text(\'{"totals": {}, "totals": {"rate": 1}}\')',
+        "*is no JSON: the key 'totals' is there twice; it has * bytes",
+    ),
     "not UTF-8": ("report.write_bytes(b'\\xff\\xfe{')", "*is no JSON: *"),
     "nested": ("report.write_text('[' * 99999)", "*is no JSON: *"),
     "stale": ("leave(report, content(7))", "stale report: it is of iteration 7"),

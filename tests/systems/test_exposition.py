@@ -491,3 +491,11 @@ def test_a_line_is_only_read_up_to_a_length(kind: str) -> None:
     assert measure(GAUGE, Scrape({}, {}), read_text(body(MAX_LINE), kind=kind)).value == 1
     with pytest.raises(Unmeasured, match="a line of the answer has 65537 characters; allowed: 655"):
         read_text(body(MAX_LINE + 1), kind=kind)
+
+
+def test_an_exemplar_in_the_text_format_is_told_and_its_time_not_taken_for_the_samples() -> None:
+    exemplar = b'took_bucket{le="1"} 4 # {trace="a"} 0.5 1600000000.0\n'
+    with pytest.raises(Unmeasured, match=r"has an exemplar, # \{\.\.\.\}; allowed: in OpenMetrics"):
+        read_text(b"depth 1\n" + exemplar, since=1.7e9)
+    label = b'depth{says="a \\" # {b}"} 1\n# HELP depth # {\n'
+    assert [sample.value for sample in read_text(label).samples["depth"]] == [1]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
 from pytest_soak.model.safe_repr import safe_text
-from pytest_soak.store.files import read_bytes
+from pytest_soak.store.files import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +63,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
         msg = f"cannot be read: {why_unreadable(error)}"
         raise UnreadableFile(msg if os.path.lexists(path) else "was not written") from None
     try:
-        return json.loads(data)
+        return parse_json(data)
     except (ValueError, RecursionError) as error:
         msg = f"is no JSON: {safe_text(str(error))}; it has {len(data)} bytes"
         raise UnreadableFile(msg) from None

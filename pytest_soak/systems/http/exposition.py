@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_fd_to_metric_families
 
-from pytest_soak.errors import did_you_mean
+from pytest_soak.model.safe_repr import did_you_mean
 from pytest_soak.packs.http import Kind
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ DRIFT = 1.0
 clocks that are adjusted."""
 MIN_TIMESTAMP = 1e9
 """A ``NAME_created`` from this value on (the year 2001) is a time, below it some other number."""
+EXEMPLAR = re.compile(r'^[^#"\n]+(?:"(?:[^"\\\n]|\\.)*"[^#"\n]*)* # \{')
+"""A line with an exemplar, outside of the values of its labels."""
 SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_count", "_sum"),
@@ -177,7 +179,7 @@ def read_text(
     types: dict[str, str] = {}
     read = 0
     try:
-        lines = _Lines(body.decode(), check)
+        lines = _Lines(body.decode(), check, strict=strict)
         for family in parse(cast("TextIO", lines)):  # of a file it only takes the lines
             for part in SUFFIXES.get(family.type, ("",)):
                 types[f"{family.name}{part}"] = family.type
@@ -200,9 +202,10 @@ def read_text(
 class _Lines:
     """The lines of an answer, while there is time left."""
 
-    def __init__(self, text: str, check: Callable[[], None]) -> None:
+    def __init__(self, text: str, check: Callable[[], None], *, strict: bool) -> None:
         self._text = text
         self._check = check
+        self._strict = strict
         self.samples = 0
         """How many of the lines that were read are samples."""
 
@@ -211,6 +214,9 @@ class _Lines:
             self._check()
             if len(line) > MAX_LINE:
                 msg = f"a line of the answer has {len(line)} characters; allowed: {MAX_LINE}"
+                raise Unmeasured(msg)
+            if not self._strict and EXEMPLAR.match(line):  # the parser takes its time for another
+                msg = "a sample has an exemplar, # {...}; allowed: in OpenMetrics alone"
                 raise Unmeasured(msg)
             self.samples += not line.startswith("#")
             yield line

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pytest_soak.packs.http import SLOT
+from pytest_soak.store.files import parse_json
 from pytest_soak.systems.http.exposition import Unmeasured
 from pytest_soak.systems.http.fetch import OK
 
@@ -52,7 +52,7 @@ def read_number(answer: Answer) -> float:
             is not recognised.
     """
     try:
-        reply: Any = json.loads(answer.body)
+        reply: Any = parse_json(answer.body)
         status = reply["status"]
         if status == "error":
             msg = f"the server refused: {reply.get('error')}"
