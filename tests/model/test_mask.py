@@ -83,13 +83,16 @@ def test_what_only_resembles_a_secret_is_not_hidden(value: str, text: str) -> No
 
 
 @pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])
-@pytest.mark.parametrize("before", ["", "u", "u:", "abc"])
+@pytest.mark.parametrize("before", ["", "u", "u:", "abc", "user", "user:"])
 @pytest.mark.parametrize(
     "value", ["~~~???>>>~~~", "abcdefghiabW", "k3y-of-house", "0123456789abcd"]
 )
-def test_no_letter_of_a_secret_is_left_in_base64(value: str, before: str, after: str) -> None:
-    start, end = -(-8 * len(before) // 6), 8 * len(before + value) // 6
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+def test_no_letter_of_a_secret_is_left_in_base64_and_base32(
+    value: str, before: str, after: str
+) -> None:
+    codes = ((base64.b64encode, 6), (base64.urlsafe_b64encode, 6), (base64.b32encode, 5))
+    for encode, bits in codes:
+        start, end = -(-8 * len(before) // bits), 8 * len(before + value) // bits
         coded = encode((before + value + after).encode()).decode()
         assert hidden(value, coded) == f"{coded[:start]}[secret KEY]{coded[end:]}"
 
