@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # Imported once, here: a pytest run inside a test forgets what it imported itself, and would pay
@@ -14,3 +15,11 @@ pytest_plugins = ["pytester"]
 # On a shared machine an example that takes long is no fault.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start a pytest run of their own: mutmut runs without them."""
+    for item in items:
+        if "pytester" in getattr(item, "fixturenames", ()):
+            item.add_marker("whole_run")

@@ -5,15 +5,15 @@ The core raises it; the plugin raises pytest's own `UsageError` instead, which i
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_lines, safe_repr, safe_text, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Self
 
 
 MOST_LINES = 20
@@ -23,15 +23,19 @@ MOST_LINES = 20
 class SoakUsageError(Exception):
     """Mistakes of the user's: what was given, from where, and what is allowed (exit 4)."""
 
-    def __init__(self, *messages: str, head: str = "") -> None:
+    def __init__(self, *messages: str, head: str = "", lines: Sequence[str] = ()) -> None:
         """Tell all *messages*, each once.
 
         Args:
-            messages: One for each mistake.
+            messages: One for each mistake; or a `Block`, which may hold a mistake of another one.
             head: Where they are, for the heading of several; empty if in several places.
+            lines: The messages with the place of each, see `Block`.
         """
-        super().__init__(*dict.fromkeys(messages))
+        told = dict.fromkeys(messages)
+        each = [line for one in told for line in getattr(one, "lines", (one,))]
+        super().__init__(*(told if len({*each}) == len(each) else dict.fromkeys(each)))
         self.head = head
+        self.lines = lines
 
     def __str__(self) -> str:
         """Return one message as it is, and several as a heading with a line for each."""
@@ -41,6 +45,23 @@ class SoakUsageError(Exception):
         if len(lines) > MOST_LINES:
             lines[MOST_LINES:] = [f"  and {len(lines) - MOST_LINES} more"]
         return "\n".join((f"{self.head or 'pytest-soak'}: {len(self.args)} mistakes", *lines))
+
+
+class Block(str):
+    """An error as one message of several.
+
+    Its ``lines`` are its mistakes, each with its place: they are told instead of the block if
+    another error has one of them too, such as that of a pack that extends the same one.
+    """
+
+    __slots__ = ("lines",)
+    lines: Sequence[str]
+
+    def __new__(cls, error: SoakUsageError) -> Self:
+        """Make the message of *error*."""
+        block = super().__new__(cls, str(error))
+        block.lines = error.lines or error.args
+        return block
 
 
 def refuse_all(messages: Iterable[str]) -> None:
@@ -59,7 +80,7 @@ def gathered(messages: list[str]) -> Iterator[None]:
     try:
         yield
     except SoakUsageError as error:
-        messages += [str(error)] if error.head else error.args
+        messages += [Block(error)] if error.head else error.args
 
 
 class SystemFailure(Exception):
@@ -76,10 +97,24 @@ def what_raised(error: BaseException, clean: Callable[[str], str] = str) -> str:
     """
     frame = traceback.extract_tb(error.__traceback__)[-1]
     try:
-        words = safe_text(clean(str(error)))
+        words = safe_text(clean(trimmed(str(error))))
     except Exception:  # noqa: BLE001 - its __str__ may raise
         words = safe_repr(error)
     return f"raised {type(error).__name__}: {words} ({frame.filename}:{frame.lineno})"
+
+
+def failure_text(failure: SystemFailure, clean: Callable[[str], str]) -> str:
+    """Return the message of a *failure*, which may have several lines; *clean* masks it."""
+    return safe_lines(clean(trimmed(str(failure))))
+
+
+@contextmanager
+def cleaned(clean: Callable[[str], str]) -> Iterator[None]:
+    """Mask, with *clean*, the messages of a usage error raised in the block."""
+    try:
+        yield
+    except SoakUsageError as error:
+        raise SoakUsageError(*map(clean, error.args), head=error.head) from None
 
 
 UNREADABLE = (OSError, ValueError, RecursionError)
@@ -93,13 +128,11 @@ def why_unreadable(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
 
 
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return a hint at the *known* name closest to *given*; empty if none is close."""
-    names, text = list(known), str(given)
-    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
-        text.lower(), names, 1
-    )
-    return f", did you mean {close[0]!r}?" if close else ""
+def file_fault(error: Exception) -> str:
+    """Return what went wrong with a file, with its name."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return ": ".join(filter(None, (error.filename, why_unreadable(error))))
 
 
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:

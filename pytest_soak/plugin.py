@@ -92,12 +92,12 @@ class NoSoak:
 
 
 @pytest.fixture
-def soak_slot(request: pytest.FixtureRequest) -> int:
-    """Return the number of this iteration, from 1."""
-    number: int | None = getattr(request, "param", None)
-    if number is None:
+def soak_slot(request: pytest.FixtureRequest) -> pytest.Item:
+    """Return the item of this iteration. It alone asks for ``request``, which pytest makes anew."""
+    if not hasattr(request, "param"):
         pytest.skip(options.SKIP_REASON)
-    return number
+    item: pytest.Item = request.node
+    return item
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def soak_system() -> System | None:
 
 
 @pytest.fixture
-def soak(request: pytest.FixtureRequest, soak_slot: int, soak_system: System | None) -> Soak:
+def soak(soak_slot: pytest.Item, soak_system: System | None) -> Soak:
     """Return the soak of this test: ``soak.run()`` runs this iteration."""
     from pytest_soak.runner.session import open_soak  # noqa: PLC0415 - as above
 
-    return open_soak(request.node, soak_slot, soak_system)
+    return open_soak(soak_slot, soak_system)
 
 
 @pytest.fixture

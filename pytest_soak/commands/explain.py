@@ -9,6 +9,7 @@ from pytest_soak.commands.records import iteration_range, iterations, rules
 from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
+from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.records import problems_from_json
@@ -39,7 +40,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> tuple[int, list[str]]:
     """Explain; return the exit code and the lines to print."""
     selected = selected_run(arguments)
-    return 0, [selected.title, *explained(load_validated(selected.journal), arguments.iter)]
+    lines = explained(load_validated(selected.journal), arguments.iter)
+    return 0, [selected.title, *map(safe_lines, lines)]
 
 
 def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]:
@@ -67,7 +69,7 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_section("tuners", _tuners(record, step.config)),
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
-        *_section("effect", _effect(record, following, later)),
+        *_section("effect", _effect(step, following, later)),
     ]
 
 
@@ -193,12 +195,12 @@ def _changes(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _effect(
-    record: Mapping[str, Any],
+    step: Step,
     following: Mapping[str, Any] | None,
     later: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
     """Yield whether the next report confirms the changes, and its verdict."""
-    undone = False
+    record, undone = step.record, False
     for rolled in later:
         if rolled["kind"] == "rolled_back" and rolled["to_iteration"] < record["iteration"]:
             back = f"those of iteration {rolled['to_iteration']}"
@@ -208,7 +210,7 @@ def _effect(
         yield "unknown: this is the last iteration"
         return
     if record["applied"] and not undone:
-        word, detail = verified_in(record, following)
+        word, detail = verified_in(record, following, step.precision)
         how = {
             Verified.TRUE: "the next report confirms that the system used the new values",
             Verified.FALSE: f"NOT EFFECTIVE: {detail}",

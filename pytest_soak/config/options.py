@@ -48,6 +48,11 @@ class Setting:
         self.marker = marker
 
     @property
+    def texts(self) -> bool:
+        """Whether ini file and marker may give a list of texts."""
+        return self.many or self.name == "tuner"
+
+    @property
     def flag(self) -> str:
         """The option on the command line."""
         return f"--soak-{self.name}"
@@ -136,9 +141,11 @@ def add_options(parser: pytest.Parser) -> None:
         text = f"soak: {setting.help}"
         if setting.many:
             group.addoption(setting.flag, metavar=setting.metavar, action="append", help=text)
-            parser.addini(setting.ini, text, type="linelist", default=[])
         else:
             group.addoption(setting.flag, metavar=setting.metavar, type=setting.kind, help=text)
+        if setting.texts:
+            parser.addini(setting.ini, text, type="linelist", default="")
+        else:
             parser.addini(setting.ini, text, default="")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_soak.config.guards import table_mistakes
 from pytest_soak.config.overrides import InitialOverrides, read_overrides
 from pytest_soak.config.registry import (
+    A_FILE,
     NOT_SEEN,
     Registered,
     criteria,
@@ -26,6 +27,7 @@ from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.errors import (
     UNREADABLE,
     SoakUsageError,
+    cleaned,
     gathered,
     refuse_all,
     unknown,
@@ -38,13 +40,13 @@ from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import overlay
-from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.model.safe_repr import safe_repr, safe_text, trimmed
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.rules import profile_mistakes
 from pytest_soak.store.cell import cell_id, folder_name, run_id
-from pytest_soak.store.files import jsonable
+from pytest_soak.store.files import jsonable, read_text
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
 MOCK_SYSTEM = "mock"
 REPLAY_SYSTEM = "replay"
+REFUSAL = 1000
+"""How many characters are shown of why a system refuses parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,7 @@ class ChainPlan:
             "pack_digest": self.pack.digest,
             "profile": self.profile.name,
             "base": dict(self.profile.fields),
+            "precision": self.pack.precision,
             "system": self.system_name,
             "scenario": self.scenario,
             "recording": getattr(self.system, "recording", None),
@@ -250,20 +255,25 @@ def plan_chain(
         # Looked up even if a fixture replaces it, so that a misspelt name is always an error.
         registered = registry.find("systems", which.value, which.source)
     with gathered(wrong):
-        tuners = _tuners(pack, chosen, registry)  # checked even if nothing is tuned
+        tuners = _tuners(pack, chosen, registry)
     with gathered(wrong):
         window = _window(chosen, request.iterations)
     refuse_all(wrong)
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
     made: System | None = None
-    mask = Mask.of(secret_names(pack), environ)
+    mask = Mask.of(secret_names(pack, registered.factory), environ)
     safe = environ.get(pack.safe_switch) == "1"  # a fixture's system may have secrets
     if system != OWN_SYSTEM or "system" in request.options:
-        made, safe = registered.make(pack, scenario.value, needs=("run",)), False
+        with cleaned(mask.text):
+            made = registered.make(pack, scenario.value, needs=("run",), clean=mask.text)
+        safe = False
         if registered.name != REPLAY_SYSTEM:  # a recording needs no secrets
             mask, safe = read_secrets(made, pack, registered.name, environ)
     system_name = registered.name if made else OWN_SYSTEM
+    with cleaned(mask.text):
+        for tuner in tuners:  # checked even if nothing is tuned
+            _check_tuner(tuner, pack, mask)
     _check_length(made, system_name, request)
     initial = _initial_overrides(pack, profile, request.overrides, environ)
     _check_parameters(made, system_name, overlay(profile.fields, initial.overrides), mask)
@@ -322,11 +332,13 @@ def _chosen_profile(
 def _profile(pack: Pack, given: SourcedValue) -> Profile:
     if not given.value.endswith(".toml"):
         if given.value not in pack.profiles:
-            raise SoakUsageError(unknown("profile", given.value, given.source, pack.profiles))
+            known = unknown("profile", given.value, given.source, pack.profiles)
+            msg = f"{known}, or {A_FILE}"
+            raise SoakUsageError(msg)
         return pack.profiles[given.value]
     path = Path(given.value)
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(read_text(path))
     except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
@@ -392,8 +404,8 @@ def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi
 
 def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Registered, ...]:
     given = chosen.get("tuner", SourcedValue(pack.tuner, f"pack {pack.name}"))
-    names = given.value.split(",") if isinstance(given.value, str) else list(given.value)
-    names = list(dict.fromkeys(name.strip() for name in names))
+    texts = [given.value] if isinstance(given.value, str) else given.value
+    names = list(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
     installed = registry.offers("tuners")
     for table in pack.tables.values():
         factory = partial(TableTuner, table=table)
@@ -411,15 +423,12 @@ def _tuners(pack: Pack, chosen: LayeredSettings, registry: Registry) -> tuple[Re
         if name in pack.tables and len(installed[name]) > 1
     ]
     refuse_all(wrong)
-    tuners = [the_one(installed[name]) for name in names]
-    for registered in tuners:
-        _check_tuner(registered, pack)
-    return tuple(tuners)
+    return tuple(the_one(installed[name]) for name in names)
 
 
-def _check_tuner(registered: Registered, pack: Pack) -> None:
+def _check_tuner(registered: Registered, pack: Pack, mask: Mask) -> None:
     """Refuse a tuner whose corridor is invalid or whose required metrics are unknown."""
-    tuner = registered.make(pack, needs=("propose", "requires"))
+    tuner = registered.make(pack, needs=("propose", "requires"), clean=mask.text)
     requires = required_metrics(str(registered), tuner)
     for metric in requires:
         if not pack.knows(metric):
@@ -451,7 +460,8 @@ def _check_parameters(
         try:
             check(parameters)
         except ValueError as error:
-            msg = f"system {name}: the parameters it would start with: {mask.text(str(error))}"
+            words = safe_text(mask.text(trimmed(str(error))), REFUSAL)
+            msg = f"system {name}: the parameters it would start with: {words}"
             raise SoakUsageError(msg) from None
 
 

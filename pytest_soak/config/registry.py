@@ -10,6 +10,8 @@ from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.errors import SoakUsageError, unknown, what_raised
 from pytest_soak.gates.criteria import clash
 from pytest_soak.guards.protocol import NoSettings
+from pytest_soak.model.answers import UnusableAnswer, received
+from pytest_soak.model.mask import Mask
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.packs.check import schema_of
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.tuners.protocol import Tuner
 
+A_FILE = "a file whose name ends in .toml"
+"""What a pack or a profile may be instead of a known name."""
 NOT_SEEN = (
     "a strategy is seen if an installed package, -p, or a conftest.py of the collected tests "
     "registers it"
@@ -38,8 +42,12 @@ class Registered:
     core: bool = False
     """Whether the core itself offers it."""
 
-    def make(self, *args: object, needs: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a strategy
+    def make(
+        self, *args: object, needs: tuple[str, ...] = (), clean: Callable[[str], str] = str
+    ) -> Any:  # noqa: ANN401 - a strategy
         """Call the factory, and check that the result has the members in *needs*.
+
+        *clean* masks what the factory raises.
 
         Raises:
             SoakUsageError: The factory raised, or the result lacks a member; the error names
@@ -51,16 +59,16 @@ class Registered:
         except SoakUsageError:
             raise
         except Exception as error:
-            msg = f"{self}: the factory raised {type(error).__name__}: {error}"
+            msg = f"{self}: the factory {what_raised(error, clean)}"
             raise SoakUsageError(msg) from error
         if lacking:
-            msg = f"{self}: the factory gave {made!r}, which has no {lacking[0]!r}"
+            msg = f"{self}: the factory gave {safe_repr(made)}, which has no {lacking[0]!r}"
             raise SoakUsageError(msg)
         return made
 
     def __str__(self) -> str:
         """Return how errors name it."""
-        return f"plugin {self.plugin}, hook {self.hook}, {self.name!r}"
+        return f"plugin {self.plugin}, hook {self.hook}, {safe_repr(self.name)}"
 
 
 class Registry:
@@ -82,11 +90,13 @@ class Registry:
             plugin = str(impl.plugin_name)
             offered = impl.function()
             if not isinstance(offered, Mapping):
-                msg = f"plugin {plugin}, hook {hook}: returned {offered!r}, not {{name: factory}}"
+                given = safe_repr(offered)
+                msg = f"plugin {plugin}, hook {hook}: returned {given}, not {{name: factory}}"
                 raise SoakUsageError(msg)
             for name, factory in offered.items():
                 if not isinstance(name, str) or not callable(factory):
-                    msg = f"plugin {plugin}, hook {hook}: {name!r}: {factory!r} is no factory"
+                    wrong = f"{safe_repr(name)}: {safe_repr(factory)} is no factory"
+                    msg = f"plugin {plugin}, hook {hook}: {wrong}"
                     raise SoakUsageError(msg)
                 core = isinstance(impl.plugin, CorePlugin)
                 found.setdefault(name, []).append(Registered(name, hook, plugin, factory, core))
@@ -112,7 +122,8 @@ class Registry:
         """
         found = self.offers(kind)
         if name not in found:
-            raise SoakUsageError(unknown(kind[:-1], name, source, found, NOT_SEEN))
+            hint = f"or {A_FILE}; {NOT_SEEN}" if kind == "packs" else NOT_SEEN
+            raise SoakUsageError(unknown(kind[:-1], name, source, found, hint))
         return the_one(found[name])
 
 
@@ -221,10 +232,12 @@ def required_metrics(owner: str, strategy: Gate | Tuner) -> tuple[str, ...]:
         SoakUsageError: They are not given as names; the error names the *owner*.
     """
     try:
-        given: object = strategy.requires
+        given: Any = received(strategy.requires, Mask())
         named = isinstance(given, Collection) and not isinstance(given, str)
-        names = tuple(strategy.requires) if named else ()
+        names = tuple(given) if named else ()
         problem = "" if named and all(isinstance(name, str) for name in names) else safe_repr(given)
+    except UnusableAnswer as fault:
+        names, problem = (), str(fault)
     except Exception as error:  # noqa: BLE001 - a plugin's property may raise anything
         names, problem = (), what_raised(error)
     if problem:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
+import shlex
 import tomllib
 import uuid
 from dataclasses import dataclass, field
@@ -25,16 +27,16 @@ from pytest_soak.config.options import (
 from pytest_soak.errors import (
     UNREADABLE,
     SoakUsageError,
-    did_you_mean,
     gathered,
     refuse_all,
     unknown,
     why_unreadable,
 )
 from pytest_soak.model.mode import Mode
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.store.cell import new_session
+from pytest_soak.store.files import read_text
 from pytest_soak.store.folder import run_names
 
 if TYPE_CHECKING:
@@ -221,18 +223,31 @@ def _ini_name(config: pytest.Config) -> str:
     return config.inipath.name if config.inipath else "ini file"
 
 
+def _ini_value(config: pytest.Config, key: str) -> Any:  # noqa: ANN401 - any value of TOML
+    """Return the value of *key* as the ini file has it; empty if it has none.
+
+    By `getini` one type has one form: in ``[tool.pytest]`` a list could not be a single text, and
+    a number not be text, though both are natural there. There is no public API for the value.
+    """
+    written: Any = getattr(config, "_inicfg", {}).get(key)  # before pytest 9 all is text or a list
+    return config.getini(key) if written is None else written.value
+
+
 def _command(config: pytest.Config) -> tuple[str, ...]:
     """Return the program and its arguments from the ini file."""
-    from pytest import UsageError  # noqa: PLC0415, PT013 - commands do not need pytest
-
     try:
-        return tuple(config.getini(COMMAND))
-    except (ValueError, UsageError) as error:  # which one depends on pytest's version
+        given = _ini_value(config, COMMAND)
+        words = shlex.split(given) if isinstance(given, str) else given
+        wrong = "" if _are_texts(words) else f"{safe_repr(given)} given"
+    except ValueError as error:  # a quotation that does not end
+        words, wrong = (), str(error)
+    if wrong:
         msg = (
-            f"{COMMAND} in the ini file: {error}; allowed: words quoted as in a shell, such as "
-            'python "my program.py"'
+            f"{COMMAND} in {_ini_name(config)}: {wrong}; allowed: a list of texts, or words quoted "
+            'as in a shell, such as python "my program.py"'
         )
-        raise SoakUsageError(msg) from None
+        raise SoakUsageError(msg)
+    return tuple(words)
 
 
 def _planned_slots(hours: float, slot: SourcedValue) -> int:
@@ -296,27 +311,17 @@ def _placed(value: object, folder: Path) -> object:
 
 def _given_inis(config: pytest.Config) -> dict[str, SourcedValue]:
     found = {}
+    wrong: list[str] = []
     for setting in SETTINGS:
-        value = config.getini(setting.ini)
+        value = _ini_value(config, setting.ini)
         if value in ("", []):
             continue
         source = f"{setting.ini} in {_ini_name(config)}"
-        found[setting.name] = SourcedValue(
-            _read_ini(setting, value, source, config.rootpath), source
-        )
+        with gathered(wrong):
+            read = _placed(_read_setting(setting, value, source), config.rootpath)
+            found[setting.name] = SourcedValue(read, source)
+    refuse_all(wrong)
     return found
-
-
-def _read_ini(setting: Setting, value: str, source: str, root: Path) -> object:
-    if setting.kind is int:
-        return _as_int(value, source)
-    if setting.kind is float:
-        try:
-            return float(value)
-        except ValueError:
-            msg = f"{source}: {safe_repr(value)} given; allowed: a number"
-            raise SoakUsageError(msg) from None
-    return _placed(value, root)
 
 
 def read_marker(
@@ -340,7 +345,8 @@ def read_marker(
         where = f"{source}({name}=)"
         if name in known:
             with gathered(wrong):
-                found[name] = SourcedValue(_placed(_marked(known[name], value, where), root), where)
+                read = _placed(_read_setting(known[name], value, where), root)
+                found[name] = SourcedValue(read, where)
         elif name != SKIPPABLE:
             wrong.append(unknown("argument", name, source, allowed))
         elif not isinstance(value, bool):
@@ -349,17 +355,21 @@ def read_marker(
     return found
 
 
-def _marked(setting: Setting, value: object, where: str) -> object:
-    """Return a marker's argument as a value of *setting*."""
+def _read_setting(setting: Setting, value: object, where: str) -> object:
+    """Return what ini file or marker give as a value of *setting*."""
     if setting.kind is int:
         return _as_int(value, where)
-    if not setting.many and setting.name != "tuner":
+    if setting.kind is float:
+        return _as_float(value, where)
+    if not setting.texts:
         if isinstance(value, str):
             return value
         msg = f"{where}: {safe_repr(value)} given; allowed: text"
         raise SoakUsageError(msg)
-    texts: Any = [value] if isinstance(value, str) else value
-    if type(texts) in (list, tuple) and all(isinstance(text, str) for text in texts):
+    texts: Any = value
+    if isinstance(value, str):  # a text of an ini file has a line for each
+        texts = [line.strip() for line in value.splitlines() if line.strip()] or [value]
+    if _are_texts(texts):
         if texts or setting.many:  # an empty `gate` takes back the one of a class or module
             return texts
         msg = f"{where}: {safe_repr(value)} given; allowed: one or more"
@@ -368,12 +378,26 @@ def _marked(setting: Setting, value: object, where: str) -> object:
     raise SoakUsageError(msg)
 
 
+def _are_texts(value: Any) -> bool:  # noqa: ANN401 - any value of TOML or Python
+    return type(value) in (list, tuple) and all(isinstance(text, str) for text in value)
+
+
 def _as_int(value: object, source: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__int__(value)
     msg = f"{source}: {safe_repr(value)} given; allowed: a whole number"
+    raise SoakUsageError(msg)
+
+
+def _as_float(value: object, source: str) -> float:
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    msg = f"{source}: {safe_repr(value)} given; allowed: a number"
     raise SoakUsageError(msg)
 
 
@@ -414,14 +438,14 @@ def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText
             label = f"--soak-overrides {safe_text(option)}"
             found.append(OverridesText("option", label, _text(path, label)))
     file = folder / OVERRIDES
-    if file.exists():
+    if os.path.lexists(file):
         found.append(OverridesText("file", str(file), _text(file, str(file))))
     return tuple(found)
 
 
 def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
-    if not pyproject.exists():
+    if not os.path.lexists(pyproject):
         return {}
     try:
         found: Any = tomllib.loads(_text(pyproject, str(pyproject)))
@@ -456,7 +480,7 @@ def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
 
 def _text(path: Path, label: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except UNREADABLE as error:
         msg = f"{label}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

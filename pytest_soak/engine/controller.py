@@ -10,7 +10,7 @@ from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.report import contradictions
+from pytest_soak.model.report import contradictions, ineffective, unusable
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import (
     ChainVerdict,
@@ -25,7 +25,7 @@ from pytest_soak.model.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.model.patch import Operation
@@ -157,15 +157,13 @@ class Controller:
         if edited:
             problems.append(Problem(Kind.OVERRIDES_EDITED, iteration, {"found": edited}))
         summary, judged, fault = self._watch(
-            iteration, parameters, report, problems, in_window=in_window
+            iteration, parameters, report, problems, in_window=in_window, restarted=restarted
         )
-        summary = replace(summary, restarted=restarted)
         self.entries.append(Entry(summary))
         self.judged.append(judged)
         self._ran_with.append(overrides)
         proposed, decision, fault = self._decide(summary, parameters, fault)
-        found = _fault(iteration, fault)
-        if fault and found not in summary.problems:
+        if fault and (found := _fault(iteration, fault)) not in summary.problems:
             all_problems = (*summary.problems, found)
             summary = replace(summary, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
             judged = replace(judged, problems=all_problems, verdict=Verdict.INCONCLUSIVE)
@@ -212,6 +210,7 @@ class Controller:
         problems: list[Problem],
         *,
         in_window: bool,
+        restarted: bool,
     ) -> tuple[Summary, IterationVerdict, str]:
         """Sum up the report: its facts, contradicted parameters, and the verdicts on KPIs.
 
@@ -219,28 +218,15 @@ class Controller:
         """
         facts: Mapping[str, Any] = report.measured.values
         fault = ""
-        wrong = contradictions(parameters, report.parameters)
+        wrong = contradictions(parameters, report.parameters, self.plan.pack.precision)
         if not problems:
-            problems += [
-                Problem(
-                    Kind.OVERRIDE_NOT_EFFECTIVE,
-                    iteration,
-                    {"parameter": name, "asked": parameters[name], "used": used},
-                )
-                for name, used in wrong.items()
-                if used is not None
-            ]
+            problems += ineffective(parameters, report, iteration, self.plan.pack.precision)
             try:
                 facts = self.strategies.observe(report, self._history)
             except StrategyFault as caught:
                 fault = str(caught)
                 problems.append(_fault(iteration, fault))
-            lacking = report.measured.lacking(self.strategies.required)
-            problems += [
-                Problem(Kind.METRIC_UNUSABLE, iteration, {"metric": metric, "fault": what})
-                for metric, what in lacking.items()
-                if facts.get(metric) is None
-            ]
+            problems += unusable(self.strategies.required, facts, report, iteration)
         judgements: tuple[Judgement, ...] = ()
         try:
             judgements = self.strategies.judge(facts, report.n)
@@ -259,6 +245,7 @@ class Controller:
             tuple(problems),
             {n: Verified.UNKNOWN if u is None else Verified.FALSE for n, u in wrong.items()},
             in_window,
+            restarted,
         )
         return summary, IterationVerdict(iteration, verdict, judgements, tuple(problems)), fault
 
@@ -266,19 +253,19 @@ class Controller:
         self, summary: Summary, parameters: Mapping[str, float], fault: str
     ) -> tuple[tuple[Proposed, ...], Decision, str]:
         """Ask the tuners, then the guards."""
-        decision = Decision(summary.iteration, parameters)
+        iteration = summary.iteration
         if self.plan.mode is Mode.OFF:
-            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
+            return (), Decision(iteration, parameters).skip("mode", AUTO_TUNE_OFF), fault
         history = self._history
         proposed: tuple[Proposed, ...] = ()
         try:
             if not summary.problems:
                 proposed = self.strategies.propose(history, parameters)
             requests = tuple(request for answer in proposed for request in answer.requests)
-            requested = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, requested)
+            decision = self.strategies.review(history, Decision(iteration, parameters, requests))
         except StrategyFault as caught:
-            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
+            nothing = Decision(iteration, parameters)
+            return proposed, nothing.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
         if self.plan.mode is Mode.RECOMMEND and decision.moves:
             veto = Veto("mode", RECOMMEND_ONLY)
             decision = replace(
@@ -302,16 +289,19 @@ class Controller:
         """The verdict if the chain ended now: the worst of as many iterations as a window has."""
         return worst(judged.verdict for judged in self.judged[-self.plan.window :])
 
-    def verdict(self, ran: set[int] | None = None, dropped: int = 0) -> ChainVerdict:
+    def verdict(
+        self, ran: set[int] | None = None, dropped: int = 0, untold: Collection[int] = ()
+    ) -> ChainVerdict:
         """Judge the chain.
 
         Args:
             ran: The iterations whose tests passed, or None for all. The others are at least
                 INCONCLUSIVE.
             dropped: How many slots at the end were dropped at the deadline of an hours run.
+            untold: The iterations of which it is unknown whether their tests passed.
         """
         counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry)
+            entry if ran is None or entry.iteration in ran else not_passed(entry, untold)
             for entry in self.judged
         ]
         last = self.plan.planned - dropped

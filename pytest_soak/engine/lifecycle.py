@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_soak.engine.strategies import StrategyFault
-from pytest_soak.errors import SystemFailure, what_raised
-from pytest_soak.model.safe_repr import safe_lines
+from pytest_soak.errors import SystemFailure, failure_text, what_raised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_soak.config.plan import ChainPlan
+    from pytest_soak.model.mask import Mask
 
 
 class Lifecycle:
@@ -22,11 +23,16 @@ class Lifecycle:
     new system for an iteration, the one before is closed first.
     """
 
-    def __init__(self, plan: ChainPlan, folder: Path) -> None:
-        """Start without an open system; *folder* is where the chain's overrides lie."""
+    def __init__(self, plan: ChainPlan, folder: Path, see: Callable[[], Mask]) -> None:
+        """Start without an open system.
+
+        Args:
+            plan: The chain's plan.
+            folder: Where the chain's overrides are.
+            see: Returns the mask of the secrets as they are now.
+        """
         self._plan = plan
-        self.mask = plan.mask
-        """Hides the secrets of the chain's systems."""
+        self._see = see
         self._folder = folder
         self._system: object = None
         self.fault = ""
@@ -64,11 +70,13 @@ class Lifecycle:
         try:
             system.close()
         except Exception as error:  # noqa: BLE001 - a plugin's system may raise anything
-            self.fault = self.mask.text(self._message("close", error))
+            self.fault = self._message("close", error)
 
     def _message(self, method: str, error: Exception) -> str:
         """Return what *method* of the system raised: the text of a failure, or error and place."""
-        failed = isinstance(error, SystemFailure)
-        clean = self.mask.text
-        words = safe_lines(str(error)) if failed else f"{method}() {what_raised(error, clean)}"
+        clean = self._see().text
+        if isinstance(error, SystemFailure):
+            words = failure_text(error, clean)
+        else:
+            words = clean(f"{method}() {what_raised(error, clean)}")
         return f"system {self._plan.system_name}: {words}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -11,17 +12,17 @@ from pytest_soak.config.plan import read_secrets
 from pytest_soak.engine.controller import Controller, IterationResult
 from pytest_soak.engine.lifecycle import Lifecycle
 from pytest_soak.engine.strategies import Strategies, StrategyFault
-from pytest_soak.errors import SoakUsageError, SystemFailure
+from pytest_soak.errors import SoakUsageError, SystemFailure, failure_text
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.pace import Pace, WallClock
 from pytest_soak.model.patch import apply
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
-from pytest_soak.model.safe_repr import safe_lines
+from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import StoreError, jsonable, line
-from pytest_soak.store.journal import ending_of
+from pytest_soak.store.files import LARGEST_JSON, StoreError, jsonable, line, too_large
+from pytest_soak.store.journal import ending_of, untold_test
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -43,8 +44,12 @@ if TYPE_CHECKING:
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.config.registry import Registry
+    from pytest_soak.model.mask import Mask
     from pytest_soak.model.pace import Clock
     from pytest_soak.systems.protocol import System
+
+EDITED = 500
+"""How many characters are kept of what somebody else has written into the overrides."""
 
 
 class SoakLoop:
@@ -71,13 +76,13 @@ class SoakLoop:
             StoreError: The store cannot be opened, or another process has gone on with the run.
         """
         self.plan = plan
-        # First, because a strategy that is refused must not leave a folder behind.
-        self.controller = Controller(plan, Strategies(plan, registry))
-        check_run(soak_dir / plan.slug, plan.run_id)
-        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
-        self.lifecycle = Lifecycle(plan, self.store.folder)
         self.mask = plan.mask
         """Hides the secrets of the chain's system, with every value that they have had."""
+        # First, because a strategy that is refused must not leave a folder behind.
+        self.controller = Controller(plan, Strategies(plan, registry, self.see_secrets))
+        check_run(soak_dir / plan.slug, plan.run_id)
+        self.store = open_chain(soak_dir, plan.slug, plan.run_id)
+        self.lifecycle = Lifecycle(plan, self.store.folder, self.see_secrets)
         self.latest: IterationResult | None = None
         self.finished = False
         self.recorded: ChainVerdict | None = None
@@ -85,14 +90,19 @@ class SoakLoop:
         self._reports_due = False
         self.failed: set[int] = set()
         """The iterations whose tests did not pass before the run was resumed."""
+        self.untold: set[int] = set()
+        """The iterations of which it is unknown whether their tests passed."""
+        self.passed: set[int] | None = None
+        """The iterations whose tests passed; None where there are no tests."""
         self._chain_problems: tuple[Problem, ...] = ()
         self._state: object = None
         try:
-            self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source)
+            reading = self.controller.strategies.describe()
+            self.store.start(plan.describe(), plan.initial.overrides, plan.initial.source, reading)
             self._restore()
             self._refuse_overtaken(first)
             if plan.resumed and (plan.differences or not self.finished):
-                self.store.record_resume(plan.describe(), plan.differences)
+                self.store.record_resume(plan.describe(), plan.differences, reading)
                 self.finished, self.recorded = False, None
         except BaseException:
             self.store.close()
@@ -147,13 +157,15 @@ class SoakLoop:
         parameters = self.plan.effective(self.store.overrides)
         runs = self.plan.system or system
         if runs is None or not hasattr(runs, "run"):
-            msg = f"the fixture soak_system gave {runs!r}, which has no run()"
+            given = safe_repr(runs)
+            msg = f"the fixture soak_system gave {given}, which has no run()"
             raise StrategyFault(msg)
         raw, state = self._answer(runs, iteration, parameters)
         if self.pace is not None:
             self.pace.ran(iteration, virtual=bool(getattr(runs, "virtual_time", False)))
-        report = replace(read_report(raw, iteration, self.plan.pack.metrics), raw=jsonable(raw))
-        edited = self.store.edited()
+        # As the journal has it, so that everything can be computed from the journal again.
+        report = read_report(jsonable(raw), iteration, self.plan.pack.metrics)
+        edited = safe_text(self.mask.text(self.store.edited()), EDITED)
         lost = 0 < self._restored == iteration - 1 and not getattr(runs, "keeps_state", False)
         return self._record(iteration, parameters, report, state, restarted=lost, edited=edited)
 
@@ -167,13 +179,14 @@ class SoakLoop:
             except SoakUsageError as error:
                 raise StrategyFault(str(error)) from None
             self.mask = self.mask.and_of(mask)
-        self.see_secrets()
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
+        state = copy.deepcopy(self._state)  # if it raises, the iteration may run again
         try:
-            returned: object = system.run(dict(parameters), iteration, seed, self._state)
+            returned: object = system.run(dict(parameters), iteration, seed, state)
         except SystemFailure as failure:
-            msg = f"system {self.plan.system_name}: {safe_lines(str(failure))}"
+            words = failure_text(failure, self.see_secrets().text)
+            msg = f"system {self.plan.system_name}: {words}"
             raise StrategyFault(msg) from failure
         who = f"system {self.plan.system_name}: run() returned"
         if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 - a pair
@@ -184,14 +197,16 @@ class SoakLoop:
         if (state is None) != (given is None):
             msg = f"{who} a state that is no plain JSON"
             raise StrategyFault(msg)
-        self.see_secrets()
-        if self.mask:
+        if too_large(raw):
+            raw = {"iteration": iteration, "problem": f"the report is too large: {LARGEST_JSON}"}
+        if self.see_secrets():
             raw, state = self.mask.data(jsonable(raw)), self.mask.data(state)
         return raw, state
 
-    def see_secrets(self) -> None:
+    def see_secrets(self) -> Mask:
         """Also hide the values that secrets have now: a fixture may have fetched them."""
-        self.mask = self.lifecycle.mask = self.mask.seeing(os.environ)
+        self.mask = self.mask.seeing(os.environ)
+        return self.mask
 
     def miss(self, iteration: int, why: Kind) -> IterationResult:
         """Record that *iteration* yielded no report, and why."""
@@ -240,6 +255,7 @@ class SoakLoop:
                 "decision": decision_to_json(result.decision),
                 "applied": result.applied,
                 "system_state": self.store.save_state(iteration, state),
+                "not_passed": self._not_passed(range(max(1, iteration - 1), iteration)),
             }
             patch = self.store.commit(
                 iteration, body, self.controller.overrides_after(result, before)
@@ -260,61 +276,73 @@ class SoakLoop:
             return self.pace.closes(iteration, self.plan.window)
         return self.plan.in_window(iteration)
 
-    def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
+    def verdict(self) -> ChainVerdict:
         """Judge the chain. One that ended before a resume keeps the problems of that verdict.
 
-        Args:
-            ran: The iterations whose tests passed, or None for all. The others are at least
-                INCONCLUSIVE.
+        An iteration whose test did not pass is at least INCONCLUSIVE.
         """
-        verdict = self.controller.verdict(ran, self.pace.dropped if self.pace else 0)
+        dropped = self.pace.dropped if self.pace else 0
+        verdict = self.controller.verdict(self.passed, dropped, self.untold)
         for problem in reversed(self._chain_problems):
             verdict = with_problem(verdict, problem)
         return verdict
 
-    def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
-        """Record the verdict and write the reports that sum up the run.
+    def conclude(self) -> ChainVerdict:
+        """Close the system, and judge the chain as far as it ran, if it has no recorded verdict.
 
-        Args:
-            verdict: The chain's.
-            ran: The iterations whose tests passed, or None for all.
+        The system is closed first: a fault in closing is part of the verdict, and the systems of
+        two chains must not run at the same time. So are overrides that were edited after the last
+        iteration.
+        """
+        self.lifecycle.leave()
+        verdict = self.recorded or self.verdict()
+        if self.lifecycle.fault:
+            verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
+        try:
+            edited = "" if self.finished else self.store.edited()
+        except StoreError as error:  # they cannot be put back
+            edited = str(error)
+        if edited:
+            verdict = with_problem(verdict, Problem(Kind.OVERRIDES_EDITED, data={"found": edited}))
+        return verdict
+
+    def finish(self, verdict: ChainVerdict) -> None:
+        """Record the chain's *verdict* and write the reports that sum up the run.
 
         Raises:
             StoreError: It could not be written.
         """
         self._reports_due = True
-        self._end("run_ended", verdict, ran)
+        self._end("run_ended", verdict)
         self._reports_due = False
 
-    def close(self, ran: set[int]) -> None:
+    def close(self) -> None:
         """Close the system and the store; first write the reports of a run that was broken off.
-
-        Args:
-            ran: The iterations whose tests passed.
 
         Raises:
             StoreError: It could not be written.
         """
         try:
-            self.lifecycle.leave()
+            verdict = self.conclude()
             if not self.finished:
-                verdict = self.verdict(ran)
-                if self.lifecycle.fault:
-                    verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
-                self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
+                self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)))
             elif self._reports_due:
                 self.store.restore()
         finally:
             self.store.close()
 
-    def _end(self, kind: str, verdict: ChainVerdict, ran: set[int] | None) -> None:
+    def _end(self, kind: str, verdict: ChainVerdict) -> None:
         """Record an end of this *kind*, then write the reports that sum up the run."""
-        done = range(1, self.done + 1)
-        failed = [] if ran is None else [number for number in done if number not in ran]
-        body = {**verdict_to_json(verdict), "not_passed": failed}
+        failed = self._not_passed(range(1, self.done + 1))
+        untold = [number for number in failed if number in self.untold]
+        body = {**verdict_to_json(verdict), "not_passed": failed, "untold": untold}
         self.store.journal.append(kind, self.done, body)
         self.finished = kind == "run_ended"
         self.store.sum_up()
+
+    def _not_passed(self, iterations: range) -> list[int]:
+        """Return those of *iterations* whose tests did not pass."""
+        return [n for n in iterations if self.passed is not None and n not in self.passed]
 
     def _restore(self) -> None:
         """Rebuild the chain's state from the records of settled iterations."""
@@ -335,6 +363,9 @@ class SoakLoop:
                 tuple(op for op in record["patch"] if op["op"] != "test"),
                 record["applied"],
                 judged,
+                fault="; ".join(
+                    str(one) for one in summary.problems if one.kind is Kind.STRATEGY_FAULT
+                ),
             )
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
@@ -345,6 +376,7 @@ class SoakLoop:
         ending = ending_of(self.store.journal.records)
         if ending and ending["kind"] == "run_ended":
             self.finished, self.recorded = True, verdict_from_json(ending)
+        self.untold = {untold_test(self.store.journal.records)} - {0}
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)
@@ -363,6 +395,8 @@ class SoakLoop:
 
 def _plain_state(state: object) -> object:
     """Return *state* as it is read from its file, or None if that changes it."""
+    if state is None:
+        return None
     try:
         read: object = json.loads(line(state))
         same = bool(read == state)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_soak.config.guards import install_guards
 from pytest_soak.config.registry import declared_corridor, required_metrics
-from pytest_soak.errors import what_raised
+from pytest_soak.errors import cleaned, what_raised
 from pytest_soak.gates.kpi import KpiGate
+from pytest_soak.model.answers import UnusableAnswer, received
 from pytest_soak.model.decision import Decision, Notice, Veto, requests_of
 from pytest_soak.model.headroom import UNBOUNDED, least
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
-from pytest_soak.model.safe_repr import one_line, safe_repr
+from pytest_soak.model.safe_repr import one_line, safe_repr, safe_text
 from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.decision import Request
     from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
+    from pytest_soak.model.mask import Mask
     from pytest_soak.model.metrics import Value
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.report import Report
@@ -39,13 +41,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RULE = 500
+"""How many characters are kept of the rule of a judgement, and of its problem."""
+
 
 class StrategyFault(Exception):
     """A strategy raised or gave an unusable answer: plugin, hook, name and what happened."""
-
-
-class UnusableAnswer(Exception):
-    """What is wrong with an answer, without the name of its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +71,53 @@ class Proposed:
 class Strategies:
     """All strategies of one chain, in the order in which they are asked."""
 
-    def __init__(self, plan: ChainPlan, registry: Registry) -> None:
-        """Make the tuners that *plan* names, and all watchers, gates and guards of *registry*."""
-        pack = plan.pack
-        self._pack = pack
+    def __init__(
+        self, plan: ChainPlan, registry: Registry, see: Callable[[], Mask] | None = None
+    ) -> None:
+        """Make the tuners that *plan* names, and all watchers, gates and guards of *registry*.
+
+        Args:
+            plan: The chain's plan.
+            registry: What is installed.
+            see: Returns the mask of the secrets as they are now; by default the plan's.
+        """
+        self._see = see or (lambda: plan.mask)
+        self._pack = plan.pack
+        with cleaned(plan.mask.text):
+            self._make(plan, registry)
+
+    def _make(self, plan: ChainPlan, registry: Registry) -> None:
+        pack, clean = plan.pack, plan.mask.text
         self._tuners: list[Named[Tuner]] = [
-            Named(tuner.name, str(tuner), tuner.make(pack)) for tuner in plan.tuners
+            Named(tuner.name, str(tuner), tuner.make(pack, clean=clean)) for tuner in plan.tuners
         ]
         self._corridors = [declared_corridor(t.owner, t.strategy) for t in self._tuners]
         self._look_ahead = [_looks_ahead(tuner.strategy) for tuner in self._tuners]
         self._summary = IterWatcher()
-        self._watchers: list[Named[Watcher]] = _installed(registry.all("watchers"), pack, "observe")
+        self._watchers: list[Named[Watcher]] = _installed(
+            registry.all("watchers"), pack, "observe", clean=clean
+        )
         self._gates: list[Named[Gate]] = [Named("kpi", "pytest-soak, 'kpi'", KpiGate(pack.kpis))]
-        self._gates += _installed(registry.all("gates"), pack, "judge", "requires")
+        self._gates += _installed(registry.all("gates"), pack, "judge", "requires", clean=clean)
         asked = [required_metrics(gate.owner, gate.strategy) for gate in self._gates]
         asked += [required_metrics(tuner.owner, tuner.strategy) for tuner in self._tuners]
-        self.required = tuple(dict.fromkeys(metric for metrics in asked for metric in metrics))
-        """Every metric that a gate or a tuner of this chain needs."""
+        self._required = tuple(dict.fromkeys(metric for metrics in asked for metric in metrics))
         self._guards = install_guards(registry, pack)
+
+    def describe(self) -> dict[str, Any]:
+        """Return how reports are read and judged as plain JSON, for the journal."""
+        return {
+            "metrics": {name: asdict(metric) for name, metric in self._pack.metrics.items()},
+            "required": list(self.required),
+            "watchers": [watcher.name for watcher in self._watchers],
+            "gates": [gate.name for gate in self._gates[1:]],
+            "guards": [guard.name for guard in self._guards if not guard.core],
+        }
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Every metric that a gate or a tuner of this chain needs."""
+        return tuple(map(one_line, map(self._see().text, self._required)))
 
     def observe(self, report: Report, history: History) -> dict[str, Value]:
         """Return the metrics of *report* with the facts of all watchers.
@@ -100,7 +130,7 @@ class Strategies:
         for watcher in self._watchers:
             seen = replace(report, raw=copy.deepcopy(report.raw))
             read = partial(_facts, self._pack)
-            facts |= _ask(watcher.owner, read, watcher.strategy.observe, seen, history)
+            facts |= self._ask(watcher.owner, read, watcher.strategy.observe, seen, history)
         return facts
 
     def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
@@ -112,7 +142,7 @@ class Strategies:
         judgements: list[Judgement] = []
         for gate in self._gates:
             seen = MappingProxyType(metrics)
-            judgements += _ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
+            judgements += self._ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
         return tuple(judgements)
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> tuple[Proposed, ...]:
@@ -128,7 +158,7 @@ class Strategies:
         for tuner, corridor, ahead in asked:
             strategy = tuner.strategy
             args = (history, dict(parameters), *([dict(left)] if ahead else []))
-            proposal = _ask(tuner.owner, read, strategy.propose, *args)
+            proposal = self._ask(tuner.owner, read, strategy.propose, *args)
             requests = requests_of(tuner.name, proposal, corridor)
             announce = bool(getattr(strategy, "announce", False))
             answers.append(Proposed(tuner.name, proposal, announce, requests))
@@ -146,7 +176,7 @@ class Strategies:
         """
         read = partial(_headroom, self._pack)
         return least(
-            _ask(one.owner, read, one.headroom, history, dict(parameters), one.settings)
+            self._ask(one.owner, read, one.headroom, history, dict(parameters), one.settings)
             for one in self._guards
             if one.headroom is not None
         )
@@ -162,7 +192,10 @@ class Strategies:
         for one in self._guards:
             read = partial(_reviewed, decision, one)
             given = decision if one.core else replace(decision)  # a plugin may mutate it
-            decision = _ask(one.owner, read, one.guard.review, history, given, one.settings)
+            ours = (decision, *given.requests, *given.changes, *given.vetoes, *given.notices)
+            decision = self._ask(
+                one.owner, read, one.guard.review, history, given, one.settings, known=ours
+            )
         fault = rollback_fault(decision, history)
         if fault:
             raise StrategyFault(fault)
@@ -173,10 +206,49 @@ class Strategies:
                 raise StrategyFault(fault)
         return decision
 
+    def _ask(
+        self,
+        owner: str,
+        read: Callable[[object], T],
+        method: Callable[..., object],
+        *args: object,
+        known: Collection[object] = (),
+    ) -> T:
+        """Call a strategy's *method* and *read* the answer, from which secrets are removed.
 
-def _installed(found: Mapping[str, Registered], pack: Pack, *needs: str) -> list[Named[Any]]:
+        Everything that a strategy says comes through here.
+
+        Args:
+            owner: The words that name its owner.
+            read: Checks the answer.
+            method: The method.
+            args: Its arguments.
+            known: Parts of the answer that are ours, as for `received`.
+
+        Raises:
+            StrategyFault: The method raised, or its answer is unusable. It names the *owner*.
+        """
+        name = getattr(method, "__name__", "its method")
+        try:
+            return read(received(method(*args), self._see(), known))
+        except UnusableAnswer as fault:
+            raise self._fault(owner, name, str(fault)) from None
+        except Exception as error:
+            mask = self._see()  # what it was doing may have been to fetch a secret
+            raise self._fault(owner, name, what_raised(error, mask.text)) from error
+        except BaseException as ended:  # a timeout, Ctrl-C: the note says where it hung
+            ended.add_note(f"while asking {owner}: {name}()")
+            raise
+
+    def _fault(self, owner: str, method: str, what: str) -> StrategyFault:
+        return StrategyFault(one_line(self._see().text(f"{owner}: {method}() {what}")))
+
+
+def _installed(
+    found: Mapping[str, Registered], pack: Pack, *needs: str, clean: Callable[[str], str]
+) -> list[Named[Any]]:
     return [
-        Named(registered.name, str(registered), registered.make(pack, needs=needs))
+        Named(registered.name, str(registered), registered.make(pack, needs=needs, clean=clean))
         for registered in found.values()
     ]
 
@@ -192,9 +264,9 @@ def _facts(pack: Pack, found: object) -> dict[str, Value]:
             msg = f"gave a value for {safe_repr(name)}, a metric that only the report may give"
             raise UnusableAnswer(msg)
         if value is None or (is_number(value) and abs(exact(value)) <= LARGEST):
-            facts[str.__str__(name)] = value if value is None else exact(value)
+            facts[safe_text(name)] = value if value is None else exact(value)
         elif isinstance(value, tuple) and all(isinstance(word, str) for word in value):
-            facts[str.__str__(name)] = tuple(map(str.__str__, value))
+            facts[safe_text(name)] = tuple(map(safe_text, value))
         else:
             given = f"gave {safe_repr(value)} for {safe_repr(name)}"
             msg = f"{given}; allowed: a finite number, words in a tuple, None"
@@ -227,8 +299,8 @@ def _judgement(one: Judgement) -> Judgement:
         )
         raise UnusableAnswer(msg)
     value = None if one.value is None else exact(one.value)
-    metric, rule, problem = map(one_line, (one.metric, one.rule, one.problem))
-    return Judgement(metric, one.verdict, value, n, rule, problem)
+    rule, problem = (safe_text(text, RULE) for text in (one.rule, one.problem))
+    return Judgement(safe_text(one.metric), one.verdict, value, n, rule, problem)
 
 
 def _proposal(pack: Pack, answer: object) -> Proposal:
@@ -298,21 +370,3 @@ def _looks_ahead(tuner: Tuner) -> bool:
         return list(inspect.signature(tuner.propose).parameters)[2:3] == ["headroom"]
     except Exception:  # noqa: BLE001 - a plugin's callable may have no signature
         return False
-
-
-def _ask(
-    owner: str, read: Callable[[object], T], method: Callable[..., object], *args: object
-) -> T:
-    """Call a strategy's *method* and *read* the answer; what either raises is its owner's fault."""
-    name = getattr(method, "__name__", "its method")
-    try:
-        return read(method(*args))
-    except UnusableAnswer as fault:
-        msg = f"{owner}: {name}() {fault}"
-        raise StrategyFault(msg) from None
-    except Exception as error:
-        msg = f"{owner}: {name}() {what_raised(error)}"
-        raise StrategyFault(msg) from error
-    except BaseException as ended:  # a timeout, Ctrl-C: the note says where it hung
-        ended.add_note(f"while asking {owner}: {name}()")
-        raise

@@ -64,6 +64,11 @@ def _default_of(given: Any) -> Any:  # noqa: ANN401 - a field of any dataclass
     return field(default=given.default)
 
 
+def kpi_keys(kinds: Kinds = CRITERIA) -> set[str]:
+    """Return the keys of ``[kpis.<metric>]`` that *kinds* read."""
+    return {key for kind in kinds for key in keys(kind)}
+
+
 def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> Kpi:
     """Return the KPI that a checked *table* ``[kpis.<metric>]`` describes.
 

@@ -47,6 +47,8 @@ class Conflict(CoreGuard):
 
     def review(self, history: History, decision: Decision, settings: Settings) -> Decision:
         """Turn the requests into changes."""
+        if not decision.requests:
+            return decision
         requests: dict[str, list[Request]] = {}
         for request in decision.requests:
             requests.setdefault(request.parameter, []).append(request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,13 @@ MOST = 64
 """How many earlier values of secrets are masked; only the latest are kept."""
 SHORTEST_CODED = 8
 """How many characters an encoded form must have to be masked."""
+PIECE = 16
+"""How many characters in a row of a secret, or of a form of it, are masked where the rest is gone.
+
+Others shorten texts too: pytest shows the beginning and the end of a long value of a variable.
+"""
+CODES = ((3, 6, base64.b64encode), (5, 5, base64.b32encode))
+"""For base64 and base32: bytes of a whole group, bits of a character, and the function."""
 
 
 def letters(text: str) -> str:
@@ -27,7 +35,7 @@ def letters(text: str) -> str:
     The escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
     printed may be replaced by ``?`` or U+FFFD.
     """
-    runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
+    runs = re.findall(r"\\+|[^\\]", text)
     return "".join(map(_letter, runs))
 
 
@@ -58,21 +66,32 @@ def _letter(run: str) -> str:
     return rf"(?:\\{{0,3}}(?:{'|'.join(others)})|\\{{1,4}}(?:{'|'.join(escaped)}))"
 
 
-def lines_of(value: str) -> set[str]:
-    """Return *value* and its lines, without those that are too short to be masked."""
-    texts = {value, value.strip(), *map(str.strip, value.splitlines())}
+def whole(value: str) -> set[str]:
+    """Return *value*, also without space around it and on one line, if long enough to be masked."""
+    texts = {value, value.strip(), " ".join(value.split())}
     return {text for text in texts if len(text) >= SHORTEST}
 
 
+def lines_of(value: str) -> set[str]:
+    """Return *value* and its lines, without those that are too short to be masked."""
+    lines = map(str.strip, value.splitlines())
+    return whole(value) | {line for line in lines if len(line) >= SHORTEST}
+
+
 def coded(text: str) -> Iterator[str]:
-    """Yield *text* in hexadecimal digits and in base64, if that is long enough to be masked."""
+    """Yield *text* in hexadecimal digits, base64 and base32, if that is long enough to be masked.
+
+    It may stand inside a longer encoded text, as in ``user:password``. So it is encoded at every
+    offset, without the characters to which what stands beside it contributes.
+    """
     raw = text.encode(errors="surrogateescape")
     found = [raw.hex()]
-    for shift in range(3):  # the text may stand inside a longer encoded one, as in user:password
-        inside = base64.b64encode(bytes(shift) + raw).decode().rstrip("=")
-        inside = inside[(0, 2, 3)[shift] : -1 if (shift + len(raw)) % 3 else None]
-        found += [inside, inside.replace("+", "-").replace("/", "_")]
-    yield from (form for form in found if len(form) >= SHORTEST_CODED)
+    for group, bits, encode in CODES:
+        for shift in range(group):
+            inside = encode(bytes(shift) + raw).decode()
+            inside = inside[-(-8 * shift // bits) : 8 * (shift + len(raw)) // bits]
+            found += [inside, inside.replace("+", "-").replace("/", "_")]
+    yield from (form for form in dict.fromkeys(found) if len(form) >= SHORTEST_CODED)
 
 
 def secret_names(*owners: object) -> tuple[str, ...]:
@@ -107,14 +126,32 @@ class Mask:
     def _texts(self) -> dict[str, str]:
         return {text: name for name, value in self._pairs for text in lines_of(value)}
 
+    @cached_property
+    def _pieces(self) -> dict[str, str]:
+        return {piece: name for name, value in self._pairs for piece in pieces_of(value)}
+
     def text(self, text: str) -> str:
-        """Return *text* with the values of secrets replaced by their names."""
+        """Return *text* with the values of secrets, and pieces of them, replaced by their names."""
         if not self._texts:
             return text
+        text = self._without_pieces(self._replaced(text))
+        return self._replaced(text, lines=True)
+
+    def _replaced(self, text: str, *, lines: bool = False) -> str:
         for name, value in sorted(self._pairs, key=_length, reverse=True):
-            pattern, word = looked_for(value), f"[secret {name}]".replace("\\", r"\\")
+            pattern, word = looked_for(value, lines=lines), f"[secret {name}]".replace("\\", r"\\")
             text = pattern.sub(word, text) if pattern else text
         return text
+
+    def _without_pieces(self, text: str) -> str:
+        pieces, kept, copied, end = self._pieces, [], 0, 0
+        for start in range(len(text) - PIECE + 1 if pieces else 0):
+            name = pieces.get(text[start : start + PIECE])
+            if name is not None:
+                if start > end or not end:
+                    kept += [text[copied:start], f"[secret {name}]"]
+                copied = end = start + PIECE
+        return "".join((*kept, text[copied:]))
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return plain JSON *value* with its text masked, and numbers that are a secret."""
@@ -152,20 +189,37 @@ class Mask:
 
     def seeing(self, environ: Mapping[str, str]) -> Mask:
         """Return a mask that also hides the values that its names have in *environ* now."""
-        return self.and_of(Mask.of(self.names, environ)) if self.names else self
+        return self.and_of(Mask.of(self.names, environ))
 
 
 def _length(pair: tuple[str, str]) -> int:
     return len(pair[1])
 
 
-@lru_cache(maxsize=2 * MOST)
-def looked_for(value: str) -> re.Pattern[str] | None:
+@lru_cache(maxsize=4 * MOST)
+def looked_for(value: str, *, lines: bool) -> re.Pattern[str] | None:
     """Return the pattern of all forms of a secret's *value*, or None if it is too short.
 
     The longest form comes first, so that no part of it is left.
+
+    Args:
+        value: The secret's value.
+        lines: Whether to look for its lines, which is done after whole values are masked.
     """
-    found = [(len(text), letters(text)) for text in lines_of(value)]
-    found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]
+    texts = lines_of(value) - whole(value) if lines else whole(value)
+    found = [(len(text), letters(text)) for text in texts]
+    found += [(len(form), re.escape(form)) for text in texts for form in coded(text)]
     found.sort(key=lambda one: one[0], reverse=True)
     return re.compile("|".join(each for _, each in found), re.IGNORECASE) if found else None
+
+
+@lru_cache(maxsize=2 * MOST)
+def pieces_of(value: str) -> frozenset[str]:
+    """Return every piece of `PIECE` characters of a secret's *value* and of its usual forms."""
+    forms: set[str] = set()
+    for text in lines_of(value):
+        if len(text) > PIECE:
+            say = (quote(text, safe="", errors="surrogateescape"), json.dumps(text), repr(text))
+            forms.update((text, *(form.strip("\"'") for form in say)))
+        forms.update(case(form) for form in coded(text) for case in (str, str.lower, str.upper))
+    return frozenset(form[at : at + PIECE] for form in forms for at in range(len(form) - PIECE + 1))

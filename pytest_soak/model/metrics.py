@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +21,8 @@ Value: TypeAlias = float | tuple[str, ...] | None
 LARGEST = 1e150
 """Beyond this a metric is no measurement: many programs report "none" as the largest float. The
 square of this limit is a finite float, so what is computed from metrics does not overflow."""
+NOT_FINITE = ("nan", "inf", "-inf")
+"""How the journal has numbers that JSON cannot represent."""
 SENSIBLE = 1e30
 """The largest number in a pack or a gate setting; with larger ones computations may overflow."""
 NUMBER = f"a finite number, of {SENSIBLE:g} at most"
@@ -28,6 +32,11 @@ NUMBER = f"a finite number, of {SENSIBLE:g} at most"
 def exact(value: float) -> float:
     """Return *value* as Python's own int or float, without calling methods of a subclass."""
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
+
+
+def in_full(value: float) -> str:
+    """Return *value* with the digits that tell it from any other number: 4, 0.3, 0.0000000001."""
+    return format(Decimal(str(exact(value))), "f").removesuffix(".0")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -85,6 +94,7 @@ class Metric:
         most: The largest valid value, or None.
         digits: Decimals shown to people.
         aliases: Other keys under which a report may give it, with the factor that converts them.
+        words: The words that labels may have; empty if any.
     """
 
     name: str
@@ -95,6 +105,7 @@ class Metric:
     most: float | None = None
     digits: int = 2
     aliases: tuple[tuple[str, float], ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +120,15 @@ class Measured:
     values: Mapping[str, Value]
     problems: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        """Make both read-only: no strategy can heal a metric."""
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "problems", MappingProxyType(dict(self.problems)))
+
     def lacking(self, required: Iterable[str]) -> dict[str, str]:
         """Return ``{metric: what is wrong}`` for each *required* metric without a usable value."""
         return {
-            name: self.problems.get(name, "is missing")
+            name: self.problems.get(name) or self.problems.get(name.partition(".")[0], "is missing")
             for name in required
             if self.values.get(name) is None
         }
@@ -131,7 +147,7 @@ def measure(
     problems: dict[str, str] = {}
     for metric in metrics.values():
         raw, found = _find(totals, metric)
-        problem = "" if found else "is missing"
+        problem = "" if found else f"is missing{_nearest(metric.name, totals, metrics)}"
         if found and raw is None:
             problem = "is null (undefined)"
         problem = problem or _count_problem(counts, metric)
@@ -141,6 +157,13 @@ def measure(
             if found:
                 values[metric.name] = None
     return Measured(values, problems)
+
+
+def _nearest(name: str, totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> str:
+    """Return a hint at the name in *totals*, unknown to the pack, that is nearest to *name*."""
+    strange = [key for key in map(str, totals) if key not in metrics]
+    hint = did_you_mean(name, strange)
+    return hint and f"; the report has a similar name{hint}"
 
 
 def sensible(value: object) -> bool:
@@ -177,17 +200,18 @@ def _find(totals: Mapping[str, object], metric: Metric) -> tuple[object, bool]:
 
 
 def _number(metric: Metric, raw: object, values: dict[str, Value]) -> str:
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
+    named = isinstance(raw, str) and str.__str__(raw) in NOT_FINITE
+    if not named and (isinstance(raw, bool) or not isinstance(raw, int | float)):
         return f"is not a number: {safe_repr(raw)}"
-    if not is_number(raw):
-        return f"is not finite: {safe_repr(raw)}"
+    if named or not is_number(raw):
+        return f"is not finite: {raw if named else safe_repr(raw)}"
     value = exact(raw)
     if abs(value) > LARGEST:
         return f"is {safe_repr(value)}, larger than anything that is measured ({LARGEST:g})"
     if metric.least is not None and value < metric.least:
-        return f"is {safe_repr(value)}, below {metric.least:g}, the least that makes sense"
+        return f"is {safe_repr(value)}, below {in_full(metric.least)}, the least that makes sense"
     if metric.most is not None and value > metric.most:
-        return f"is {safe_repr(value)}, above {metric.most:g}, the most that makes sense"
+        return f"is {safe_repr(value)}, above {in_full(metric.most)}, the most that makes sense"
     values[metric.name] = value
     return ""
 
@@ -209,6 +233,11 @@ def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
 def _labels(metric: Metric, raw: object, values: dict[str, Value]) -> str:
     if not isinstance(raw, list) or not all(isinstance(word, str) for word in raw):
         return f"is not a list of words: {safe_repr(raw)}"
+    for word in raw if metric.words else ():
+        if word not in metric.words:
+            known = ", ".join(metric.words)
+            hint = did_you_mean(word, metric.words)
+            return f"has the unknown word {safe_repr(word)}{hint}; there are: {known}"
     values[metric.name] = tuple(map(str.__str__, raw))
     return ""
 

@@ -56,9 +56,11 @@ def measure_noise(samples: Iterable[tuple[Hashable, float]]) -> Noise | None:
     freedom = n - len(several)
     if freedom < LEAST_FREEDOM:
         return None
-    means = [math.fsum(group) / len(group) for group in several]
     squares = math.fsum(
-        (value - mean) ** 2 for group, mean in zip(several, means, strict=True) for value in group
+        (value - mean) ** 2
+        for group in several
+        for mean in [math.fsum(group) / len(group)]
+        for value in group
     )
     return Noise(math.sqrt(squares / freedom), n, freedom) if squares else None
 
@@ -71,14 +73,9 @@ def noise_by_metric(
     Args:
         iterations: ``(parameters, {metric: value})`` for each iteration without a problem.
     """
-    names = sorted({name for _, metrics in iterations for name in metrics})
-    samples = {
-        name: [(key, metrics[name]) for key, metrics in iterations if name in metrics]
-        for name in names
-    }
-    found = {}
-    for name, told in samples.items():
-        numbers = [(key, value) for key, value in told if isinstance(value, int | float)]
-        if numbers:
-            found[name] = measure_noise(numbers)
-    return found
+    samples: dict[str, list[tuple[Hashable, float]]] = {}
+    for key, metrics in iterations:
+        for name, value in metrics.items():
+            if isinstance(value, int | float):
+                samples.setdefault(name, []).append((key, value))
+    return {name: measure_noise(samples[name]) for name in sorted(samples)}

@@ -165,8 +165,7 @@ class Pack:
         scenarios: ``{name: {system: settings}}``.
         mock: ``{metric: how it answers}`` for the mock system.
         guards: ``{guard: its table}``, checked when the guards are made.
-        layers: ``{source: tables that it lays over the pack's file}``, the last one on top; for
-            errors.
+        layers: ``{source: its tables}`` of its files and overlays, the last one on top; for errors.
         bases: The names of the packs that it extends.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
@@ -234,6 +233,11 @@ class Pack:
         return kind
 
     @property
+    def precision(self) -> dict[str, float]:
+        """The grid of each parameter, in its unit."""
+        return {name: parameter.precision for name, parameter in self.parameters.items()}
+
+    @property
     def names(self) -> dict[str, Collection[str]]:
         """The names that settings may refer to: ``{"parameter": ..., "metric": ...}``."""
         return {"parameter": self.parameters, "metric": MetricNames(self)}
@@ -245,6 +249,9 @@ class Pack:
         given = f"{condition.metric} {condition.op} {condition.value!r}"
         if kind == "labels" and not (condition.op is Op.HAS and text):
             return Mistake("", f"{given}: a metric of kind labels", "has and a word")
+        words = self.metrics[condition.metric].words if kind == "labels" else ()
+        if words and condition.value not in words:
+            return Mistake("", f"{given}: unknown word", ", ".join(words))
         if kind == "shares":
             return Mistake("", f"{given}: a metric of kind shares", f"{condition.metric}.REASON")
         if kind == "number" and (condition.op is Op.HAS or text):

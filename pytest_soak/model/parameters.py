@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 DUST = Decimal("1e-6")
 """Share of a parameter's precision below which a difference is floating-point dust."""
+ROUNDED = 1e-9
+"""Share of a value up to which a difference comes from its conversion to other digits or units."""
 
-ANY_FLOAT = Context(prec=700)
+ANY_FLOAT = Context(prec=700, rounding=ROUND_HALF_EVEN)
 """Enough digits for every float on every grid: no request is too large to be clamped."""
 
 
@@ -137,7 +140,7 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
     """
     before = Decimal(str(old))
     dust = Decimal(str(parameter.precision)) * DUST
-    requested = Decimal(str(exact(delta))).quantize(dust, ROUND_HALF_EVEN, ANY_FLOAT)
+    requested = Decimal(str(exact(delta))).quantize(dust, context=ANY_FLOAT)
     lowest = min(Decimal(str(bounds.lo)), before)
     highest = max(Decimal(str(bounds.hi)), before)
     target = before + requested
@@ -150,6 +153,22 @@ def step(parameter: Parameter, bounds: Bounds, old: float, delta: float) -> Step
     if reached != target:
         note = Note.CAP if rising else Note.FLOOR
     return Stepped(plain_number(after), plain_number(after - before), note)
+
+
+def is_same(one: float, other: float, precision: float) -> bool:
+    """Tell whether two values of a parameter are the same number, rounded differently.
+
+    Both tolerances follow the parameter: dust of its *precision*, and a billionth of the value. But
+    half a step of the grid is always a difference, however large the value is.
+
+    Args:
+        one: A value.
+        other: Another one.
+        precision: The parameter's; 0 for a field without one.
+    """
+    if precision and abs(one - other) >= precision / 2:
+        return False
+    return math.isclose(one, other, rel_tol=ROUNDED, abs_tol=precision * float(DUST))
 
 
 def overlay(base: Mapping[str, float], overrides: Mapping[str, float]) -> dict[str, float]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from string import Formatter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from pytest_soak.model.metrics import in_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +25,14 @@ class Kind(StrEnum):
     REPORT_UNREADABLE = "report_unreadable"
     REPORT_NOT_OBJECT = "report_not_object"
     REPORT_STALE = "report_stale"
+    ITERATION_NOT_NUMBER = "iteration_not_number"
+    N_NOT_OBJECT = "n_not_object"
     TOTALS_NOT_OBJECT = "totals_not_object"
     PARAMETERS_NOT_OBJECT = "parameters_not_object"
     PARAMETER_NOT_NUMBER = "parameter_not_number"
+    PARAMETER_UNKNOWN = "parameter_unknown"
     PROBLEM_NOT_TEXT = "problem_not_text"
+    UNUSABLE_NOT_TEXTS = "unusable_not_texts"
     SYSTEM = "system"
     OVERRIDES_EDITED = "overrides_edited"
     OVERRIDE_NOT_EFFECTIVE = "override_not_effective"
@@ -34,6 +41,7 @@ class Kind(StrEnum):
     NEVER_CALLED = "never_called"
     NOT_RUN = "not_run"
     TEST_NOT_PASSED = "test_not_passed"
+    TEST_UNKNOWN = "test_unknown"
     UNSETTLED = "unsettled"
     CLOSING = "closing"
     PARTIAL = "partial"
@@ -47,20 +55,25 @@ SENTENCES = {
     Kind.REPORT_UNREADABLE: "the report cannot be read: {error}",
     Kind.REPORT_NOT_OBJECT: "the report is not an object but {type}",
     Kind.REPORT_STALE: "stale report: it is of iteration {given}",
+    Kind.ITERATION_NOT_NUMBER: "the report does not say of which iteration it is: {given}",
+    Kind.N_NOT_OBJECT: "the report's n is not an object of counts: {given}",
     Kind.TOTALS_NOT_OBJECT: "the report's totals are not an object: {given}",
     Kind.PARAMETERS_NOT_OBJECT: "the report's parameters are not an object: {given}",
     Kind.PARAMETER_NOT_NUMBER: "the report's parameter {parameter} is not a number: {given}",
+    Kind.PARAMETER_UNKNOWN: "the report's parameters have an unknown name: {parameter}{hint}",
     Kind.PROBLEM_NOT_TEXT: "the report's problem is not a text: {given}",
+    Kind.UNUSABLE_NOT_TEXTS: "the report's unusable is not an object of texts: {given}",
     Kind.SYSTEM: "{text}",
     Kind.OVERRIDES_EDITED: "overrides_edited by hand, put back: {found}",
-    Kind.OVERRIDE_NOT_EFFECTIVE: (
-        "override_not_effective: {parameter} asked={asked:g} used={used:g}"
-    ),
+    Kind.OVERRIDE_NOT_EFFECTIVE: "override_not_effective: {parameter} asked={asked} used={used}",
     Kind.METRIC_UNUSABLE: "{metric} {fault}",
     Kind.STRATEGY_FAULT: "{text}",
     Kind.NEVER_CALLED: "its test never called soak.run()",
     Kind.NOT_RUN: "did not run",
     Kind.TEST_NOT_PASSED: "its test did not pass",
+    Kind.TEST_UNKNOWN: (
+        "whether its test passed is unknown: the process ended before that was recorded"
+    ),
     Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
     Kind.CLOSING: "closing: {text}",
     Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",
@@ -69,6 +82,13 @@ SENTENCES = {
     Kind.EARLIER_FORMAT: "{text}",
 }
 """The sentence for each kind; the names in braces are keys of the problem's data."""
+
+
+NEEDED = {
+    kind: frozenset(name for _, name, *_ in Formatter().parse(sentence) if name)
+    for kind, sentence in SENTENCES.items()
+}
+"""The keys that the data of each kind must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +112,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Return its sentence, without the iteration."""
-        return SENTENCES[self.kind].format_map(self.data)
+        told = {k: v if isinstance(v, str) else in_full(v) for k, v in self.data.items()}
+        return SENTENCES[self.kind].format_map(told)
 
     @property
     def located(self) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_soak.model.decision import Change, Notice, Rollback, Veto
-from pytest_soak.model.metrics import is_number
+from pytest_soak.model.metrics import in_full, is_number
 from pytest_soak.model.parameters import Bounds, Note
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 
@@ -28,19 +28,23 @@ def breach(change: Change, parameter: Parameter, effective: float) -> str:
         effective: The value that the parameter really has.
     """
     if change.old != effective:
-        return f"{change.parameter} would start from {change.old:g}, it is {effective:g}"
+        return (
+            f"{change.parameter} would start from {in_full(change.old)}, it is {in_full(effective)}"
+        )
     bounds: Bounds = parameter.corridor(change.corridor)
     wide = Bounds(min(bounds.lo, change.old), max(bounds.hi, change.old))
     if change.new not in wide:
-        return f"{change.parameter} would be {change.new:g}, outside {wide.lo:g} to {wide.hi:g}"
+        wanted = f"outside {in_full(wide.lo)} to {in_full(wide.hi)}"
+        return f"{change.parameter} would be {in_full(change.new)}, {wanted}"
+    asked, moved = in_full(change.requested), in_full(change.effective)
     if change.effective * change.requested < 0:
-        return f"{change.parameter} would turn {change.requested:g} into {change.effective:g}"
+        return f"{change.parameter} would turn {asked} into {moved}"
     dust = math.ulp(max(abs(change.old), abs(change.new)))  # old + delta is a sum of floats
     tolerance = max(parameter.precision * 1e-6, 2 * dust)
     if not abs(change.effective) <= abs(change.requested) + tolerance:
-        return f"{change.parameter} would move {change.effective:g}, asked {change.requested:g}"
+        return f"{change.parameter} would move {moved}, asked {asked}"
     if abs(change.old + change.effective - change.new) > tolerance:
-        return f"{change.parameter} would be {change.new:g}, not old + delta"
+        return f"{change.parameter} would be {in_full(change.new)}, not old + delta"
     return ""
 
 
@@ -90,8 +94,8 @@ def _word_fault(kind: type[Veto | Notice], word: object) -> str:
 
 def _is_lawful(word: Veto | Notice) -> bool:
     texts: tuple[object, ...] = (word.guard, word.reason, word.parameter, word.detail)
-    cut: object = word.cut if isinstance(word, Notice) else False
-    return all(isinstance(text, str) for text in texts) and isinstance(cut, bool)
+    lawful = isinstance(word, Veto) or isinstance(word.cut, bool)
+    return lawful and all(isinstance(text, str) for text in texts)
 
 
 def rollback_fault(decision: Decision, history: History) -> str:
@@ -136,8 +140,8 @@ def loosened(before: Decision, after: Decision, *, rolls_back: bool = False) -> 
         smaller = abs(change.effective) <= abs(was.effective)  # false also for NaN
         if change.effective * was.effective < 0 or not smaller:
             return (
-                f"made the delta of {change.parameter} {change.effective:g} "
-                f"out of {was.effective:g}"
+                f"made the delta of {change.parameter} {in_full(change.effective)} "
+                f"out of {in_full(was.effective)}"
             )
     return _rewritten(before, after)
 

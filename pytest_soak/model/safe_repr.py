@@ -7,10 +7,17 @@ search, or be taken for a workflow command by GitHub.
 
 from __future__ import annotations
 
+import difflib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HEAD, TAIL = 150, 80
 """How many characters of the beginning and of the end of a long text are shown."""
+READ = 10_000
+"""How many characters at each end of a huge text are read at all."""
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
@@ -24,6 +31,11 @@ COMMAND = re.compile(
 """The first character of a workflow command of GitHub, ``::error::`` or ``##[error]``."""
 MARKER = re.compile(r"(?<=kpi)_(?=gate)|(?:(?<=[a-z])|(?<=[a-z] ))\|(?= ?[A-Z])")
 """What makes a text look like a marker line: the name of the verdict's, or ``name | WORD``."""
+
+
+MARKER_LINE = re.compile(r"(?<=kpi)_(?=gate)|(?m:^(?P<indent>[ \t]*(?:E +)?))\|(?= ?\w+ ?\|)")
+"""What makes a line among others, such as those of a traceback, look like a marker line."""
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def _escape(character: str) -> str:
@@ -60,12 +72,30 @@ def safe_lines(text: str) -> str:
     return MARKER.sub(_escaped, printable(text, "\n\t"))
 
 
+def safe_report(text: str) -> str:
+    """Return *text* of a report of pytest, such as a traceback or captured output, safe to show.
+
+    It loses its colours. Only what would be a marker line is changed, as source code has
+    ``int | None``.
+    """
+    text = printable(COLOUR.sub("", text), "\n\t")
+    return MARKER_LINE.sub(lambda found: f"{found['indent'] or ''}{_escape(found[0][-1])}", text)
+
+
 def one_line(text: str) -> str:
     """Return all of *text* on one line, safe to show.
 
     For text in which secrets are masked later: a part of a secret would not be found any more.
     """
     return MARKER.sub(_escaped, printable(" ".join(str.split(text))))
+
+
+def trimmed(text: str) -> str:
+    """Return *text*, without its middle if it is huge, so that reading it takes no time.
+
+    Done before secrets are masked: what is shown later are its ends alone.
+    """
+    return text if str.__len__(text) <= 2 * READ else f"{text[:READ]} ... {text[-READ:]}"
 
 
 def safe_text(text: str, head: int = HEAD, tail: int = TAIL) -> str:
@@ -76,7 +106,7 @@ def safe_text(text: str, head: int = HEAD, tail: int = TAIL) -> str:
         head: How many characters of its beginning are shown.
         tail: How many characters of its end are shown.
     """
-    line = one_line(text)
+    line = one_line(trimmed(text))
     if len(line) <= head + tail:
         return line
     return f"{line[:head]} ... {line[-tail:]}" if tail else f"{line[:head]}…"
@@ -89,3 +119,12 @@ def safe_repr(value: object) -> str:
     except Exception:  # noqa: BLE001 - an object of a plugin may raise anything
         return f"a {type(value).__name__} that cannot be shown"
     return safe_text(ADDRESS.sub("", text))
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return a hint at the *known* name closest to *given*; empty if none is close."""
+    names, text = list(known), str(given)
+    close = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(
+        text.lower(), names, 1
+    )
+    return f", did you mean {safe_repr(close[0])}?" if close else ""

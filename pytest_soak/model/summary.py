@@ -64,7 +64,7 @@ class Summary:
 
     def saw(self, fields: Iterable[str]) -> Verified:
         """Return whether *fields* were used as asked; unknown if the report does not say."""
-        words = {self.doubts.get(name, Verified.TRUE) for name in fields}
+        words = {self.doubts.get(name) for name in fields}
         for word in (Verified.FALSE, Verified.UNKNOWN):
             if word in words:
                 return word

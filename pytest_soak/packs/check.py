@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jsonschema
 import msgspec
 
-from pytest_soak.errors import SoakUsageError, did_you_mean
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import NUMBER, sensible
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def check(
 
 
 def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) -> T:
-    """Return *data* as a dataclass without its invalid parts, so that the rest can be checked.
+    """Return *data* as a dataclass without its invalid parts, see `sound_data`."""
+    return msgspec.convert(sound_data(data, kind, names), kind)
+
+
+def sound_data(data: dict[str, Any], kind: type, names: Names | None = None) -> dict[str, Any]:
+    """Return *data* without the parts that *kind* refuses, so that the rest can be checked.
 
     Args:
         data: A table, as for `check`.
@@ -60,7 +65,7 @@ def sound_part(data: dict[str, Any], kind: type[T], names: Names | None = None) 
         for error in errors:
             _mark(data, error)
         data = _without_marked(data)
-    return msgspec.convert(data, kind)
+    return data
 
 
 GONE = object()
@@ -99,19 +104,19 @@ def refuse(
     Args:
         source: The file, or whatever else was checked.
         mistakes: What is wrong in it.
-        layers: ``{source: tables that it lays over the file}``, the last one on top. If given, each
-            line names the source of its key.
+        layers: ``{source: its tables}``, the last one on top. If there are several, each line names
+            the source of its key, but for a single line.
 
     Raises:
         SoakUsageError: With one line per mistake, up to a limit.
     """
-    lines = [str(mistake) for mistake in mistakes]
-    if layers is not None:
-        lines = [f"{_source(layers, one.where) or source}: {one}" for one in mistakes]
-    elif len(lines) == 1:
-        lines = [f"{source}: {lines[0]}"]
-    if lines:
-        raise SoakUsageError(*lines, head=source)
+    layers = layers or {}
+    placed = [f"{_source(layers, one.where) or source}: {one}" for one in mistakes]
+    lines = placed if len(layers) > 1 else [str(mistake) for mistake in mistakes]
+    if len(mistakes) == 1:
+        lines = [f"{source}: {mistakes[0]}"]
+    if mistakes:
+        raise SoakUsageError(*lines, head=source, lines=placed)
 
 
 def _source(layers: Mapping[str, object], where: str) -> str:

@@ -109,6 +109,7 @@ class MetricTable:
     most: Number | None = None
     digits: Annotated[int, Setting(least=0, most=6)] = 2
     aliases: Mapping[str, Number] = field(default_factory=dict)
+    words: Annotated[tuple[str, ...], Setting("what labels may be; any unless set")] = ()
 
 
 @dataclass(frozen=True, slots=True)

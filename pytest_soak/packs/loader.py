@@ -29,9 +29,11 @@ from pytest_soak.packs.document import (
     RuleTable,
     TunerTable,
 )
+from pytest_soak.packs.http import http_mistakes
 from pytest_soak.packs.order import called, in_order, within
 from pytest_soak.packs.overlay import TABLE, lay_over
 from pytest_soak.packs.rules import broken_rules, misspelt_tuners, named_in_head, system_mistakes
+from pytest_soak.store.files import read_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -46,6 +48,8 @@ Find: TypeAlias = "Callable[[str, str], File]"
 Systems: TypeAlias = Mapping[str, type | None]
 """``{installed system: the dataclass of its settings, or None}``."""
 
+Layers: TypeAlias = "Mapping[str, Mapping[str, Any]]"
+"""``{source: its tables}``: files that extend each other and their overlays, the lowest first."""
 Guards: TypeAlias = "Callable[[Mapping[str, object], Names], Sequence[Mistake]]"
 """``(tables of guards, known names) -> mistakes`` that are found without a sound pack."""
 
@@ -87,19 +91,16 @@ def load_pack(
             with the key, what was given, and what is allowed.
     """
     overlays = overlays or {}
-    whole, source, names = _layered(path, overlays, find)
-    layers = {
-        f"pyproject.toml, [{TABLE}.{name}]": overlays[name]
-        for name in reversed(names)
-        if overlays.get(name)
-    }
+    whole, source, names, layers = _layered(path, overlays, find)
     pack = build_pack(whole, source, systems, kinds, guards=guards, layers=layers, tuners=tuners)
     return replace(pack, bases=tuple(names[1:]), layers=layers)
 
 
 def _read(path: File) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(path, Path):
+            return tomllib.loads(read_text(path))
+        return tomllib.loads(path.read_text(encoding="utf-8"))  # in a package that is no folder
     except UNREADABLE as error:
         msg = f"pack {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None
@@ -115,7 +116,7 @@ def _layered(
     overlays: Mapping[str, Mapping[str, Any]],
     find: Find,
     above: tuple[str, ...] = (),
-) -> tuple[Mapping[str, Any], str, tuple[str, ...]]:
+) -> tuple[Mapping[str, Any], str, tuple[str, ...], Layers]:
     """Return a file over the packs that it extends, each with its overlay.
 
     Args:
@@ -125,7 +126,8 @@ def _layered(
         above: The files that extend this one.
 
     Returns:
-        The tables, the files for errors, and the names of all these packs, its own first.
+        The tables, the files for errors, the names of all these packs, its own first, and the
+        tables of each file and overlay, the lowest first.
     """
     own, source = _read(path), str(path)
     head = own.setdefault("pack", {})
@@ -135,11 +137,12 @@ def _layered(
         source = f"{source} with [{TABLE}.{name}]"
     data = lay_over(own, overlay)
     changes = f"pyproject.toml, [{TABLE}.{name}]"
+    layers = {f"pack {path}": own, **({changes: overlay} if overlay else {})}
     head = data["pack"]
     wanted = head.get("extends") if isinstance(head, dict) else None
     if not isinstance(wanted, str):
         refuse(changes, [*misspelt_tuners(own, overlay)])
-        return data, source, (str(name),)
+        return data, source, (str(name),), layers
     above = (*above, os.path.realpath(str(path)))
     asked = f"pack {path}: pack.extends"
     if wanted.endswith(".toml"):
@@ -150,7 +153,7 @@ def _layered(
         circle = " → ".join(Path(file).name for file in (*above, str(base)))
         msg = f"{asked}: {circle} is a circle; allowed: a pack that does not extend this one"
         raise SoakUsageError(msg)
-    below, sources, names = _layered(base, overlays, find, above)
+    below, sources, names, lower = _layered(base, overlays, find, above)
     source = f"{source} over {sources}"
     replaced = head.get("replaces")
     if isinstance(replaced, list):
@@ -166,7 +169,7 @@ def _layered(
     refuse(f"pack {path}", [*misspelt_tuners(below, own)])
     merged = lay_over(below, own, f"pack {path}")
     refuse(changes, [*misspelt_tuners(merged, overlay)])
-    return lay_over(merged, overlay), source, (str(name), *names)
+    return lay_over(merged, overlay), source, (str(name), *names), {**lower, **layers}
 
 
 def build_pack(
@@ -176,7 +179,7 @@ def build_pack(
     kinds: Kinds = CRITERIA,
     *,
     guards: Guards | None = None,
-    layers: Mapping[str, Mapping[str, Any]] | None = None,
+    layers: Layers | None = None,
     tuners: Collection[str] = (),
 ) -> Pack:
     """Build a pack from parsed *data*; *source* and *layers* are named in errors.
@@ -207,7 +210,7 @@ def build_pack(
     wrong = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [  # without those that follow from another mistake
         mistake
-        for mistake in broken_rules(pack, whole)
+        for mistake in (*broken_rules(pack, whole), *http_mistakes(pack, names))
         if not any(within(where, mistake.where) for where in wrong)
     ]
     if mistakes and guards is not None:
@@ -217,8 +220,7 @@ def build_pack(
             for mistake in guards(document.guards, names)
             if not any(within(mistake.where, where) for where in told)
         ]
-    several = len(mistakes) > 1 and layers
-    refuse(f"pack {source}", in_order(mistakes, whole), layers if several else None)
+    refuse(f"pack {source}", in_order(mistakes, whole), layers)
     return pack
 
 
@@ -336,7 +338,16 @@ FINEST = 30
 def _metric(name: str, table: MetricTable) -> Metric:
     aliases = tuple(table.aliases.items())
     bounds = table.least, table.most
-    return Metric(name, table.label or name, table.unit, table.kind, *bounds, table.digits, aliases)
+    return Metric(
+        name,
+        table.label or name,
+        table.unit,
+        table.kind,
+        *bounds,
+        table.digits,
+        aliases,
+        table.words,
+    )
 
 
 def _tables(document: Document) -> dict[str, Table]:

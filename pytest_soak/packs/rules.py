@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.errors import did_you_mean
-from pytest_soak.model.metrics import NUMBER, Op, is_number, sensible
+from pytest_soak.model.metrics import NUMBER, Op, in_full, is_number, sensible
 from pytest_soak.model.parameters import Corridor
-from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import check, unknown
 
@@ -79,7 +78,11 @@ def profile_mistakes(pack: Pack, profile: Profile, told: Collection[str] = ()) -
         where = own if value is not parameter.base else f"parameters.{name}.base"
         low, high = parameter.limits.lo, parameter.limits.hi
         if low <= high and value not in parameter.limits:
-            yield Mistake(where, f"{value:g} is outside its limits", f"{low:g} to {high:g}")
+            yield Mistake(
+                where,
+                f"{in_full(value)} is outside its limits",
+                f"{in_full(low)} to {in_full(high)}",
+            )
         elif parameter.quantize(value) != value:
             yield _off_grid(where, value, parameter)
 
@@ -95,9 +98,9 @@ def _one_letter_off(name: str, known: str) -> bool:
 
 
 def _off_grid(where: str, value: float, parameter: Parameter) -> Mistake:
-    grid = f"{parameter.precision:g}"
+    grid = f"{in_full(parameter.precision)}"
     return Mistake(
-        where, f"{value:g} is no multiple of the precision {grid}", f"multiples of {grid}"
+        where, f"{in_full(value)} is no multiple of the precision {grid}", f"multiples of {grid}"
     )
 
 
@@ -105,7 +108,9 @@ def _bounds_mistakes(parameter: Parameter) -> Iterator[Mistake]:
     where = f"parameters.{parameter.name}"
     for bounds, kind in {parameter.apply: "apply", parameter.limits: "limits"}.items():
         if bounds.lo > bounds.hi:
-            yield Mistake(f"{where}.{kind}", f"{bounds.lo:g} is above {bounds.hi:g}", "[lo, hi]")
+            yield Mistake(
+                f"{where}.{kind}", f"{in_full(bounds.lo)} is above {in_full(bounds.hi)}", "[lo, hi]"
+            )
         for end in (bounds.lo, bounds.hi):
             if parameter.quantize(end) != end:
                 yield _off_grid(f"{where}.{kind}", end, parameter)
@@ -118,8 +123,11 @@ def _bounds_mistakes(parameter: Parameter) -> Iterator[Mistake]:
 def _metric_mistakes(pack: Pack) -> Iterator[Mistake]:
     for metric in pack.metrics.values():
         if metric.least is not None and metric.most is not None and metric.least > metric.most:
-            what = f"least {metric.least:g} is above most {metric.most:g}"
+            what = f"least {in_full(metric.least)} is above most {in_full(metric.most)}"
             yield Mistake(f"metrics.{metric.name}", what)
+        if metric.words and metric.kind != "labels":
+            what = f"a metric of kind {metric.kind} has no words"
+            yield Mistake(f"metrics.{metric.name}.words", what, 'kind = "labels"')
 
 
 def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
@@ -133,7 +141,7 @@ def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
     for kpi in pack.kpis:
         for _, limit in kpi.limits:
             if not sensible(limit.value):
-                yield Mistake(f"kpis.{kpi.metric}", str(limit), NUMBER)
+                yield Mistake(f"kpis.{kpi.metric}", f"{limit.op} {limit.value:g}", NUMBER)
             if limit.value <= 0 and kpi.metric in pack.effects and pack.effects[kpi.metric].log:
                 where = f"effects.{kpi.metric}.log"
                 yield Mistake(where, f"the limit of its KPI is {limit}", "limits above 0")
@@ -148,6 +156,10 @@ def _condition_mistakes(pack: Pack) -> Iterator[Mistake]:
         word = condition.op is Op.HAS and isinstance(condition.value, str)
         if kind == "labels" and not word:
             yield Mistake(where, what, "has and a word")
+        elif kind == "labels" and (words := pack.metrics[condition.metric].words):
+            if condition.value not in words:
+                hint = did_you_mean(condition.value, words)
+                yield Mistake(where, f"{compared}: unknown word{hint}", ", ".join(words))
         elif kind == "shares":
             yield Mistake(where, what, f"{condition.metric}.REASON")
         elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):

@@ -13,8 +13,8 @@ from pytest_soak.config.options import SKIPPABLE
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.config.request import SoakRequest, read_marker
 from pytest_soak.engine.strategies import Strategies
-from pytest_soak.errors import SoakUsageError, did_you_mean, gathered, refuse_all, unknown
-from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.errors import SoakUsageError, gathered, refuse_all, unknown
+from pytest_soak.model.safe_repr import did_you_mean, safe_repr
 from pytest_soak.runner.chain import (
     GATE,
     PLACE,

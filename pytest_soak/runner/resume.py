@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.request import Resume
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
 from pytest_soak.store.cell import cell_id, run_age, session_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.folder import JOURNAL, RUNS, chains_in, refuse_busy, runs_in
-from pytest_soak.store.journal import ends_torn, first_and_last, says_ended, stream_journal
+from pytest_soak.store.journal import (
+    JournalError,
+    ends_torn,
+    first_and_last,
+    has_line,
+    says_ended,
+    stream_journal,
+    untold_test,
+)
+from pytest_soak.verify.load import check_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,8 +136,12 @@ def refuse_unreadable(folder: Path) -> None:
             would not be what was asked for.
     """
     path = folder / JOURNAL
-    whole = path.exists() and b"\n" in path.read_bytes()
-    first, _ = (first_and_last(path) or ({}, {})) if whole else ({}, {})
+    first, _ = first_and_last(path) or ({}, {})
+    try:
+        whole = bool(first) or has_line(path)
+    except OSError as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     reports = sorted(folder.glob(report_name("*")))
     if first.get("kind") == "run_started" or not (whole or reports):
         return
@@ -245,16 +258,22 @@ def _resume(
     chain: Chain, plan: ChainPlan, run: EarlierRun, changed: list[str], request: SoakRequest
 ) -> None:
     """Let *chain* go on with a *run*, or tell its verdict again if it has ended."""
+    if run.chain.name != plan.slug:
+        refuse_unreadable(run.chain)
+    try:
+        check_run(run.chain, run.run)
+    except (JournalError, OSError) as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     if changed and request.resume is not Resume.FORCE:
         msg = (
             f"--soak-resume: run {run.run} of {plan.name} was started with other settings: "
             f"{'; '.join(changed)}; allowed: the same settings, or --soak-resume=force"
         )
         raise SoakUsageError(msg)
-    if run.chain.name != plan.slug:
-        refuse_unreadable(run.chain)
-        if not request.late:  # else another worker of this pytest run may hold the lock
-            refuse_busy(run.chain)
+    # A late worker would find the lock of another worker of this pytest run.
+    if run.chain.name != plan.slug and not request.late:
+        refuse_busy(run.chain)
     chain.plan = replace(
         plan,
         cell=run.cell,
@@ -275,3 +294,8 @@ def _resume(
     if lost.exists():
         line = f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |"
         chain.notes.append(line)
+    untold = untold_test(stream_journal(run.folder / JOURNAL, healing=True))
+    if untold:
+        what = f"ITER={untold} nothing tells whether its test passed; it runs again on the record"
+        chain.notes.append(f"| soak_resume | UNKNOWN | {what} |")
+    chain.resumed -= bool(untold)

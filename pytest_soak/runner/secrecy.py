@@ -1,4 +1,7 @@
-"""Keeping secrets out of what pytest reports: tracebacks, captured output, logs, properties."""
+"""What pytest reports of soaks is safe to show: tracebacks, captured output, logs, properties.
+
+Secrets are masked, and nothing acts on a terminal or looks like a line of ours.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_soak.model.mask import Mask
+from pytest_soak.model.safe_repr import safe_report
 from pytest_soak.runner.chain import chain_name, place_of
 
 if TYPE_CHECKING:
@@ -19,8 +23,7 @@ if TYPE_CHECKING:
 def mask_of(chain: Chain) -> Mask:
     """Return the mask of *chain*; an empty one before the chain is planned."""
     if chain.loop is not None:
-        chain.loop.see_secrets()
-        return chain.loop.mask
+        return chain.loop.see_secrets()
     return chain.plan.mask if chain.plan is not None else Mask()
 
 
@@ -64,7 +67,7 @@ class Secrecy:
         """Return *words* without the secrets of any chain."""
         for chain in self._chains.values():
             words = mask_of(chain).data(words)
-        return words
+        return safe_report(words) if isinstance(words, str) else words
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: WarningMessage) -> None:
@@ -80,21 +83,24 @@ class Secrecy:
 
 
 def clean(report: pytest.TestReport, mask: Mask) -> None:
-    """Mask a *report* of pytest; a traceback that shows a secret becomes plain text."""
-    if not mask:
-        return
+    """Make a *report* of pytest safe to show; a traceback that is not becomes plain text."""
+
+    def safe(text: str) -> str:
+        return safe_report(mask.text(text))
+
     shown: Any = report.longrepr
     if isinstance(shown, tuple):
-        report.longrepr = mask.data(shown)
+        path, line, why = shown
+        report.longrepr = mask.text(path), line, safe(why)
     elif shown is not None:
         crash = getattr(getattr(shown, "reprcrash", None), "message", "")
         text = report.longreprtext
-        if mask.text(text + crash) != text + crash:
-            report.longrepr = mask.text(text or crash)
-    report.sections = [(name, mask.text(content)) for name, content in report.sections]
+        if safe(text) != text or safe(crash) != crash:
+            report.longrepr = safe(text or crash)
+    report.sections = [(name, safe(content)) for name, content in report.sections]
     report.user_properties = mask.data(report.user_properties)
     if hasattr(report, "wasxfail"):
-        report.wasxfail = mask.text(report.wasxfail)
+        report.wasxfail = safe(report.wasxfail)
     context = getattr(report, "context", None)  # of a subtest: what it was called with
     for name in ("msg", "kwargs"):
         given = getattr(context, name, None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import what_raised
+from pytest_soak.model.metrics import in_full
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.safe_repr import safe_repr
@@ -211,13 +212,14 @@ def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> No
     problem = str(report.problem or "; ".join(faults))
     if problem:
         raise trial.broken(Promise.REPORT, problem, slot)
-    wrong = contradictions(slot.parameters, report.parameters)
+    wrong = contradictions(slot.parameters, report.parameters, pack.precision)
     untold = [name for name, used in wrong.items() if used is None]
     if untold and echoes:
         raise trial.broken(Promise.ECHO, f"the report lacks {', '.join(untold)}", slot)
     for name, used in wrong.items():
         if used is not None:
-            what = f"{name}: asked for {slot.parameters[name]:g}, the report says {used:g}"
+            asked = in_full(slot.parameters[name])
+            what = f"{name}: asked for {asked}, the report says {in_full(used)}"
             raise trial.broken(Promise.ECHO, what, slot)
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import Op
+from pytest_soak.model.metrics import Op, in_full
 from pytest_soak.model.pack import Effects
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.tuners.response import Belief
@@ -103,7 +103,7 @@ def outlook(pack: Pack, kpi: Kpi) -> Outlook:
 def _limit(metric: str, threshold: Threshold, *, fails: bool, log: bool) -> Limit:
     value = math.log(threshold.value) if log else threshold.value
     bad = 1 if threshold.op in {Op.GT, Op.GE} else -1
-    text = f"{metric}{threshold.op}{threshold.value:g}"
+    text = f"{metric}{threshold.op}{in_full(threshold.value)}"
     return Limit(metric, value, bad, fails, text)
 
 

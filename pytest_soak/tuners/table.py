@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.parameters import Bounds, step
+from pytest_soak.model.parameters import Bounds, plain_number, step
 from pytest_soak.model.proposal import Proposal
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class TableTuner:
     def _capped(self, name: str, new: float, old: float) -> tuple[float, bool]:
         """Return the step from *old* to *new*, cut at the table's cap, and whether it was cut."""
         parameter = self._pack.parameters[name]
-        wanted = step(parameter, Bounds(-WIDE, WIDE), old, new - old).delta
+        apart = plain_number(Decimal(str(new)) - Decimal(str(old)))
+        wanted = step(parameter, Bounds(-WIDE, WIDE), old, apart).delta
         cap = self._table.step_cap.get(name, WIDE)
         delta = Bounds(-cap, cap).clamp(wanted)
         return delta, delta != wanted

@@ -44,6 +44,12 @@ class Step:
         """The effective parameters before it."""
         return overlay(self.config["base"], self.before)
 
+    @property
+    def precision(self) -> Mapping[str, float]:
+        """The grid of each parameter; none in a run that release 0.1.0 started."""
+        precision: Mapping[str, float] = self.config.get("precision", {})
+        return precision
+
 
 def iter_steps(records: Iterable[Mapping[str, Any]]) -> Iterator[Step]:
     """Yield each record of a valid journal with its overrides; stop after a patch that fails."""
@@ -149,7 +155,9 @@ def _iteration_faults(step: Step, ran: Mapping[int, Step]) -> Iterator[str]:
             yield "is marked as applied, in the observation window"
     doubts = {
         name: str(Verified.UNKNOWN if used is None else Verified.FALSE)
-        for name, used in contradictions(summary["parameters"], _used(record)).items()
+        for name, used in contradictions(
+            summary["parameters"], _used(record), step.precision
+        ).items()
     }
     if summary["doubts"] != doubts:
         difference = field_differences(summary["doubts"], doubts)
@@ -182,14 +190,16 @@ def _used(record: Mapping[str, Any]) -> Mapping[str, float] | None:
     return read_report(record["report"], record["iteration"], {}).parameters
 
 
-def verified_in(applied: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Verified, str]:
+def verified_in(
+    applied: Mapping[str, Any], after: Mapping[str, Any], precision: Mapping[str, float]
+) -> tuple[Verified, str]:
     """Return whether the report of the iteration *after* confirms the changes *applied* before it.
 
     Returns:
         True, false or unknown, computed from the report; and the unconfirmed changes as text.
     """
     asked = {change["parameter"]: change["new"] for change in moves(applied)}
-    wrong = contradictions(asked, _used(after))
+    wrong = contradictions(asked, _used(after), precision)
     text = ", ".join(
         f"{name} was set to {asked[name]}, the report "
         f"{'does not have it' if used is None else f'says {used}'}"
@@ -200,11 +210,12 @@ def verified_in(applied: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[V
     return (Verified.UNKNOWN if wrong else Verified.TRUE), text
 
 
-def check_settlements(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def check_settlements(steps: Sequence[Step]) -> Iterator[Finding]:
     """Yield the changes that the next report does not confirm, and wrong ``settles`` entries."""
     before: Mapping[str, Any] | None = None
     undone = False
-    for record in records:
+    for step in steps:
+        record = step.record
         if record["kind"] == "rolled_back" and before and before["applied"] and not undone:
             undone = True
             what = "its changes were rolled back before a report could confirm them"
@@ -213,7 +224,7 @@ def check_settlements(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]
             continue
         expected = None
         if before and before["applied"] and not undone:
-            word, detail = verified_in(before, record)
+            word, detail = verified_in(before, record, step.precision)
             expected = {"iteration": before["iteration"], "verified": str(word)}
             if word is not Verified.TRUE:
                 what = f"iteration {record['iteration']} does not confirm its changes: {detail}"
@@ -224,4 +235,4 @@ def check_settlements(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]
         before, undone = record, False
     if before and before["applied"] and not undone:
         what = "no report confirms its changes: it is the last iteration"
-        yield Finding(location(before), what, note=not has_ended(records))
+        yield Finding(location(before), what, note=not has_ended(step.record for step in steps))

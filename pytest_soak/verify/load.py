@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.store.artifacts import STATE, report_name
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, read_bytes
 from pytest_soak.store.folder import JOURNAL, RUNS
-from pytest_soak.store.journal import JournalError, journal_run
-from pytest_soak.verify.changes import check_states, iter_steps
+from pytest_soak.store.journal import MAX_JOURNAL, JournalError, journal_run
+from pytest_soak.store.store import read_state
+from pytest_soak.verify.changes import check_decisions, check_states, iter_steps
 from pytest_soak.verify.finding import Finding, location
 from pytest_soak.verify.parsed_journal import parse_journal
+from pytest_soak.verify.verdicts import check_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -26,9 +27,8 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
         JournalError: A check failed, or there are no records.
         OSError: The file cannot be read.
     """
-    parsed = parse_journal(journal.read_bytes())
-    states = chain(check_states(iter_steps(parsed.records)), _settled_too_early(parsed.records))
-    found = chain(parsed.findings, states if parsed.sound else ())
+    parsed = parse_journal(read_bytes(journal, MAX_JOURNAL))
+    found = chain(parsed.findings, _contradictions(parsed.records) if parsed.sound else ())
     fault = next((finding for finding in found if not finding.note), None)
     if fault:
         where = fault.where.removeprefix(f"{JOURNAL}, ")  # the file may have another name
@@ -38,6 +38,15 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
         msg = f"{journal}: has no record: the run was killed before it began"
         raise JournalError(msg)
     return parsed.records
+
+
+def _contradictions(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield what `pytest-soak verify` finds in valid records, but not what no report confirms."""
+    steps = list(iter_steps(records))
+    yield from check_states(steps)
+    yield from _settled_too_early(records)
+    yield from check_decisions(steps)
+    yield from check_verdicts(records)
 
 
 def _settled_too_early(records: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -72,10 +81,8 @@ def check_run(folder: Path, run_id: str) -> None:
         name = STATE.format(last.get("iteration"))
         # A crash while the run was moved leaves its files in two folders.
         state = place / name if (place / name).exists() else aside / name
-        kept = state.read_bytes() if digest and state.exists() else b""
-        if digest and hashlib.sha256(kept).hexdigest() != digest:
-            msg = f"{state}: missing, or not the state whose hash is in the journal"
-            raise JournalError(msg)
+        if digest:
+            read_state(state, digest)
 
 
 def _refuse_cut(journal: Path, done: int) -> None:

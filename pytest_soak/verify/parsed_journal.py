@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import is_number
+from pytest_soak.model.problem import NEEDED, Kind
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.schemas import schema_of
 from pytest_soak.store import legacy
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, parse_json
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import SCHEMA_VERSION, START, is_supported, unsupported
 from pytest_soak.verify.finding import Finding, as_json, location, shorten
@@ -77,7 +77,7 @@ def parse_journal(content: bytes) -> ParsedJournal:
 def _parsed(text: bytes) -> tuple[str, dict[str, Any], bool]:
     """Return an error, or else the record in *text* and whether its formatting is canonical."""
     try:
-        raw: object = json.loads(text)
+        raw: object = parse_json(text)
     except (ValueError, RecursionError) as error:
         return f"is not JSON: {shorten(str(error))}", {}, False
     if not isinstance(raw, dict):
@@ -134,8 +134,19 @@ def _invalid(record: dict[str, Any]) -> str:
     error = next(validator.iter_errors(record), None)
     if error:
         return safe_text(f"{error.json_path}: {error.message}")
+    for problem in _problems(record):
+        lacking = sorted(NEEDED[Kind(problem["kind"])] - problem["data"].keys())
+        if lacking:
+            return f"its problem {problem['kind']} lacks {lacking[0]}"
     odd = next(_too_large({**record, "report": None}), None)  # a report may contain anything
     return "" if odd is None else f"{safe_text(str(odd))} is larger than any float"
+
+
+def _problems(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the problems of a record that follows its schema."""
+    if record["kind"] == "iteration":
+        return list(record["summary"]["problems"])
+    return list(record["problems"]) if record["kind"] in ("run_ended", "run_interrupted") else []
 
 
 def _too_large(value: Any) -> Iterator[int]:  # noqa: ANN401 - any JSON

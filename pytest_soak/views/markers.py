@@ -95,7 +95,7 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
         runs = "runs" if plan.system else "may run"
         lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
-        lines.append(f"| runtime_overrides | PUT_BACK | {store.put_back} |")
+        lines.append(f"| runtime_overrides | PUT_BACK | {one_line(store.put_back)} |")
     lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")
     return lines
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pytest_soak.model.safe_repr import one_line, printable, safe_text
+from pytest_soak.model.safe_repr import printable, safe_text
 from pytest_soak.store.artifacts import TUNING
 from pytest_soak.views.protocol import View
-from pytest_soak.views.rows import ending_row, iteration_row, verdict_row
+from pytest_soak.views.rows import WHY, ending_row, iteration_row, verdict_row
 from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
 
@@ -28,8 +28,6 @@ STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS
 SIGNS = {"FAIL": "✗", "WARN": "!"}
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
-WHY = 600
-"""How many characters of a problem it shows."""
 
 
 class ClosingTable(View):
@@ -108,7 +106,7 @@ class ClosingTable(View):
         word = final["final"]
         first, last = final["window"][0], final["window"][-1]
         on = f"iteration {first}" if first == last else f"iterations {first} to {last}"
-        reasons = f": {one_line(', '.join(final['reasons']))}" if final["reasons"] else ""
+        reasons = f": {safe_text(', '.join(final['reasons']), WHY)}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._screen.write(
             f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color
@@ -121,7 +119,8 @@ class ClosingTable(View):
                 "  mean after less mean before each apply; * beyond noise, ? noise unknown"
             )
         if final["objective"] and final["objective"]["change"] is not None:
-            self._screen.write(f"  {objective_line(final['objective'])}")
+            line = objective_line(final["objective"], changed=bool(final["effects"]))
+            self._screen.write(f"  {line}")
         for why in final["why"]:
             self._screen.write(f"    {safe_text(why, WHY)}")
         self._places(final)
@@ -158,10 +157,19 @@ class ClosingTable(View):
             self._screen.write_raw(line.rstrip())
 
 
-def objective_line(objective: dict[str, Any]) -> str:
-    """Return how the objective changed, as text."""
+def objective_line(objective: dict[str, Any], *, changed: bool) -> str:
+    """Return how the objective changed, as text.
+
+    Args:
+        objective: Its first value, its mean in the window, and their difference.
+        changed: Whether parameters were changed; without that, nothing was made better or worse.
+    """
     better = (objective["change"] > 0) == (objective["better"] == "up")
     word = "better" if better else "worse"
+    if not changed:
+        word = "no parameter was changed"
+    elif not objective["change"]:
+        word = "unchanged"
     noise = {True: "more than noise", False: "within noise", None: "noise unknown"}
     return (
         f"objective {objective['metric']} {objective['first']:.4g} → {objective['last']:.4g} "

@@ -23,11 +23,19 @@ MISTAKES = {
     "unknown system": (("--soak-system=nope",), "*--soak-system: unknown system 'nope'*mock*"),
     "unknown scenario": (("--soak-scenario=nope",), "*unknown scenario 'nope'*busy, calm*"),
     "unknown pack": (("--soak-pack=nope",), "*--soak-pack: unknown pack 'nope'*demo*"),
+    "a pack in JSON": (
+        ("--soak-pack=a.json",),
+        "*'a.json'; installed: demo*a file * ends in .toml*",
+    ),
     "pack file missing": (
         ("--soak-pack=nope.toml",),
         "*pack *nope.toml: cannot be read: No such *",
     ),
     "unknown profile": (("--soak-profile=nope",), "*unknown profile 'nope'*default*"),
+    "a profile in JSON": (
+        ("--soak-profile=p.json",),
+        "*'p.json'; there are: default, or a file whose name ends in .toml",
+    ),
     "profile file missing": (
         ("--soak-profile=x.toml",),
         "*--soak-profile: profile *x.toml: cannot be read: No*",
@@ -51,6 +59,14 @@ MISTAKES = {
     "no such file": (
         ("--soak-overrides=none.json",),
         "*--soak-overrides none.json: cannot be read: No such file*",
+    ),
+    "a device": (
+        ("--soak-overrides=/dev/zero",),
+        "*--soak-overrides /dev/zero: cannot be read: it is a device; allowed: a regular file",
+    ),
+    "a folder": (
+        ("--soak-overrides=.",),
+        "*--soak-overrides .: cannot be read: it is a folder; allowed: a regular file",
     ),
     "a name too long": (
         ("--soak-overrides=" + "x" * 5000,),

@@ -59,13 +59,18 @@ SHELL_LINES = {
         ".venv/bin/coverage run -m pytest -n 2 tests plugins && "
         ".venv/bin/coverage combine && .venv/bin/coverage report"
     ),
-    ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2",
+    (
+        ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run --max-children 2 "
+        "'pytest_soak.model.*'"
+    ),
+    ".venv/bin/mutmut run --max-children 2",
     ".venv/bin/python -m tests.faults.kills --kills 1000",
     (
         ".venv/bin/pytest -n 2 "
         "tests/guards tests/gates tests/store tests/views tests/docs tests/package"
     ),
     "SOAK_ALL_CRASHES=1 .venv/bin/pytest tests/runner/test_worker_crashes.py",
+    "SOAK_ALL_CUTS=1 .venv/bin/pytest tests/faults/test_cuts.py",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "

@@ -8,7 +8,7 @@ import pytest
 
 from tests.logged import LoggedSoak
 from tests.strategies import mock_system
-from tests.support import DEMO, chain_folder, patches, problems, read_json, records
+from tests.support import DEMO, chain_folder, patches, problems, read_json, records, told
 
 TUNED = ("--soak-iterations=4", "--auto-tune")
 
@@ -162,3 +162,54 @@ def test_a_change_is_verified_only_if_the_system_used_it_exactly(
     gate = logged.read("KPI_GATE.json")
     assert result.ret == (1 if verified == "false" else 0)
     assert gate["unverified"] == ([1] if verified == "unknown" else [])
+
+
+TINY = """
+pack = { tuner = "up" }
+parameters.rate = { unit = "1", limits = [LO, HI], calm = "up", precision = GRID, base = LO }
+metrics.loss = { unit = "1" }
+kpis.loss.fail = "> 2"
+[[rule]]
+tuner = "up"
+id = "up"
+when.all = [{ metric = "loss", op = ">", value = 0.5 }]
+step.rate = GRID
+reason = "slow"
+"""
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "grid"),
+    [(1e-10, 9e-10, 1e-10), (0.0, 8e-13, 1e-13), (10**10, 10**10 + 9, 1), (1e6, 1e6 + 1, 1e-4)],
+)
+def test_a_change_that_the_system_never_used_is_not_verified_however_small_it_is(
+    pytester: pytest.Pytester, lo: float, hi: float, grid: float
+) -> None:
+    text = TINY.replace("LO", str(lo)).replace("HI", str(hi)).replace("GRID", str(grid))
+    (pytester.path / "tiny.toml").write_text(text)
+    pytester.makepyfile(
+        test_demo=f"""
+        import pytest
+
+        class Stuck:
+            def run(self, parameters, iteration, seed, state):
+                used = {{"rate": {lo}}}
+                return {{"iteration": iteration, "parameters": used, "totals": {{"loss": 1}}}}, None
+
+        @pytest.fixture
+        def soak_system():
+            return Stuck()
+
+        @pytest.mark.soak(pack="tiny.toml", observe=2)
+        def test_demo(soak):
+            soak.run()
+        """
+    )
+    result = pytester.runpytest(*TUNED)
+    assert result.ret == 1
+    assert "override_not_effective: rate asked=" in str(result.stdout)
+    folder = chain_folder(pytester)
+    assert read_json(folder / "KPI_GATE.json")["verdict"] == "INCONCLUSIVE"
+    assert read_json(folder / "ITER_SUMMARY_1.json")["tuning"]["verified"] == "false"
+    assert told("explain", "--iter=1")[1][-2].startswith("  NOT EFFECTIVE: rate was set to ")
+    assert told("verify")[0] == 1

@@ -1,9 +1,15 @@
-"""A run whose journal is cut anywhere in its last record resumes from the record before."""
+"""A run whose journal is cut anywhere in its last record resumes from the record before.
+
+All places are tried with::
+
+    SOAK_ALL_CUTS=1 pytest tests/faults/test_cuts.py
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -22,6 +28,11 @@ if TYPE_CHECKING:
 
     from pytest_soak.store.store import ChainStore
 
+ALL = bool(os.environ.get("SOAK_ALL_CUTS"))
+EVERY = 1 if ALL else 7
+"""How many bytes lie between two cuts of a store's record."""
+CUTS = 40 if ALL else 6
+"""In how many places the last record of a killed soak is cut."""
 SLUG = "test_x-1234"
 RUN = "20260101T000000Z-abcdef"
 PLAN = {
@@ -128,7 +139,7 @@ def test_a_journal_may_be_cut_at_every_byte_of_its_last_record(tmp_path: Path, l
     expected, _ = contents(tmp_path)
     whole = files["journal.jsonl"]
     assert whole.startswith(before)
-    for cut in range(len(before), len(whole)):
+    for cut in {*range(len(before), len(whole), EVERY), len(whole) - 1}:
         torn = whole[len(before) : cut]
         for name, data in files_in(tmp_path).items():
             if data != files[name]:
@@ -146,9 +157,6 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     story = Story(tmp_path_factory.mktemp("cuts") / "story")
     story.live(Order("between two iterations", hit=4))
     return story.folder
-
-
-CUTS = 20
 
 
 @pytest.mark.parametrize("part", range(CUTS))

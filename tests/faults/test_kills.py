@@ -1,6 +1,6 @@
 """A soak that is killed at any step resumes as if it had not been.
 
-Every named step is hit, some of them more than once: more than 50 kills, and eight at random. The
+Every named step is hit, some of them more than once: more than 50 kills, and four at random. The
 long form is the same code with a greater number, see `kills`.
 """
 
@@ -41,13 +41,12 @@ def test_a_soak_that_is_killed_at_a_named_step_comes_back_as_if_nothing_had_been
     assert schedule.unhit == []
 
 
-@pytest.mark.parametrize("seed", range(2))
 def test_a_soak_that_is_killed_at_any_moment_comes_back_as_if_nothing_had_been(
-    tmp_path: Path, undisturbed: dict[str, Files], seed: int
+    tmp_path: Path, undisturbed: dict[str, Files]
 ) -> None:
     pace = measure_pace(Story(tmp_path / "pace"))
     story = Story(tmp_path / "killed")
-    at_random(story, pace, random.Random(seed), most=4)
+    at_random(story, pace, random.Random(0), most=4)
     assert story.judge(undisturbed) == []
     assert {life.kill for life in story.lives} <= {Kill.MOMENT, None}
 
@@ -99,8 +98,8 @@ def test_the_names_of_the_steps_are_their_own() -> None:
 
 def test_the_long_form_reports_the_kills_of_each_step_and_the_losses(tmp_path: Path) -> None:
     told: list[str] = []
-    code = main(["--kills", "3", "--jobs", "1", "--folder", str(tmp_path / "kills")], told.append)
+    code = main(["--kills", "1", "--jobs", "1", "--folder", str(tmp_path / "kills")], told.append)
     text = "\n".join(told)
     assert "lost 0, doubled 0, unreadable 0, different 0" in text
-    assert "never hit: " in text  # three kills are not enough for every step
+    assert "never hit: " in text  # one kill is not enough for every step
     assert code == 1

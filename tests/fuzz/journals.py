@@ -67,12 +67,12 @@ def soaked(folder: Path, *, state: bool, ended: bool, aside: bool) -> dict[str, 
         loop.run(iteration, Counting(plan) if state else None)
     if ended:
         loop.finish(loop.verdict())
-    loop.close(set())
+    loop.close()
     if aside:
         other = planned(asked(folder, iterations=5, session=LATER[:-1] + "c"), own=state)
         loop = SoakLoop(other, core(), folder)
         loop.finish(loop.verdict())
-        loop.close(set())
+        loop.close()
     return files(folder)
 
 
@@ -132,6 +132,7 @@ class Journals:
         if plan.resumed:
             told = f"{plan.settled} settled, {loop.done} taken up"
             promised(kept=plan.settled == loop.done, promise=told)
+            promised(kept=chain.resumed + len(loop.untold) == loop.done, promise=told)
         ended = "taken up" if loop.done else "a new run"
         finished(loop, Counting(plan) if state else None, found)
         survived(found, names, loop, files(root))
@@ -165,7 +166,7 @@ def finished(loop: SoakLoop, system: Any, found: Collection[str]) -> None:
         sent(rows.verdict_row("chain", loop, verdict))
         rows.explanation(loop, verdict)
     finally:
-        loop.close(set())
+        loop.close()
     apart = {
         name.partition("/")[2].removeprefix(f"runs/{run_id(SESSION, loop.plan.cell)}/")
         for name in found

@@ -43,6 +43,8 @@ def test_what_is_no_finite_number_never_passes(value: object) -> None:
 
 def test_a_missing_metric_never_passes() -> None:
     assert word() == ["INCONCLUSIVE", "INCONCLUSIVE"]
+    judged = Judgement("latency", Verdict.INCONCLUSIVE, n=7, problem="no value")
+    assert LATENCY.judge(None, 7) == judged
 
 
 def test_a_judgement_says_value_count_and_the_rule_that_was_broken() -> None:

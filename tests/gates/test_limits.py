@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,9 @@ from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.gates.limits import Limits, parse_threshold
 from pytest_soak.model.metrics import NUMBER, Op
 from pytest_soak.model.verdict import Judgement, Threshold, Verdict
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 LATENCY = make_kpi("latency", {"warn": "> 250", "fail": "> 300"})
 
@@ -32,6 +37,12 @@ def test_strategies_are_told_the_thresholds_the_mildest_first() -> None:
 def test_the_journal_is_told_both_limits_also_where_one_is_not_set() -> None:
     assert LATENCY.describe() == {"warn": "> 250", "fail": "> 300"}
     assert make_kpi("rate", {"fail": "<80.0"}).describe() == {"warn": None, "fail": "< 80"}
+
+
+@given(st.decimals(-(10**12), 10**12, places=12), st.sampled_from(["<", "<=", ">", ">="]))
+def test_the_journal_has_the_limit_itself_whatever_its_digits(limit: Decimal, op: str) -> None:
+    kpi = make_kpi("rate", {"fail": f"{op} {limit:f}"})
+    assert make_kpi("rate", {"fail": kpi.describe()["fail"]}).limits == kpi.limits
 
 
 @pytest.mark.parametrize(

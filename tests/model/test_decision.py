@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.decision import Change, Decision, Request, Veto, change_for, requests_of
+from pytest_soak.model.decision import (
+    Change,
+    Decision,
+    Notice,
+    Request,
+    Rollback,
+    Veto,
+    change_for,
+    requests_of,
+)
 from pytest_soak.model.parameters import Bounds, Corridor, Note, Parameter
-from pytest_soak.model.promises import breach, loosened
+from pytest_soak.model.promises import breach, loosened, malformed
 from pytest_soak.model.proposal import Proposal
+from pytest_soak.model.summary import Summary
 
 WORKERS = Parameter("workers", "1", Bounds(1, 16), Bounds(2, 12), "up", 1)
 VALUES = st.integers(-20, 40)
@@ -74,6 +85,23 @@ def test_a_cut_that_leaves_nothing_is_a_veto() -> None:
     told = a_decision(3).cut("mine", WORKERS, 0.4, "enough")
     assert (told.moves, told.notices) == ((), ())
     assert told.vetoes[-1] == Veto("mine", "mine", "workers", "enough")
+
+
+def test_a_cut_step_stays_in_the_corridor_of_the_tuner_that_asked() -> None:
+    change = change_for(a_request(4, Corridor.LIMITS), WORKERS, 12)
+    (cut,) = Decision(3, changes=(change,)).cut("mine", WORKERS, 2, "enough").changes
+    assert (cut.new, cut.effective) == (14, 2)
+
+
+def test_a_notice_without_parameter_and_detail_has_none() -> None:
+    assert Decision(3).notice("mine", "odd").notices == (Notice("mine", "odd", "", ""),)
+
+
+def test_a_rollback_says_who_made_it_where_it_leads_and_why() -> None:
+    rolled = a_decision().roll_back("mine", Summary(1, {"workers": 2}, {}), "why")
+    assert rolled.rollback == Rollback("mine", 1, {"workers": 2}, "why")
+    assert rolled.vetoes[-1] == Veto("mine", "mine", "", "why")
+    assert (rolled.changes, rolled.skip_reason) == ((), "mine")
 
 
 def test_a_held_change_stays_listed_but_moves_nothing() -> None:
@@ -153,6 +181,25 @@ def test_a_sum_of_floats_is_no_breach_on_a_grid_finer_than_floats_are() -> None:
     assert "not old + delta" in breach(replace(change, new=0.3000001), fine, 0.2)
 
 
+@pytest.mark.parametrize(("digits", "phrase"), [(1, ""), (2, ""), (3, "not old + delta")])
+def test_a_sum_of_floats_is_off_by_two_last_digits_at_most(digits: int, phrase: str) -> None:
+    fine = Parameter("backoff", "s", Bounds(0, 2), Bounds(0, 2), "up", 5e-324)
+    delta = 0.5 + digits * math.ulp(1.0)  # exactly
+    change = Change("backoff", 0.5, delta, delta, 1.0, Note.NONE, "slow", "table", Corridor.APPLY)
+    assert phrase in breach(change, fine, 0.5)
+    assert bool(breach(change, fine, 0.5)) is bool(phrase)
+
+
+def test_a_decision_of_the_right_types_is_not_malformed() -> None:
+    assert malformed(a_decision().notice("mine", "odd").cut("mine", WORKERS, 1, "enough")) == ""
+
+
+@pytest.mark.parametrize("word", [Veto("", "cold"), Veto("mine", "")])
+def test_a_veto_without_guard_or_reason_is_told_as_it_is(word: Veto) -> None:
+    fault = malformed(replace(a_decision(), vetoes=(word,)))
+    assert fault == f"gave {word!r}, without guard or reason"
+
+
 @pytest.mark.parametrize("effective", [2, 1, 0])
 def test_a_guard_may_make_a_delta_smaller(effective: float) -> None:
     before = a_decision()
@@ -176,7 +223,7 @@ def test_a_guard_may_stop_a_change_or_everything() -> None:
     [
         ({"effective": 3, "new": 7}, "made the delta of workers 3 out of 2"),
         ({"effective": -1, "new": 3}, "made the delta of workers -1 out of 2"),
-        ({"effective": float("nan")}, "made the delta of workers nan"),
+        ({"effective": float("nan")}, "made the delta of workers NaN"),
         ({"requested": 9}, "rewrote requested of the change of workers"),
         ({"old": 6}, "rewrote old of the change of workers"),
         ({"tuner": "other"}, "rewrote tuner of the change of workers"),

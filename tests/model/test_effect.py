@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.effect import effect
-from pytest_soak.model.noise import measure_noise
+from pytest_soak.model.effect import Effect, effect
+from pytest_soak.model.noise import Noise, measure_noise, noise_by_metric
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9)
 
@@ -23,7 +23,9 @@ def test_the_change_is_the_difference_of_the_means(before: list[float], after: l
     assert found.change == pytest.approx(
         sum(after) / len(after) - sum(before) / len(before), abs=1e-6
     )
+    assert found.after == pytest.approx(sum(after) / len(after), abs=1e-6)
     assert (found.noise, found.beyond_noise) == (None, None)
+    assert effect(before, after, 2.5).noise == 2.5
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,10 @@ def test_the_change_is_the_difference_of_the_means(before: list[float], after: l
         ([0], [2.83], True),
         ([0], [-2.83], True),
         ([0, 0], [1.99, 1.99], False),
+        ([0, 0], [2, 2], False),  # exactly two sigma
         ([0, 0], [2.01, 2.01], True),
+        ([50], [50.1], False),
+        ([50], [-50], True),
     ],
 )
 def test_beyond_noise_is_more_than_two_sigma_of_the_difference(
@@ -44,9 +49,9 @@ def test_beyond_noise_is_more_than_two_sigma_of_the_difference(
 
 @pytest.mark.parametrize(("before", "after"), [([], [1.0]), ([1.0], []), ([], [])])
 def test_without_one_side_there_is_no_change(before: list[float], after: list[float]) -> None:
-    found = effect(before, after, 1.0)
-    assert (found.change, found.beyond_noise) == (None, None)
-    assert (found.before is None, found.after is None) == (not before, not after)
+    found = effect(before, after, 1.5)
+    first, last = before[0] if before else None, after[0] if after else None
+    assert found == Effect(first, len(before), last, len(after), None, 1.5, None)
 
 
 def test_noise_is_pooled_within_what_was_unchanged() -> None:
@@ -56,6 +61,22 @@ def test_noise_is_pooled_within_what_was_unchanged() -> None:
     assert noise is not None
     assert (noise.sigma, noise.n, noise.freedom) == (math.sqrt(10 / 4), 6, 4)
     assert noise.safe == pytest.approx(1.75 * noise.sigma)
+
+
+def test_two_iterations_with_the_same_parameters_count_as_well_as_more() -> None:
+    pairs = [(pair, value) for pair in "abcd" for value in (1, 3)]
+    assert measure_noise(pairs) == Noise(math.sqrt(2), 8, 4)
+
+
+def test_the_noise_of_each_metric_is_measured_where_it_is_a_number() -> None:
+    iterations = [
+        ("a", {"rate": float(n), "words": ("fees",), "flat": 1, "none": None}) for n in range(5)
+    ]
+    iterations += [("b", {"rate": 9.0, "late": 3.0}), ("b", {"late": 4.0})]
+    found = noise_by_metric(iterations)
+    assert found == {"flat": None, "late": None, "rate": Noise(math.sqrt(10 / 4), 5, 4)}
+    assert list(found) == sorted(found)
+    assert noise_by_metric([]) == {}
 
 
 @pytest.mark.parametrize(

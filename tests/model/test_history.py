@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_soak.model.decision import Decision, Rollback
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.summary import Summary, Verified
 
@@ -52,6 +53,14 @@ def test_the_latest_summary_stays_the_same_when_more_follow() -> None:
 def test_before_the_first_iteration_there_is_no_latest() -> None:
     with pytest.raises(IndexError, match=r"^iteration index -1 of 0$"):
         _ = History().latest
+
+
+def test_rollbacks_are_searched_for_unless_they_are_known() -> None:
+    known = entries(3)
+    known[1] = Entry(known[1].summary, Decision(2, rollback=Rollback("one", 1, {})), applied=True)
+    assert History(known).rollbacks == (known[1],)
+    assert History(known, known[:1]).rollbacks == (known[0],)
+    assert History(known, ()).rollbacks == ()
 
 
 def test_a_history_cannot_be_written_to() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.metrics import Metric, Op, measure
-from pytest_soak.model.report import contradictions, read_report
+from pytest_soak.model.metrics import LARGEST, SENSIBLE, Metric, Op, in_full, measure, sensible
+from pytest_soak.model.problem import Kind, Problem
+from pytest_soak.model.report import PROBLEM, contradictions, read_report
 from tests.fuzz.values import (
     Blind,
     FloatLike,
@@ -50,18 +52,18 @@ def a_report(**parts: object) -> dict[str, object]:
     ("raw", "phrase"),
     [
         (None, "is null (undefined)"),
-        (math.nan, "is not finite"),
-        (math.inf, "is not finite"),
-        (-math.inf, "is not finite"),
-        (sys.float_info.max, "larger than anything that is measured"),
-        (-1e151, "larger than anything that is measured"),
+        (math.nan, "is not finite: nan"),
+        (math.inf, "is not finite: inf"),
+        (-math.inf, "is not finite: -inf"),
+        (sys.float_info.max, "is 1.7976931348623157e+308, larger than anything that is measured"),
+        (-1e151, "is -1e+151, larger than anything that is measured"),
         (2**1023, "larger than anything that is measured"),
-        (True, "is not a number"),
-        ("12", "is not a number"),
-        ([12], "is not a number"),
-        ({"value": 12}, "is not a number"),
-        (-0.001, "below 0"),
-        (1000.1, "above 1000"),
+        (True, "is not a number: True"),
+        ("12", "is not a number: '12'"),
+        ([12], "is not a number: [12]"),
+        ({"value": 12}, "is not a number: {'value': 12}"),
+        (-0.001, "is -0.001, below 0, the least that makes sense"),
+        (1000.1, "is 1000.1, above 1000, the most that makes sense"),
         (10**400, "is"),
     ],
     ids=lambda value: repr(value)[:12],
@@ -87,6 +89,32 @@ def test_a_value_that_rests_on_no_observation_is_a_problem() -> None:
     assert measured.values["latency"] is None
     assert measured.lacking(["latency"]) == {"latency": "rests on no observations (n = 0)"}
     assert measure({"latency": 12}, {"latency": 1}, {"latency": LATENCY}).problems == {}
+
+
+@pytest.mark.parametrize("n", [-1, 0.5, "7", None, True, math.nan])
+def test_a_count_that_is_none_is_a_problem(n: object) -> None:
+    measured = measure({"latency": 12}, {"latency": n}, {"latency": LATENCY})
+    assert measured.problems == {"latency": f"has an n that is no count: {n!r}"}
+
+
+def test_the_largest_number_that_is_measured_or_set_is_still_one() -> None:
+    latency = {"latency": Metric("latency", "lat")}
+    for value in (LARGEST, -LARGEST):
+        assert measure({"latency": value}, {}, latency).values == {"latency": value}
+    assert [sensible(value) for value in (SENSIBLE, -SENSIBLE, 2 * SENSIBLE)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(4, "4"), (4.0, "4"), (-0.3, "-0.3"), (1e-10, "0.0000000001"), (1e22, "1" + "0" * 22)],
+)
+def test_a_number_is_told_with_all_its_digits(number: float, text: str) -> None:
+    assert in_full(number) == text
+
+
+@given(st.floats(allow_nan=False))
+def test_what_is_told_of_a_number_is_that_number(number: float) -> None:
+    assert float(in_full(number)) == number
 
 
 @pytest.mark.parametrize("raw", [0, 1000, 0.5])
@@ -142,11 +170,18 @@ def test_shares_are_flattened_to_one_value_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [[0.4], 0.4, {"risk": 1.5}, {"risk": -0.1}, {"risk": {"share": "much"}}], ids=repr
+    ("raw", "phrase"),
+    [
+        ([0.4], "is not an object of shares: [0.4]"),
+        (0.4, "is not an object of shares: 0.4"),
+        ({"risk": 1.5}, "has a share that is none: risk is 1.5, above 1"),
+        ({"risk": -0.1}, "has a share that is none: risk is -0.1, below 0"),
+        ({"risk": {"share": "much"}}, "has a share that is none: risk is not a number: 'much'"),
+    ],
 )
-def test_shares_that_are_none_are_a_problem(raw: object) -> None:
+def test_shares_that_are_none_are_a_problem(raw: object, phrase: str) -> None:
     measured = measure({"blocked": raw}, {}, {"blocked": BLOCKED})
-    assert "blocked" in measured.problems
+    assert measured.problems["blocked"].startswith(phrase)
     assert "blocked.risk" not in measured.values
 
 
@@ -160,7 +195,7 @@ def test_labels_are_words_and_no_labels_are_a_value() -> None:
 def test_labels_that_are_no_words_are_a_problem(raw: object) -> None:
     measured = measure({"drivers": raw}, {}, {"drivers": DRIVERS})
     assert measured.values == {"drivers": None}
-    assert "is not a list of words" in measured.problems["drivers"]
+    assert measured.problems == {"drivers": f"is not a list of words: {raw!r}"}
 
 
 @pytest.mark.parametrize(
@@ -219,15 +254,17 @@ def test_a_good_report_is_read() -> None:
         ([], "not an object but list"),
         ("report", "not an object but str"),
         (a_report(iteration=2), "stale"),
-        (a_report(iteration="3"), "stale"),
-        (a_report(iteration=None), "stale"),
-        ({"totals": {}}, "stale"),
-        (a_report(totals=None), "totals are not an object"),
-        (a_report(totals=[1]), "totals are not an object"),
-        (a_report(parameters=[2]), "parameters are not an object"),
-        (a_report(parameters={"workers": "2"}), "parameter workers is not a number"),
+        (a_report(iteration="3"), "of which iteration it is: '3'"),
+        (a_report(iteration=None), "of which iteration it is: None"),
+        ({"totals": {}}, "iteration is missing"),
+        (a_report(totals=None), "totals are not an object: None"),
+        (a_report(totals=[1]), "totals are not an object: [1]"),
+        (a_report(parameters=[2]), "parameters are not an object: [2]"),
+        (a_report(parameters={"workers": "2"}), "parameter workers is not a number: '2'"),
         (a_report(problem={"code": 7}), "the report's problem is not a text: {'code': 7}"),
         (a_report(problem="no sensor"), "no sensor"),
+        (a_report(unusable=["rate"]), "unusable is not an object of texts: ['rate']"),
+        (a_report(unusable={"rate": 1}), "unusable is not an object of texts: {'rate': 1}"),
         (a_report(parameters={"workers": True}), "parameter workers is not a number"),
         (a_report(parameters={"workers": math.nan}), "parameter workers is not a number"),
         (a_report(parameters={"workers": 10**400}), "parameter workers is not a number"),
@@ -244,7 +281,23 @@ def test_a_report_that_cannot_be_used_says_why_and_measures_nothing(
     assert report.measured.problems == dict.fromkeys(METRICS, "is missing")
 
 
-@given(JSON | JSON.map(lambda part: a_report(totals=part)) | JSON.map(lambda p: a_report(n=p)))
+def test_a_metric_that_the_system_calls_unusable_has_no_value_and_the_reason() -> None:
+    why = {"latency": "the probe\nis off", "blocked": "x" * 9999, "other": "nobody knows it"}
+    totals = {"latency": 200, "drivers": ["slow"], "blocked": {"busy": {"share": 0.5}}}
+    report = read_report(a_report(totals=totals, unusable=why), 3, METRICS)
+    assert report.problem is None
+    assert report.measured.values == {"drivers": ("slow",)}
+    assert report.measured.lacking(["latency"]) == {"latency": "is unusable: the probe is off"}
+    assert 500 < len(report.measured.problems["blocked"]) < 700
+    assert "drivers" not in report.measured.problems
+
+
+@given(
+    JSON
+    | JSON.map(lambda part: a_report(totals=part))
+    | JSON.map(lambda p: a_report(n=p))
+    | JSON.map(lambda p: a_report(unusable=p))
+)
 def test_no_report_raises(raw: Any) -> None:
     report = read_report(raw, 3, METRICS)
     assert report.raw is raw
@@ -275,6 +328,28 @@ def test_an_object_that_raises_is_a_problem_or_a_number(
             assert value is None or type(value) in (int, float)
 
 
+def test_a_report_that_raises_is_a_problem_that_tells_the_error() -> None:
+    class Broken(dict[str, object]):
+        def get(self, *_: object) -> object:
+            raise OSError(*["disk", "gone"])
+
+    raw = Broken(a_report())
+    report = read_report(raw, 3, METRICS)
+    assert report.problem == Problem(
+        Kind.REPORT_UNREADABLE, 3, {"error": "OSError('disk', 'gone')"}
+    )
+    assert report.raw is raw
+    assert report.measured.problems == dict.fromkeys(METRICS, "is missing")
+
+
+def test_the_problem_that_a_report_states_is_kept_unless_it_is_very_long() -> None:
+    for text in ("no sensor", "x" * PROBLEM):
+        assert str(read_report(a_report(problem=text), 3, METRICS).problem) == text
+    kept = str(read_report(a_report(problem="x" * 10 * PROBLEM), 3, METRICS).problem)
+    assert kept.startswith("x" * PROBLEM)
+    assert len(kept) < 2 * PROBLEM
+
+
 def test_a_str_subclass_is_read_as_str() -> None:
     named = {TouchyStr("mine"): 7, "latency": 8}
     report = read_report(a_report(n=named, parameters=named), 3, METRICS)
@@ -302,8 +377,41 @@ def test_a_missing_report_has_the_problem_no_report() -> None:
     assert str(read_report(None, 3, METRICS).problem) == "no report"
 
 
-def test_counts_of_the_wrong_shape_are_no_counts() -> None:
-    assert read_report(a_report(n=[1]), 3, METRICS).n == {}
+@pytest.mark.parametrize("n", [[], "x", None, [1], 3, True])
+def test_counts_of_the_wrong_shape_are_a_problem(n: object) -> None:
+    problem = read_report(a_report(n=n), 3, METRICS).problem
+    assert str(problem) == f"the report's n is not an object of counts: {n!r}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "given"),
+    [({"totals": {}}, "iteration is missing"), (a_report(iteration=None), "None")],
+)
+def test_a_report_without_its_iteration_is_not_called_stale(raw: object, given: str) -> None:
+    problem = str(read_report(raw, 3, METRICS).problem)
+    assert problem == f"the report does not say of which iteration it is: {given}"
+
+
+def test_a_missing_metric_names_what_the_report_has_that_is_nearest() -> None:
+    measured = measure({"latencies": 5, "blocked": {}}, {}, METRICS)
+    hint = "is missing; the report has a similar name, did you mean 'latencies'?"
+    assert measured.problems["latency"] == hint
+    assert measured.problems["maker_share"] == "is missing"
+
+
+def test_a_share_that_cannot_be_read_says_why_and_not_that_it_is_missing() -> None:
+    measured = measure({"blocked": {"risk": 1.2}}, {}, METRICS)
+    assert measured.lacking(["blocked.risk"]) == {
+        "blocked.risk": "has a share that is none: risk is 1.2, above 1, the most that makes sense"
+    }
+
+
+def test_a_word_that_the_vocabulary_does_not_know_is_a_problem() -> None:
+    why = {"why": Metric("why", "why", kind="labels", words=("fees", "slippage"))}
+    assert measure({"why": ["fees"]}, {}, why).values == {"why": ("fees",)}
+    assert measure({"why": ["fees", "slipage"]}, {}, why).problems == {
+        "why": "has the unknown word 'slipage', did you mean 'slippage'?; there are: fees, slippage"
+    }
 
 
 def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
@@ -327,12 +435,23 @@ def test_a_report_silent_about_its_parameters_is_not_refused() -> None:
 def test_requested_parameters_are_compared_with_used_ones(
     used: dict[str, float] | None, outcome: dict[str, float | None]
 ) -> None:
-    assert contradictions({"workers": 4, "backoff": 0.3}, used) == outcome
+    grids = {"workers": 1, "backoff": 0.1}
+    assert contradictions({"workers": 4, "backoff": 0.3}, used, grids) == outcome
 
 
 def test_rounding_errors_near_zero_are_no_difference() -> None:
-    assert contradictions({"spread": 0}, {"spread": 1e-12}) == {}
+    assert contradictions({"spread": 0}, {"spread": 1e-12}, {"spread": 0.001}) == {}
 
 
-def test_one_step_of_the_finest_grid_is_a_difference() -> None:
-    assert contradictions({"spread": 0.14}, {"spread": 0.141}) == {"spread": 0.141}
+def test_of_a_field_without_a_grid_only_the_last_digits_may_differ() -> None:
+    assert contradictions({"fee": 3e-10}, {"fee": 3e-10 * (1 + 1e-12)}, {}) == {}
+    assert contradictions({"fee": 3e-10}, {"fee": 1e-10}, {}) == {"fee": 1e-10}
+    assert contradictions({"fee": 0}, {"fee": 1e-12}, {}) == {"fee": 1e-12}
+
+
+@pytest.mark.parametrize("part", ["n", "parameters", "measured.values", "measured.problems"])
+def test_no_strategy_can_change_what_was_measured(part: str) -> None:
+    report = read_report(a_report(), 3, METRICS)
+    mapping = attrgetter(part)(report)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        mapping["latency"] = 0

@@ -102,6 +102,18 @@ def test_a_system_that_just_fills_its_slots_is_no_overrun(
     assert run.closed == [planned - number < 2 for number in range(1, planned + 1)]
 
 
+def test_an_overrun_of_a_hundredth_of_a_slot_is_ignored_and_more_is_not() -> None:
+    schedule = Schedule(-2.0, 1.0, 1, 4)  # the slot of iteration 2 ends at 0
+    assert [schedule.closes(2, late, 1.0, 2) for late in (0, 0.01, 0.011)] == [False, False, True]
+
+
+def test_what_is_left_counts_from_the_start_and_an_overrun_takes_its_part() -> None:
+    run = soaked(5)
+    assert run.kept.left(0) == 50
+    run.run(1, 25)
+    assert run.kept.left(1) == 25
+
+
 @given(SHARES)
 def test_an_overrun_shifts_nothing(shares: list[float]) -> None:
     run = soaked(len(shares))
@@ -210,16 +222,17 @@ def test_a_clock_that_lets_a_part_of_the_time_pass_is_asked_again() -> None:
     assert clock.time == 1010
 
 
-def test_virtual_time_is_neither_waited_for_nor_run_out_of() -> None:
+@pytest.mark.parametrize("slot", [10, 0.1])
+def test_virtual_time_is_neither_waited_for_nor_run_out_of(slot: float) -> None:
     clock = Turned()
-    kept = Pace(clock, 10, 5, 0)
+    kept = Pace(clock, slot, 5, 0)
     closed = []
     for iteration in range(1, 6):
         kept.reach(iteration)
         clock.time += 1000
         kept.ran(iteration, virtual=True)
         closed.append(kept.closes(iteration, 2))
-        assert kept.left(iteration) == (5 - iteration) * 10
+        assert kept.left(iteration) == (5 - iteration) * slot
     assert closed == [False, False, False, True, True]
     assert not clock.waits
     assert not kept.dropped

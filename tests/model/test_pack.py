@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_soak.model.metrics import Metric
-from pytest_soak.model.pack import Pack
+from pytest_soak.model.metrics import Metric, Op
+from pytest_soak.model.pack import Condition, Pack
+from pytest_soak.model.settings import Mistake
 
 METRICS = {
     metric.name: metric
@@ -53,6 +54,31 @@ def test_a_metric_is_of_the_kind_that_the_pack_says_and_a_share_is_a_number(
 ) -> None:
     assert PACK.kind(metric) == kind
     assert PACK.knows(metric) is bool(kind)
+
+
+@pytest.mark.parametrize(
+    ("metric", "op", "value", "what", "allowed"),
+    [
+        ("drivers", Op.HAS, 3, "drivers has 3: a metric of kind labels", "has and a word"),
+        ("drivers", Op.GT, 3, "drivers > 3: a metric of kind labels", "has and a word"),
+        ("drivers", Op.GT, "x", "drivers > 'x': a metric of kind labels", "has and a word"),
+        ("blocked", Op.LT, 1, "blocked < 1: a metric of kind shares", "blocked.REASON"),
+        ("latency", Op.HAS, 3, "latency has 3: a number", ">, >=, <, <= and a number"),
+        ("latency", Op.GE, "3", "latency >= '3': a number", ">, >=, <, <= and a number"),
+    ],
+)
+def test_a_comparison_that_can_never_hold_is_told_with_what_could(
+    metric: str, op: Op, value: float | str, what: str, allowed: str
+) -> None:
+    assert PACK.comparison_fault(Condition(metric, op, value)) == Mistake("", what, allowed)
+
+
+@pytest.mark.parametrize(
+    ("metric", "op", "value"),
+    [("drivers", Op.HAS, "fees"), ("latency", Op.LE, 3), ("blocked.risk", Op.GT, 0.5)],
+)
+def test_a_comparison_that_can_hold_is_no_fault(metric: str, op: Op, value: float | str) -> None:
+    assert PACK.comparison_fault(Condition(metric, op, value)) is None
 
 
 def test_a_metric_is_looked_up_by_its_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_DOWN, Decimal, localcontext
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from pytest_soak.model.parameters import (
     Note,
     Parameter,
     Stepped,
+    is_same,
     overlay,
     step,
 )
@@ -208,3 +210,39 @@ def test_the_ends_of_an_interval_belong_to_it(bounds: Bounds, value: float) -> N
 def test_overrides_lie_over_the_base_sorted_by_name() -> None:
     effective = overlay({"workers": 2, "batch": 40}, {"workers": 4, "added": 1})
     assert list(effective.items()) == [("added", 1), ("batch", 40), ("workers", 4)]
+
+
+@given(st.integers(-12, 9), st.integers(-(10**12), 10**12), st.integers(1, 10**6))
+def test_two_points_of_a_grid_are_never_the_same_however_fine_it_is(
+    power: int, units: int, apart: int
+) -> None:
+    precision = float(f"1e{power}")
+    one, other = on_grid(units, precision), on_grid(units + apart, precision)
+    assert not is_same(one, other, precision)
+    assert is_same(one, one, precision)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "precision", "same"),
+    [
+        (0, 1e-7, 0.1, True),  # dust: a millionth of the grid
+        (0, 2e-7, 0.1, False),
+        (1e12, 1e12 + 0.25, 1, True),  # a billionth of the value, and less than half a step
+        (1e12, 1e12 + 0.5, 1, False),
+        (1e12, 1e12 + 1, 2.5, True),
+        (1e12, 1e12 + 1, 0, True),
+        (0, 1e-300, 0, False),
+    ],
+)
+def test_how_far_a_value_may_be_off(
+    one: float, other: float, precision: float, *, same: bool
+) -> None:
+    assert is_same(one, other, precision) is is_same(other, one, precision) is same
+
+
+@given(st.integers(-12, 9), st.integers(-(10**12), 10**12))
+def test_a_value_that_was_rounded_on_its_way_is_the_same(power: int, units: int) -> None:
+    precision = float(f"1e{power}")
+    value = on_grid(units, precision)
+    for other in (math.nextafter(value, math.inf), value / 3 * 3, value / 60_000 * 60_000):
+        assert is_same(value, other, precision)

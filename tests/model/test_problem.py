@@ -34,3 +34,12 @@ def test_the_data_of_a_problem_cannot_be_changed() -> None:
     problem = Problem(Kind.SYSTEM, data={"text": "odd"})
     with pytest.raises(TypeError):
         problem.data["text"] = "fine"  # type: ignore[index] # the fault
+
+
+def test_numbers_are_told_with_the_digits_that_tell_them_apart() -> None:
+    def told(asked: float, used: float) -> str:
+        data: dict[str, str | float] = {"parameter": "rate", "asked": asked, "used": used}
+        return str(Problem(Kind.OVERRIDE_NOT_EFFECTIVE, data=data)).partition(": ")[2]
+
+    assert told(3e-10, 1e-10) == "rate asked=0.0000000003 used=0.0000000001"
+    assert told(123456789, 123456788.0) == "rate asked=123456789 used=123456788"

@@ -28,7 +28,7 @@ def test_a_proposal_of_finite_steps_of_known_parameters_is_fine(proposal: Propos
     ("returned", "phrase"),
     [
         (None, "returned None, not a Proposal"),
-        ({"workers": 2}, "not a Proposal"),
+        ({"workers": 2}, "returned {'workers': 2}, not a Proposal"),
         (forged(deltas={"wokers": 2}), "wants to change 'wokers'; tunable are workers, batch"),
         (forged(deltas={"workers": "2"}), "gave '2' as the delta of workers, not a"),
         (forged(deltas={"workers": True}), "gave True as the delta of workers, not a"),
@@ -36,15 +36,15 @@ def test_a_proposal_of_finite_steps_of_known_parameters_is_fine(proposal: Propos
         (forged(deltas={"workers": math.nan}), "gave nan as the delta of workers, not a finite"),
         (forged(deltas={"workers": -math.inf}), "gave -inf as the delta of workers, not a finite"),
         (forged(deltas={"workers": 10**400}), "as the delta of workers, not a finite"),
-        (forged(deltas=None), "deltas"),
-        (forged(deltas=[("workers", 2)]), "deltas"),
-        (forged(reasons="slow"), "not a tuple of strings"),
+        (forged(deltas=None), "gave None as its deltas, not {parameter: increment}"),
+        (forged(deltas=[("workers", 2)]), "gave [('workers', 2)] as its deltas"),
+        (forged(reasons="slow"), "gave 'slow' as its reasons, not a tuple of strings"),
         (forged(reasons=(1,)), "not a tuple of strings"),
         (forged(reasons=None), "not a tuple of strings"),
         (forged(withheld=(None,)), "not a tuple of strings"),
         (forged(withheld="multi_fail"), "not a tuple of strings"),
         (forged(reason_of={"workers": 1}), "not a tuple of strings"),
-        (forged(reason_of=("slow",)), "reason"),
+        (forged(reason_of=("slow",)), "gave ('slow',) as its reason_of, not {parameter: reason}"),
     ],
 )
 def test_anything_else_is_a_fault_that_names_the_value(returned: object, phrase: str) -> None:

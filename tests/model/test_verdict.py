@@ -19,7 +19,9 @@ from pytest_soak.model.verdict import (
     Verdict,
     closing_problem,
     judge_chain,
+    last_iterations,
     not_passed,
+    on_settled,
     with_problem,
     worst,
 )
@@ -190,8 +192,34 @@ def test_an_iteration_whose_test_did_not_pass_is_inconclusive_at_best(verdict: V
     assert (after.iteration, after.judgements) == (3, judged.judgements)
 
 
+@given(st.integers(0, 30), st.integers(1, 10))
+def test_the_last_iterations_are_as_many_as_the_window_or_all(ran: int, window: int) -> None:
+    assert list(last_iterations(ran, window)) == list(range(1, ran + 1))[-window:]
+
+
+@pytest.mark.parametrize("changed", range(7))
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_window_in_which_parameters_were_changed_is_inconclusive(
+    verdict: Verdict, changed: int
+) -> None:
+    judged = ChainVerdict(verdict, (5, 6, 7), ("latency",))
+    after = on_settled(judged, 3, changed)
+    if changed <= 4:
+        assert after is judged
+    else:
+        assert (after.verdict, after.reasons) == (INCONCLUSIVE, ())
+        said = f"only {7 - changed} of 3 iterations ran on settled parameters"
+        assert [one.located for one in after.problems] == [said]
+
+
 NOT_RUN = Problem(Kind.NOT_RUN, 4)
 PARTIAL = Problem(Kind.PARTIAL)
+
+
+def test_an_iteration_whose_test_may_have_passed_is_inconclusive_and_says_why() -> None:
+    judged = not_passed(an_iteration(3, PASS), untold={3})
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == (Problem(Kind.TEST_UNKNOWN, 3),)
 
 
 @pytest.mark.parametrize("verdict", Verdict)
@@ -204,10 +232,18 @@ def test_a_chain_that_was_not_seen_as_a_whole_is_inconclusive(verdict: Verdict) 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_failed_closing_leaves_a_fail_and_its_reasons(verdict: Verdict) -> None:
-    closing = closing_problem("still there\nat line 3")
+    closing = closing_problem("still there\nat line 3\nat line 2")
     assert str(closing) == "closing: still there"
     judged = ChainVerdict(verdict, (3, 4), ("latency",), (NOT_RUN,))
     after = with_problem(judged, closing)
     assert after.problems == (closing, NOT_RUN)
     assert after.verdict is max(verdict, INCONCLUSIVE)
     assert after.reasons == (("latency",) if verdict is FAIL else ())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_overrides_edited_after_the_last_iteration_leave_a_fail(verdict: Verdict) -> None:
+    edited = Problem(Kind.OVERRIDES_EDITED, data={"found": "the file was gone"})
+    after = with_problem(ChainVerdict(verdict, (3, 4), ("latency",)), edited)
+    assert after.verdict is max(verdict, INCONCLUSIVE)
+    assert after.problems == (edited,)

@@ -217,6 +217,38 @@ def test_what_pyproject_changes_in_an_installed_base_acts(
     result.stderr.fnmatch_lines([f"ERROR: {source}: kpis.throughput.fail: '< many' given; *"])
 
 
+@pytest.mark.parametrize(
+    ("own", "more"),
+    [
+        ("", []),
+        ("kpis.rate.fial = '< 2'", ["*mine.toml: kpis.rate: unknown key 'fial', did you mean *"]),
+    ],
+)
+def test_a_mistake_of_a_base_is_told_once_for_all_packs_that_extend_it(
+    pytester: pytest.Pytester, own: str, more: list[str]
+) -> None:
+    base = "parameters.pool = { limits = [1, 64], base = 99 }\nkpis.rate.fail = '< 1'"
+    write(
+        pytester.path,
+        base=base,
+        mine=f'pack.extends = "base.toml"\n{own}',
+        other='pack.extends = "mine.toml"',
+    )
+    pytester.makepyfile(
+        test_demo="import pytest\n"
+        + "".join(
+            f"@pytest.mark.soak(pack='{name}.toml')\ndef test_{name}(soak): soak.run()\n"
+            for name in ("base", "mine", "other")
+        )
+    )
+    result = pytester.runpytest("--soak-iterations=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [line for line in result.errlines if "toml" in line]
+    lines = ["*pack *base.toml: parameters.pool.base: 99 is outside its limits; *", *more]
+    pytest.LineMatcher(sorted(told)).fnmatch_lines(lines)
+    assert len(told) == len(lines), told
+
+
 def test_the_name_of_a_base_is_known(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_demo=DEMO)
     write(pytester.path, base='pack.extends = "demo"', mine='pack.extends = "base.toml"')

@@ -272,3 +272,35 @@ def test_a_tuner_of_rules_may_not_have_the_name_of_an_installed_one(
     result.stderr.fnmatch_lines(
         [f"ERROR: pack *p.toml: [[][[]rule[]][]] tuner = 'adaptive': {line}"]
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "mistake"),
+    [
+        (
+            'kind = "labels", words = ["fees", "slippage"]',
+            (
+                "rule.slow: why has 'slipage': unknown word, did you mean 'slippage'?; "
+                "allowed: fees, slippage"
+            ),
+        ),
+        (
+            'words = ["fees"]',
+            'metrics.why.words: a metric of kind number has no words; allowed: kind = "labels"',
+        ),
+    ],
+)
+def test_words_that_no_metric_has_are_a_mistake(metric: str, mistake: str) -> None:
+    text = f"""
+    metrics.why = {{ {metric} }}
+    parameters.pool = {{ limits = [1, 9], base = 1 }}
+    [[rule]]
+    tuner = "table"
+    id = "slow"
+    reason = "slow"
+    step = {{ pool = 1 }}
+    when.all = [{{ metric = "why", op = "has", value = "slipage" }}]
+    """
+    with pytest.raises(SoakUsageError) as caught:
+        build_pack(tomllib.loads(text), "here/why.toml")
+    assert mistake in str(caught.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_soak.views.terminal import objective_line
 from tests.support import DEMO, chain_folder, patches, read_json, records
 
 WEB_SERVICE = Path(__file__).parents[2] / "fixtures" / "web_service.toml"
@@ -162,6 +163,17 @@ def test_an_objective_that_got_worse_is_told_so(pytester: pytest.Pytester) -> No
     )
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
     result.stdout.fnmatch_lines(["  objective latency_p95_ms * (-*, worse, noise unknown)"])
+    untuned = pytester.runpytest("--soak-iterations=6")
+    untuned.stdout.fnmatch_lines(
+        ["  objective latency_p95_ms * (*, no parameter was changed, noise unknown)"]
+    )
+
+
+@pytest.mark.parametrize("better", ["up", "down"])
+def test_an_objective_that_stayed_the_same_is_neither_better_nor_worse(better: str) -> None:
+    told = {"metric": "rate", "better": better, "first": 5, "last": 5, "change": 0.0}
+    line = objective_line({**told, "beyond_noise": False}, changed=True)
+    assert line == "objective rate 5 → 5 (+0, unchanged, within noise)"
 
 
 def test_secrets_of_a_domain_are_needed_by_every_system(

@@ -14,7 +14,16 @@ ODD_REPORTS = {
     "none": ("report = None", "no report"),
     "a list": ("report = [1]", "the report is not an object but list"),
     "stale": ("report['iteration'] = iteration - 1", "stale report: it is of iteration *"),
-    "without an iteration": ("del report['iteration']", "stale report: it is of iteration None"),
+    "without an iteration": (
+        "del report['iteration']",
+        "the report does not say of which iteration it is: iteration is missing",
+    ),
+    "n a list": ("report['n'] = []", "the report's n is not an object of counts: []"),
+    "n null": ("report['n'] = None", "the report's n is not an object of counts: None"),
+    "parameter unknown": (
+        "report['parameters']['worker'] = 8",
+        "the report's parameters have an unknown name: 'worker', did you mean 'workers'?",
+    ),
     "without totals": ("del report['totals']", "the report's totals are not an object: None"),
     "metric missing": ("del report['totals']['error_rate']", "error_rate is missing"),
     "metric null": ("report['totals']['error_rate'] = None", "error_rate is null (undefined)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from pytest_soak.systems.command import processes
 from pytest_soak.systems.command import system as command
 from tests.programs import ARGS, files_left, left_in, prepare
 from tests.support import PATIENCE, chain_folder, read_json, records, unlike_journal, wait_for
@@ -93,13 +95,20 @@ UNUSABLE = {
         "*is no JSON: *; it has * bytes",
     ),
     "empty": ("report.touch()", "*is no JSON: *; it has 0 bytes"),
+    "a key twice": (
+        'report.write_text(\'{"totals": {}, "totals": {"rate": 1}}\')',
+        "*is no JSON: the key 'totals' is there twice; it has * bytes",
+    ),
     "not UTF-8": ("report.write_bytes(b'\\xff\\xfe{')", "*is no JSON: *"),
     "nested": ("report.write_text('[' * 99999)", "*is no JSON: *"),
     "stale": ("leave(report, content(7))", "stale report: it is of iteration 7"),
-    "a pipe": ("os.mkfifo(report)", "the report of the program is no file"),
-    "a folder": ("report.mkdir()", "the report of the program is no file"),
+    "a pipe": ("os.mkfifo(report)", "*cannot be read: it is a pipe; allowed: *"),
+    "a folder": ("report.mkdir()", "*cannot be read: it is a folder; allowed: *"),
     "a broken link": ("report.symlink_to('x')", "*cannot be read: No such file or directory"),
-    "huge": ("report.touch(); os.truncate(report, 2**24 + 1)", "*has 16777217 bytes; allowed: *"),
+    "huge": (
+        "report.touch(); os.truncate(report, 2**24 + 1)",
+        "*it has 16777217 bytes; allowed: *",
+    ),
     "a list": ("report.write_text('[1]')", "the report is not an object but list"),
 }
 
@@ -321,13 +330,16 @@ process_rss_mb = { fail = "> 250" }
 
 
 @pytest.mark.parametrize(
-    ("held", "seconds", "outcome"),
-    [(400_000_000, 0, "FAIL"), (0, 0, "INCONCLUSIVE"), (0, 1, "WARN")],
+    ("much", "seconds", "outcome"),
+    [(True, 0, "FAIL"), (False, 0, "INCONCLUSIVE"), (False, 1, "WARN")],
     ids=["much", "unseen", "little"],
 )
 def test_the_memory_of_a_short_program_is_the_kernels_figure_or_unknown(
-    pytester: pytest.Pytester, held: int, seconds: int, outcome: str
+    pytester: pytest.Pytester, much: bool, seconds: int, outcome: str
 ) -> None:
+    # The kernel's figure counts beyond the peak that a program inherits, here from this process.
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * processes.MAXRSS_UNIT
+    held = own_peak + 300_000_000 if much else 0
     body = f"""
 while time.process_time() < 0.1: pass
 answer()
@@ -540,7 +552,9 @@ def test_a_program_in_the_ini_file_that_is_badly_quoted_is_a_usage_error(
     prepare(pytester, "answer()")
     ran = pytester.runpytest(*ARGS, "-o", "soak_command=python 'program.py")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
-    line = "ERROR: soak_command in the ini file: No closing quotation; allowed: words quoted *"
+    line = (
+        "ERROR: soak_command in pyproject.toml: No closing quotation; allowed: a list of texts, *"
+    )
     ran.stderr.fnmatch_lines([line])
 
 

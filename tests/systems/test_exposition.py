@@ -12,20 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from pytest_soak.packs.http import Kind
 from pytest_soak.systems.http.exposition import (
-    Kind,
+    MAX_LINE,
     Measure,
     Scrape,
     Series,
     Unmeasured,
     Value,
+    check_shown,
     measure,
     read_text,
     restarted,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 GAUGE = Measure(Kind.GAUGE, Series("depth"))
 RATE = Measure(Kind.RATE, Series("hits_total"))
@@ -138,14 +140,21 @@ def test_a_quantile_of_a_real_client_lies_in_the_bucket_of_the_true_one(
 ONE = HITS + "hits_total 5\n"
 CODES = 'hits_total{code="200"} 5\nhits_total{code="500"} 5\n'
 TOLD = {
-    "absent": (GAUGE, "", "", "^depth is not there$"),
+    "absent": (GAUGE, "", "", "^depth is not there; allowed: a series that the program shows$"),
+    "misspelt": (RATE, "hit_total 1\n", "hit_total 2\n", "is not there, did you mean 'hit_total'"),
+    "of another length": (GAUGE, "", f"{'depth' * 99} 2\n", "^depth is not there; allowed"),
     "absent with these labels": (
         replace(RATE, series=Series("hits_total", {"code": ("9", "8")})),
         CODES,
         CODES,
-        r"^hits_total\{code='9\|8'\} is not there; hits_total is, with other labels or none$",
+        r"^hits_total\{code='9\|8'\} is not there; hits_total is, with other labels or none; ",
     ),
-    "never there": (replace(RATE, from_zero=True), "", "", "^hits_total is not there$"),
+    "never there": (
+        replace(RATE, from_zero=True),
+        "",
+        "",
+        "^hits_total is not there; allowed: a series that the program shows$",
+    ),
     "several": (
         RATE,
         CODES,
@@ -362,8 +371,131 @@ def test_openmetrics_against_its_rules_is_not_read(text: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "anew"),
-    [("", "", False), ("1.5", "1.5", False), ("1.5", "1.75", True), ("1.5", "", True)],
+    [
+        ("", "", False),
+        ("1.5", "1.5", False),
+        ("1.5", "2.5", True),
+        ("1.5", "", True),
+        ("1700000000.25", "1700000001.2", False),
+        ("1700000001.2", "1700000000.25", False),
+        ("1700000000.25", "1700000001.25", True),
+        ("1700000001.25", "1700000000.25", True),
+        ("NaN", "1.5", False),
+        ("1.5", "NaN", False),
+        ("NaN", "NaN", False),
+    ],
 )
 def test_another_start_time_is_another_process(before: str, after: str, anew: bool) -> None:
     texts = [f"process_start_time_seconds {at}\n" if at else "" for at in (before, after)]
     assert restarted(*(read_text(text.encode()) for text in texts)) is anew
+
+
+@pytest.mark.parametrize("known", [(True, False), (False, True)], ids=["goes", "appears"])
+@pytest.mark.parametrize("how", [OKS, P95, MEAN])
+def test_a_counter_whose_time_of_creation_is_known_only_once_was_not_reset(
+    how: Measure, known: tuple[bool, bool]
+) -> None:
+    def said(value: int, *, shown: bool) -> Scrape:
+        lines = BORN.format(value, "1.7e9").splitlines(keepends=True)
+        return read_text(
+            "".join(line for line in lines if shown or "_created" not in line).encode()
+        )
+
+    assert measure(how, said(5, shown=known[0]), said(9, shown=known[1])).value is not None
+
+
+# What is asked for before a run by the hour.
+
+SHOWN = f"{HITS}{CODES}depth NaN 1\n{buckets(('+Inf', 0))}# TYPE lag gauge\nlag 1\n"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        GAUGE,
+        P95,
+        replace(RATE, together=True),
+        replace(RATIO, together=True),
+        replace(RATE, series=Series("hits", {"code": ("200",)})),
+        replace(RATE, series=Series("hits_total", {"code": ("404",)}), from_zero=True),
+    ],
+)
+def test_what_is_shown_may_have_no_value_yet(how: Measure) -> None:
+    check_shown(how, read_text(SHOWN.encode(), since=math.inf))
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (replace(GAUGE, series=Series("dept")), "dept is not there, did you mean 'depth'"),
+        (replace(RATE, series=Series("hits_total", {"code": ("4",)})), "say from_zero = true"),
+        (RATE, "hits_total is 2 series, such as"),
+        (RATIO, "hits_total is 2 series, such as"),
+        (replace(RATIO, of=Series("calls_total")), "calls_total is not there"),
+        (replace(P95, series=Series("hits")), "hits is not there"),
+        (replace(RATE, series=Series("lag")), "lag is a gauge; allowed: a counter. Use gauge"),
+        (replace(GAUGE, series=Series("hits_total")), "is a counter; allowed: a gauge. Use rate"),
+    ],
+)
+def test_what_is_not_shown_is_told_with_the_way_to_mend_it(how: Measure, why: str) -> None:
+    with pytest.raises(Unmeasured, match=why):
+        check_shown(how, read_text(SHOWN.encode()))
+
+
+# Large answers.
+
+
+class OutOfTime(Unmeasured):
+    """Raised by a check, as where the timeout is over."""
+
+
+def after(lines: int) -> Callable[[], None]:
+    """Return a check whose time is over after *lines* calls."""
+    left = iter(range(lines))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise OutOfTime
+
+    return check
+
+
+@pytest.mark.parametrize("kind", ["text/plain", OM])
+def test_an_answer_is_read_only_while_there_is_time(kind: str) -> None:
+    rows = "".join(f'depth{{a="{n}"}} 1\n' for n in range(99))
+    body = f"# TYPE depth gauge\n{rows}# EOF\n".encode()
+    assert len(read_text(body, kind=kind, check=after(101)).samples["depth"]) == 99
+    with pytest.raises(OutOfTime):
+        read_text(body, kind=kind, check=after(100))
+
+
+@pytest.mark.parametrize("how", [GAUGE, INCREASE, P95, MEAN])
+def test_series_are_searched_only_while_there_is_time(how: Measure) -> None:
+    scrape = read_text(f"{BORN.format(5, '1.7e9')}depth 1\n".encode())
+    every = replace(how, together=True)
+    measure(every, scrape, scrape)
+    with pytest.raises(OutOfTime):
+        measure(every, scrape, replace(scrape, check=after(0)))
+    with pytest.raises(OutOfTime):
+        check_shown(every, replace(scrape, check=after(0)))
+    if how is not GAUGE:
+        with pytest.raises(OutOfTime):
+            measure(every, replace(scrape, check=after(0)), scrape)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", OM])
+def test_a_line_is_only_read_up_to_a_length(kind: str) -> None:
+    def body(length: int) -> bytes:
+        return f"# HELP depth {'x' * (length - 14)}\ndepth 1\n# EOF\n".encode()
+
+    assert measure(GAUGE, Scrape({}, {}), read_text(body(MAX_LINE), kind=kind)).value == 1
+    with pytest.raises(Unmeasured, match="a line of the answer has 65537 characters; allowed: 655"):
+        read_text(body(MAX_LINE + 1), kind=kind)
+
+
+def test_an_exemplar_in_the_text_format_is_told_and_its_time_not_taken_for_the_samples() -> None:
+    exemplar = b'took_bucket{le="1"} 4 # {trace="a"} 0.5 1600000000.0\n'
+    with pytest.raises(Unmeasured, match=r"has an exemplar, # \{\.\.\.\}; allowed: in OpenMetrics"):
+        read_text(b"depth 1\n" + exemplar, since=1.7e9)
+    label = b'depth{says="a \\" # {b}"} 1\n# HELP depth # {\n'
+    assert [sample.value for sample in read_text(label).samples["depth"]] == [1]

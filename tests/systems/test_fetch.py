@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -81,6 +82,19 @@ def test_an_answer_that_is_too_large_is_none(monkeypatch: pytest.MonkeyPatch) ->
         assert len(fetch(url, 10).body) == 100
         with pytest.raises(NoAnswer, match="more than 100 bytes"):
             fetch(url, 10)
+        with pytest.raises(NoAnswer, match="more than 99 bytes"):
+            fetch(url, 10, max_bytes=99)
+
+
+def test_the_time_to_connect_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(connection: http.client.HTTPConnection) -> None:
+        time.sleep(0.3)
+        connects(connection)
+
+    connects = http.client.HTTPConnection.connect
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", connect)
+    with speaking("a 1\n") as (url, _), pytest.raises(NoAnswer, match=r"no whole answer in 0\.2 s"):
+        fetch(url, 0.2)
 
 
 def test_without_a_listener_there_is_no_answer() -> None:

@@ -121,7 +121,7 @@ def test_a_report_is_usable_and_has_the_parameters_it_used(
     report = read_report(raw, 3, PACK.metrics)
     assert report.problem is None
     assert report.measured.lacking(kpi.metric for kpi in PACK.kpis) == {}
-    assert contradictions(parameters, report.parameters) == {}
+    assert contradictions(parameters, report.parameters, PACK.precision) == {}
     assert report.n == dict.fromkeys(PACK.mock, 1000)
     assert state is None
 

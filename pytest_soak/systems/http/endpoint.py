@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from msgspec import convert
 
-from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.document import HttpTable
+from pytest_soak.packs.http import Kind, combined_mistakes, http_table, lacking_mistakes
 from pytest_soak.systems.command.program import program_of, secrets_of
-from pytest_soak.systems.http.exposition import Kind, Measure, Series
-from pytest_soak.systems.http.promql import SLOT
+from pytest_soak.systems.http.exposition import Measure, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_soak.model.pack import Pack
     from pytest_soak.packs.document import MeasureTable
     from pytest_soak.systems.command.program import Program
 
-PORT = "{port}"
-"""Stands for a free port, in a program's arguments and in URLs."""
 SLOT_LENGTH = 10.0
 """Seconds that are measured in an iteration of a run by count, unless the pack says otherwise."""
 
@@ -77,10 +73,9 @@ def read_endpoint(root: Path, pack: Pack, scenario: str) -> Endpoint:
     Raises:
         SoakUsageError: Something is missing, or what is set cannot act together.
     """
-    own = pack.scenarios[scenario].get("http", {})
-    merged = {key: {**pack.http.get(key, {}), **own.get(key, {})} for key in MERGED}
-    given = {**pack.http, **own, **merged}
-    refuse(f"system http: pack {pack.source}", list(_mistakes(pack, given)))
+    given = http_table(pack, scenario)
+    mistakes = [*lacking_mistakes(given), *combined_mistakes(pack, given, {})]
+    refuse(f"system http: pack {pack.source}", mistakes)
     table = convert(given, HttpTable)
     program = None
     if table.program:
@@ -101,90 +96,6 @@ def read_endpoint(root: Path, pack: Pack, scenario: str) -> Endpoint:
         secrets=secrets_of(pack, table),
         keeps_state=table.keeps_state,
     )
-
-
-MERGED = ("metrics", "parameters", "env")
-"""The tables of which a scenario may change single keys."""
-NEED_PROGRAM = ("life", "cwd", "env", "grace_s", "output_mb", "reload_signal")
-URLS = ("scrape", "prometheus", "ready")
-
-
-def _mistakes(pack: Pack, given: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Yield what a schema cannot say."""
-    server = "prometheus" in given
-    if ("scrape" in given) == server:
-        what = "both scrape and prometheus" if server else "no source of metrics"
-        yield Mistake(
-            "http",
-            what,
-            f'scrape = "http://127.0.0.1:{PORT}/metrics", or prometheus = "http://127.0.0.1:9090"',
-        )
-    for key in URLS:
-        yield from _url_mistakes(key, given.get(key, "http://x"))
-    if "program" not in given:
-        yield from _mistakes_without_program(given)
-    if not given["metrics"]:
-        yield Mistake("http", "no metrics", "one entry or more in [http.metrics]")
-    scraped = tuple(kind for kind in Kind if kind is not Kind.QUERY)
-    for table, fits in (("metrics", scraped), ("parameters", (Kind.GAUGE,))):
-        for name, measure in given[table].items():
-            where = f"http.{table}.{name}"
-            if table == "metrics" and pack.kind(name) != "number":
-                yield Mistake(where, f"{name} is of kind {pack.kind(name)}", "a number")
-            yield from _measure_mistakes(where, measure, (Kind.QUERY,) if server else fits)
-
-
-def _mistakes_without_program(given: Mapping[str, Any]) -> Iterator[Mistake]:
-    for key in URLS:
-        if PORT in given.get(key, ""):
-            yield Mistake(f"http.{key}", f"{PORT} without a program", "the port that it has")
-    for key in NEED_PROGRAM:
-        if given.get(key):
-            yield Mistake(f"http.{key}", "without a program", f"program = [...], or no {key}")
-
-
-def _url_mistakes(key: str, url: str) -> Iterator[Mistake]:
-    """Yield what is wrong with a *url* whose letters the schema has looked at."""
-    try:
-        parts = urlsplit(url.replace(PORT, "1"))
-        what = "" if parts.hostname and parts.port != 0 else "it names no host, or port 0"
-        if key == "prometheus" and parts.query:
-            what = "a server's URL ends before its /api"
-    except ValueError as error:
-        what = str(error)
-    if what:
-        yield Mistake(f"http.{key}", f"{url}: {what}", "such as http://127.0.0.1:9090")
-
-
-def _measure_mistakes(
-    where: str, given: Mapping[str, Any], fits: Collection[Kind]
-) -> Iterator[Mistake]:
-    kinds = [kind for kind in Kind if kind in given]
-    if len(kinds) != 1 or kinds[0] not in fits:
-        what = " and ".join(kinds) or "nothing that says how it is measured"
-        source = "asked of a Prometheus server" if Kind.QUERY in fits else "scraped"
-        allowed = ", ".join(kind for kind in Kind if kind in fits)
-        yield Mistake(where, what, f"where it is {source}, one of {allowed}")
-        return
-    (kind,) = kinds
-    keys = {kind, "factor"}
-    if kind is not Kind.QUERY:
-        keys |= {"labels", "sum"}
-    if kind not in (Kind.QUERY, Kind.GAUGE):
-        keys |= {"from_zero"}
-    needed = {Kind.RATIO: {"of"}, Kind.QUANTILE: {"of"}}.get(kind, set())
-    keys |= needed | ({"of_labels"} if kind is Kind.RATIO else set())
-    for key in sorted(given.keys() - keys):
-        yield Mistake(where, f"{key} means nothing to {kind}", ", ".join(sorted(keys)))
-    for key in sorted(needed - given.keys()):
-        yield Mistake(where, f"{kind} without {key}", f"{key} = the name of a metric")
-    if kind is Kind.QUERY and SLOT not in given["query"]:
-        yield Mistake(
-            where,
-            f"{given['query']} has no {SLOT}",
-            f"a query over the slot, such as last_over_time(NAME[{SLOT}]), as any other may be "
-            "answered from before it",
-        )
 
 
 def _measure(table: MeasureTable) -> Measure:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pytest_soak.store.files import MAX_BYTES
+
 OK = 200
 """The HTTP status of success."""
-MAX_BYTES = 16 * 1024 * 1024
-"""The largest answer in bytes."""
 
 
 class NoAnswer(Exception):
@@ -34,7 +35,7 @@ class Answer:
     body: bytes
 
 
-def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
+def fetch(url: str, timeout: float, accept: str = "*/*", max_bytes: int | None = None) -> Answer:
     """Return the answer of *url* with any status.
 
     A redirect is returned and not followed: the named program is what is measured. The look-up of a
@@ -44,6 +45,7 @@ def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
         url: An http or https URL.
         timeout: Seconds for the whole request.
         accept: The value of the ``Accept`` header.
+        max_bytes: The size of the largest answer; None for `MAX_BYTES`.
 
     Raises:
         NoAnswer: There is no complete answer.
@@ -54,16 +56,17 @@ def fetch(url: str, timeout: float, accept: str = "*/*") -> Answer:
     connection = connects(parts.hostname or "", parts.port, timeout=timeout)
     timed_out = threading.Event()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    timer = None
+    begun, timer = time.monotonic(), None
     try:
         connection.connect()
         # The socket timeout restarts with each byte, so a slow server could exceed it for ever.
-        timer = threading.Timer(timeout, _abort, (connection.sock, timed_out))
+        left = max(0.0, begun + timeout - time.monotonic())
+        timer = threading.Timer(left, _abort, (connection.sock, timed_out))
         timer.daemon = True
         timer.start()
         headers = {"Accept": accept, "Cache-Control": "no-cache", "Connection": "close"}
         connection.request("GET", path, headers=headers)
-        answer = _read(connection.getresponse())
+        answer = _read(connection.getresponse(), max_bytes or MAX_BYTES)
         if timed_out.is_set():  # headers that were cut off look like complete ones
             raise TimeoutError
     except (OSError, http.client.HTTPException) as error:
@@ -86,7 +89,7 @@ def _abort(connected: socket.socket, timed_out: threading.Event) -> None:
         connected.shutdown(socket.SHUT_RDWR)
 
 
-def _read(response: http.client.HTTPResponse) -> Answer:
+def _read(response: http.client.HTTPResponse, max_bytes: int) -> Answer:
     """Read a whole answer.
 
     Raises:
@@ -94,9 +97,9 @@ def _read(response: http.client.HTTPResponse) -> Answer:
         http.client.IncompleteRead: It is not complete.
     """
     with response:
-        body = response.read(MAX_BYTES + 1)
-        if len(body) > MAX_BYTES:
-            msg = f"the answer has more than {MAX_BYTES} bytes"
+        body = response.read(max_bytes + 1)
+        if len(body) > max_bytes:
+            msg = f"the answer has more than {max_bytes} bytes"
             raise NoAnswer(msg)
         if response.length:  # bytes that are missing; `read(amount)` does not raise for them
             raise http.client.IncompleteRead(body, response.length)

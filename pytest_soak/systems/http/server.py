@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_soak.errors import SystemFailure
+from pytest_soak.packs.http import PORT
 from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.processes import Usage, cpu_of
 from pytest_soak.systems.command.system import CommandSystem
-from pytest_soak.systems.http.endpoint import PORT
 from pytest_soak.systems.http.fetch import OK, NoAnswer, fetch
 
 if TYPE_CHECKING:

@@ -8,17 +8,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_soak.errors import SystemFailure
 from pytest_soak.model.mask import Mask
+from pytest_soak.model.metrics import in_full
 from pytest_soak.model.report import PROBLEM
 from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.packs.http import PORT
 from pytest_soak.systems.http import promql
-from pytest_soak.systems.http.endpoint import PORT
 from pytest_soak.systems.http.exposition import (
     OPENMETRICS,
     Measure,
     Scrape,
     Unmeasured,
     Value,
+    check_shown,
     measure,
     read_text,
     restarted,
@@ -45,8 +48,9 @@ READY_INTERVAL = 0.1
 class HttpSystem:
     """Measures a program over HTTP for the length of a slot.
 
-    A metric that has no value makes the iteration INCONCLUSIVE, with the reason. The iteration
-    fails only if a program that pytest-soak started fails.
+    A metric without a value is unusable, and the report says why: the iteration is INCONCLUSIVE if
+    the gate or a tuner needs it. The iteration fails only if a program that pytest-soak started
+    fails, or, by the hour, where something that is to be measured does not exist at the start.
     """
 
     virtual_time = False
@@ -57,6 +61,7 @@ class HttpSystem:
         self.secrets = endpoint.secrets
         self._mask = Mask.of(self.secrets, os.environ)
         self.keeps_state = endpoint.keeps_state
+        self._asked = False
         self._server: Server | ExternalServer = ExternalServer()
         if endpoint.program is not None:
             self._server = Server(endpoint.program, endpoint)
@@ -77,7 +82,8 @@ class HttpSystem:
         """Measure the program for one slot; return the report and no state.
 
         Raises:
-            SystemFailure: The program could not be started, ended, or wrote too much.
+            SystemFailure: The program could not be started, ended, or wrote too much; or, in the
+                first slot by the hour, something that is to be measured is not there.
         """
         del state
         self._mask = self._mask.seeing(os.environ)  # a test may have changed them
@@ -110,10 +116,13 @@ class HttpSystem:
 
         Raises:
             NoAnswer: A request was not answered.
-            Unmeasured: One argument for each metric or parameter without a value.
+            Unmeasured: The slot cannot be used as a whole; one argument for each reason.
+            SystemFailure: As for `_ask_once`.
         """
         endpoint = self._endpoint
         self._await_ready(end)
+        if self._hours_slot is not None and not self._asked:
+            self._ask_once(end)
         self._server.wait_until(time.monotonic() + endpoint.settle)
         since = time.time()
         start = self._scrape() if endpoint.scrape else replace(EMPTY, at=time.monotonic())
@@ -125,29 +134,37 @@ class HttpSystem:
         problems: list[str] = []
         if endpoint.scrape:
             stop = self._scrape(since)
+            start = replace(start, check=stop.check)  # both are searched in its time
             if restarted(start, stop):
                 problems.append("the program was restarted during the slot: its start time changed")
         else:
             stop = replace(EMPTY, at=time.monotonic())
-        values: dict[str, Value] = {}
+        self._read_metrics(report, start, stop)
         used: dict[str, float] = {}
-        for name, how in endpoint.metrics.items():
-            try:
-                values[name] = self._value(how, start, stop)
-            except (NoAnswer, Unmeasured) as error:
-                problems.append(f"{name}: {error}")
         for name, how in endpoint.parameters.items():
             try:
                 used[name] = self._used_value(how, start, stop)
             except (NoAnswer, Unmeasured) as error:
                 problems.append(f"parameter {name}: {error}")
-        report["totals"] = {name: value.value for name, value in values.items()}
-        report["n"] = {name: value.n for name, value in values.items() if value.n is not None}
-        report["runtime"] = {"measured_s": round(stop.at - start.at, 3)}
         if used:
             report["parameters"] = used
         if problems:
             raise Unmeasured(*problems)
+
+    def _read_metrics(self, report: dict[str, object], start: Scrape, stop: Scrape) -> None:
+        """Write the metrics between *start* and *stop* into *report*."""
+        values: dict[str, Value] = {}
+        unusable: dict[str, str] = {}
+        for name, how in self._endpoint.metrics.items():
+            try:
+                values[name] = self._value(how, start, stop)
+            except (NoAnswer, Unmeasured) as error:
+                unusable[name] = self._safe_line(str(error))
+        report["totals"] = {name: value.value for name, value in values.items()}
+        report["n"] = {name: value.n for name, value in values.items() if value.n is not None}
+        report["runtime"] = {"measured_s": round(stop.at - start.at, 3)}
+        if unusable:
+            report["unusable"] = unusable
 
     def _await_ready(self, end: float) -> None:
         """Wait until the program answers.
@@ -171,11 +188,65 @@ class HttpSystem:
             else:
                 return
 
-    def _scrape(self, since: float = -math.inf) -> Scrape:
-        """Scrape the program now; a sample older than *since* (seconds since 1970) is stale."""
-        answer = self._fetch_ok(self._endpoint.scrape, self._endpoint.timeout)
+    def _ask_once(self, end: float) -> None:
+        """Ask for everything that is measured, so that a misspelt name does not cost a night.
+
+        What is not there yet is asked for again, for as long as a program may take to be ready.
+
+        Raises:
+            SystemFailure: Something cannot be had.
+        """
+        ready_within = self._endpoint.ready_within
+        until = min(time.monotonic() + ready_within, end)
+        while lacking := self._lacking():
+            if time.monotonic() >= until:
+                lines = "".join(f"\n  {self._safe_line(line)}" for line in lacking)
+                msg = (
+                    "before a run by the hour everything in [http.metrics] and [http.parameters] "
+                    f"is asked for; this cannot be had within ready_s = {ready_within:g}:{lines}"
+                )
+                raise SystemFailure(msg)
+            self._server.wait_until(time.monotonic() + READY_INTERVAL)
+        self._asked = True
+
+    def _lacking(self) -> list[str]:
+        """Return what cannot be had now, each with the reason."""
+        endpoint = self._endpoint
         try:
-            return read_text(answer.body, time.monotonic(), since, kind=answer.kind)
+            scrape = self._scrape() if endpoint.scrape else EMPTY
+        except (NoAnswer, Unmeasured) as error:
+            return [str(error)]
+        lacking = []
+        parameters = {f"parameter {name}": how for name, how in endpoint.parameters.items()}
+        for name, how in {**endpoint.metrics, **parameters}.items():
+            try:
+                if how.query:
+                    promql.read_number(self._query(how.query, self._hours_slot or endpoint.slot))
+                else:
+                    check_shown(how, scrape)
+            except (NoAnswer, Unmeasured) as error:
+                lacking.append(f"{name}: {error}")
+        return lacking
+
+    def _scrape(self, since: float = -math.inf) -> Scrape:
+        """Scrape the program now; a sample older than *since* (seconds since 1970) is stale.
+
+        Everything that is done with the answer has the time of one request.
+        """
+        timeout = self._endpoint.timeout
+        until = time.monotonic() + timeout
+
+        def check() -> None:
+            if time.monotonic() > until:
+                msg = (
+                    f"its answer could not be searched in timeout_s = {timeout:g}; allowed: fewer "
+                    "series, or a longer timeout_s"
+                )
+                raise Unmeasured(msg)
+
+        answer = self._fetch_ok(self._endpoint.scrape, timeout)
+        try:
+            return read_text(answer.body, time.monotonic(), since, kind=answer.kind, check=check)
         except Unmeasured as error:
             msg = f"{self._url(self._endpoint.scrape)}: {error}"
             raise Unmeasured(msg) from None
@@ -184,10 +255,19 @@ class HttpSystem:
         """Return the value of one metric between *start* and *stop*."""
         if not how.query:
             return measure(how, start, stop)
+        answer = self._query(how.query, stop.at - start.at)
+        return Value(promql.read_answer(answer) * how.factor)
+
+    def _query(self, query: str, seconds: float) -> Answer:
+        """Return the answer of the server to a *query* over the last *seconds*.
+
+        Raises:
+            NoAnswer: There is none; the text names the server.
+        """
         timeout = self._endpoint.timeout
-        url = promql.url_of(self._endpoint.server, how.query, stop.at - start.at, timeout)
+        url = promql.url_of(self._endpoint.server, query, seconds, timeout)
         try:
-            return Value(promql.read_answer(fetch(url, timeout)) * how.factor)
+            return fetch(url, timeout, max_bytes=promql.MAX_BYTES)
         except NoAnswer as error:
             msg = f"{self._endpoint.server}: {error}"
             raise NoAnswer(msg) from None
@@ -197,8 +277,9 @@ class HttpSystem:
         value = self._value(how, start, stop).value
         before = value if how.query else measure(how, EMPTY, start).value
         assert value is not None and before is not None  # noqa: PT018, S101 - only a ratio or quantile can be None
-        if not math.isclose(value, before, rel_tol=1e-9):
-            msg = f"{before:g} at the start of the slot and {value:g} at its end; see settle_s"
+        if value != before:
+            first, last = in_full(before), in_full(value)
+            msg = f"{first} at the start of the slot and {last} at its end; see settle_s"
             raise Unmeasured(msg)
         return value
 
