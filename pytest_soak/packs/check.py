@@ -105,16 +105,15 @@ def refuse(
         source: The file, or whatever else was checked.
         mistakes: What is wrong in it.
         layers: ``{source: its tables}``, the last one on top. If there are several, each line names
-            the source of its key, but for a single line.
+            the source of its key.
 
     Raises:
         SoakUsageError: With one line per mistake, up to a limit.
     """
     layers = layers or {}
     placed = [f"{_source(layers, one.where) or source}: {one}" for one in mistakes]
-    lines = placed if len(layers) > 1 else [str(mistake) for mistake in mistakes]
-    if len(mistakes) == 1:
-        lines = [f"{source}: {mistakes[0]}"]
+    named = len(layers) > 1 or len(mistakes) == 1
+    lines = placed if named else [str(mistake) for mistake in mistakes]
     if mistakes:
         raise SoakUsageError(*lines, head=source, lines=placed)
 

@@ -53,7 +53,7 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
             "summary": {**summary, "problems": problems},
             "decision": {"asked": {}, "rollback": None, **decision, "notices": notices},
         }
-    if "config" in record:
+    if record["kind"] in ("run_started", "run_resumed"):
         return {**record, "reading": None}
     if "problems" in record:
         problems = [_located(text) for text in record["problems"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import STATE, report_name
 from pytest_soak.store.files import line, read_bytes
 from pytest_soak.store.folder import JOURNAL, RUNS
@@ -32,7 +33,8 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
     fault = next((finding for finding in found if not finding.note), None)
     if fault:
         where = fault.where.removeprefix(f"{JOURNAL}, ")  # the file may have another name
-        msg = f"{journal}, {where}: {fault.what}; pytest-soak verify shows all findings"
+        what = safe_text(fault.what)
+        msg = f"{journal}, {where}: {what}; pytest-soak verify shows all findings"
         raise JournalError(msg)
     if not parsed.records:
         msg = f"{journal}: has no record: the run was killed before it began"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +22,7 @@ from pytest_soak.model.verdict import (
     worst,
 )
 from pytest_soak.store import legacy
+from pytest_soak.store.files import jsonable
 from pytest_soak.store.records import (
     judged_from_json,
     own_problems,
@@ -88,7 +88,7 @@ def _read_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator
     number, summary, reading = record["iteration"], record["summary"], start["reading"]
     metrics = msgspec.convert(reading["metrics"], dict[str, Metric])
     report = read_report(record["report"], number, metrics)
-    facts: dict[str, Any] = msgspec.to_builtins(dict(report.measured.values))
+    facts: dict[str, Any] = jsonable(dict(report.measured.values))
     if reading["watchers"]:  # their facts have names that are no metrics
         others = summary["metrics"].items()
         facts |= {name: fact for name, fact in others if name.partition(".")[0] not in metrics}
@@ -131,7 +131,9 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
     fault = any(one["kind"] == Kind.STRATEGY_FAULT for one in summary["problems"])
     if fault and not found:  # a gate failed
         return
-    for recorded, (metric, table) in zip_longest(found[: len(kpis)], kpis.items()):
+    of_kpis = {judged.metric: judged for judged in found[: len(kpis)]}
+    for metric, table in kpis.items():
+        recorded = of_kpis.get(metric)
         given = {key: value for key, value in table.items() if value is not None}
         try:
             kpi = make_kpi(metric, given)
@@ -140,7 +142,7 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
             continue
         expected = kpi.judge(summary["metrics"].get(metric), summary["n"].get(metric))
         if record["v"] == legacy.FORMAT and recorded and recorded.rule:
-            recorded = replace(recorded, rule=str(parse_threshold(recorded.rule)))  # noqa: PLW2901
+            recorded = replace(recorded, rule=str(parse_threshold(recorded.rule)))
         if recorded == expected:
             continue
         worse = recorded is not None and replace(

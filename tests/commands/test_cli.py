@@ -185,12 +185,11 @@ def test_an_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreadable_file_is_one_line(ended: Path) -> None:
-    (ended / "KPI_GATE.json").unlink()
-    (ended / "KPI_GATE.json").mkdir()
-    assert told("verify", *ENDED) == (
-        4,
-        [f"ERROR: {ended.relative_to(ended.parent.parent) / 'KPI_GATE.json'}: Is a directory"],
-    )
+    (ended / "journal.jsonl").unlink()
+    (ended / "journal.jsonl").mkdir()
+    name = ended.relative_to(ended.parent.parent) / "journal.jsonl"
+    told_ = [f"ERROR: {name}: it is a folder; allowed: a regular file"]
+    assert told("explain", "--iter=1", *ENDED) == (4, told_)
 
 
 def test_a_start_loads_neither_pytest_nor_what_only_a_soak_needs() -> None:

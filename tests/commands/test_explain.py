@@ -226,6 +226,7 @@ def test_what_a_journal_from_elsewhere_says_is_safe_to_show(
     found = records(ended)
     found[0]["config"]["chain"] = evil
     found[0]["config_hash"] = json_hash(found[0]["config"])
+    found[0]["reading"]["watchers"] = ["elsewhere"]  # whose facts no report has
     found[1]["summary"]["metrics"][evil] = 1
     (ended / "journal.jsonl").write_bytes(linked(found))
     lines = "\n".join(told(*command, *ENDED)[1])

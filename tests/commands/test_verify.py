@@ -431,9 +431,10 @@ def test_a_verdict_that_a_resume_cancelled_is_a_note(broken: Path) -> None:
         "kind": "run_resumed",
         "seq": len(found),
         "config": found[0]["config"],
+        "reading": found[0]["reading"],
         "differences": ["seed: 0 then, 7 now"],
     }
-    for name in ("verdict", "window", "reasons", "problems", "unverified"):
+    for name in ("verdict", "window", "reasons", "problems", "unverified", "untold"):
         del resumed[name]
     (broken / "journal.jsonl").write_bytes(linked([*found, resumed]))
     code, lines = told(*BROKEN)

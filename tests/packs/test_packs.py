@@ -76,11 +76,11 @@ def test_single_numbers_are_changed_in_pyproject(pytester: pytest.Pytester) -> N
     [
         (
             "[tool.pytest-soak.packs.demo.kpis]\nlatency_p95_ms = { fail = '500' }",
-            "*demo.toml with [[]tool.pytest-soak.packs.demo[]]: kpis.latency_p95_ms.fail: '500'*",
+            "*pyproject.toml, [[]tool.pytest-soak.packs.demo[]]: kpis.latency_p95_ms.fail: '500'*",
         ),
         (
             "[tool.pytest-soak.packs.demo.profiles.default]\nworkers = 99",
-            "*with [[]tool.pytest-soak.packs.demo[]]: profiles.default.workers: 99 is outside*",
+            "*pyproject.toml, [[]tool.pytest-soak.packs.demo[]]: profiles.default.workers: 99*",
         ),
         (
             "[[tool.pytest-soak.packs.demo.rule]]\nid = 'slow'",

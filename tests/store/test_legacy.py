@@ -77,7 +77,13 @@ def test_a_decision_from_before_notices_and_rollbacks_has_none() -> None:
     assert upgrade(record)["decision"] == due
 
 
-@pytest.mark.parametrize("kind", ["run_started", "rolled_back", "of a later release"])
+@pytest.mark.parametrize("kind", ["run_started", "run_resumed"])
+def test_the_start_of_a_run_does_not_say_how_reports_were_read(kind: str) -> None:
+    record = {"v": 1, "kind": kind, "iteration": 0, "config": {}}
+    assert upgrade(record) == {**record, "reading": None}
+
+
+@pytest.mark.parametrize("kind", ["rolled_back", "of a later release"])
 def test_a_record_without_problems_stays_as_it_is(kind: str) -> None:
     record = {"v": 1, "kind": kind, "iteration": 0, "config": {}}
     assert upgrade(record) is record
