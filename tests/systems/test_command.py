@@ -173,6 +173,26 @@ def test_a_program_is_run_once_for_each_iteration_and_tuned(pytester: pytest.Pyt
     assert first["program"] == [sys.executable, "-I", "-S", "program.py"]
 
 
+@pytest.mark.parametrize("long", [False, True], ids=["once", "long"])
+def test_a_program_is_told_what_it_is_run_for(pytester: pytest.Pytester, *, long: bool) -> None:
+    names = ("TEST", "TEST_PARAMETERS", "SCENARIO", "CELL", "LOGS")
+    told = f"answer(runtime={{name: E['PYTEST_SOAK_' + name] for name in {names!r}}})"
+    prepare(pytester, f"{told}\nPath(E['PYTEST_SOAK_LOGS'], 'own.log').touch()", long=long)
+    mark = "import pytest\n@pytest.mark.parametrize('x', [7])"
+    pytester.makepyfile(test_demo=f"{mark}\ndef test_demo(soak, x):\n    soak.run()\n")
+    pytester.runpytest(*ARGS, "--soak-scenario=calm")
+    folder = chain_folder(pytester)
+    runtime = read_json(folder / "EDGE_REPORT_1.json")["runtime"]
+    assert {name: runtime[name] for name in names} == {
+        "TEST": "test_demo.py::test_demo[7]",
+        "TEST_PARAMETERS": '{"x": 7}',
+        "SCENARIO": "calm",
+        "CELL": folder.name.rpartition("-")[2],
+        "LOGS": str(folder / "logs"),
+    }
+    assert (folder / "logs" / "own.log").exists()
+
+
 def test_a_long_lived_program_is_started_once_and_reads_its_overrides_again(
     pytester: pytest.Pytester,
 ) -> None:
