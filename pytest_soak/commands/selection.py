@@ -61,7 +61,7 @@ def add_selection(parser: ArgumentParser) -> None:
         "--chain",
         metavar="C",
         help="a chain: its folder's name, the beginning of it, or the node id of its test "
-        "(default: the only chain)",
+        "(default: the chain of the only test, of its cells the one that ran last)",
     )
     parser.add_argument(
         "--run",
@@ -123,17 +123,18 @@ def choose_chain(soak_dir: Path, given: str | None) -> Path:
 
     Args:
         soak_dir: The folder of the soaks.
-        given: The name of the chain's folder, its beginning, or a node id; None for the only chain.
+        given: The name of the chain's folder, its beginning, or a node id; None for the chain of
+            the only test, of its cells for the one that ran last.
 
     Raises:
         SoakUsageError: No chain matches, or several do; the message lists them.
     """
     folders = {path.name: path for path in chains(soak_dir)}
     if given is None:
-        if len(folders) > 1:
+        if len({_node_id(path) or name for name, path in folders.items()}) > 1:
             msg = f"--chain: needed, because {soak_dir} has several chains: {_listed(folders)}"
             raise SoakUsageError(msg)
-        return next(iter(folders.values()))
+        return max(folders.values(), key=lambda path: run_age(runs(path)[0].run))
     cells = [name for name, path in folders.items() if _node_id(path) == given]
     return folders[
         _the_one("--chain", given, cells or _matching("--chain", "chain", given, folders))

@@ -360,8 +360,8 @@ class SoakSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the faults that chains had at their end, each once."""
-        for fault in self._faults:
-            Screen(terminalreporter).write(f"ERROR: {fault}", red=True)
+        for line in "\n".join(f"ERROR: {fault}" for fault in self._faults).splitlines():
+            Screen(terminalreporter).write(line, red=True)
 
 
 class Soak:

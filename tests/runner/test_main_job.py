@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_soak_market.plugin import PACK
 
-from tests.support import patches, read_json
+from tests.support import patches, read_json, records
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,8 +31,9 @@ def soak(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def chains(folder: Path) -> dict[str, Path]:
-    """Return the folders of the two chains by the names of their tests."""
-    return {path.name.rpartition("-")[0]: path for path in folder.glob("test_*")}
+    """Return the folders of the chains that ran last, by the names of their tests."""
+    began = sorted(folder.glob("test_*"), key=lambda path: str(records(path)[0]["run"]))
+    return {path.name.rpartition("-")[0]: path for path in began}
 
 
 def test_tuned_untuned_tuned_and_distributed_in_one_folder(tmp_path: Path) -> None:

@@ -357,7 +357,7 @@ def test_requests_on_their_way_arrive_in_the_next_iteration() -> None:
     ("settings", "line"),
     [
         ("", "*demo.toml: scenario 'busy' has no *; scenarios for the system market: none"),
-        ("nope = 1", "*demo.toml *: scenarios.busy.market: unknown key 'nope'; allowed: *"),
+        ("nope = 1", "ERROR: *: scenarios.busy.market: unknown key 'nope'; allowed: *"),
     ],
 )
 def test_a_scenario_without_valid_settings_for_the_market_is_refused(
