@@ -137,12 +137,9 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
     for metric, table in kpis.items():
         recorded = of_kpis.get(metric)
         given = {key: value for key, value in table.items() if value is not None}
-        try:
-            kpi = make_kpi(metric, given)
-        except ValueError as error:
-            yield f"the criteria of {metric} cannot be read: {error}"
-            continue
-        expected = kpi.judge(summary["metrics"].get(metric), summary["n"].get(metric))
+        expected = make_kpi(metric, given).judge(
+            summary["metrics"].get(metric), summary["n"].get(metric)
+        )
         if record["v"] == legacy.FORMAT and recorded and recorded.rule:
             recorded = replace(recorded, rule=str(parse_threshold(recorded.rule)))
         if recorded == expected:

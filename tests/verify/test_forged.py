@@ -17,11 +17,13 @@ from pytest_soak.commands.verify import examine
 from pytest_soak.model.parameters import Note
 from pytest_soak.model.problem import Kind
 from pytest_soak.model.verdict import Verdict
+from pytest_soak.store.files import json_hash
 from tests.runs import RUNS
+from tests.strategies import tuner
 from tests.support import DEMO, chain_folder, linked, records, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PARTS = ("summary", "judgements", "proposals", "decision", "applied", "settles")
 END = ("verdict", "window", "reasons", "problems", "unverified", "not_passed")
@@ -156,3 +158,103 @@ def test_a_summary_shows_no_verdict_that_verify_refuses(pytester: pytest.Pyteste
         assert code == (4 if command == "summary" else 1)
         assert "does not follow from its report and criteria: " in "\n".join(lines)
         assert "## PASS" not in "\n".join(lines)
+
+
+def with_rollback(found: list[dict[str, Any]]) -> None:
+    """Make iteration 4 roll back by a guard that has not vetoed."""
+    parameters = found[4]["summary"]["parameters"]
+    back = {"guard": "undone", "to_iteration": 3, "parameters": parameters, "detail": ""}
+    found[4]["decision"]["rollback"] = back
+
+
+def with_fault(found: list[dict[str, Any]]) -> None:
+    veto = {"guard": "mode", "reason": "strategy_fault", "parameter": "", "detail": "it broke"}
+    found[5]["decision"] |= {"vetoes": [veto], "skip_reason": "strategy_fault"}
+
+
+def unasked(found: list[dict[str, Any]]) -> None:
+    found[1]["decision"]["requests"].pop()
+
+
+def farther(found: list[dict[str, Any]]) -> None:
+    found[1]["decision"]["changes"][0]["effective"] = 0.2
+
+
+def judged_worse(found: list[dict[str, Any]]) -> None:
+    """Judge by a criterion of a plugin, as which any key counts that the core does not read."""
+    found[0]["config"]["kpis"]["error_rate"]["steady"] = 3
+    found[0]["config_hash"] = json_hash(found[0]["config"])
+    judged = found[4]["judgements"][1]
+    judged |= {"verdict": "WARN", "rule": "steady"}
+    found[4]["summary"]["verdict"] = "WARN"
+
+
+def better(found: list[dict[str, Any]]) -> None:
+    judged_worse(found)
+    found[3]["judgements"][0]["verdict"] = "PASS"
+
+
+def twice(found: list[dict[str, Any]]) -> None:
+    found[1]["judgements"].append(found[1]["judgements"][0])
+
+
+def problem(kind: str) -> Callable[[list[dict[str, Any]]], object]:
+    """Return a function that adds a problem to the end of a run."""
+    new = {"kind": kind, "iteration": 0, "data": {}}
+    return lambda found: found[7]["problems"].insert(0, new)
+
+
+def resumed(found: list[dict[str, Any]]) -> None:
+    found[6]["summary"]["restarted"] = True
+
+
+CONTRADICTIONS: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "its reading is null": lambda found: found[0].update(reading=None),
+    "its rollback by undone is not among its vetoes": with_rollback,
+    "the fault of a strategy in its vetoes is none of its problems": with_fault,
+    "changes workers, which nobody asked for": unasked,
+    "its change of backoff_s by 0.2 does not lead from 0.2 to 0.3": farther,
+    "its judgement of latency_p95_ms does not follow": better,
+    "is marked as restarted, but was not resumed": resumed,
+    "has a judgement of latency_p95_ms, for which there is no criterion": twice,
+    "its problem never_called is none of a chain as a whole": problem("never_called"),
+    "has the problem broken_off": problem("broken_off"),
+    "lacks broken_off": lambda found: found[7].update(kind="run_interrupted"),
+    "its problem closing lacks text": problem("closing"),
+}
+
+
+def test_each_contradiction_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    whole = records(chain_folder(pytester))
+    for says, change in CONTRADICTIONS.items():
+        found = copy.deepcopy(whole)
+        change(found)
+        assert any(says in text for text in refused(linked(found))), (says, refused(linked(found)))
+    judged_worse(whole)
+    assert not refused(linked(whole))
+
+
+BREAKS = """
+class Breaks:
+    requires = ()
+    def judge(self, metrics, n):
+        return 1 / 0
+
+def pytest_soak_gates():
+    return {"breaks": lambda pack: Breaks()}
+"""
+
+
+@pytest.mark.parametrize("broken", [tuner("1 / 0", name="breaks"), BREAKS], ids=["tuner", "gate"])
+def test_a_strategy_that_failed_is_verified_as_recorded(
+    pytester: pytest.Pytester, broken: str
+) -> None:
+    pytester.makeconftest(broken)
+    pytester.makepyfile(test_demo=DEMO)
+    tuned = () if broken == BREAKS else ("--soak-tuner=breaks",)
+    pytester.runpytest("--soak-iterations=2", "--auto-tune", *tuned)
+    found = records(chain_folder(pytester))
+    assert found[1]["summary"]["problems"][0]["kind"] == "strategy_fault"
+    assert not refused(linked(found))
