@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +30,7 @@ from pytest_soak.store.records import (
     problems_from_json,
     verdict_to_json,
 )
+from pytest_soak.verify.decisions import decision_faults
 from pytest_soak.verify.finding import Finding, as_json, field_differences, location
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _iteration(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[
     if start["reading"]:
         yield from _read_again(record, start)
     yield from _judged_again(record, start)
+    yield from decision_faults(record, start)
     verdicts = [Verdict[judged["verdict"]] for judged in record["judgements"]]
     expected = Verdict.INCONCLUSIVE if summary["problems"] else worst(verdicts)
     if summary["verdict"] != expected.name:
@@ -135,12 +137,9 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
     for metric, table in kpis.items():
         recorded = of_kpis.get(metric)
         given = {key: value for key, value in table.items() if value is not None}
-        try:
-            kpi = make_kpi(metric, given)
-        except ValueError as error:
-            yield f"the criteria of {metric} cannot be read: {error}"
-            continue
-        expected = kpi.judge(summary["metrics"].get(metric), summary["n"].get(metric))
+        expected = make_kpi(metric, given).judge(
+            summary["metrics"].get(metric), summary["n"].get(metric)
+        )
         if record["v"] == legacy.FORMAT and recorded and recorded.rule:
             recorded = replace(recorded, rule=str(parse_threshold(recorded.rule)))
         if recorded == expected:
@@ -151,9 +150,15 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
         of_plugin = bool(given.keys() - kpi_keys())
         if worse and recorded == worse and of_plugin and recorded.verdict > expected.verdict:
             continue
-        yield f"its judgement of {metric} is {recorded}, its report and criteria give {expected}"
+        words = (_words(one) if one else {} for one in (recorded, expected))
+        told = f"its judgement of {metric} does not follow from its report and criteria"
+        yield f"{told}: {field_differences(*words)}"
     if len(found) > len(kpis) and start["reading"] and not start["reading"]["gates"]:
         yield f"has a judgement of {found[len(kpis)].metric}, for which there is no criterion"
+
+
+def _words(judgement: Judgement) -> dict[str, Any]:
+    return {**asdict(judgement), "verdict": judgement.verdict.name}
 
 
 def _end(
