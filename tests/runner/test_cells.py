@@ -19,6 +19,10 @@ def folders(soak_dir: Path) -> list[Path]:
     return sorted(path for path in soak_dir.glob("test_demo-*") if path.is_dir())
 
 
+def began(folder: Path) -> str:
+    return str(records(folder)[0]["run"])
+
+
 def test_seeds_have_folders_of_their_own_and_copied_shards_keep_every_verdict(
     pytester: pytest.Pytester,
 ) -> None:
@@ -43,6 +47,8 @@ def test_seeds_have_folders_of_their_own_and_copied_shards_keep_every_verdict(
     code, lines = told("verify", "--all-runs", "--soak-dir", together)
     assert code == 0, lines
     assert (together / "latest").resolve() in folders(together)
+    code, (head, *_) = told("verify", "--soak-dir", together)
+    assert (code, head.partition(",")[0]) == (0, max(folders(together), key=began).name)
     code, lines = told("summary", "--chain", "test_demo.py::test_demo", "--soak-dir", together)
     assert code == 4
     assert "'test_demo.py::test_demo' matches several: test_demo-" in lines[-1]

@@ -240,11 +240,11 @@ def test_a_resume_is_refused_if_the_first_record_is_invalid(folder: Path, part: 
 
 def test_a_long_setting_is_shortened_in_the_error(folder: Path) -> None:
     def changed(records: Records) -> None:
-        records[0]["config"]["pack_digest"] = "x" * 100_000
+        records[0]["config"]["program"] = ["x" * 100_000]
         records[0]["config_hash"] = json_hash(records[0]["config"])
 
     rewritten(folder, changed)
     request = asked(folder.parent, iterations=5, session=LATER, resume=Resume.YES)
-    with pytest.raises(SoakUsageError, match='pack_digest: "xxx') as caught:
+    with pytest.raises(SoakUsageError, match=r'program: \["xxx') as caught:
         resumed(request, own=True)
     assert len(str(caught.value)) < 1000
