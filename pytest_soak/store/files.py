@@ -12,6 +12,7 @@ import math
 import os
 import stat
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
@@ -179,7 +180,7 @@ def too_large(value: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 def jsonable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
-    """Return *value* as JSON types. Anything that JSON cannot represent becomes text.
+    """Return *value* as JSON types, with sorted keys. What JSON cannot represent becomes text.
 
     NaN becomes ``"nan"``, which no reader takes for a number. Methods of subclasses are not called,
     because objects of plugins may misbehave.
@@ -188,7 +189,9 @@ def jsonable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if depth == MAX_DEPTH:
         return f"nested deeper than {MAX_DEPTH}"
     if issubclass(kind, dict):
-        return {_text(key): jsonable(entry, depth + 1) for key, entry in dict.items(value)}
+        entries = {_text(key): jsonable(entry, depth + 1) for key, entry in dict.items(value)}
+        # As the journal has them: which of several mistakes is told depends on the order.
+        return dict(sorted(entries.items(), key=itemgetter(0)))
     if issubclass(kind, list | tuple):
         walk = list.__iter__ if issubclass(kind, list) else tuple.__iter__
         return [jsonable(entry, depth + 1) for entry in walk(value)]
