@@ -26,8 +26,10 @@ class Proposal:
     withheld: tuple[str, ...] = ()
 
     def reason(self, parameter: str) -> str:
-        """Return the reason of *parameter*, or that of the whole proposal."""
-        return self.reason_of.get(parameter) or "+".join(self.reasons)
+        """Return the reason of *parameter*; without one of its own, those that no other one has."""
+        others = set(self.reason_of.values())
+        left = (reason for reason in self.reasons if reason not in others)
+        return self.reason_of.get(parameter) or "+".join(left)
 
 
 def proposal_fault(proposal: object, known: Mapping[str, object]) -> str:

@@ -51,7 +51,10 @@ def test_anything_else_is_a_fault_that_names_the_value(returned: object, phrase:
     assert phrase in proposal_fault(returned, KNOWN)
 
 
-def test_a_parameters_own_reason_is_narrower_than_the_proposals() -> None:
-    proposal = Proposal({"workers": 1}, ("slow", "errors"), {"workers": "slow"})
+def test_a_parameter_without_a_reason_of_its_own_has_those_that_no_other_has() -> None:
+    steps = {"workers": 1.0, "batch": 1.0}
+    proposal = Proposal(steps, ("slow", "errors"), {"workers": "slow"})
     assert proposal.reason("workers") == "slow"
-    assert proposal.reason("batch") == "slow+errors"
+    assert proposal.reason("batch") == "errors"
+    assert Proposal(steps, ("slow", "errors")).reason("batch") == "slow+errors"
+    assert Proposal(steps, ("slow",), {"workers": "slow"}).reason("batch") == ""
