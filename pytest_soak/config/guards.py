@@ -71,7 +71,7 @@ def install_guards(registry: Registry, pack: Pack) -> tuple[InstalledGuard, ...]
         guards.append(guard)
         mistakes += wrong
     mistakes += _unknown_guards(pack.guards, [one.name for one in found])
-    refuse(f"pack {pack.source}", mistakes, pack.layers)
+    refuse(f"pack {pack.source}", mistakes, pack.layers, shown=True)
     return tuple(guard for guard in guards if getattr(guard.settings, "enabled", True))
 
 

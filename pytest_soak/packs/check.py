@@ -97,23 +97,26 @@ def _without_marked(data: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def refuse(
-    source: str, mistakes: Sequence[Mistake], layers: Mapping[str, object] | None = None
+    source: str,
+    mistakes: Sequence[Mistake],
+    layers: Mapping[str, object] | None = None,
+    *,
+    shown: bool = False,
 ) -> None:
     """Raise an error if there are *mistakes* in *source*.
 
     Args:
         source: The file, or whatever else was checked.
         mistakes: What is wrong in it.
-        layers: ``{source: its tables}``, the last one on top. If there are several, each line names
-            the source of its key, but for a single line.
+        layers: ``{source: its tables}``, the last one on top: the sources of single keys.
+        shown: Whether each line names the source of its key. Together with other errors it does.
 
     Raises:
         SoakUsageError: With one line per mistake, up to a limit.
     """
-    layers = layers or {}
-    placed = [f"{_source(layers, one.where) or source}: {one}" for one in mistakes]
-    lines = placed if len(layers) > 1 else [str(mistake) for mistake in mistakes]
-    if len(mistakes) == 1:
+    placed = [f"{_source(layers or {}, one.where) or source}: {one}" for one in mistakes]
+    lines = placed if shown else [str(mistake) for mistake in mistakes]
+    if len(mistakes) == 1 and not shown:
         lines = [f"{source}: {mistakes[0]}"]
     if mistakes:
         raise SoakUsageError(*lines, head=source, lines=placed)

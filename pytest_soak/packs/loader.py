@@ -217,7 +217,8 @@ def build_pack(
             for mistake in guards(document.guards, names)
             if not any(within(mistake.where, where) for where in told)
         ]
-    refuse(f"pack {source}", in_order(mistakes, whole), layers)
+    several = len(mistakes) > 1 and len(layers or {}) > 1
+    refuse(f"pack {source}", in_order(mistakes, whole), layers, shown=several)
     return pack
 
 
