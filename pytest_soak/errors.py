@@ -129,6 +129,13 @@ def why_unreadable(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
 
 
+def file_fault(error: Exception) -> str:
+    """Return what went wrong with a file, with its name."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return ": ".join(filter(None, (error.filename, why_unreadable(error))))
+
+
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """Return a hint at the *known* name closest to *given*; empty if none is close."""
     names, text = list(known), str(given)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import socket
 import stat
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -133,3 +135,28 @@ def wait_for(met: Callable[[], Any]) -> None:
     while not met():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def plant_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        folder = os.open(path.parent, os.O_RDONLY)  # a socket's path may have 107 letters only
+        try:
+            bound.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+
+
+def victim(path: Path) -> Path:
+    """Return a file that must not change, for a link at *path*."""
+    file = path.with_name("victim")
+    file.write_text("precious")
+    return file
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "a link": lambda path: path.symlink_to(victim(path)),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a socket": plant_socket,
+}
+"""What may lie in the place of a file: ``{its name in messages: how to put it there}``."""

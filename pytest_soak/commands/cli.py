@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from pytest_soak.commands import calibrate, explain, replay, rollback, schema, summary, verify
-from pytest_soak.errors import SoakUsageError, why_unreadable
+from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.text import fitting
@@ -88,10 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code, lines = COMMANDS[given.command].run(given)
         stream = sys.stdout
-    except (SoakUsageError, StoreError) as error:
-        code, lines = _error(str(error))
-    except OSError as error:
-        code, lines = _error(": ".join(filter(None, (error.filename, why_unreadable(error)))))
+    except (SoakUsageError, StoreError, OSError) as error:
+        code, lines = _error(file_fault(error))
     except KeyboardInterrupt:
         code, lines = INTERRUPTED, ["ERROR: interrupted"]
     _write(lines, stream)

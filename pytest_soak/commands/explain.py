@@ -9,6 +9,7 @@ from pytest_soak.commands.records import iteration_range, iterations, rules
 from pytest_soak.commands.selection import add_selection, selected_run
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.parameters import overlay
+from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.records import problems_from_json
@@ -39,7 +40,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> tuple[int, list[str]]:
     """Explain; return the exit code and the lines to print."""
     selected = selected_run(arguments)
-    return 0, [selected.title, *explained(load_validated(selected.journal), arguments.iter)]
+    lines = explained(load_validated(selected.journal), arguments.iter)
+    return 0, [selected.title, *map(safe_lines, lines)]
 
 
 def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]:

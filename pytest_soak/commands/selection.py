@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_soak.config.options import DEFAULT_DIR
 from pytest_soak.errors import SoakUsageError, did_you_mean
-from pytest_soak.store.folder import JOURNAL, RUNS, run_age
+from pytest_soak.store.files import is_folder
+from pytest_soak.store.folder import JOURNAL, put_aside, run_age
+from pytest_soak.store.journal import first_record
 from pytest_soak.verify.artifacts import is_ours
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 LISTED = 20
 """How many names an error message lists."""
@@ -73,8 +74,7 @@ def chains(soak_dir: Path) -> list[Path]:
     Raises:
         SoakUsageError: There is none.
     """
-    folders = sorted(path for path in soak_dir.glob("*") if path.is_dir())
-    found = [path for path in folders if not path.is_symlink() and runs(path)]
+    found = sorted(path for path in filter(is_folder, soak_dir.glob("*")) if runs(path))
     if not found:
         msg = f"--soak-dir: there are no soaks in {soak_dir}"
         raise SoakUsageError(msg)
@@ -83,7 +83,7 @@ def chains(soak_dir: Path) -> list[Path]:
 
 def runs(chain: Path) -> list[RunFolder]:
     """Return the runs of a *chain*: first the one in its folder, then the others, newest first."""
-    aside = [RunFolder(chain, path, _run_id(path, path.name)) for path in chain.glob(f"{RUNS}/*")]
+    aside = [RunFolder(chain, path, _run_id(path, path.name)) for path in put_aside(chain)]
     newest = sorted(aside, key=lambda run: run_age(run.run), reverse=True)
     current = RunFolder(chain, chain, _run_id(chain, "unknown"))
     return [run for run in (current, *newest) if _has_files(run.folder)]
@@ -93,25 +93,15 @@ def _has_files(folder: Path) -> bool:
     return any(is_ours(path.name) for path in folder.glob("*"))
 
 
-def _first_record(folder: Path) -> Mapping[str, Any]:
-    """Return the first record of the journal in *folder*; empty if it cannot be read."""
-    try:
-        with (folder / JOURNAL).open("rb") as file:
-            record: object = json.loads(file.readline())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def _run_id(folder: Path, default: str) -> str:
-    run = _first_record(folder).get("run")
+    run = first_record(folder / JOURNAL).get("run")
     return run if isinstance(run, str) else default
 
 
 def _node_id(chain: Path) -> str:
     """Return the node id of the test that made the *chain*; empty if no journal has it."""
     for run in runs(chain):
-        config = _first_record(run.folder).get("config")
+        config = first_record(run.journal).get("config")
         if isinstance(config, dict) and isinstance(config.get("chain"), str):
             return str(config["chain"])
     return ""

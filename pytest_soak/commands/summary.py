@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import rules
 from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
-from pytest_soak.errors import SoakUsageError, why_unreadable
-from pytest_soak.model.safe_repr import one_line
+from pytest_soak.errors import SoakUsageError, file_fault
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.records import problems_from_json
@@ -25,6 +25,8 @@ UNREADABLE = 4
 """The exit code if a run cannot be read, or if there is none; the page shows both."""
 SHOWN = 24
 """How many iterations, the last ones, have a row; GitHub accepts one MiB from a step."""
+LONGEST = 1000
+"""How many characters a cell or a problem shows; GitHub shows no page beyond its limit."""
 HELP = "print verdicts, KPIs and changes of all chains as Markdown, for a CI job's summary"
 EXAMPLE = '>>"$GITHUB_STEP_SUMMARY"'
 add_arguments = add_selection
@@ -51,10 +53,8 @@ def _page(selected: RunFolder) -> tuple[int, list[str]]:
     """Return the exit code and the lines of one run; an unreadable run does not stop the others."""
     try:
         return 0, summed_up(load_validated(selected.journal))
-    except StoreError as error:
-        why = str(error)
-    except OSError as error:
-        why = f"{error.filename}: {why_unreadable(error)}"
+    except (StoreError, OSError) as error:
+        why = file_fault(error)
     return UNREADABLE, [f"## UNREADABLE: {escaped(selected.chain.name)}", "", escaped(why), ""]
 
 
@@ -92,7 +92,7 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def escaped(text: str) -> str:
     """Return *text* with Markdown's special characters escaped, so that it is shown as it is."""
-    return ACTIVE.sub(r"\\\1", one_line(text))
+    return ACTIVE.sub(r"\\\1", safe_text(text, LONGEST))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,18 @@ from pytest_soak.commands.selection import (
     runs,
     selected_run,
 )
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.store.artifacts import rebuild
-from pytest_soak.store.files import document, write_text
+from pytest_soak.store.files import (
+    document,
+    is_folder,
+    make_folder,
+    read_bytes,
+    refuse_other,
+    write_text,
+)
 from pytest_soak.store.folder import JOURNAL, FolderBusy, lock_folder, lock_path
-from pytest_soak.store.journal import has_ended
+from pytest_soak.store.journal import MAX_JOURNAL, MAX_RECORD, has_ended
 from pytest_soak.verify.artifacts import FOLDERS, ArtifactCheck, is_ours
 from pytest_soak.verify.changes import (
     check_decisions,
@@ -175,16 +183,24 @@ def _check(
     run: RunFolder, head: str, *, busy: bool = False, repair: bool = False
 ) -> tuple[int, list[str]]:
     """Check one run; return 1 if there are findings, and the lines to print."""
-    found = (path for inside in FOLDERS for path in (run.folder / inside).glob("*"))
+    folders = filter(is_folder, (run.folder / inside for inside in FOLDERS))
+    found = (path for folder in folders for path in folder.glob("*"))
     files = [path.relative_to(run.folder).as_posix() for path in found]
 
     def read(name: str) -> bytes | None:
+        path = run.folder / name
+        refuse_other(path.parent, stat.S_IFDIR)
         try:
-            return (run.folder / name).read_bytes()
+            return read_bytes(path, MAX_JOURNAL if name == JOURNAL else most)
         except FileNotFoundError:
             return None
 
-    findings, journal = examine(read(JOURNAL), head, None if busy else files, read)
+    try:
+        content = read(JOURNAL)
+    except OSError as error:
+        return 1, [run.title, str(Finding(JOURNAL, why_unreadable(error)))]
+    most = MAX_RECORD + len(content or b"")  # what is made from a journal is not larger
+    findings, journal = examine(content, head, None if busy else files, read)
     if repair:
         findings = _repair(run.folder, findings, journal)
     notes = sum(finding.note for finding in findings)
@@ -203,7 +219,7 @@ def _repair(folder: Path, findings: list[Finding], journal: ParsedJournal) -> li
     """Rebuild missing files; return the findings, with a note for each rebuilt file."""
     missing = {finding.where for finding in findings if finding.missing}
     for inside in FOLDERS:
-        (folder / inside).mkdir(exist_ok=True)
+        make_folder(folder / inside)
     for name, content in rebuild(journal.records) if missing else ():
         if name in missing:
             write_text(str(folder / name), document(content))

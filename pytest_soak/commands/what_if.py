@@ -17,6 +17,7 @@ from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.patch import apply, diff
 from pytest_soak.model.report import read_report
+from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.packs.overlay import lay_over
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import line
@@ -86,7 +87,7 @@ def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
             load_validated(path)  # gives a better message if the records are the cause
             raise
         code |= differ(variants)
-        shown += compared(path, records, variants)
+        shown += map(safe_lines, compared(path, records, variants))
     return code, shown
 
 

@@ -45,6 +45,7 @@ from pytest_soak.model.settings import Mistake
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.rules import profile_mistakes
+from pytest_soak.store.files import read_text
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def _profile(pack: Pack, chosen: LayeredSettings, environ: Mapping[str, str]) ->
         return pack.profiles[given.value]
     path = Path(given.value)
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(read_text(path))
     except UNREADABLE as error:
         msg = f"{given.source}: profile {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

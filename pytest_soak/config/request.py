@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import shlex
 import tomllib
@@ -36,6 +37,7 @@ from pytest_soak.errors import (
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
+from pytest_soak.store.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -438,14 +440,14 @@ def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText
             label = f"--soak-overrides {safe_text(option)}"
             found.append(OverridesText("option", label, _text(path, label)))
     file = folder / OVERRIDES
-    if file.exists():
+    if os.path.lexists(file):
         found.append(OverridesText("file", str(file), _text(file, str(file))))
     return tuple(found)
 
 
 def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
     """Return what ``[tool.pytest-soak.packs.NAME]`` in *pyproject* changes, by pack."""
-    if not pyproject.exists():
+    if not os.path.lexists(pyproject):
         return {}
     try:
         found: Any = tomllib.loads(_text(pyproject, str(pyproject)))
@@ -480,7 +482,7 @@ def pack_overlays(pyproject: Path) -> dict[str, dict[str, Any]]:
 
 def _text(path: Path, label: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except UNREADABLE as error:
         msg = f"{label}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

@@ -25,7 +25,7 @@ from pytest_soak.model.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.model.patch import Operation
@@ -266,19 +266,19 @@ class Controller:
         self, summary: Summary, parameters: Mapping[str, float], fault: str
     ) -> tuple[tuple[Proposed, ...], Decision, str]:
         """Ask the tuners, then the guards."""
-        decision = Decision(summary.iteration, parameters)
+        iteration = summary.iteration
         if self.plan.mode is Mode.OFF:
-            return (), decision.skip("mode", AUTO_TUNE_OFF), fault
+            return (), Decision(iteration, parameters).skip("mode", AUTO_TUNE_OFF), fault
         history = self._history
         proposed: tuple[Proposed, ...] = ()
         try:
             if not summary.problems:
                 proposed = self.strategies.propose(history, parameters)
             requests = tuple(request for answer in proposed for request in answer.requests)
-            requested = Decision(summary.iteration, parameters, requests)
-            decision = self.strategies.review(history, requested)
+            decision = self.strategies.review(history, Decision(iteration, parameters, requests))
         except StrategyFault as caught:
-            return proposed, decision.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
+            nothing = Decision(iteration, parameters)
+            return proposed, nothing.skip("mode", STRATEGY_FAULT, str(caught)), str(caught)
         if self.plan.mode is Mode.RECOMMEND and decision.moves:
             veto = Veto("mode", RECOMMEND_ONLY)
             decision = replace(
@@ -302,16 +302,19 @@ class Controller:
         """The verdict if the chain ended now: the worst of as many iterations as a window has."""
         return worst(judged.verdict for judged in self.judged[-self.plan.window :])
 
-    def verdict(self, ran: set[int] | None = None, dropped: int = 0) -> ChainVerdict:
+    def verdict(
+        self, ran: set[int] | None = None, dropped: int = 0, untold: Collection[int] = ()
+    ) -> ChainVerdict:
         """Judge the chain.
 
         Args:
             ran: The iterations whose tests passed, or None for all. The others are at least
                 INCONCLUSIVE.
             dropped: How many slots at the end were dropped at the deadline of an hours run.
+            untold: The iterations of which it is unknown whether their tests passed.
         """
         counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry)
+            entry if ran is None or entry.iteration in ran else not_passed(entry, untold)
             for entry in self.judged
         ]
         last = self.plan.planned - dropped

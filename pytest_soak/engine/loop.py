@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -20,8 +21,8 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_repr, safe_text
 from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
-from pytest_soak.store.files import LARGEST_JSON, jsonable, line, too_large
-from pytest_soak.store.journal import has_ended
+from pytest_soak.store.files import LARGEST_JSON, StoreError, jsonable, line, too_large
+from pytest_soak.store.journal import has_ended, untold_test
 from pytest_soak.store.records import (
     decision_from_json,
     decision_to_json,
@@ -73,6 +74,10 @@ class SoakLoop:
         self._reports_due = False
         self.failed: set[int] = set()
         """The iterations whose tests did not pass before the run was resumed."""
+        self.untold: set[int] = set()
+        """The iterations of which it is unknown whether their tests passed."""
+        self.passed: set[int] | None = None
+        """The iterations whose tests passed; None where there are no tests."""
         self._chain_problems: tuple[Problem, ...] = ()
         self._state: object = None
         try:
@@ -143,8 +148,9 @@ class SoakLoop:
             self.mask = self.mask.and_of(mask)
         self.lifecycle.enter(system)
         seed = self.plan.iteration_seed(iteration)
+        state = copy.deepcopy(self._state)  # if it raises, the iteration may run again
         try:
-            returned: object = system.run(dict(parameters), iteration, seed, self._state)
+            returned: object = system.run(dict(parameters), iteration, seed, state)
         except SystemFailure as failure:
             words = failure_text(failure, self.see_secrets().text)
             msg = f"system {self.plan.system_name}: {words}"
@@ -216,6 +222,7 @@ class SoakLoop:
                 "decision": decision_to_json(result.decision),
                 "applied": result.applied,
                 "system_state": self.store.save_state(iteration, state),
+                "not_passed": self._not_passed(range(max(1, iteration - 1), iteration)),
             }
             patch = self.store.commit(
                 iteration, body, self.controller.overrides_after(result, before)
@@ -236,61 +243,73 @@ class SoakLoop:
             return self.pace.closes(iteration, self.plan.window)
         return self.plan.in_window(iteration)
 
-    def verdict(self, ran: set[int] | None = None) -> ChainVerdict:
+    def verdict(self) -> ChainVerdict:
         """Judge the chain. One that ended before a resume keeps the problems of that verdict.
 
-        Args:
-            ran: The iterations whose tests passed, or None for all. The others are at least
-                INCONCLUSIVE.
+        An iteration whose test did not pass is at least INCONCLUSIVE.
         """
-        verdict = self.controller.verdict(ran, self.pace.dropped if self.pace else 0)
+        dropped = self.pace.dropped if self.pace else 0
+        verdict = self.controller.verdict(self.passed, dropped, self.untold)
         for problem in reversed(self._chain_problems):
             verdict = with_problem(verdict, problem)
         return verdict
 
-    def finish(self, verdict: ChainVerdict, ran: set[int] | None = None) -> None:
-        """Record the verdict and write the reports that sum up the run.
+    def conclude(self) -> ChainVerdict:
+        """Close the system, and judge the chain as far as it ran.
 
-        Args:
-            verdict: The chain's.
-            ran: The iterations whose tests passed, or None for all.
+        The system is closed first: a fault in closing is part of the verdict, and the systems of
+        two chains must not run at the same time. So are overrides that were edited after the last
+        iteration.
+        """
+        self.lifecycle.leave()
+        verdict = self.verdict()
+        if self.lifecycle.fault:
+            verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
+        try:
+            edited = "" if self.finished else self.store.edited()
+        except StoreError as error:  # they cannot be put back
+            edited = str(error)
+        if edited:
+            verdict = with_problem(verdict, Problem(Kind.OVERRIDES_EDITED, data={"found": edited}))
+        return verdict
+
+    def finish(self, verdict: ChainVerdict) -> None:
+        """Record the chain's *verdict* and write the reports that sum up the run.
 
         Raises:
             StoreError: It could not be written.
         """
         self._reports_due = True
-        self._end("run_ended", verdict, ran)
+        self._end("run_ended", verdict)
         self._reports_due = False
 
-    def close(self, ran: set[int]) -> None:
+    def close(self) -> None:
         """Close the system and the store; first write the reports of a run that was broken off.
-
-        Args:
-            ran: The iterations whose tests passed.
 
         Raises:
             StoreError: It could not be written.
         """
         try:
-            self.lifecycle.leave()
+            verdict = self.conclude()
             if not self.finished:
-                verdict = self.verdict(ran)
-                if self.lifecycle.fault:
-                    verdict = with_problem(verdict, closing_problem(self.lifecycle.fault))
-                self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)), ran)
+                self._end("run_interrupted", with_problem(verdict, Problem(Kind.BROKEN_OFF)))
             elif self._reports_due:
                 self.store.restore()
         finally:
             self.store.close()
 
-    def _end(self, kind: str, verdict: ChainVerdict, ran: set[int] | None) -> None:
+    def _end(self, kind: str, verdict: ChainVerdict) -> None:
         """Record an end of this *kind*, then write the reports that sum up the run."""
-        done = range(1, self.done + 1)
-        failed = [] if ran is None else [number for number in done if number not in ran]
-        body = {**verdict_to_json(verdict), "not_passed": failed}
+        failed = self._not_passed(range(1, self.done + 1))
+        untold = [number for number in failed if number in self.untold]
+        body = {**verdict_to_json(verdict), "not_passed": failed, "untold": untold}
         self.store.journal.append(kind, self.done, body)
         self.finished = kind == "run_ended"
         self.store.sum_up()
+
+    def _not_passed(self, iterations: range) -> list[int]:
+        """Return those of *iterations* whose tests did not pass."""
+        return [n for n in iterations if self.passed is not None and n not in self.passed]
 
     def _restore(self) -> None:
         """Rebuild the chain's state from the records of settled iterations."""
@@ -311,6 +330,9 @@ class SoakLoop:
                 tuple(op for op in record["patch"] if op["op"] != "test"),
                 record["applied"],
                 judged,
+                fault="; ".join(
+                    str(one) for one in summary.problems if one.kind is Kind.STRATEGY_FAULT
+                ),
             )
         for record in self.store.journal.records:
             if record["kind"] == "rolled_back":
@@ -319,6 +341,7 @@ class SoakLoop:
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
         self.finished = has_ended(self.store.journal.records)
+        self.untold = {untold_test(self.store.journal.records)}
         if self.store.iterations:
             digest = self.store.iterations[-1]["system_state"]
             self._state = self.store.load_state(self.done, digest)

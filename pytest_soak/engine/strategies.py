@@ -20,7 +20,7 @@ from pytest_soak.model.headroom import UNBOUNDED, least
 from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
-from pytest_soak.model.safe_repr import one_line, safe_repr
+from pytest_soak.model.safe_repr import one_line, safe_repr, safe_text
 from pytest_soak.model.verdict import Judgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from pytest_soak.watchers.protocol import Watcher
 
 T = TypeVar("T")
+
+RULE = 500
+"""How many characters are kept of the rule of a judgement, and of its problem."""
 
 
 class StrategyFault(Exception):
@@ -251,9 +254,9 @@ def _facts(pack: Pack, found: object) -> dict[str, Value]:
             msg = f"gave a value for {safe_repr(name)}, a metric that only the report may give"
             raise UnusableAnswer(msg)
         if value is None or (is_number(value) and abs(exact(value)) <= LARGEST):
-            facts[one_line(name)] = value if value is None else exact(value)
+            facts[safe_text(name)] = value if value is None else exact(value)
         elif isinstance(value, tuple) and all(isinstance(word, str) for word in value):
-            facts[one_line(name)] = tuple(map(one_line, value))
+            facts[safe_text(name)] = tuple(map(safe_text, value))
         else:
             given = f"gave {safe_repr(value)} for {safe_repr(name)}"
             msg = f"{given}; allowed: a finite number, words in a tuple, None"
@@ -286,8 +289,8 @@ def _judgement(one: Judgement) -> Judgement:
         )
         raise UnusableAnswer(msg)
     value = None if one.value is None else exact(one.value)
-    metric, rule, problem = map(one_line, (one.metric, one.rule, one.problem))
-    return Judgement(metric, one.verdict, value, n, rule, problem)
+    rule, problem = (safe_text(text, RULE) for text in (one.rule, one.problem))
+    return Judgement(safe_text(one.metric), one.verdict, value, n, rule, problem)
 
 
 def _proposal(pack: Pack, answer: object) -> Proposal:

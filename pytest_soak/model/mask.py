@@ -35,7 +35,7 @@ def letters(text: str) -> str:
     The escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
     printed may be replaced by ``?`` or U+FFFD.
     """
-    runs = re.findall(r"\\+|[^\\]", text, re.DOTALL)
+    runs = re.findall(r"\\+|[^\\]", text)
     return "".join(map(_letter, runs))
 
 
@@ -66,14 +66,16 @@ def _letter(run: str) -> str:
     return rf"(?:\\{{0,3}}(?:{'|'.join(others)})|\\{{1,4}}(?:{'|'.join(escaped)}))"
 
 
-def lines_of(value: str) -> set[str]:
-    """Return *value* and its lines, without those that are too short to be masked.
-
-    Also returns it on one line, because many texts are shown so.
-    """
-    whole = (value, value.strip(), " ".join(value.split()))
-    texts = {*whole, *map(str.strip, value.splitlines())}
+def whole(value: str) -> set[str]:
+    """Return *value*, also without space around it and on one line, if long enough to be masked."""
+    texts = {value, value.strip(), " ".join(value.split())}
     return {text for text in texts if len(text) >= SHORTEST}
+
+
+def lines_of(value: str) -> set[str]:
+    """Return *value* and its lines, without those that are too short to be masked."""
+    lines = map(str.strip, value.splitlines())
+    return whole(value) | {line for line in lines if len(line) >= SHORTEST}
 
 
 def coded(text: str) -> Iterator[str]:
@@ -132,10 +134,14 @@ class Mask:
         """Return *text* with the values of secrets, and pieces of them, replaced by their names."""
         if not self._texts:
             return text
+        text = self._without_pieces(self._replaced(text))
+        return self._replaced(text, lines=True)
+
+    def _replaced(self, text: str, *, lines: bool = False) -> str:
         for name, value in sorted(self._pairs, key=_length, reverse=True):
-            pattern, word = looked_for(value), f"[secret {name}]".replace("\\", r"\\")
+            pattern, word = looked_for(value, lines=lines), f"[secret {name}]".replace("\\", r"\\")
             text = pattern.sub(word, text) if pattern else text
-        return self._without_pieces(text)
+        return text
 
     def _without_pieces(self, text: str) -> str:
         pieces, kept, copied, end = self._pieces, [], 0, 0
@@ -183,21 +189,26 @@ class Mask:
 
     def seeing(self, environ: Mapping[str, str]) -> Mask:
         """Return a mask that also hides the values that its names have in *environ* now."""
-        return self.and_of(Mask.of(self.names, environ)) if self.names else self
+        return self.and_of(Mask.of(self.names, environ))
 
 
 def _length(pair: tuple[str, str]) -> int:
     return len(pair[1])
 
 
-@lru_cache(maxsize=2 * MOST)
-def looked_for(value: str) -> re.Pattern[str] | None:
+@lru_cache(maxsize=4 * MOST)
+def looked_for(value: str, *, lines: bool) -> re.Pattern[str] | None:
     """Return the pattern of all forms of a secret's *value*, or None if it is too short.
 
     The longest form comes first, so that no part of it is left.
+
+    Args:
+        value: The secret's value.
+        lines: Whether to look for its lines, which is done after whole values are masked.
     """
-    found = [(len(text), letters(text)) for text in lines_of(value)]
-    found += [(len(form), re.escape(form)) for text in lines_of(value) for form in coded(text)]
+    texts = lines_of(value) - whole(value) if lines else whole(value)
+    found = [(len(text), letters(text)) for text in texts]
+    found += [(len(form), re.escape(form)) for text in texts for form in coded(text)]
     found.sort(key=lambda one: one[0], reverse=True)
     return re.compile("|".join(each for _, each in found), re.IGNORECASE) if found else None
 

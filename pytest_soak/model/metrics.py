@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from pytest_soak.model.safe_repr import safe_repr, safe_text
@@ -114,6 +115,11 @@ class Measured:
 
     values: Mapping[str, Value]
     problems: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Make both read-only: no strategy can heal a metric."""
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "problems", MappingProxyType(dict(self.problems)))
 
     def lacking(self, required: Iterable[str]) -> dict[str, str]:
         """Return ``{metric: what is wrong}`` for each *required* metric without a usable value."""

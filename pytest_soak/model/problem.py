@@ -37,6 +37,7 @@ class Kind(StrEnum):
     NEVER_CALLED = "never_called"
     NOT_RUN = "not_run"
     TEST_NOT_PASSED = "test_not_passed"
+    TEST_UNKNOWN = "test_unknown"
     UNSETTLED = "unsettled"
     CLOSING = "closing"
     PARTIAL = "partial"
@@ -63,6 +64,9 @@ SENTENCES = {
     Kind.NEVER_CALLED: "its test never called soak.run()",
     Kind.NOT_RUN: "did not run",
     Kind.TEST_NOT_PASSED: "its test did not pass",
+    Kind.TEST_UNKNOWN: (
+        "whether its test passed is unknown: the process ended before that was recorded"
+    ),
     Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
     Kind.CLOSING: "closing: {text}",
     Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.metrics import Measured, Metric, count, exact, is_number, measure
@@ -35,6 +36,12 @@ class Report:
     parameters: Mapping[str, float] | None = None
     problem: Problem | None = None
     raw: object = None
+
+    def __post_init__(self) -> None:
+        """Make the mappings read-only: a strategy cannot change what was measured."""
+        object.__setattr__(self, "n", MappingProxyType(dict(self.n)))
+        if self.parameters is not None:
+            object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
 
 def read_report(raw: object, iteration: int, metrics: Mapping[str, Metric]) -> Report:

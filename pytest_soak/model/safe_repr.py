@@ -90,7 +90,7 @@ def trimmed(text: str) -> str:
 
     Done before secrets are masked: what is shown later are its ends alone.
     """
-    return text if len(text) <= 2 * READ else f"{text[:READ]} ... {text[-READ:]}"
+    return text if str.__len__(text) <= 2 * READ else f"{text[:READ]} ... {text[-READ:]}"
 
 
 def safe_text(text: str, head: int = HEAD, tail: int = TAIL) -> str:

@@ -10,7 +10,7 @@ from pytest_soak.model.metrics import in_full
 from pytest_soak.model.problem import Kind, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pytest_soak.model.metrics import Op
 
@@ -173,12 +173,18 @@ def on_settled(verdict: ChainVerdict, window: int, changed: int) -> ChainVerdict
     return with_problem(verdict, problem)
 
 
-def not_passed(judged: IterationVerdict) -> IterationVerdict:
-    """Return *judged* for an iteration whose test did not pass: at least INCONCLUSIVE."""
+def not_passed(judged: IterationVerdict, untold: Collection[int] = ()) -> IterationVerdict:
+    """Return *judged* for an iteration whose test did not pass: at least INCONCLUSIVE.
+
+    Args:
+        judged: The verdict on the iteration.
+        untold: The iterations of which it is unknown whether their tests passed.
+    """
+    kind = Kind.TEST_UNKNOWN if judged.iteration in untold else Kind.TEST_NOT_PASSED
     return replace(
         judged,
         verdict=max(judged.verdict, Verdict.INCONCLUSIVE),
-        problems=(*judged.problems, Problem(Kind.TEST_NOT_PASSED, judged.iteration)),
+        problems=(*judged.problems, Problem(kind, judged.iteration)),
     )
 
 
@@ -195,12 +201,14 @@ def with_problem(verdict: ChainVerdict, problem: Problem) -> ChainVerdict:
     """Return *verdict* with a *problem* of the chain as a whole: at least INCONCLUSIVE.
 
     A problem that it already has is not added again. A FAIL remains if only the closing of the
-    system failed, because all iterations were measured. With any other problem the chain was not
-    measured as a whole, so the verdict is INCONCLUSIVE even if it was FAIL.
+    system failed, or overrides were edited after the last iteration, because all iterations were
+    measured. With any other problem the chain was not measured as a whole, so the verdict is
+    INCONCLUSIVE even if it was FAIL.
     """
     problems = verdict.problems
     if problem not in problems:
         problems = (problem, *problems)
-    if problem.kind is Kind.CLOSING and verdict.verdict is Verdict.FAIL:
+    after = problem.kind in (Kind.CLOSING, Kind.OVERRIDES_EDITED)
+    if after and verdict.verdict is Verdict.FAIL:
         return replace(verdict, problems=problems)
     return replace(verdict, verdict=Verdict.INCONCLUSIVE, reasons=(), problems=problems)

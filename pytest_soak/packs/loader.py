@@ -33,6 +33,7 @@ from pytest_soak.packs.http import http_mistakes
 from pytest_soak.packs.order import called, in_order, within
 from pytest_soak.packs.overlay import TABLE, lay_over
 from pytest_soak.packs.rules import broken_rules, misspelt_tuners, named_in_head, system_mistakes
+from pytest_soak.store.files import read_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -97,7 +98,9 @@ def load_pack(
 
 def _read(path: File) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(path, Path):
+            return tomllib.loads(read_text(path))
+        return tomllib.loads(path.read_text(encoding="utf-8"))  # in a package that is no folder
     except UNREADABLE as error:
         msg = f"pack {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.config.request import Resume
-from pytest_soak.errors import SoakUsageError
+from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import GATE, report_name
 from pytest_soak.store.folder import JOURNAL, chains_in, run_age, runs_in
-from pytest_soak.store.journal import ends_torn, first_and_last, says_ended
+from pytest_soak.store.journal import (
+    JournalError,
+    ends_torn,
+    first_and_last,
+    has_line,
+    says_ended,
+    stream_journal,
+    untold_test,
+)
+from pytest_soak.verify.load import check_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,8 +84,12 @@ def refuse_unreadable(folder: Path) -> None:
             would not be what was asked for.
     """
     path = folder / JOURNAL
-    whole = path.exists() and b"\n" in path.read_bytes()
-    first, _ = (first_and_last(path) or ({}, {})) if whole else ({}, {})
+    first, _ = first_and_last(path) or ({}, {})
+    try:
+        whole = bool(first) or has_line(path)
+    except OSError as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     reports = sorted(folder.glob(report_name("*")))
     if first.get("kind") == "run_started" or not (whole or reports):
         return
@@ -117,7 +130,7 @@ def resume_chains(chains: Collection[Chain], request: SoakRequest) -> None:
 def resume_chain(
     plan: ChainPlan, request: SoakRequest, run_id: str
 ) -> tuple[ChainPlan, int, list[str]]:
-    """Return the plan of the run to resume, its last settled iteration, and marker lines.
+    """Return the plan of the run to resume, the last iteration not to run, and marker lines.
 
     Args:
         plan: The chain's plan, for a run of its own.
@@ -126,7 +139,7 @@ def resume_chain(
 
     Raises:
         SoakUsageError: The configuration is not the one the run was started with, and
-            ``--soak-resume=force`` was not given; or the newest run's journal cannot be read.
+            ``--soak-resume=force`` was not given; or the journal or state to resume is damaged.
     """
     folder = request.folder / plan.slug
     if not request.resume:
@@ -142,6 +155,11 @@ def resume_chain(
         none = ["| soak_resume | NONE | no unfinished run, a new one starts |"]
         return replace(plan, run_id=run_id or plan.run_id), 0, [] if plan.run_id in begun else none
     unfinished = begun[run_id]
+    try:
+        check_run(folder, run_id)
+    except (JournalError, OSError) as error:
+        msg = f"--soak-resume: {file_fault(error)}"
+        raise SoakUsageError(msg) from None
     progress = f"RUN={unfinished.run} SETTLED={unfinished.settled}"
     then = {**unfinished.started["config"], "overrides": unfinished.started["overrides"]}
     changed = differences(then, {**plan.describe(), "overrides": plan.initial.overrides})
@@ -157,4 +175,8 @@ def resume_chain(
     lost = folder / report_name(unfinished.settled + 1)
     if lost.exists():
         notes.append(f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |")
-    return plan, unfinished.settled, notes
+    untold = untold_test(stream_journal(runs_in(folder)[unfinished.run] / JOURNAL, healing=True))
+    if untold:
+        what = f"ITER={untold} nothing tells whether its test passed; it runs again on the record"
+        notes.append(f"| soak_resume | UNKNOWN | {what} |")
+    return plan, unfinished.settled - bool(untold), notes

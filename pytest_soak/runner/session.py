@@ -12,9 +12,9 @@ from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
-from pytest_soak.errors import SoakUsageError, what_raised
+from pytest_soak.errors import SoakUsageError, file_fault, what_raised
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.verdict import closing_problem, with_problem
+from pytest_soak.model.verdict import with_problem
 from pytest_soak.runner.chain import GATE, PLACE, Chain, Place, place_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.exit_code import EXPECTED, Expected
@@ -119,7 +119,7 @@ class SoakSession:
             call = pytest.CallInfo.from_call(phase, when=when)
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
-            if report.failed:
+            if not report.passed:
                 break
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -133,16 +133,17 @@ class SoakSession:
         if place is None:
             return
         chain, number = place.chain, place.number
+        skip_after_failure(place)
         self._open(chain)
         if number == GATE:
             return
-        if chain.broken and chain.broken < number:
-            pytest.skip(f"not run: the chain ended when iteration {chain.broken} failed")
         chain.passed.discard(number)
         chain.broken = 0
 
     def _settled_phase(self, place: Place, when: str) -> None:
         """Open the chain's loop; fail if the iteration's test had not passed."""
+        if place.chain.loop is None:  # it could not be opened for an earlier item
+            skip_after_failure(place)
         self._open(place.chain)
         if when == "call" and place.number in loop_of(place.chain).failed:
             pytest.fail("its test did not pass before the run was resumed", pytrace=False)
@@ -152,14 +153,17 @@ class SoakSession:
         if chain.loop is not None:
             return
         assert chain.plan is not None
+        fault = ""  # fails outside of the handlers, or pytest would show the cause too
         try:
             clock = self._config.stash.get(CLOCK, None)
             chain.loop = SoakLoop(chain.plan, self._registry, self._request.folder, clock)
         except (StoreError, OSError) as error:
-            pytest.fail(str(error), pytrace=False)
-        # A crash may have come before the test's result was recorded: then it counts as passed.
-        chain.passed.update(set(range(1, chain.loop.done + 1)) - chain.loop.failed)
+            fault = file_fault(error)
+        if chain.loop is None:
+            pytest.fail(fault, pytrace=False)
         loop = chain.loop
+        chain.passed.update(set(range(1, loop.done + 1)) - loop.failed - loop.untold)
+        loop.passed = chain.passed
         self.views.collect(lambda view: view.opened(loop, chain.notes))
         self._notify("started", loop)
         if self._observer_fault:
@@ -200,22 +204,15 @@ class SoakSession:
             self._notify("applied", loop, result=result)
 
     def judge(self, chain: Chain) -> str:
-        """Judge *chain* and record the verdict; return why it does not pass, or an empty string.
-
-        The system is closed first: a fault in closing is part of the verdict, and the systems of
-        two chains must not run at the same time.
-        """
+        """Judge *chain* and record the verdict; return why it does not pass, or an empty string."""
         loop = loop_of(chain)
-        loop.lifecycle.leave()
-        verdict = loop.verdict(chain.passed)
-        if loop.lifecycle.fault:
-            verdict = with_problem(verdict, closing_problem(loop.lifecycle.fault))
+        verdict = loop.conclude()
         if chain.partial:
             verdict = with_problem(verdict, Problem(Kind.PARTIAL))
         again = loop.finished
         if not again:
             try:
-                loop.finish(verdict, chain.passed)
+                loop.finish(verdict)
             except (StoreError, OSError) as error:
                 fault = Problem(Kind.NOT_RECORDED, data={"text": ended_by(error)})
                 verdict = with_problem(verdict, fault)
@@ -248,9 +245,10 @@ class SoakSession:
         loop = chain.loop
         if call.when == "call" and number != GATE and loop is not None and loop.has_run(number):
             self.views.collect(lambda view: view.reported(loop, number))
+        mask = mask_of(chain)
         if call.when == "call" or not report.passed:
-            self.views.attach(item, report, mask_of(chain))
-        clean(report, mask_of(chain))  # again: views and other plugins have added to it
+            self.views.attach(item, report, mask)
+        clean(report, mask)  # again: views and other plugins have added to it
         return report
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -274,21 +272,40 @@ class SoakSession:
             self._running = None
 
     def _follow(self, chain: Chain, number: int, report: pytest.TestReport) -> None:
+        if chain.loop is not None:
+            chain.loop.untold.discard(number)
         if report.failed:
             chain.broken = number
             chain.passed.discard(number)
-        elif report.when == "call" and report.passed and number not in chain.raised:
-            chain.passed.add(number)
-            loop = loop_of(chain)
-            if not loop.has_run(number):
-                try:
-                    self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
-                    fault = self._pop_observer_fault()
-                except StoreError as error:
-                    fault = ended_by(error)
-                if fault:
-                    report.outcome, report.longrepr = "failed", fault
-                    self._follow(chain, number, report)
+            return
+        fault = ""
+        try:
+            if report.when == "call" and report.passed and number not in chain.raised:
+                chain.passed.add(number)
+                fault = self._miss(chain, number)
+            elif report.when == "teardown" and number in chain.passed:
+                self._hand_over(chain, number)
+        except StoreError as error:
+            fault = ended_by(error)
+        if fault:
+            report.outcome, report.longrepr = "failed", fault
+            self._follow(chain, number, report)
+
+    def _miss(self, chain: Chain, number: int) -> str:
+        """Record an iteration whose test never ran it; return an observer's fault, or nothing."""
+        loop = loop_of(chain)
+        if loop.has_run(number):
+            return ""
+        self._publish(chain, loop.miss(number, Kind.NEVER_CALLED))
+        return self._pop_observer_fault()
+
+    def _hand_over(self, chain: Chain, number: int) -> None:
+        """In a worker, record that a test passed: if it crashes, another one takes up the chain.
+
+        Elsewhere the next record says it.
+        """
+        if self._request.worker and number > chain.resumed:
+            loop_of(chain).store.journal.append("test_passed", number, {})
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -301,7 +318,7 @@ class SoakSession:
                 continue
             fault = ""
             try:
-                chain.loop.close(chain.passed)
+                chain.loop.close()
             except (StoreError, OSError) as error:
                 fault = ended_by(error)
             fault = "; ".join(filter(None, (fault, chain.loop.lifecycle.fault)))
@@ -385,9 +402,18 @@ def open_soak(item: pytest.Item, system: System | None) -> Soak:
     return Soak(item.config.stash[SESSION], chain, place.number, own)
 
 
+def skip_after_failure(place: Place) -> None:
+    """Skip an iteration of a chain that an earlier one has ended by its failure."""
+    broken = place.chain.broken
+    if 0 < broken < place.number:
+        pytest.skip(f"not run: the chain ended when iteration {broken} failed")
+
+
 def ended_by(error: Exception) -> str:
     """Return the message for a chain that can no longer be recorded."""
-    return f"{error}; the chain ends here; fix the cause, then continue with --soak-resume"
+    return (
+        f"{file_fault(error)}; the chain ends here; fix the cause, then continue with --soak-resume"
+    )
 
 
 def loop_of(chain: Chain) -> SoakLoop:

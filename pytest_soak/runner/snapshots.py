@@ -7,20 +7,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
 from pytest_soak.config.plan import chain_slug
+from pytest_soak.errors import UNREADABLE, why_unreadable
 from pytest_soak.model.mode import Mode
 from pytest_soak.runner.chain import chain_name
 from pytest_soak.runner.session import loop_of
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, read_bytes, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
     from syrupy.location import PyTestLocation
 
     from pytest_soak.runner.session import Soak
@@ -109,10 +110,8 @@ class OverrideExtension(AbstractSyrupyExtension):
         session_id: str,
     ) -> str | None:
         """Return the recording, or None if there is none."""
-        try:
-            return Path(snapshot_location).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+        recorded = read_recording(snapshot_location)
+        return None if recorded is None else to_text(recorded)
 
     @classmethod
     def write_snapshot_collection(
@@ -122,13 +121,31 @@ class OverrideExtension(AbstractSyrupyExtension):
         **_: Any,
     ) -> None:
         """Merge the iterations that ran into those that are recorded."""
-        path = Path(snapshot_collection.location)
-        recorded: dict[str, Any] = {}
-        if path.exists():
-            recorded = json.loads(path.read_text(encoding="utf-8"))
+        path = snapshot_collection.location
+        recorded = read_recording(path) or {}
         for snapshot in snapshot_collection:
             recorded |= json.loads(str(snapshot.data))
-        path.write_text(to_text(recorded), encoding="utf-8")
+        write_text(path, to_text(recorded))
+
+
+def read_recording(path: str) -> dict[str, Any] | None:
+    """Return the recording at *path*, ``{iteration: patch}``; None if there is none.
+
+    Fails the test if it is something else.
+    """
+    try:
+        recorded: object = json.loads(read_bytes(path))
+    except FileNotFoundError:
+        return None
+    except UNREADABLE as error:
+        why = f"cannot be read: {why_unreadable(error)}"
+    else:
+        given = recorded.items() if isinstance(recorded, dict) else [("", None)]
+        if all(key.isdecimal() and isinstance(patch, list) for key, patch in given):
+            return dict(given)
+        why = "is no recording of patches by iteration"
+    again = "restore it, or remove it and record with --snapshot-update"
+    pytest.fail(f"{path}: {why}; {again}", pytrace=False)
 
 
 def to_text(patches: dict[str, Any]) -> str:

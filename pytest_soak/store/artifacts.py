@@ -163,7 +163,8 @@ class RunSummary:
         elif record["kind"] == "rolled_back":
             self._roll_back(record)
         self.ended = ending_after(self.ended, record)
-        self.overrides = apply(self.overrides, record.get("patch", ()))
+        if record.get("patch"):
+            self.overrides = apply(self.overrides, record["patch"])
 
     def _start(self, record: Mapping[str, Any]) -> None:
         self.config, self.run = record["config"], record["run"]

@@ -1,11 +1,16 @@
-"""Deterministic JSON text, and files that are replaced atomically."""
+"""Deterministic JSON text, and the files of a soak: how they are read, and replaced atomically.
+
+All rooms read and write files here. No link, pipe, device or folder is opened in place of a file.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +19,7 @@ from pytest_soak.model.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 class StoreError(Exception):
@@ -23,6 +29,118 @@ class StoreError(Exception):
 def unwritten(path: object, error: OSError) -> StoreError:
     """Return the error to raise if *path* cannot be written."""
     return StoreError(f"{path}: cannot be written: {why_unreadable(error)}")
+
+
+MAX_BYTES = 16 * 1024 * 1024
+"""The largest file that is read whole, in bytes, unless its reader says otherwise."""
+_BINARY = getattr(os, "O_BINARY", 0)
+_WAITS_FOR_NOTHING = _BINARY | getattr(os, "O_NONBLOCK", 0)
+_FOLLOWS_NOTHING = getattr(os, "O_NOFOLLOW", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def _refuse_other(path: str | Path, status: os.stat_result, needed: int = stat.S_IFREG) -> None:
+    """Refuse what is no regular file; or no folder, where that is *needed*."""
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != needed:
+        given = "a file" if kind == stat.S_IFREG else _KINDS.get(kind, "a device")
+        allowed = "a regular file" if needed == stat.S_IFREG else "a folder"
+        raise OSError(errno.EINVAL, f"it is {given}; allowed: {allowed}", str(path))
+
+
+def refuse_other(path: str | Path, needed: int = stat.S_IFREG) -> None:
+    """Refuse what is at *path* if it is no regular file; or no folder, where that is *needed*.
+
+    Raises:
+        OSError: It is something else; a link too, whatever it leads to.
+    """
+    with suppress(FileNotFoundError):
+        _refuse_other(path, os.lstat(path), needed)
+
+
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Return a descriptor of the regular file at *path*; nothing else is opened, or waited for.
+
+    Args:
+        path: The file.
+        flags: As for `os.open`.
+        follow: Whether *path* may be a link to a regular file, as a path from a user may be.
+
+    Raises:
+        OSError: There is no such file, or it is something else.
+    """
+    try:
+        _refuse_other(path, os.stat(path, follow_symlinks=follow))  # noqa: PTH116 - as below
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+        flags |= os.O_EXCL
+    flags |= _WAITS_FOR_NOTHING | (0 if follow else _FOLLOWS_NOTHING)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _refuse_other(path, os.fstat(descriptor))  # it may have been replaced in the meantime
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_bytes(path: str | Path, most: int = MAX_BYTES, *, follow: bool = False) -> bytes:
+    """Return the content of the regular file at *path*.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+        follow: As for `open_regular`.
+
+    Raises:
+        OSError: It cannot be read, is something else, or is too large.
+    """
+    with os.fdopen(open_regular(path, follow=follow), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            msg = f"it has {size} bytes; allowed: {most}"
+            raise OSError(errno.EFBIG, msg, str(path))
+        return file.read(size)
+
+
+def read_text(path: str | Path, *, follow: bool = True) -> str:
+    """Return the text of a file that a user has named, which may be a link.
+
+    Raises:
+        OSError: As for `read_bytes`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return read_bytes(path, follow=follow).decode()
+
+
+def holds(path: str | Path, data: bytes) -> bool:
+    """Return whether *path* is a regular file that contains *data* and nothing else."""
+    try:
+        return read_bytes(path, len(data)) == data
+    except OSError:
+        return False
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder *path* if it is not there, with its parents.
+
+    Raises:
+        OSError: It cannot be made, or is something else, such as a link to a folder.
+    """
+    refuse_other(path, stat.S_IFDIR)
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether *path* is a folder, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 MAX_DEPTH = 40
@@ -45,20 +163,18 @@ def too_large(value: Any) -> bool:  # noqa: ANN401 - JSON
     entries, characters, waiting = 0, 0, [(value, 0)]
     while waiting:
         one, depth = waiting.pop()
-        kind = type(one)
-        parts: tuple[Any, ...] = ()
-        if issubclass(kind, str):
+        kind = next(
+            (kind for kind in (str, dict, list, tuple) if issubclass(type(one), kind)), None
+        )
+        if kind is str:
             characters += str.__len__(one)
-        elif issubclass(kind, dict):
-            entries += dict.__len__(one)
-            parts = (dict.keys(one), dict.values(one))
-        elif issubclass(kind, list | tuple):
-            entries += (list if issubclass(kind, list) else tuple).__len__(one)
-            parts = ((list if issubclass(kind, list) else tuple).__iter__(one),)
+        elif kind is not None:
+            entries += kind.__len__(one)
         if entries > LARGEST_VALUES or characters > LARGEST_TEXT:
             return True
-        if depth < MAX_DEPTH:
-            waiting += ((entry, depth + 1) for part in parts for entry in part)
+        if kind in (dict, list, tuple) and depth < MAX_DEPTH:
+            parts = (*kind.__iter__(one), *(dict.values(one) if kind is dict else ()))
+            waiting += ((part, depth + 1) for part in parts)
     return False
 
 
@@ -128,6 +244,18 @@ def document(value: Mapping[str, object]) -> str:
     return f"{{\n{body}\n}}\n" if body else "{}\n"
 
 
+def _create(path: str) -> int:
+    """Return a descriptor of a new file at *path*, in place of what a killed process left there.
+
+    The old name is removed and never opened: it may be a link, also a hard one, to another file.
+    """
+    try:
+        return os.open(path, _NEW, 0o666)
+    except FileExistsError:
+        os.unlink(path)  # noqa: PTH108 - a method of pathlib costs more than the call
+        return os.open(path, _NEW, 0o666)
+
+
 def write_text(path: str, text: str) -> None:
     """Replace the file at *path* with *text* atomically: a reader sees the old or the new content.
 
@@ -138,7 +266,7 @@ def write_text(path: str, text: str) -> None:
     """
     draft = f"{path}.tmp"
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        descriptor = _create(draft)
         try:
             write_all(descriptor, text.encode())
         finally:
@@ -183,7 +311,7 @@ def write_synced(path: str, text: str) -> None:
         StoreError: It cannot be written.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        descriptor = _create(path)
         try:
             write_all(descriptor, text.encode())
             os.fsync(descriptor)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from pytest_soak.errors import SoakUsageError
-from pytest_soak.store.files import StoreError
+from pytest_soak.errors import SoakUsageError, file_fault
+from pytest_soak.store.files import StoreError, is_folder, make_folder, refuse_other
 from pytest_soak.store.journal import first_and_last, journal_run
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ def lock_folder(folder: Path, timeout: float = LOCK_TIMEOUT_S) -> FileLock:
 
     Raises:
         FolderBusy: Another process has locked it.
+        OSError: The lock file cannot be opened, or is no regular file.
     """
-    lock = FileLock(lock_path(folder))
+    path = lock_path(folder)
+    refuse_other(path)  # older releases of filelock follow a link, and truncate its target
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=timeout, poll_interval=0.01)
     except Timeout:
@@ -53,16 +57,17 @@ def refuse_busy(folder: Path) -> None:
     """Check that the chain's *folder* can be used.
 
     Raises:
-        SoakUsageError: Another process has locked it, or it is a file.
+        SoakUsageError: Another process has locked it, or it is no folder.
     """
-    if folder.exists() and not folder.is_dir():
-        msg = f"{folder}: is a file, but the folder of a chain is needed there; move it away"
-        raise SoakUsageError(msg)
-    if folder.exists():
-        try:
+    try:
+        refuse_other(folder, stat.S_IFDIR)
+        if folder.exists():
             lock_folder(folder).release()
-        except FolderBusy as error:
-            raise SoakUsageError(str(error)) from None
+    except FolderBusy as error:
+        raise SoakUsageError(str(error)) from None
+    except OSError as error:
+        msg = f"{file_fault(error)}; move it away"
+        raise SoakUsageError(msg) from None
 
 
 def clear_for(folder: Path, run_id: str) -> None:
@@ -79,14 +84,15 @@ def clear_for(folder: Path, run_id: str) -> None:
         target = folder / RUNS / earlier
         if earlier not in runs_in(folder) or (target / JOURNAL).exists():
             target = _unused_folder(target)
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(folder / RUNS)
+        make_folder(target)
         for path in sorted(present, key=_is_journal):
             shutil.move(path, target / path.name)
-    put_aside = folder / RUNS / run_id
-    if put_aside.exists() and (folder / JOURNAL).exists() != (put_aside / JOURNAL).exists():
-        for path in sorted(put_aside.iterdir(), key=_is_journal, reverse=True):
+    aside = folder / RUNS / run_id
+    if is_folder(aside) and (folder / JOURNAL).exists() != (aside / JOURNAL).exists():
+        for path in sorted(aside.iterdir(), key=_is_journal, reverse=True):
             shutil.move(path, folder / path.name)
-        put_aside.rmdir()
+        aside.rmdir()
 
 
 def _is_journal(path: Path) -> bool:
@@ -109,14 +115,20 @@ def point_latest(folder: Path) -> None:
 
 def chains_in(soak_dir: Path) -> list[Path]:
     """Return the folders of the chains in *soak_dir*, by name."""
-    found = (path for path in soak_dir.glob("*") if path.is_dir() and not path.is_symlink())
-    return sorted(path for path in found if runs_in(path))
+    return sorted(path for path in filter(is_folder, soak_dir.glob("*")) if runs_in(path))
+
+
+def put_aside(folder: Path) -> list[Path]:
+    """Return the folders of the earlier runs of the chain in *folder*."""
+    if not is_folder(folder / RUNS):
+        return []
+    return [path for path in (folder / RUNS).iterdir() if is_folder(path)]
 
 
 def runs_in(folder: Path) -> dict[str, Path]:
     """Return ``{run id: folder}`` of all resumable runs of the chain in *folder*, newest first."""
     found = {}
-    for path in (folder, *folder.glob(f"{RUNS}/*")):
+    for path in (folder, *put_aside(folder)):
         run = journal_run(path / JOURNAL)
         resumable = path in (folder, folder / RUNS / run)  # a folder of another name is not
         if resumable and first_and_last(path / JOURNAL) is not None:

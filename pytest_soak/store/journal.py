@@ -8,6 +8,7 @@ import os
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from pytest_soak.store.files import (
     StoreError,
     json_hash,
     line,
+    open_regular,
+    read_bytes,
     replace_synced,
     sync_folder,
     unwritten,
@@ -26,6 +29,7 @@ from pytest_soak.store.files import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from io import BufferedReader
     from pathlib import Path
 
 SCHEMA_VERSION = 2
@@ -35,6 +39,10 @@ START = "0" * 64
 """The ``prev`` of the first record."""
 MAX_ITERATION = 10**9
 """No run has more iterations; a larger number may not fit into a file name."""
+MAX_RECORD = 64 * 1024 * 1024
+"""The longest record, in bytes, with the line break at its end."""
+MAX_JOURNAL = 4 * 1024**3
+"""The longest journal, in bytes."""
 RUN_ID = re.compile(r"\w[\w-]{0,99}")
 """The form of a run id, which is also the name of a folder."""
 
@@ -58,20 +66,21 @@ class Journal:
 
         Raises:
             JournalError: It is damaged before its end.
-            StoreError: The damage cannot be recorded.
+            StoreError: It is no regular file, or the damage cannot be recorded.
         """
         self.path = path
         self.run_id = run_id
         torn = torn_end(path)
-        self.records = list(stream_journal(path, healing=True)) if path.exists() else []
+        self.records = list(stream_journal(path, healing=True)) if os.path.lexists(path) else []
         self.head = head_of(path)
         self._seq = len(self.records)
         if torn:
             self._heal(torn)
-        self._file = path.open("ab", buffering=0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self._file = os.fdopen(open_regular(path, flags), "ab", buffering=0)
         if not self.records:
             self._sync_folder()
-        self._size = path.stat().st_size
+        self._size = os.fstat(self._file.fileno()).st_size
         self._refused = ""
 
     def _sync_folder(self) -> None:
@@ -91,7 +100,7 @@ class Journal:
 
         If the first record is torn, the run never began, and the end is only removed.
         """
-        content = self.path.read_bytes().removesuffix(torn)
+        content = read_bytes(self.path, MAX_JOURNAL).removesuffix(torn)
         if self.records:
             damage = {
                 "bytes": len(torn),
@@ -129,6 +138,12 @@ class Journal:
         size = self._size + len(text) + 1
         if self._refused:
             raise StoreError(self._refused)
+        if len(text) >= MAX_RECORD or size > MAX_JOURNAL:
+            msg = (
+                f"{self.path}: a record of {len(text)} bytes is too large; allowed: {MAX_RECORD} "
+                f"in a record, {MAX_JOURNAL} in all"
+            )
+            raise StoreError(msg)
         self._check_unchanged()
         try:
             write_all(self._file.fileno(), text + b"\n")
@@ -198,6 +213,21 @@ def ending_after(
     return None if record["kind"] == "run_resumed" else ending
 
 
+def untold_test(records: Iterable[Mapping[str, Any]]) -> int:
+    """Return the last iteration if *records* do not say whether its test passed.
+
+    The record after it does; so it is unknown where the process was killed before that, and in a
+    worker of pytest-xdist only before `test_passed`. Returns 0 if it is known.
+    """
+    untold = 0
+    for record in records:
+        if record["kind"] == "iteration":
+            untold = record["iteration"]
+        elif record["kind"] in ("test_passed", "run_ended", "run_interrupted"):
+            untold = 0
+    return untold
+
+
 def says_ended(last: Mapping[str, Any]) -> bool:
     """Return the same as `has_ended`, from the *last* record alone."""
     return last["kind"] == "run_ended" or bool(last.get("ended"))
@@ -205,9 +235,18 @@ def says_ended(last: Mapping[str, Any]) -> bool:
 
 def head_of(path: Path) -> str:
     """Return the SHA-256 of the last complete line in *path*; `START` without one."""
-    content = path.read_bytes() if path.exists() else b""
+    content = _content(path)
     whole = content[: content.rfind(b"\n")] if b"\n" in content else b""
     return hashlib.sha256(whole[whole.rfind(b"\n") + 1 :]).hexdigest() if whole else START
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of the journal at *path*; none if there is no file."""
+    return read_bytes(path, MAX_JOURNAL) if os.path.lexists(path) else b""
+
+
+def _opened(path: Path) -> BufferedReader:
+    return os.fdopen(open_regular(path), "rb")
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -230,8 +269,11 @@ def stream_journal(path: Path, *, healing: bool = False) -> Iterator[dict[str, A
         JournalError: As for `read_journal`.
     """
     previous = START
-    with path.open("rb") as file:
-        for number, text in enumerate(file, 1):
+    with _opened(path) as file:
+        for number, text in enumerate(iter(partial(file.readline, MAX_RECORD + 1), b""), 1):
+            if len(text) > MAX_RECORD:
+                msg = f"{path}, line {number}: has more than {MAX_RECORD} bytes"
+                raise JournalError(msg)
             if healing and not text.endswith(b"\n"):
                 return
             try:
@@ -272,13 +314,13 @@ def torn_end(path: Path) -> bytes:
     Every record is written together with a line break at its end, so anything after the last line
     break is incomplete.
     """
-    content = path.read_bytes() if path.exists() else b""
+    content = _content(path)
     return content[content.rfind(b"\n") + 1 :]
 
 
 def ends_torn(path: Path) -> bool:
     """Return whether the journal at *path* ends with an incomplete record."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read() != b"\n"
 
@@ -286,11 +328,13 @@ def ends_torn(path: Path) -> bool:
 def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the first and last complete record in *path*; None if one is unusable."""
     try:
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
+        with _opened(path) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
             end = view.rfind(b"\n")
-            first = view[: view.find(b"\n")]
-            last = view[view.rfind(b"\n", 0, end) + 1 : end]
-        ends = json.loads(first), json.loads(last)
+            first = slice(0, view.find(b"\n"))
+            last = slice(view.rfind(b"\n", 0, end) + 1, end)
+            if end < 0 or max(one.stop - one.start for one in (first, last)) > MAX_RECORD:
+                return None
+            ends = json.loads(view[first]), json.loads(view[last])
     except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped: a ValueError
         return None
     return ends if _is_first(ends[0]) and _is_last(ends[1]) else None
@@ -314,11 +358,31 @@ def _is_last(record: object) -> bool:
     )
 
 
+def has_line(path: Path) -> bool:
+    """Return whether there is a journal at *path* with more than the beginning of a record.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    try:
+        with _opened(path) as file:
+            text = file.readline(MAX_RECORD + 1)
+    except FileNotFoundError:
+        return False
+    return text.endswith(b"\n") or len(text) > MAX_RECORD
+
+
+def first_record(path: Path) -> dict[str, Any]:
+    """Return the first record of the journal at *path*; empty if it cannot be read."""
+    try:
+        with _opened(path) as file:  # only the first line, because later ones may not be text
+            record: object = json.loads(file.readline(MAX_RECORD))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def journal_run(path: Path) -> str:
     """Return the run id in the first record of the journal at *path*, or ``unknown``."""
-    try:
-        with path.open("rb") as file:  # only the first line, because later ones may not be text
-            run = str(json.loads(file.readline())["run"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return "unknown"
+    run = str(first_record(path).get("run", ""))
     return run if RUN_ID.fullmatch(run) else "unknown"

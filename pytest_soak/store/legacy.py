@@ -1,6 +1,7 @@
 """Journals of format 1, which release 0.1.0 wrote, read as format 2.
 
-Format 1 has problems as sentences, and does not mark which notice is a cut. Only this module
+Format 1 has problems as sentences, does not mark which notice is a cut, and says only at the end of
+a run which tests did not pass. Only this module
 parses such sentences. The lines on disk, and their hashes, stay unchanged.
 """
 
@@ -47,12 +48,14 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
         problems = [_parsed(text, record["iteration"]) for text in summary["problems"]]
         notices = [{**one, "cut": one["guard"] in CUTS} for one in decision.get("notices", ())]
         return {
+            "not_passed": [],
             **record,
             "summary": {**summary, "problems": problems},
             "decision": {"asked": {}, "rollback": None, **decision, "notices": notices},
         }
     if "problems" in record:
-        return {**record, "problems": [_located(text) for text in record["problems"]]}
+        problems = [_located(text) for text in record["problems"]]
+        return {"untold": [], **record, "problems": problems}
     return record
 
 

@@ -5,14 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import diff, guarded
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store import artifacts
-from pytest_soak.store.files import create_synced, document, json_hash, line, write_text
+from pytest_soak.store.files import (
+    StoreError,
+    create_synced,
+    document,
+    holds,
+    json_hash,
+    line,
+    make_folder,
+    read_bytes,
+    write_text,
+)
 from pytest_soak.store.folder import JOURNAL, clear_for, lock_folder, point_latest
-from pytest_soak.store.journal import Journal, JournalError, has_ended, stream_journal
+from pytest_soak.store.journal import (
+    MAX_RECORD,
+    Journal,
+    JournalError,
+    has_ended,
+    stream_journal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,12 +40,29 @@ if TYPE_CHECKING:
 
     from pytest_soak.model.patch import Operation
 
+MOST_EDITS = 2000
+"""How many characters of the edits of an overrides file are told."""
 STATES_KEPT = 2
 """The newest state, and the one before it in case a crash loses the newest record."""
 
 
 def _acts(artifact: artifacts.Artifact) -> bool:
     return artifact.acts
+
+
+def read_state(path: Path, digest: str) -> bytes:
+    """Return the saved state of a system at *path*.
+
+    Raises:
+        JournalError: It cannot be read, or its hash is not *digest*, the one in the journal.
+    """
+    content = b""
+    with suppress(OSError):
+        content = read_bytes(path, MAX_RECORD)
+    if hashlib.sha256(content).hexdigest() != digest:
+        msg = f"{path}: missing, or not the state whose hash is in the journal"
+        raise JournalError(msg)
+    return content
 
 
 def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
@@ -39,7 +74,7 @@ def open_chain(soak_dir: Path, slug: str, run_id: str) -> ChainStore:
         OSError: The folder cannot be created or written.
     """
     folder = soak_dir / slug
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     held = lock_folder(folder)
     try:
         clear_for(folder, run_id)
@@ -74,7 +109,7 @@ class ChainStore:
         self._prefix = f"{self.folder}{os.sep}"
         self.overrides_path = self.folder / artifacts.OVERRIDES
         """The file that the system reads."""
-        (self.folder / "backups").mkdir(exist_ok=True)
+        make_folder(self.folder / "backups")
         self.journal = Journal(self.folder / JOURNAL, run_id)
         self.overrides: dict[str, float] = {}
         self._state = ""
@@ -144,7 +179,7 @@ class ChainStore:
         due = set()
         for path, text in self.projections():
             due.add(path)
-            if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+            if not holds(path, text.encode()):
                 write_text(str(path), text)
         for path in {self.folder / one.name for one in artifacts.TABLE if one.of_run} - due:
             path.unlink(missing_ok=True)
@@ -255,9 +290,9 @@ class ChainStore:
         self._write(artifacts.of_run(total, lambda one: not one.acts))
 
     def readback(self) -> dict[str, float]:
-        """Return the content of the overrides file."""
-        found: dict[str, float] = json.loads(self.overrides_path.read_text(encoding="utf-8"))
-        return found
+        """Return the overrides in their file; empty if it holds none."""
+        found = self._read_overrides()
+        return found if isinstance(found, dict) else {}
 
     def edited(self) -> str:
         """Restore the overrides file if it was edited; return the edits, or an empty text."""
@@ -267,19 +302,20 @@ class ChainStore:
         self.write(artifacts.OVERRIDES, self.overrides)
         if not isinstance(found, dict):
             return "the file was gone" if found is None else "the file held no overrides"
-        return ", ".join(
+        edits = ", ".join(
             f"{name} was {found.get(name, 'missing')}, not {self.overrides.get(name, 'there')}"
             for name in sorted({*found, *self.overrides})
             if found.get(name) != self.overrides.get(name)
         )
+        return safe_text(edits, MOST_EDITS)
 
     def _read_overrides(self) -> object:
         """Return the overrides in the file: None without a file, its text if it is not JSON."""
         try:
-            text = self.overrides_path.read_bytes().decode(errors="replace")
+            text = read_bytes(self.overrides_path).decode(errors="replace")
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except OSError as error:  # a link, a pipe, or larger than any overrides
             return why_unreadable(error)
         try:
             return json.loads(text)
@@ -302,6 +338,9 @@ class ChainStore:
         if state is None:
             return ""
         text = line(state)
+        if len(text.encode()) > MAX_RECORD:
+            msg = f"the state of the system is larger than {MAX_RECORD} bytes, the most allowed"
+            raise StoreError(msg)
         create_synced(self._prefix + artifacts.STATE.format(iteration), text)
         (self.folder / artifacts.STATE.format(iteration - STATES_KEPT)).unlink(missing_ok=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -315,11 +354,7 @@ class ChainStore:
         if not digest:
             return None
         path = self.folder / artifacts.STATE.format(iteration)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if hashlib.sha256(text.encode()).hexdigest() != digest:
-            msg = f"{path}: missing, or not the state whose hash is in the journal"
-            raise JournalError(msg)
-        return json.loads(text)
+        return json.loads(read_state(path, digest))
 
     def close(self) -> None:
         """Close the journal and release the lock of the folder."""

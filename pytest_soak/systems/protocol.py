@@ -50,7 +50,8 @@ class System(Protocol):
             iteration: The number of the iteration, from 1.
             seed: 64 bits derived from the run's seed, the chain and the iteration; the only
                 source of randomness.
-            state: The state that it returned last time (plain JSON), None in the first iteration.
+            state: A copy of the state that it returned last time (plain JSON), None in the first
+                iteration. An iteration that raised and is run again begins with the same one.
 
         Returns:
             The report, ``{"iteration", "parameters", "totals": {metric: value}, "n": {metric:

@@ -294,15 +294,17 @@ class World:
         return f"iteration {summary.iteration}: {', '.join(parts)}"
 
     def _requests(self, calls: int) -> dict[str, Mapping[str, float]]:
-        """Return what the tuners really answered in this iteration, not what was recorded."""
+        """Return what the tuners really answered in this iteration, not what was recorded.
+
+        Only for an iteration without a fault: every answer is a Proposal.
+        """
         requests = {name: request for name, request in self.slot.requests.items() if request}
         if self.subject.kind == "tuner":
             asking = {name for name, _ in _asking(self._start)}
             requests = {name: request for name, request in requests.items() if name in asking}
             for watched in self._watched:  # empty where tuning is off
                 for _, answer in watched.calls[calls:]:
-                    if isinstance(answer, Proposal):
-                        requests[self.subject.name] = answer.deltas
+                    requests[self.subject.name] = answer.deltas
         return requests
 
     def _breaches(self, result: IterationResult, calls: int) -> list[Breach]:

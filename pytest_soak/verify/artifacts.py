@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.errors import why_unreadable
 from pytest_soak.model.patch import PATCH_ERRORS
 from pytest_soak.store.artifacts import (
     GATE,
@@ -26,6 +28,7 @@ from pytest_soak.verify.finding import Finding, location
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+AWAY = "move the file away, then run verify --repair"
 AROUND = 40
 """How many characters a finding shows from the first difference of a file."""
 UNBUILT: tuple[type[Exception], ...] = (*PATCH_ERRORS, LookupError, ValueError)
@@ -60,7 +63,8 @@ class ArtifactCheck:
         Args:
             records: The records of a valid journal.
             files: The files in the run's folder, as paths inside it.
-            read: Returns the content of a file; None if it does not exist.
+            read: Returns the content of a file; None if it does not exist. It raises `OSError` for
+                what is no regular file, or too large.
         """
         self._records = records
         self._files = set(files)
@@ -83,7 +87,11 @@ class ArtifactCheck:
         yield from self._states()
 
     def _compare(self, name: str, expected: bytes) -> Iterator[Finding]:
-        found = self._read(name)
+        try:
+            found = self._read(name)
+        except OSError as error:
+            yield Finding(name, f"{why_unreadable(error)}; {AWAY}")
+            return
         if found == expected:
             return
         pending = self._pending(name, found)
@@ -98,7 +106,7 @@ class ArtifactCheck:
             what = "is missing; verify --repair rebuilds it from the journal"
             yield Finding(name, what, missing=True)
         else:
-            what = f"{difference(found, expected)}; move the file away, then run verify --repair"
+            what = f"{difference(found, expected)}; {AWAY}"
             yield Finding(name, what)
 
     def _pending(self, name: str, found: bytes | None) -> Mapping[str, Any] | None:
@@ -129,13 +137,19 @@ class ArtifactCheck:
                 yield Finding(
                     name, "was left by a process that was killed while it wrote", note=True
                 )
-            elif name in self._earlier and self._read(name) == self._earlier[name]:
+            elif self._is_outdated(name):
                 what = (
                     f"is outdated since {location(self._effective[-1])}; --soak-resume removes it"
                 )
                 yield Finding(name, what, note=True)
             elif is_ours(name) and not STATES.fullmatch(name):
                 yield Finding(name, "does not belong to any record of the journal")
+
+    def _is_outdated(self, name: str) -> bool:
+        """Return whether the file is what it was before the last record."""
+        with suppress(OSError):
+            return name in self._earlier and self._read(name) == self._earlier[name]
+        return False
 
     def _states(self) -> Iterator[Finding]:
         """Yield findings on the saved states of the system."""
@@ -149,7 +163,11 @@ class ArtifactCheck:
         wanted = {last} if last + 1 in kept else {last, last - 1}
         for number in sorted(kept | {number for number in wanted if digests.get(number)}):
             name = STATE.format(number)
-            content = self._read(name)
+            try:
+                content = self._read(name)
+            except OSError as error:
+                yield Finding(name, why_unreadable(error))
+                continue
             if number == last + 1:
                 yield Finding(name, "is of an iteration that was not recorded", note=True)
             elif not digests.get(number):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.store.artifacts import STATE, report_name
-from pytest_soak.store.files import line
+from pytest_soak.store.files import line, read_bytes
 from pytest_soak.store.folder import JOURNAL, RUNS
-from pytest_soak.store.journal import JournalError, journal_run
+from pytest_soak.store.journal import MAX_JOURNAL, JournalError, journal_run
+from pytest_soak.store.store import read_state
 from pytest_soak.verify.changes import check_states, iter_steps
 from pytest_soak.verify.finding import Finding, location
 from pytest_soak.verify.parsed_journal import parse_journal
@@ -26,7 +26,7 @@ def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
         JournalError: A check failed, or there are no records.
         OSError: The file cannot be read.
     """
-    parsed = parse_journal(journal.read_bytes())
+    parsed = parse_journal(read_bytes(journal, MAX_JOURNAL))
     states = chain(check_states(iter_steps(parsed.records)), _settled_too_early(parsed.records))
     found = chain(parsed.findings, states if parsed.sound else ())
     fault = next((finding for finding in found if not finding.note), None)
@@ -72,10 +72,8 @@ def check_run(folder: Path, run_id: str) -> None:
         name = STATE.format(last.get("iteration"))
         # A crash while the run was moved leaves its files in two folders.
         state = place / name if (place / name).exists() else aside / name
-        kept = state.read_bytes() if digest and state.exists() else b""
-        if digest and hashlib.sha256(kept).hexdigest() != digest:
-            msg = f"{state}: missing, or not the state whose hash is in the journal"
-            raise JournalError(msg)
+        if digest:
+            read_state(state, digest)
 
 
 def _refuse_cut(journal: Path, done: int) -> None:

@@ -63,7 +63,7 @@ def _expected(
     if config.get("slot") and record["window"]:
         last = record["window"][-1]
     counted = [
-        not_passed(judged) if judged.iteration in failed else judged
+        not_passed(judged, record["untold"]) if judged.iteration in failed else judged
         for judged in map(judged_from_json, iterations)
     ]
     window = last_iterations(last, config["observe"])

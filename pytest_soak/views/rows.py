@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.safe_repr import one_line
+from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.views.text import aligned, number
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytest_soak.model.decision import Decision
     from pytest_soak.model.verdict import ChainVerdict
 
+WHY = 600
+"""How many characters of a problem are shown."""
 EFFECTS = 12
 """For how many of the last applies the closing table shows the effects."""
 
@@ -121,7 +123,7 @@ def _effects(loop: SoakLoop) -> list[list[Any]]:
 def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
     lines = [f"KPI gate: {verdict.verdict.name}"]
-    lines += [f"  {one_line(problem.located)}" for problem in verdict.problems]
+    lines += [f"  {safe_text(problem.located, WHY)}" for problem in verdict.problems]
     table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:
@@ -130,10 +132,10 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                 continue
             table.append(
                 (
-                    one_line(judgement.metric),
+                    safe_text(judgement.metric),
                     judgement.verdict.name,
                     "none" if judgement.value is None else number(judgement.value),
-                    one_line(judgement.rule or judgement.problem),
+                    safe_text(judgement.rule or judgement.problem),
                     "" if judgement.n is None else str(judgement.n),
                     str(judged.iteration),
                 )

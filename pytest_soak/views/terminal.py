@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pytest_soak.model.safe_repr import one_line, printable, safe_text
+from pytest_soak.model.safe_repr import printable, safe_text
 from pytest_soak.store.artifacts import TUNING
 from pytest_soak.views.protocol import View
-from pytest_soak.views.rows import ending_row, iteration_row, verdict_row
+from pytest_soak.views.rows import WHY, ending_row, iteration_row, verdict_row
 from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
 
@@ -28,8 +28,6 @@ STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS
 SIGNS = {"FAIL": "✗", "WARN": "!"}
 SHOWN = 24
 """How many iterations the closing table shows: a third from the start, the rest from the end."""
-WHY = 600
-"""How many characters of a problem it shows."""
 
 
 class ClosingTable(View):
@@ -108,7 +106,7 @@ class ClosingTable(View):
         word = final["final"]
         first, last = final["window"][0], final["window"][-1]
         on = f"iteration {first}" if first == last else f"iterations {first} to {last}"
-        reasons = f": {one_line(', '.join(final['reasons']))}" if final["reasons"] else ""
+        reasons = f": {safe_text(', '.join(final['reasons']), WHY)}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._screen.write(
             f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color

@@ -58,7 +58,9 @@ class Views:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Show the parts that came with a report."""
-        self.show(report.nodeid, vars(report).pop("soak", {}))
+        parts = vars(report).pop("soak", None)
+        if parts:
+            self.show(report.nodeid, parts)
 
     def show(self, nodeid: str, parts: Mapping[str, Sequence[Any]]) -> None:
         """Pass the parts of the item *nodeid* to the views that are not switched off."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_soak.commands.explain import explained
+from pytest_soak.store.files import json_hash
 from tests.commands.conftest import TUNED, soak
 from tests.strategies import mock_system
-from tests.support import records, told
+from tests.support import linked, records, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,6 +216,21 @@ def test_rare_entries_of_records_are_shown_too(ended: Path) -> None:
     assert found_sections["effect"][0].startswith(
         "unverified: backoff_s was set to 0.3, the report does not have it"
     )
+
+
+@pytest.mark.parametrize("command", [("explain", "--iter=1"), ("replay",)], ids=" ".join)
+def test_what_a_journal_from_elsewhere_says_is_safe_to_show(
+    ended: Path, command: tuple[str, ...]
+) -> None:
+    evil = "| kpi_gate | PASS | \x1b[2J"
+    found = records(ended)
+    found[0]["config"]["chain"] = evil
+    found[0]["config_hash"] = json_hash(found[0]["config"])
+    found[1]["summary"]["metrics"][evil] = 1
+    (ended / "journal.jsonl").write_bytes(linked(found))
+    lines = "\n".join(told(*command, *ENDED)[1])
+    assert r"| kpi\x5fgate \x7c PASS | \x1b[2J" in lines
+    assert "kpi_gate" not in lines
 
 
 def test_the_market_is_explained_in_about_forty_lines(workplace: Path) -> None:

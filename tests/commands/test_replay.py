@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import Namespace
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_soak import hookspecs
+from pytest_soak.commands import what_if
 from pytest_soak.commands.what_if import Settings, as_recorded, decide_again, replan
 from pytest_soak.config.builtin import CorePlugin
 from pytest_soak.config.registry import Registry
@@ -182,6 +184,18 @@ def test_a_journal_with_invalid_content_is_refused(ended: Path) -> None:
     assert code == 4
     assert "journal.jsonl" in errors
     assert "Traceback" not in errors
+
+
+def test_an_error_that_no_record_explains_is_not_hidden(
+    ended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError(*["of ours"])
+
+    monkeypatch.setattr(what_if, "_variants", fails)
+    arguments = Namespace(journals=[ended], chain=None, run=None, set=[])
+    with pytest.raises(KeyError, match="of ours"):
+        what_if.replay(arguments, None)  # type: ignore[arg-type] # not reached
 
 
 def test_an_error_says_that_pytest_cannot_start(ended: Path, workplace: Path) -> None:

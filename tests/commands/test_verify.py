@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pytest_soak.store.store import ChainStore
 from pytest_soak.verify.artifacts import difference, is_ours
 from pytest_soak.verify.finding import Finding, field_differences, shorten
 from tests.runs import RUNS
-from tests.support import DEMO, linked, read_json, records, told, tree
+from tests.support import DEMO, ODD, linked, read_json, records, told, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -444,6 +445,45 @@ def test_a_verdict_that_a_resume_cancelled_is_a_note(broken: Path) -> None:
         f"NOTE     {where} (iteration 3): the run was resumed with other settings (forced): "
         "seed: 0 then, 7 now"
     ) in lines
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe", "a folder"])
+def test_what_is_no_regular_file_is_a_finding(
+    workplace: Path, ended: Path, keeps: Path, kind: str
+) -> None:
+    for path in (ended / "EDGE_REPORT_2.json", keeps / "system_state_6.json"):
+        path.unlink()
+        ODD[kind](path)
+        code, lines = told("verify", "--soak-dir", path.parent.parent)
+        assert code == 1
+        (finding,) = told_of(lines)
+        assert finding.startswith(f"FINDING  {path.name}: it is {kind}; allowed: a regular file")
+    ODD[kind](ended / "EDGE_REPORT_9.json")
+    assert f"FINDING  EDGE_REPORT_9.json: {STRAY}" in told(*ENDED)[1]
+    (ended / "journal.jsonl").rename(workplace / "victim")
+    ODD[kind](ended / "journal.jsonl")
+    code, lines = told(*ENDED, "--all-runs")
+    assert (code, lines[1:]) == (
+        1,
+        [f"FINDING  journal.jsonl: it is {kind}; allowed: a regular file"],
+    )
+    assert told("summary", "--soak-dir", "ended")[0] == 4
+
+
+def test_a_linked_folder_is_not_followed(workplace: Path, ended: Path) -> None:
+    (ended / "backups").rename(workplace / "elsewhere")
+    (ended / "backups").symlink_to(workplace / "elsewhere")
+    for repair in ((), ("--repair",)):
+        code, lines = told(*ENDED, *repair)
+        assert code == (4 if repair else 1)
+        assert "it is a link; allowed: a folder" in lines[-1 if repair else 1]
+
+
+def test_a_file_that_is_too_large_is_a_finding(ended: Path) -> None:
+    os.truncate(ended / "EDGE_REPORT_2.json", 2**40)
+    code, lines = told(*ENDED)
+    assert code == 1
+    assert f"FINDING  EDGE_REPORT_2.json: it has {2**40} bytes; allowed: " in lines[1]
 
 
 def test_while_a_soak_runs_the_files_are_not_compared(ended: Path) -> None:

@@ -60,6 +60,14 @@ MISTAKES = {
         ("--soak-overrides=none.json",),
         "*--soak-overrides none.json: cannot be read: No such file*",
     ),
+    "a device": (
+        ("--soak-overrides=/dev/zero",),
+        "*--soak-overrides /dev/zero: cannot be read: it is a device; allowed: a regular file",
+    ),
+    "a folder": (
+        ("--soak-overrides=.",),
+        "*--soak-overrides .: cannot be read: it is a folder; allowed: a regular file",
+    ),
     "a name too long": (
         ("--soak-overrides=" + "x" * 5000,),
         "*--soak-overrides xxx* ... *xxx: cannot be read: File name too long",

@@ -204,7 +204,7 @@ def adding(history: History, decision: Decision, settings: Any) -> Decision:
     [
         (forging(effective=5, new=9), "made the delta of workers 5 out of 2"),
         (forging(effective=-2, new=2), "made the delta of workers -2 out of 2"),
-        (forging(effective=math.nan), "made the delta of workers nan out of 2"),
+        (forging(effective=math.nan), "made the delta of workers NaN out of 2"),
         (forging(requested=9), "rewrote requested"),
         (forging(corridor=Corridor.LIMITS), "rewrote corridor"),
         (forging(tuner="me"), "rewrote tuner"),

@@ -22,12 +22,14 @@ from tests.fuzz.reports import Reports
 from tests.fuzz.settings import Runs, Settings
 from tests.fuzz.states import States
 from tests.fuzz.strategies import Answers
+from tests.fuzz.texts import Texts
 
 SHARES: dict[type[Kind], float] = {
     Overrides: 200,
     Reports: 300,
     States: 100,
     Answers: 100,
+    Texts: 30,
     Packs: 100,
     Journals: 100,
     Settings: 100,

@@ -170,7 +170,7 @@ class Packs:
                 shown(loop, result)
             printed(loop)
         finally:
-            loop.close(set())
+            loop.close()
         taken_up(loop, SoakLoop(plan, core(), request.folder))
         after = files(root)
         untouched(before, {name: after[name] for name in before})

@@ -135,7 +135,7 @@ class Reports:
                 shown(loop, result)
                 yield result.summary.verdict.name
         finally:
-            loop.close(set())
+            loop.close()
         taken_up(loop, SoakLoop(plan, core(), request.folder))
 
 
@@ -244,5 +244,5 @@ def taken_up(loop: SoakLoop, again: SoakLoop) -> None:
         sent(rows.verdict_row("chain", again, verdict))
         rows.explanation(again, verdict)
     finally:
-        again.close(set())
+        again.close()
     projections(again)

@@ -64,7 +64,7 @@ class States:
                     yield "accepted"
                 kept(loop, iteration, system.answer)
         finally:
-            loop.close(set())
+            loop.close()
         taken_up(loop, SoakLoop(plan, core(), request.folder))
 
 

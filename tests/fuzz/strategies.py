@@ -202,7 +202,7 @@ class Answers:
                 shown(loop, result)
                 yield f"{stranger.role}: {'named' if result.fault else 'used'}"
         finally:
-            loop.close(set())
+            loop.close()
         stranger.role = ""
         taken_up(loop, SoakLoop(plan, self._registry, request.folder))
 

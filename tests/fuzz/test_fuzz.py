@@ -18,6 +18,7 @@ from tests.fuzz.reports import Reports
 from tests.fuzz.settings import Runs, Settings
 from tests.fuzz.states import States
 from tests.fuzz.strategies import Answers
+from tests.fuzz.texts import Texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +99,27 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
         unchecked,
         TRACEBACK,
     ),
+    "answers with secrets": (
+        Texts,
+        "pytest_soak.engine.strategies",
+        "received",
+        lambda answer, mask, known=(): answer,
+        BROKEN,
+    ),
+    "pieces of secrets": (
+        Texts,
+        "pytest_soak.model.mask.Mask",
+        "_without_pieces",
+        lambda mask, text: text,
+        BROKEN,
+    ),
+    "texts as they are": (
+        Texts,
+        "pytest_soak.engine.strategies",
+        "one_line",
+        str,
+        BROKEN,
+    ),
     "packs that say what they like": (
         Packs,
         "pytest_soak.packs.loader",
@@ -121,7 +143,7 @@ PLANTED: dict[str, tuple[type[Kind], str, str, object, str]] = {
     ),
     "a journal healed before it is read": (
         Journals,
-        "pytest_soak.engine.loop",
+        "pytest_soak.runner.resume",
         "check_run",
         healed_first,
         DAMAGED,

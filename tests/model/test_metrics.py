@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.metrics import LARGEST, SENSIBLE, Metric, Op, measure, sensible
+from pytest_soak.model.metrics import LARGEST, SENSIBLE, Metric, Op, in_full, measure, sensible
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import PROBLEM, contradictions, read_report
 from tests.fuzz.values import (
@@ -101,6 +102,19 @@ def test_the_largest_number_that_is_measured_or_set_is_still_one() -> None:
     for value in (LARGEST, -LARGEST):
         assert measure({"latency": value}, {}, latency).values == {"latency": value}
     assert [sensible(value) for value in (SENSIBLE, -SENSIBLE, 2 * SENSIBLE)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(4, "4"), (4.0, "4"), (-0.3, "-0.3"), (1e-10, "0.0000000001"), (1e22, "1" + "0" * 22)],
+)
+def test_a_number_is_told_with_all_its_digits(number: float, text: str) -> None:
+    assert in_full(number) == text
+
+
+@given(st.floats(allow_nan=False))
+def test_what_is_told_of_a_number_is_that_number(number: float) -> None:
+    assert float(in_full(number)) == number
 
 
 @pytest.mark.parametrize("raw", [0, 1000, 0.5])
@@ -400,3 +414,11 @@ def test_of_a_field_without_a_grid_only_the_last_digits_may_differ() -> None:
     assert contradictions({"fee": 3e-10}, {"fee": 3e-10 * (1 + 1e-12)}, {}) == {}
     assert contradictions({"fee": 3e-10}, {"fee": 1e-10}, {}) == {"fee": 1e-10}
     assert contradictions({"fee": 0}, {"fee": 1e-12}, {}) == {"fee": 1e-12}
+
+
+@pytest.mark.parametrize("part", ["n", "parameters", "measured.values", "measured.problems"])
+def test_no_strategy_can_change_what_was_measured(part: str) -> None:
+    report = read_report(a_report(), 3, METRICS)
+    mapping = attrgetter(part)(report)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        mapping["latency"] = 0

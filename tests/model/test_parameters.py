@@ -222,6 +222,24 @@ def test_two_points_of_a_grid_are_never_the_same_however_fine_it_is(
     assert is_same(one, one, precision)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "precision", "same"),
+    [
+        (0, 1e-7, 0.1, True),  # dust: a millionth of the grid
+        (0, 2e-7, 0.1, False),
+        (1e12, 1e12 + 0.25, 1, True),  # a billionth of the value, and less than half a step
+        (1e12, 1e12 + 0.5, 1, False),
+        (1e12, 1e12 + 1, 2.5, True),
+        (1e12, 1e12 + 1, 0, True),
+        (0, 1e-300, 0, False),
+    ],
+)
+def test_how_far_a_value_may_be_off(
+    one: float, other: float, precision: float, *, same: bool
+) -> None:
+    assert is_same(one, other, precision) is is_same(other, one, precision) is same
+
+
 @given(st.integers(-12, 9), st.integers(-(10**12), 10**12))
 def test_a_value_that_was_rounded_on_its_way_is_the_same(power: int, units: int) -> None:
     precision = float(f"1e{power}")

@@ -62,6 +62,13 @@ def test_every_old_value_that_a_patch_replaces_or_removes_is_tested_first(
     assert list(patch[: len(tests)]) == tests
 
 
+def test_the_field_that_a_value_is_moved_from_is_tested_first() -> None:
+    before = {"alpha": 7, "beta": 1}
+    moved = {"op": "move", "from": "/alpha", "path": "/gamma"}
+    assert diff(before, {"beta": 1, "gamma": 7}) == (moved,)
+    assert guarded((moved,), before) == ({"op": "test", "path": "/alpha", "value": 7}, moved)
+
+
 def test_a_guarded_step_cannot_be_applied_twice() -> None:
     before = {"workers": 2}
     patch = guarded(diff(before, {"workers": 4}), before)

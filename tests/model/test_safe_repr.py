@@ -10,7 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_soak.errors import what_raised
-from pytest_soak.model.safe_repr import one_line, printable, safe_lines, safe_repr, safe_text
+from pytest_soak.model.safe_repr import (
+    READ,
+    one_line,
+    printable,
+    safe_lines,
+    safe_report,
+    safe_repr,
+    safe_text,
+    trimmed,
+)
 from tests.fuzz.values import Blind, Moody
 
 EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
@@ -103,6 +112,38 @@ def test_a_text_that_only_resembles_one_stays_as_it_is(text: str) -> None:
 
 def test_lines_of_output_stay_lines_and_none_looks_like_a_marker() -> None:
     assert safe_lines("\ta\n| kpi_gate | PASS |\n") == "\ta\n| kpi\\x5fgate \\x7c PASS |\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("| kpi_gate | PASS |", r"\x7c kpi\x5fgate | PASS |"),
+        ("a\n  |iter_watch|APPLY|", "a\n  \\x7citer_watch|APPLY|"),
+        ("E       | iter_watch | APPLY |", r"E       \x7c iter_watch | APPLY |"),
+        ("def f(x: int | None) -> A | B:", "def f(x: int | None) -> A | B:"),
+        ("    | first line of a union", "    | first line of a union"),
+        ("\x1b[31mred\x1b[0m, \x1b[2Jgone\n\t\r", "red, \\x1b[2Jgone\n\t\\r"),
+        ("::error::x\n##[group]", "\\x3a:error::x\n\\x23#[group]"),
+    ],
+)
+def test_a_report_of_pytest_keeps_its_source_code_and_has_no_line_of_ours(
+    text: str, shown: str
+) -> None:
+    assert safe_report(text) == shown
+    assert safe_report(shown) == shown
+
+
+def test_of_a_huge_text_only_the_ends_are_read() -> None:
+    assert trimmed("a" * 2 * READ) == "a" * 2 * READ
+    assert trimmed("a" * (2 * READ) + "b") == f"{'a' * READ} ... {'a' * (READ - 1)}b"
+    assert safe_text("a" + "b" * 10**7 + "c") == f"a{'b' * 149} ... {'b' * 79}c"
+    assert safe_text(" " * 3 * READ) == "..."
+
+
+def test_a_huge_text_is_read_at_its_ends_alone() -> None:
+    ends = "a" * READ + "b" * READ
+    assert trimmed(ends) == ends
+    assert trimmed("a" * READ + "x" * 2 + "b" * READ) == f"{'a' * READ} ... {'b' * READ}"
 
 
 @given(TEXTS)

@@ -216,6 +216,12 @@ NOT_RUN = Problem(Kind.NOT_RUN, 4)
 PARTIAL = Problem(Kind.PARTIAL)
 
 
+def test_an_iteration_whose_test_may_have_passed_is_inconclusive_and_says_why() -> None:
+    judged = not_passed(an_iteration(3, PASS), untold={3})
+    assert judged.verdict is INCONCLUSIVE
+    assert judged.problems == (Problem(Kind.TEST_UNKNOWN, 3),)
+
+
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_chain_that_was_not_seen_as_a_whole_is_inconclusive(verdict: Verdict) -> None:
     judged = ChainVerdict(verdict, (3, 4), ("latency",), (NOT_RUN,), (2,))
@@ -233,3 +239,11 @@ def test_a_failed_closing_leaves_a_fail_and_its_reasons(verdict: Verdict) -> Non
     assert after.problems == (closing, NOT_RUN)
     assert after.verdict is max(verdict, INCONCLUSIVE)
     assert after.reasons == (("latency",) if verdict is FAIL else ())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_overrides_edited_after_the_last_iteration_leave_a_fail(verdict: Verdict) -> None:
+    edited = Problem(Kind.OVERRIDES_EDITED, data={"found": "the file was gone"})
+    after = with_problem(ChainVerdict(verdict, (3, 4), ("latency",)), edited)
+    assert after.verdict is max(verdict, INCONCLUSIVE)
+    assert after.problems == (edited,)

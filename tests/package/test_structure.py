@@ -24,7 +24,7 @@ TOP = {*CONFIG, "config", "engine", "schemas"}
 ALLOWED = {
     "model": set(),
     "schemas": {"store"},
-    "packs": {"errors", "model", "gates"},
+    "packs": {"errors", "model", "gates", "store"},
     "tuners": {"model"},
     "watchers": {"model"},
     "guards": {"model"},

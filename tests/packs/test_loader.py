@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import math
 import tomllib
+import zipfile
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -296,6 +297,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(SoakUsageError, match="cannot be read") as caught:
         load_pack(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_pack_may_be_in_a_package_that_is_a_zip_file(tmp_path: Path) -> None:
+    demo = resources.files("pytest_soak.packs").joinpath("demo.toml")
+    with zipfile.ZipFile(tmp_path / "packs.zip", "w") as archive:
+        archive.writestr("demo.toml", demo.read_bytes())
+    zipped: Any = zipfile.Path(tmp_path / "packs.zip", "demo.toml")
+    assert load_pack(zipped).digest == load_pack(demo).digest
 
 
 def test_a_pack_may_hold_dates_where_it_may_hold_anything() -> None:

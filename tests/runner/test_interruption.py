@@ -20,6 +20,7 @@ from tests.support import (
     chain_folder,
     read_json,
     records,
+    told,
     unlike_journal,
     wait_for,
 )
@@ -377,6 +378,57 @@ def test_overrides_edited_during_a_run_are_told_and_put_back(
     assert second["summary"]["verdict"] == "INCONCLUSIVE"
     assert second["patch"] == []
     assert unlike_journal(folder) == []
+
+
+LATE = """
+import pytest
+
+@pytest.fixture
+def late(request, soak, pytestconfig):
+    yield
+    if soak.iteration == 6:
+        (path,) = pytestconfig.rootpath.glob("artifacts/soak/test_demo-*/runtime_overrides.json")
+        {mischief}
+
+def test_demo(soak, late):
+    soak.run()
+    assert soak.iteration < {fails}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mischief", "found"),
+    [
+        ("""path.write_text('{"workers": 9}')""", "*workers was 9, not 8"),
+        ("path.unlink(); path.symlink_to(path.with_name('ITER_SUMMARY_1.json'))", "*no overrides"),
+        ("path.unlink(); __import__('os').mkfifo(path)", "*the file held no overrides"),
+    ],
+)
+@pytest.mark.parametrize("fails", [99, 6])
+def test_overrides_edited_after_the_last_iteration_are_found_before_the_verdict(
+    pytester: pytest.Pytester, mischief: str, found: str, fails: int
+) -> None:
+    pytester.makepyfile(test_demo=LATE.format(mischief=mischief, fails=fails))
+    result = pytester.runpytest("--soak-iterations=6", "--auto-tune")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"  overrides_edited by hand, put back: {found}"])
+    folder = chain_folder(pytester)
+    ended = records(folder)[-1]
+    assert (ended["kind"], ended["verdict"]) == ("run_ended", "INCONCLUSIVE")
+    assert ended["problems"][0]["kind"] == "overrides_edited"
+    assert unlike_journal(folder) == []
+    assert told("verify")[0] == 0
+
+
+def test_overrides_edited_after_the_last_iteration_of_a_broken_off_run_are_recorded(
+    pytester: pytest.Pytester,
+) -> None:
+    mischief = """path.write_text('{"workers": 9}')"""
+    pytester.makepyfile(test_demo=LATE.format(mischief=mischief, fails=6))
+    pytester.runpytest("--soak-iterations=7", "--auto-tune", "-x")
+    ended = records(chain_folder(pytester))[-1]
+    kinds = [problem["kind"] for problem in ended["problems"]]
+    assert (ended["kind"], kinds[:2]) == ("run_interrupted", ["broken_off", "overrides_edited"])
 
 
 def test_overrides_edited_while_nobody_ran_are_told_and_put_back(

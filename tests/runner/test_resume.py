@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from pytest_soak.store.artifacts import rebuild
-from tests.strategies import mock_system
-from tests.support import DEMO, artifacts, chain_folder, patches, read_json, records
+from tests.strategies import mock_system, tuner
+from tests.support import DEMO, ODD, artifacts, chain_folder, patches, read_json, records, told
 
 COUNTS = """
 with Path("counter").open("a") as file:
@@ -81,10 +81,12 @@ def test_settled_iterations_are_told_and_not_run(broken_off: pytest.Pytester) ->
     )
     result = broken_off.runpytest(*ARGS, "--soak-resume", "--junitxml=out.xml")
     result.assert_outcomes(passed=7)
-    result.stdout.fnmatch_lines(["| soak_resume | OK | RUN=* SETTLED=2 |"])
-    assert (broken_off.path / "bodies").read_text().split() == ["3", "4", "5", "6"]
+    result.stdout.fnmatch_lines(
+        ["| soak_resume | OK | RUN=* SETTLED=2 |", "| soak_resume | UNKNOWN | ITER=2 *"]
+    )
+    assert (broken_off.path / "bodies").read_text().split() == ["2", "3", "4", "5", "6"]
     xml = (broken_off.path / "out.xml").read_text()
-    assert xml.count('name="soak_resumed"') == 2
+    assert xml.count('name="soak_resumed"') == 1
 
 
 @pytest.mark.parametrize("left", [None, b"", b'{"kind": "run_sta'], ids=["gone", "empty", "torn"])
@@ -126,8 +128,8 @@ def test_records_that_were_cut_off_are_told_or_refused(
     assert len(whole) == 3
     journal.write_bytes(b"".join(whole[:records_left]))
     result = broken_off.runpytest(*ARGS, "--soak-resume")
-    result.stdout.fnmatch_lines(lines)
-    assert (result.ret == 0) is (records_left == 2)
+    (result.stdout if records_left == 2 else result.stderr).fnmatch_lines(lines)
+    assert result.ret == (0 if records_left == 2 else pytest.ExitCode.USAGE_ERROR)
 
 
 def test_a_resume_works_under_xdist(broken_off: pytest.Pytester) -> None:
@@ -279,7 +281,7 @@ def test_a_chain_that_ended_before_another_was_broken_off_is_not_run_again(
     assert resumed.stdout.str().count("| kpi_gate |") == 3
     ran = {x: (pytester.path / x).read_text().split() for x in ("ended", "dying", "waiting")}
     assert ran["ended"] == ran["waiting"] == ["1", "2", "3", "4"]
-    assert ran["dying"] == ["1", "2", "3", "3", "4"]
+    assert ran["dying"] == ["1", "2", "3", "2", "3", "4"]  # nothing told of the test of 2
     assert patches(chain_folder(pytester, "test_demo-ended")) == ended
     runs = {records(chain_folder(pytester, f"test_demo-{x}"))[0]["run"] for x in ran}
     assert len(runs) == 1
@@ -294,12 +296,46 @@ def test_a_resume_of_another_kind_is_refused(pytester: pytest.Pytester, value: s
     result.stderr.fnmatch_lines([f"*--soak-resume{value}: allowed: *"])
 
 
-def test_a_journal_damaged_in_the_middle_is_not_resumed(broken_off: pytest.Pytester) -> None:
+@pytest.mark.parametrize("distributed", [(), ("-n2",)], ids=["alone", "distributed"])
+def test_a_journal_damaged_in_the_middle_is_one_usage_error(
+    broken_off: pytest.Pytester, distributed: tuple[str, ...]
+) -> None:
     journal = chain_folder(broken_off) / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"busy"', b'"calm"', 1))
-    result = broken_off.runpytest(*ARGS, "--soak-resume=force")
+    before = artifacts(chain_folder(broken_off))
+    result = broken_off.runpytest(*ARGS, "--soak-resume=force", *distributed)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = (*result.stderr.lines, *result.stdout.lines)
+    (told,) = (text for text in lines if "journal.jsonl" in text)
+    assert told.startswith("ERROR: --soak-resume: ")
+    assert "journal.jsonl, record 1 (iteration 1): its prev is " in told
+    assert artifacts(chain_folder(broken_off)) == before
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe"])
+def test_a_journal_that_is_no_regular_file_is_not_resumed(
+    broken_off: pytest.Pytester, kind: str
+) -> None:
+    journal = chain_folder(broken_off) / "journal.jsonl"
+    journal.rename(broken_off.path / "victim")
+    ODD[kind](journal)
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = f"ERROR: --soak-resume: *journal.jsonl: it is {kind}; allowed: a regular file"
+    result.stderr.fnmatch_lines([told])
+
+
+def test_a_chain_that_cannot_be_opened_is_told_once_and_by_its_gate(
+    broken_off: pytest.Pytester,
+) -> None:
+    (chain_folder(broken_off) / "backups").rename(broken_off.path / "elsewhere")
+    (chain_folder(broken_off) / "backups").symlink_to(broken_off.path / "elsewhere")
+    result = broken_off.runpytest(*ARGS, "--soak-resume")
+    result.assert_outcomes(errors=2, skipped=5)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*journal.jsonl, record 1 (iteration 1): its prev is *"])
+    told = [text for text in result.stdout.lines if text.startswith(str(broken_off.path))]
+    assert len(told) == 2
+    assert all(text.endswith("backups: it is a link; allowed: a folder") for text in told)
 
 
 HOLDER = """
@@ -361,6 +397,81 @@ def test_a_test_that_failed_is_not_passed_by_a_resume(
     assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"
 
 
+KILLED_AT_A_FAILURE = """
+import os
+from pathlib import Path
+
+def pytest_runtest_logreport(report):
+    if report.failed and not Path("second").exists():
+        Path("second").touch()
+        os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("iteration", "mended", "passed", "failed"),
+    [(3, True, 6, 0), (1, False, 0, 2), (5, True, 6, 0)],
+)
+def test_a_test_whose_failure_was_not_recorded_runs_again_on_the_recorded_result(
+    pytester: pytest.Pytester, iteration: int, mended: bool, passed: int, failed: int
+) -> None:
+    pytester.makeconftest(counted(keeps_state=True) + KILLED_AT_A_FAILURE)
+    pytester.makepyfile(
+        test_demo=f"""
+        from pathlib import Path
+
+        def test_demo(soak):
+            assert soak.run() is soak.run()
+            assert soak.iteration != {iteration} or {mended} and Path("second").exists()
+        """
+    )
+    args = ("--soak-iterations=5", "--soak-scenario=calm", "--soak-system=counted", "--auto-tune")
+    assert pytester.runpytest_subprocess(*args).ret == 9
+    resumed = pytester.runpytest(*args, "--soak-resume")
+    resumed.stdout.fnmatch_lines([f"| soak_resume | UNKNOWN | ITER={iteration} *"])
+    resumed.assert_outcomes(passed=passed, failed=failed, skipped=5 - iteration if failed else 0)
+    assert counter(pytester) == [1, 2, 3, 4, 5][: None if mended else iteration]
+    ended = records(chain_folder(pytester))[-1]
+    assert ended["not_passed"] == ([] if mended else [1])
+    assert ended["verdict"] == ("PASS" if mended else "INCONCLUSIVE")
+    assert told("verify")[0] == 0
+
+
+@pytest.mark.parametrize("ends", ["pytest.skip('later')", "pytest.xfail('one day')"])
+def test_a_test_that_did_not_pass_is_remembered_though_its_run_is_killed_later(
+    pytester: pytest.Pytester, ends: str
+) -> None:
+    pytester.makeconftest(counted(keeps_state=True))
+    pytester.makepyfile(
+        test_demo=f"""
+        import pytest
+
+        def test_demo(soak):
+            soak.run()
+            if soak.iteration == 2:
+                {ends}
+        """
+    )
+    (pytester.path / "dies").write_text("4")
+    assert pytester.runpytest_subprocess(*ARGS).ret == 9
+    resumed = pytester.runpytest(*ARGS, "--soak-resume")
+    resumed.assert_outcomes(passed=1, failed=2, skipped=4)
+    resumed.stdout.fnmatch_lines(["*_ test_demo?iter-00002? _*", "its test did not pass before *"])
+    assert records(chain_folder(pytester))[-1]["not_passed"] == [2, 3]
+
+
+def test_an_iteration_in_which_a_strategy_failed_fails_again_where_its_test_runs_again(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(tuner("1 / 0") + KILLED_AT_A_FAILURE)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=3", "--auto-tune", "--soak-tuner=mine")
+    assert pytester.runpytest_subprocess(*args).ret == 9
+    resumed = pytester.runpytest(*args, "--soak-resume")
+    resumed.assert_outcomes(failed=2, skipped=2)
+    resumed.stdout.fnmatch_lines(["*'mine': propose() raised ZeroDivisionError*"])
+
+
 def test_a_run_that_died_before_its_first_record_is_resumed(pytester: pytest.Pytester) -> None:
     break_off(pytester, 1)
     folder = chain_folder(pytester)
@@ -404,5 +515,5 @@ def test_a_state_that_differs_from_the_recorded_one_is_refused(
     folder = chain_folder(broken_off)
     (folder / "system_state_2.json").write_text('{"seen": []}')
     result = broken_off.runpytest_subprocess(*ARGS, "--soak-resume")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*system_state_2.json: missing, or not the state whose hash*"])

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.mask import Mask
+from pytest_soak.model.mask import Mask, looked_for, pieces_of
 from tests.programs import ARGS, prepare
 from tests.strategies import mock_system
-from tests.support import DEMO, chain_folder, read_json, records
+from tests.support import DEMO, chain_folder, read_json, records, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,12 @@ SAFE = "SOAK_DEMO_ALLOW_MISSING_SECRETS"
 NAME = "HOUSE_KEY"
 LEGACY = ("-o", "junit_family=legacy")  # or record_property warns
 REPORTS = ("--junitxml=junit.xml", "--html=report.html", "--self-contained-html")
+
+
+@pytest.fixture(autouse=True)
+def _no_pattern_is_known() -> None:
+    looked_for.cache_clear()
+    pieces_of.cache_clear()
 
 
 def html(config: pytest.Config) -> bool:
@@ -585,3 +591,160 @@ def test_a_soak_needs_every_secret_of_its_system_to_be_set(
     refused.stderr.fnmatch_lines(["*the environment variable SECOND_KEY is not set*"])
     monkeypatch.setenv("SECOND_KEY", "yesterday")
     assert pytester.runpytest(*command).ret == 0
+
+
+TOKEN = "".join(f"{number:x}-Tok{number % 7}_" for number in range(10_000, 10_085))[:850]
+"""A long token, of which others show pieces."""
+TELLING = """
+import os
+import warnings
+
+import pytest
+from pytest_soak import Judgement, Proposal, Verdict
+from pytest_soak.systems.mock import MockSystem
+
+def key():
+    return "x" * 140 + os.environ["HOUSE_KEY"] + "y" * 300
+
+def told(who):
+    if who == "{who}":
+        raise ConnectionError("GET https://cfg/?token=" + key())
+
+class House(MockSystem):
+    secrets = ("HOUSE_KEY",)
+
+class Watcher:
+    def observe(self, report, history):
+        told("watcher")
+        return {{key(): 1, "words": (key(),)}}
+
+class Gate:
+    requires = ()
+    def judge(self, metrics, n):
+        told("gate")
+        return (Judgement(key(), Verdict.FAIL, 1.0, 1, key(), key()),)
+
+class Tuner:
+    requires = ()
+    announce = True
+    def propose(self, history, parameters):
+        told("tuner")
+        return Proposal({{"workers": 1}}, (key(),), withheld=(key(),))
+
+class Guard:
+    def review(self, history, decision, settings):
+        told("guard")
+        return decision.notice("mine", key(), "workers", key())
+
+def pytest_soak_systems():
+    return {{"house": House}}
+
+def pytest_soak_watchers():
+    return {{"mine": lambda pack: Watcher()}}
+
+def pytest_soak_gates():
+    return {{"mine": lambda pack: Gate()}}
+
+def pytest_soak_tuners():
+    return {{"mine": lambda pack: Tuner()}}
+
+def pytest_soak_guards():
+    return {{"mine": lambda pack: Guard()}}
+
+def pytest_soak_iteration(plan, result):
+    told("observer")
+"""
+
+
+@pytest.mark.parametrize("who", ["nobody", "watcher", "gate", "tuner", "guard", "observer"])
+def test_no_file_of_a_soak_holds_a_secret_that_a_strategy_or_an_observer_tells(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setenv(NAME, TOKEN)
+    pytester.makeconftest(TELLING.format(who=who))
+    pytester.makepyfile(
+        test_demo="""
+        import os
+
+        def test_demo(soak):
+            result = soak.run()
+            key = os.environ["HOUSE_KEY"]
+            assert result.iteration < 2 or key == "another", {"key": key}
+        """
+    )
+    command = ("--soak-iterations=3", "--auto-tune", "--soak-system=house", "--soak-tuner=mine")
+    workers = "-n1" if who == "tuner" else "-n0"
+    ran = pytester.runpytest(*command, "-rA", "-l", "--junitxml=junit.xml", workers)
+    assert ran.ret == 1
+    shown = ran.stdout.str() + ran.stderr.str()
+    for looks in (["explain", "--iter=1"], ["summary"]):
+        shown += "\n".join(told(*looks, "--soak-dir=artifacts/soak")[1])
+    (pytester.path / "shown.txt").write_text(shown)
+    assert "[secret HOUSE_KEY]" in shown
+    pieces = {TOKEN[at : at + 16] for at in range(len(TOKEN) - 15)}
+    for path in pytester.path.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            text = path.read_text(errors="replace")
+            found = [text[at : at + 16] for at in range(len(text)) if text[at : at + 16] in pieces]
+            assert found == [], path
+
+
+@pytest.mark.parametrize("kind", ["systems", "tuners", "gates"])
+def test_a_secret_in_what_a_factory_raises_is_masked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv(NAME, SECRET)
+    pytester.makeconftest(
+        f"""
+        import os
+        from pytest_soak.systems.mock import MockSystem
+
+        class House(MockSystem):
+            secrets = ("HOUSE_KEY",)
+            def __init__(self, *args):
+                if "{kind}" == "systems":
+                    fail()
+                super().__init__(*args)
+
+        def fail(*args):
+            raise OSError("\\x1b[2J| kpi_gate | PASS | no " + os.environ["HOUSE_KEY"])
+
+        def pytest_soak_systems():
+            return {{"house": House}}
+
+        if "{kind}" != "systems":
+            def pytest_soak_{kind}():
+                return {{"mine": fail}}
+        """
+    )
+    pytester.makepyfile(test_demo=DEMO)
+    tuner = ["--auto-tune", "--soak-tuner=mine"] if kind == "tuners" else []
+    ran = pytester.runpytest("--soak-iterations=3", "--soak-system=house", *tuner)
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    line = (
+        r"*the factory raised OSError: \x1b[[]2J| kpi\x5fgate \x7c PASS | no [[]secret HOUSE_KEY]*"
+    )
+    ran.stderr.fnmatch_lines([line])
+
+
+@given(st.binary(max_size=6), st.binary(max_size=6))
+def test_a_secret_is_found_in_base32_and_in_base64_with_line_ends(start: bytes, end: bytes) -> None:
+    mask, data = Mask({"KEY": TOKEN}), start + TOKEN.encode() + end
+    for text in (base64.b32encode(data), base64.b32encode(data).lower(), base64.encodebytes(data)):
+        hidden = mask.text(text.decode())
+        assert len(hidden.replace("[secret KEY]", "").replace("\n", "")) < 60
+
+
+@pytest.mark.parametrize("length", [16, 117, 148])
+def test_a_piece_of_a_secret_is_masked(length: int) -> None:
+    for at in (0, 300, len(TOKEN) - length):
+        piece = TOKEN[at : at + length]
+        assert Mask({"KEY": TOKEN}).text(f"<{piece}>, {piece}") == "<[secret KEY]>, [secret KEY]"
+    assert Mask({"KEY": TOKEN}).text(TOKEN[:15]) == TOKEN[:15]
+
+
+def test_the_lines_of_a_secret_are_masked_after_the_whole() -> None:
+    mask = Mask({"PEM": "first line\nsecond  line"})
+    assert mask.text("first line\nsecond  line") == "[secret PEM]"
+    assert mask.text("first line second line") == "[secret PEM]"
+    assert mask.text("2: second  line") == "2: [secret PEM]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,3 +191,26 @@ def test_recordings_of_unusual_names_do_not_collide(
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune", "--snapshot-update").ret == 0
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
     assert len(list(pytester.path.glob("__soak_snapshots__/*/*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "cannot be read: Expecting property name*"),
+        ("[]", "is no recording of patches by iteration"),
+        ('{"one": []}', "is no recording of patches by iteration"),
+        ('{"1": 7}', "is no recording of patches by iteration"),
+        (None, "cannot be read: it is a pipe; allowed: a regular file"),
+    ],
+)
+def test_a_recording_that_cannot_be_used_is_told_in_one_line(
+    recording: Path, pytester: pytest.Pytester, text: str | None, told: str
+) -> None:
+    recording.unlink()
+    recording.write_text(text) if text else os.mkfifo(recording)
+    result = soak(pytester, 4, *(() if text == "{" else ("--snapshot-update",)))
+    result.assert_outcomes(failed=2, skipped=3)
+    again = "restore it, or remove it and record with --snapshot-update"
+    result.stdout.fnmatch_lines([f"{recording}: {told}; {again}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert text is None or recording.read_text() == text

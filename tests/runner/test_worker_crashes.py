@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import records
+from tests.support import records, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +125,9 @@ def assert_whole(pytester: pytest.Pytester, chains: int) -> None:
     for folder in folders(pytester).values():
         told = [(record["kind"], record["iteration"]) for record in records(folder)]
         iterations = [("iteration", number) for number in (1, 2, 3)]
+        passed = {entry for entry in told if entry[0] == "test_passed"}
+        assert passed == {("test_passed", number) for number in (1, 2, 3)}
+        told = [entry for entry in told if entry not in passed]
         assert told == [("run_started", 0), *iterations, ("run_ended", 3)]
         assert records(folder)[-1]["verdict"] == "PASS"
 
@@ -168,14 +171,21 @@ def test_several_crashes_end_the_run_with_the_right_verdicts(
     assert_whole(pytester, 3)
 
 
+@pytest.mark.parametrize(
+    ("where", "problem"), [("a-iter-00002.setup", "not_run"), ("a-iter-00003.call", "test_unknown")]
+)
 def test_an_item_at_which_workers_crash_again_and_again_is_given_up(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, where: str, problem: str
 ) -> None:
-    result = soak(pytester, 1, 2, {"a-iter-00002.setup": 99})
+    result = soak(pytester, 1, 2, {where: 99})
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.stdout.str().count("node down") == 3
     verdicts = {name: records(path)[-1]["verdict"] for name, path in folders(pytester).items()}
     assert verdicts == {"a": "INCONCLUSIVE", "b": "PASS"}
+    ended = records(folders(pytester)["a"])[-1]
+    assert problem in [one["kind"] for one in ended["problems"]]
+    assert ended["untold"] == ([3] if problem == "test_unknown" else [])
+    assert told("verify", f"--chain={folders(pytester)['a'].name}")[0] == 0
 
 
 def test_a_gate_at_which_workers_crash_again_and_again_is_given_up(

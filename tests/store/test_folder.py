@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from pytest_soak.store.folder import clear_for, lock_folder, lock_path, refuse_busy
+from pytest_soak.errors import SoakUsageError
+from pytest_soak.store.folder import clear_for, lock_folder, lock_path, refuse_busy, runs_in
 from pytest_soak.store.journal import Journal
+from tests.support import ODD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,3 +119,34 @@ def test_files_without_a_run_are_never_overwritten(tmp_path: Path) -> None:
         clear_for(tmp_path, "new")
         (tmp_path / "runs" / "unknown" / "journal.jsonl").unlink(missing_ok=True)
     assert {path.read_text("utf-8") for path in tmp_path.glob("runs/*/leftover")} == {"one", "two"}
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe"])
+def test_a_folder_or_lock_that_is_something_else_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "chain"
+    ODD[kind](folder)
+    with pytest.raises(SoakUsageError, match=f"chain: it is {kind}; allowed: a folder; move it aw"):
+        refuse_busy(folder)
+    folder.unlink()
+    folder.mkdir()
+    ODD[kind](lock_path(folder))
+    with pytest.raises(SoakUsageError, match=f"chain.lock: it is {kind}; allowed: a regular file"):
+        refuse_busy(folder)
+
+
+def test_linked_folders_of_earlier_runs_are_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    chain, other = tmp_path / "soak" / "chain", tmp_path / "soak" / "other"
+    for folder in (elsewhere / "old", chain, other / "runs"):
+        folder.mkdir(parents=True)
+    make_run(elsewhere / "old", "old")
+    make_run(chain, "new")
+    (chain / "runs").symlink_to(elsewhere)
+    (other / "runs" / "old").symlink_to(elsewhere / "old")
+    assert list(runs_in(chain)) == ["new"]
+    assert runs_in(other) == {}
+    with pytest.raises(OSError, match=r"it is a link; allowed: a folder: .*runs"):
+        clear_for(chain, "newer")
+    clear_for(other, "old")
+    assert whole(elsewhere / "old", "old")
+    assert whole(chain, "new")

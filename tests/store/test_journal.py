@@ -13,8 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_soak.store import journal as module
 from pytest_soak.store.files import StoreError, line
-from pytest_soak.store.journal import START, Journal, JournalError, journal_run, read_journal
+from pytest_soak.store.journal import (
+    START,
+    Journal,
+    JournalError,
+    first_and_last,
+    has_line,
+    journal_run,
+    read_journal,
+)
+from tests.support import ODD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -296,6 +306,49 @@ def test_a_record_that_was_interrupted_does_not_count_and_the_next_one_follows(
             journal.append("iteration", 1, {"lost": True})
     journal.append("iteration", 1, {"lost": False})
     assert [record.get("lost") for record in read_journal(journal.path)] == [None, False]
+
+
+def test_a_record_has_a_largest_size_for_those_who_write_and_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-a")) as journal:
+        journal.append("run_started", 0, {})
+        whole = path.read_bytes()
+        for limit in ("MAX_RECORD", "MAX_JOURNAL"):
+            with monkeypatch.context() as patched:
+                patched.setattr(module, limit, len(whole) + 100)
+                told = "a record of .* bytes is too large; allowed: "
+                with pytest.raises(StoreError, match=told):
+                    journal.append("iteration", 1, {"report": "x" * 100})
+        assert path.read_bytes() == whole
+        journal.append("run_ended", 0, {"kept": True})
+    monkeypatch.setattr(module, "MAX_RECORD", len(whole) - 1)
+    with pytest.raises(JournalError, match=f"line 1: has more than {len(whole) - 1} bytes"):
+        read_journal(path)
+    assert first_and_last(path) is None
+    assert has_line(path)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_journal_that_is_no_regular_file_is_neither_read_nor_written(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    ODD[kind](path)
+    assert first_and_last(path) is None
+    assert journal_run(path) == "unknown"
+    for use in (read_journal, has_line, lambda path: Journal(path, "run-a")):
+        with pytest.raises(OSError, match=f"it is {kind}; allowed: a regular file"):
+            use(path)
+
+
+def test_a_link_to_nothing_is_no_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.symlink_to(tmp_path / "target")
+    with pytest.raises(OSError, match="it is a link"):
+        Journal(path, "run-a")
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_journal_of_another_version_is_not_read(tmp_path: Path) -> None:

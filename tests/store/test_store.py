@@ -387,6 +387,16 @@ def test_an_edited_state_is_refused(opened: Opener, tmp_path: Path) -> None:
         chain.load_state(1, digest)
 
 
+def test_a_state_has_a_largest_size(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = opened(tmp_path)
+    monkeypatch.setattr(store, "MAX_RECORD", 20)
+    chain.save_state(1, "x" * 10)
+    with pytest.raises(StoreError, match="the state of the system is larger than 20 bytes"):
+        chain.save_state(2, "x" * 20)
+
+
 def test_a_systems_state_is_on_disk_before_the_journal_has_its_hash(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,10 +98,13 @@ UNUSABLE = {
     "not UTF-8": ("report.write_bytes(b'\\xff\\xfe{')", "*is no JSON: *"),
     "nested": ("report.write_text('[' * 99999)", "*is no JSON: *"),
     "stale": ("leave(report, content(7))", "stale report: it is of iteration 7"),
-    "a pipe": ("os.mkfifo(report)", "the report of the program is no file"),
-    "a folder": ("report.mkdir()", "the report of the program is no file"),
+    "a pipe": ("os.mkfifo(report)", "*cannot be read: it is a pipe; allowed: *"),
+    "a folder": ("report.mkdir()", "*cannot be read: it is a folder; allowed: *"),
     "a broken link": ("report.symlink_to('x')", "*cannot be read: No such file or directory"),
-    "huge": ("report.touch(); os.truncate(report, 2**24 + 1)", "*has 16777217 bytes; allowed: *"),
+    "huge": (
+        "report.touch(); os.truncate(report, 2**24 + 1)",
+        "*it has 16777217 bytes; allowed: *",
+    ),
     "a list": ("report.write_text('[1]')", "the report is not an object but list"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.strategies import mock_system
-from tests.support import DEMO
+from tests.support import DEMO, chain_folder, read_json
 
 TUNED = ("--soak-iterations=6", "--auto-tune")
 
@@ -114,3 +114,42 @@ def test_a_system_cannot_change_a_state_that_it_has_returned(pytester: pytest.Py
     pytester.makepyfile(test_demo=DEMO)
     result = pytester.runpytest("--soak-iterations=2", "--soak-system=odd", "--soak-scenario=calm")
     result.assert_outcomes(passed=3)
+
+
+COUNTING = """
+import pytest
+
+class Counting:
+    keeps_state = True
+
+    def run(self, parameters, iteration, seed, state):
+        state = state if state is not None else {"ran": []}
+        state["ran"].append(iteration)
+        if iteration == 3 and pytest.hiccups:
+            pytest.hiccups.pop()
+            raise RuntimeError("a hiccup")
+        totals = {"latency_p95_ms": 100, "error_rate": 0.01, "throughput": len(state["ran"]) + 100}
+        report = {"iteration": iteration, "parameters": dict(parameters), "totals": totals}
+        return report, state
+
+@pytest.fixture
+def soak_system():
+    return Counting()
+
+def test_demo(soak):
+    soak.run()
+"""
+
+
+@pytest.mark.parametrize("again", ["--reruns=2", "--soak-resume"])
+def test_an_iteration_that_runs_again_begins_with_the_recorded_state(
+    pytester: pytest.Pytester, again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytest, "hiccups", [1, 1], raising=False)
+    pytester.makepyfile(test_demo=COUNTING)
+    args = ("--soak-iterations=5", "-p", "no:randomly", again)
+    runs = (pytester.runpytest(*args) for _ in range(3 if again == "--soak-resume" else 1))
+    assert 0 in [run.ret for run in runs]
+    folder = chain_folder(pytester)
+    assert read_json(folder / "system_state_5.json") == {"ran": [1, 2, 3, 4, 5]}
+    assert read_json(folder / "EDGE_REPORT_5.json")["totals"]["throughput"] == 105

@@ -204,6 +204,16 @@ class Forgets(Tuner):
         return {"workers": 1}
 
 
+class ForgetsWhenAskedAgain(Tuner):
+    """Only the records of the chain show it."""
+
+    def wants(self, history: Any, parameters: Any) -> dict[str, float]:
+        self.calls += 1
+        if self.calls % 2 == 0 and len(history) > 1:
+            object.__setattr__(history[0].summary, "in_window", True)
+        return {"workers": 1}
+
+
 class SetsThem(Tuner):
     def wants(self, history: Any, parameters: Any) -> dict[str, float]:
         parameters["workers"] = 12
@@ -246,6 +256,7 @@ TUNERS: dict[type[Tuner], Promise] = {
     Widens: Promise.INPUTS,
     Forges: Promise.INPUTS,
     Forgets: Promise.INPUTS,
+    ForgetsWhenAskedAgain: Promise.INPUTS,
     SetsThem: Promise.INPUTS,
     WritesTheOverrides: Promise.OUTSIDE,
     WritesByNumber: Promise.OUTSIDE,
@@ -434,6 +445,11 @@ class RewritesTheSkip(Guard):
         return replace(decision, skip_reason="mine") if decision.skip_reason else decision
 
 
+class SaysNothing(Guard):
+    def stop(self, decision: Decision) -> Any:
+        return None
+
+
 class ReturnsAList(Guard):
     def stop(self, decision: Decision) -> Any:
         return replace(decision, changes=[])  # type: ignore[arg-type] # the fault
@@ -488,6 +504,7 @@ GUARDS: dict[type[Guard], Promise] = {
     RewritesTheRequests: Promise.TAKES_AWAY,
     Resurrects: Promise.TAKES_AWAY,
     RewritesTheSkip: Promise.TAKES_AWAY,
+    SaysNothing: Promise.ANSWERS,
     ReturnsAList: Promise.ANSWERS,
     StopsWhatIsNotThere: Promise.TOLD,
     ForgetsToSay: Promise.TOLD,

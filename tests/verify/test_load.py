@@ -12,7 +12,7 @@ from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.resume import resume_chain
-from pytest_soak.store.files import line
+from pytest_soak.store.files import json_hash, line
 from pytest_soak.store.folder import runs_in
 from pytest_soak.store.journal import START, JournalError, first_and_last, journal_run
 from pytest_soak.verify.load import check_run, load_validated
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     loop = SoakLoop(plan, core(), tmp_path)
     for iteration in range(1, 4):
         loop.run(iteration, Counting())
-    loop.close(set())
+    loop.close()
     return loop.store.folder
 
 
@@ -93,6 +93,10 @@ ABSURD: dict[str, tuple[Callable[[Records], object], str]] = {
     "too large": (
         set_in(1, "summary", "metrics", "throughput", to=10**400),
         "record 1: is not a valid record: $.summary.metrics.throughput",
+    ),
+    "too large, under a key of later": (
+        set_in(1, "later", to={"most": [1, 10**400]}),
+        "record 1: is not a valid record: 1000",
     ),
     "another run": (set_in(2, "run", to=LATER), f"record 2 (iteration 2): its run is {LATER}"),
     "iteration again": (
@@ -234,7 +238,11 @@ def test_a_resume_is_refused_if_the_first_record_is_invalid(folder: Path, part: 
 
 
 def test_a_long_setting_is_shortened_in_the_error(folder: Path) -> None:
-    rewritten(folder, lambda records: records[0]["config"].update(scenario="x" * 100_000))
+    def changed(records: Records) -> None:
+        records[0]["config"]["scenario"] = "x" * 100_000
+        records[0]["config_hash"] = json_hash(records[0]["config"])
+
+    rewritten(folder, changed)
     request = asked(folder.parent, iterations=5, run=LATER, resume=Resume.YES)
     with pytest.raises(SoakUsageError, match='scenario: "xxx') as caught:
         resume_chain(planned(request, own=True), request, RUN)

@@ -181,3 +181,124 @@ def test_an_item_shows_a_bounded_number_of_lines_each_of_bounded_length(
     assert 0 < len(reasons) < MOST
     assert max(map(len, reasons)) == LONGEST + 1
     result.stdout.fnmatch_lines(["  ... [0-9]* more lines"])
+
+
+LOUD = f"""
+    import os
+    import sys
+    import warnings
+
+    import pytest
+    from pytest_soak import SystemFailure
+    from pytest_soak.systems.mock import MockSystem
+
+    EVIL = "\\n" + {EVIL!r} + "\\n| kpi_gate | PASS |\\n::warning::x"
+
+    class Loud(MockSystem):
+        def run(self, *args):
+            print(EVIL)
+            print(EVIL, file=sys.stderr)
+            warnings.warn(EVIL)
+            how = os.environ["HOW"]
+            if how == "exit":
+                pytest.exit(EVIL)
+            if how == "skip":
+                pytest.skip(EVIL)
+            if how == "xfail":
+                pytest.xfail(EVIL)
+            raise SystemFailure(EVIL) if how == "failure" else ValueError(EVIL)
+
+    def pytest_soak_systems():
+        return {{"loud": Loud}}
+
+    def pytest_soak_iteration(plan, result):
+        raise OSError(EVIL)
+"""
+
+
+@pytest.mark.parametrize("how", ["failure", "an error", "skip", "xfail", "exit"])
+def test_what_pytest_reports_of_a_system_cannot_act_or_look_like_a_marker(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("HOW", how)
+    pytester.makeconftest(LOUD)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--soak-system=loud", "-rA", "--color=no", "-Walways")
+    result = pytester.runpytest(*args)
+    log = result.stdout.str()
+    found = [line for line in log.splitlines() if "kpi_gate" in line]
+    assert len(found) == (how != "exit")
+    assert all(line.startswith("| kpi_gate | INCONCLUSIVE |") for line in found)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", log)
+    assert not re.search(r"^\s*::(error|warning)", log, re.MULTILINE)
+    assert not re.search(r"^\s*\|[^|]*\| PASS", log, re.MULTILINE)
+    assert "\\x5fgate" in log
+
+
+HUGE = """
+    import os
+    from pytest_soak import Judgement, Proposal, Verdict
+    from pytest_soak.systems.mock import MockSystem
+
+    MANY = tuple(f"reason {n}" for n in range(1_000_000))
+    WHO = os.environ["WHO"]
+
+    class System(MockSystem):
+        def run(self, *args):
+            report, state = super().run(*args)
+            if WHO == "system":
+                report["totals"]["blocked"] = dict.fromkeys(MANY, 0)
+            return report, state
+
+    class Gate:
+        requires = MANY if WHO == "requires" else ()
+        def judge(self, metrics, n):
+            return (Judgement("a", Verdict.PASS),) * (len(MANY) if WHO == "gate" else 1)
+
+    class Tuner:
+        requires = ()
+        def propose(self, history, parameters):
+            return Proposal({"workers": 1}, MANY if WHO == "tuner" else ("x" * 10**8,))
+
+    class Watcher:
+        def observe(self, report, history):
+            return dict.fromkeys(MANY, 1) if WHO == "watcher" else {}
+
+    def pytest_soak_systems():
+        return {"huge": System}
+
+    def pytest_soak_gates():
+        return {"huge": lambda pack: Gate()}
+
+    def pytest_soak_tuners():
+        return {"huge": lambda pack: Tuner()}
+
+    def pytest_soak_watchers():
+        return {"huge": lambda pack: Watcher()}
+"""
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ("system", "the report is too large: allowed: 100000 values and 16777216 characters"),
+        ("watcher", "'huge': observe() handed over more than 2000 entries, the most allowed"),
+        ("gate", "'huge': judge() handed over more than 2000 entries, the most allowed"),
+        ("tuner", "'huge': propose() handed over more than 2000 entries, the most allowed"),
+        ("words", "'huge': propose() handed over more than 20000 characters of text, the most"),
+        ("requires", "'huge': requires: handed over more than 2000 entries, the most allowed"),
+    ],
+)
+def test_what_is_handed_over_is_bounded(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, who: str, said: str
+) -> None:
+    monkeypatch.setenv("WHO", who)
+    pytester.makeconftest(HUGE)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--auto-tune", "--soak-system=huge", "--soak-tuner=huge")
+    result = pytester.runpytest(*args)
+    shown = result.stdout.str() + result.stderr.str()
+    assert result.ret == (pytest.ExitCode.USAGE_ERROR if who == "requires" else 1)
+    assert said in shown
+    files = (path for path in pytester.path.rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in files) + len(shown) < 200_000

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.errors import why_unreadable
 from pytest_soak.model.safe_repr import safe_text
+from pytest_soak.store.files import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 UNCHANGED_TIMEOUT = 1.0
 """Seconds without a change after which a file that is not JSON counts as half-written."""
-MAX_BYTES = 16 * 1024 * 1024
-"""The largest report or state, in bytes."""
 
 
 class UnreadableFile(Exception):
@@ -60,24 +59,10 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
         UnreadableFile: The file is missing, not a regular file, too large, or not JSON.
     """
     try:
-        # Without O_NONBLOCK, opening a FIFO in the place of the report would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        data = read_bytes(path, follow=True)  # a program may leave a link to its report
     except OSError as error:
-        msg = f"cannot be read: {error.strerror}"
-        written = path.is_symlink() or path.exists()
-        raise UnreadableFile(msg if written else "was not written") from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            msg = "is no file"
-            raise UnreadableFile(msg)
-        if status.st_size > MAX_BYTES:
-            msg = f"has {status.st_size} bytes; allowed: {MAX_BYTES}"
-            raise UnreadableFile(msg)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES)
-    finally:
-        os.close(descriptor)
+        msg = f"cannot be read: {why_unreadable(error)}"
+        raise UnreadableFile(msg if os.path.lexists(path) else "was not written") from None
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
 from pytest_soak.store.artifacts import OVERRIDES
+from pytest_soak.store.files import StoreError, write_text
 from pytest_soak.systems.command import processes
 from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.output import last_lines
@@ -306,8 +307,8 @@ class CommandSystem:
     def _save_log(self) -> None:
         if self._process is not None:
             self._read_log(self._process)
-        with suppress(OSError):
-            (self._folder / OUTPUT_LOG).write_text(self._log, encoding="utf-8")
+        with suppress(StoreError):
+            write_text(str(self._folder / OUTPUT_LOG), self._log)
 
     def _last_lines(self) -> str:
         lines = last_lines(self._log)

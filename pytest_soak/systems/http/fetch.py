@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pytest_soak.store.files import MAX_BYTES
+
 OK = 200
 """The HTTP status of success."""
-MAX_BYTES = 16 * 1024 * 1024
-"""The largest answer in bytes, unless a request allows less."""
 
 
 class NoAnswer(Exception):
