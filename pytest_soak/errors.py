@@ -125,6 +125,8 @@ def why_unreadable(error: Exception) -> str:
     """Return why a file could not be read, without its name."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
     return (error.strerror if isinstance(error, OSError) else None) or safe_text(str(error))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.safe_repr import safe_repr, safe_text
+from pytest_soak.store.files import BOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ def read_overrides(given: OverridesText, pack: Pack, profile: Profile) -> Initia
         return found
 
     try:
-        data = json.loads(given.text, object_pairs_hook=pairs)
+        data = json.loads(given.text.removeprefix(BOM), object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
         refuse(f"broken JSON: {error}; allowed: one JSON object, {{field: number}}")
     if not isinstance(data, dict):

@@ -36,7 +36,7 @@ from pytest_soak.model.mode import Mode
 from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.store.artifacts import OVERRIDES
 from pytest_soak.store.cell import new_session
-from pytest_soak.store.files import read_text
+from pytest_soak.store.files import BOM, read_text
 from pytest_soak.store.folder import run_names
 
 if TYPE_CHECKING:
@@ -431,7 +431,7 @@ def _overrides_texts(config: pytest.Config, folder: Path) -> tuple[OverridesText
     found = []
     option = config.getoption("soak_overrides")
     if option is not None:
-        if option.lstrip().startswith(("{", "[", '"')):
+        if option.lstrip(f"{BOM} \t\r\n").startswith(("{", "[", '"')):
             found.append(OverridesText("option", "--soak-overrides", option))
         else:
             path = config.invocation_params.dir / option

@@ -100,7 +100,7 @@ def _read(path: File) -> dict[str, Any]:
     try:
         if isinstance(path, Path):
             return tomllib.loads(read_text(path))
-        return tomllib.loads(path.read_text(encoding="utf-8"))  # in a package that is no folder
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # in a package that is no folder
     except UNREADABLE as error:
         msg = f"pack {path}: cannot be read: {why_unreadable(error)}"
         raise SoakUsageError(msg) from None

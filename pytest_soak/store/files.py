@@ -111,14 +111,20 @@ def read_bytes(path: str | Path, most: int = MAX_BYTES, *, follow: bool = False)
         return file.read(size)
 
 
+BOM = "\ufeff"
+"""The byte order mark that some editors and shells write at the beginning of a text."""
+
+
 def read_text(path: str | Path, *, follow: bool = True) -> str:
     """Return the text of a file that a user has named, which may be a link.
+
+    A byte order mark at its beginning is left out.
 
     Raises:
         OSError: As for `read_bytes`.
         UnicodeDecodeError: It is not UTF-8.
     """
-    return read_bytes(path, follow=follow).decode()
+    return read_bytes(path, follow=follow).decode().removeprefix(BOM)
 
 
 def holds(path: str | Path, data: bytes) -> bool:
