@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from pytest_soak.runner.chain import chain_name
@@ -35,12 +33,6 @@ def test_chains_stay_whole_and_in_order_whatever_the_distribution(
         assert [int(number) for _, number in who] == [1, 2, 3, 4, 5]
 
 
-def without_outcomes(found: dict[str, Any]) -> dict[str, Any]:
-    """Return *found* without the records that only workers write."""
-    journal = [record for record in found["journal.jsonl"] if record["kind"] != "test_passed"]
-    return {**found, "journal.jsonl": [{**one, "seq": n} for n, one in enumerate(journal)]}
-
-
 def test_decisions_and_artifacts_are_those_of_one_process(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_three=THREE)
     found = []
@@ -48,7 +40,7 @@ def test_decisions_and_artifacts_are_those_of_one_process(pytester: pytest.Pytes
         pytester.runpytest("--soak-iterations=5", "--auto-tune", *args).assert_outcomes(passed=18)
         found.append(
             {
-                name: without_outcomes(artifacts(chain_folder(pytester, f"test_demo-{name}")))
+                name: artifacts(chain_folder(pytester, f"test_demo-{name}"))
                 for name in ("red", "blue")
             }
         )
@@ -93,7 +85,7 @@ def test_a_crashed_worker_applies_nothing_twice_and_loses_nothing(
     pytester.makepyfile(test_crash=_unindented(test, crash=True))
     result = pytester.runpytest("--soak-iterations=6", "--auto-tune", "-n2")
     result.stdout.fnmatch_lines(["*worker*crashed*"])
-    disturbed = without_outcomes(artifacts(chain_folder(pytester)))
+    disturbed = artifacts(chain_folder(pytester))
     assert disturbed["runtime_overrides.json"] == undisturbed["runtime_overrides.json"]
     assert patches(chain_folder(pytester))[2] != []
     assert disturbed["journal.jsonl"][:4] == undisturbed["journal.jsonl"][:4]

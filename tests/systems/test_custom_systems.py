@@ -141,14 +141,14 @@ def test_demo(soak):
 """
 
 
-@pytest.mark.parametrize("again", ["--reruns=2", "--soak-resume"])
+@pytest.mark.parametrize("again", [("--reruns=2",), ("--soak-resume", "-x")])
 def test_an_iteration_that_runs_again_begins_with_the_recorded_state(
-    pytester: pytest.Pytester, again: str, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, again: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pytest, "hiccups", [1, 1], raising=False)
     pytester.makepyfile(test_demo=COUNTING)
-    args = ("--soak-iterations=5", "-p", "no:randomly", again)
-    runs = (pytester.runpytest(*args) for _ in range(3 if again == "--soak-resume" else 1))
+    args = ("--soak-iterations=5", "-p", "no:randomly", *again)
+    runs = (pytester.runpytest(*args) for _ in range(3 if "--soak-resume" in again else 1))
     assert 0 in [run.ret for run in runs]
     folder = chain_folder(pytester)
     assert read_json(folder / "system_state_5.json") == {"ran": [1, 2, 3, 4, 5]}

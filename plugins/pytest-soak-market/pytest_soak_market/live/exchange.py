@@ -159,7 +159,7 @@ class Exchange:
             self._disconnect()
         if faults.exit_after_s:
             await asyncio.sleep(faults.exit_after_s - faults.drop_after_s)
-            os._exit(EXIT_CODE)
+            os._exit(EXIT_CODE)  # pragma: no cover - nothing that was covered is saved
 
     def _disconnect(self) -> None:
         if self._connection is not None:
