@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_soak.runner import collect
 from tests.support import DEMO, chain_folder, read_json
 
 TUNED = ("--soak-iterations=4", "--auto-tune")
@@ -156,3 +157,7 @@ def test_options_that_only_set_up_are_refused(pytester: pytest.Pytester, option:
     result = pytester.runpytest(*TUNED, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{option}: a soak cannot be set up without running it"])
+
+
+def test_of_what_has_no_code_nothing_is_searched() -> None:
+    assert list(collect._codes(len)) == []

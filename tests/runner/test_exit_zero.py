@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.support import DEMO, chain_folder, records
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.runner.exit_code import recorded_verdict
+from tests.fuzz.chains import asked, core, planned
+from tests.support import DEMO, chain_folder, records, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CALM = ("--soak-iterations=3", "--soak-scenario=calm", "-p", "no:randomly")
 """A soak that passes."""
@@ -471,3 +479,16 @@ def test_a_process_that_ends_itself_with_an_error_keeps_its_exit_code(
     pytester.makeconftest("import sys\ndef pytest_sessionfinish(): sys.exit(77)")
     pytester.makepyfile(test_demo=DEMO)
     assert run(pytester, *CALM).ret == 77
+
+
+def test_the_verdict_of_a_damaged_journal_is_none_that_passes(tmp_path: Path) -> None:
+    loop = SoakLoop(planned(asked(tmp_path)), core(), tmp_path)
+    loop.run(1)
+    loop.finish(loop.verdict())
+    loop.close()
+    folder, run = loop.store.folder, loop.plan.run_id
+    told("rollback", "--to-iter=0", "--soak-dir", tmp_path)
+    assert recorded_verdict(folder, run) in {"PASS", "INCONCLUSIVE", "FAIL"}
+    first, *_, last = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_bytes(first + b"{}\n" + last)
+    assert recorded_verdict(folder, run) == ""

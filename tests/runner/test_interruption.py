@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.runner.interruption import Interruption
+from pytest_soak.store.files import StoreError
 from tests.strategies import SLOW, mock_system, tuner
 from tests.support import (
     DEMO,
@@ -604,3 +606,43 @@ def test_pytest_in_a_thread_installs_no_handler() -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+ENDS_BADLY = """
+from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.store.files import StoreError
+
+close = SoakLoop.close
+
+def close_badly(loop):
+    close(loop)
+    raise StoreError("the disk is full")
+
+SoakLoop.close = close_badly
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_fault_after_the_verdict_is_told_and_fails_the_run(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makeconftest(ENDS_BADLY)
+    pytester.makepyfile(test_demo=DEMO)
+    ran = pytester.runpytest_subprocess("--soak-iterations=6", "--auto-tune", workers)
+    ran.assert_outcomes(passed=7)
+    assert ran.ret == pytest.ExitCode.TESTS_FAILED
+    ran.stdout.fnmatch_lines(["ERROR: test_demo.py::test_demo: the disk is full; *"])
+
+
+def test_an_iteration_that_cannot_be_recorded_as_missed_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def miss(*_: object) -> None:
+        raise StoreError(full)
+
+    full = "the disk is full"
+    monkeypatch.setattr(SoakLoop, "miss", miss)
+    pytester.makepyfile(test_demo="def test_demo(soak):\n    soak.iteration == 2 or soak.run()")
+    ran = pytester.runpytest("--soak-iterations=3")
+    assert ran.ret == pytest.ExitCode.TESTS_FAILED
+    ran.stdout.fnmatch_lines(["*the disk is full*", "FAILED *iter-00002*"])

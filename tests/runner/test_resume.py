@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_soak.config.request import Resume
 from pytest_soak.engine.loop import SoakLoop
+from pytest_soak.runner.chain import Chain
+from pytest_soak.runner.resume import resume_chains
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.cell import session_of
 from pytest_soak.store.files import StoreError
-from tests.fuzz.chains import asked, core, planned
+from tests.fuzz.chains import NAME, asked, core, planned
 from tests.fuzz.harness import files
 from tests.strategies import mock_system, tuner
 from tests.support import DEMO, ODD, artifacts, chain_folder, patches, read_json, records, told
@@ -615,3 +618,13 @@ def test_a_run_that_another_process_went_on_with_is_refused_unchanged(
         SoakLoop(stale, core(), tmp_path, first=1)
     assert files(loop.store.folder) == before
     SoakLoop(stale, core(), tmp_path, first=3).close()
+
+
+def test_of_a_run_that_another_worker_has_begun_nothing_is_told(tmp_path: Path) -> None:
+    request = asked(tmp_path, resume=Resume.YES)
+    SoakLoop(planned(request), core(), tmp_path).close()
+    late = Chain(NAME, plan=planned(request))
+    resume_chains([late], request)
+    assert late.notes == []
+    assert late.plan is not None
+    assert not late.plan.resumed
