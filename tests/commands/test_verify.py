@@ -445,6 +445,11 @@ def test_a_verdict_that_a_resume_cancelled_is_a_note(broken: Path) -> None:
         f"NOTE     {where} (iteration 3): the run was resumed with other settings (forced): "
         "seed: 0 then, 7 now"
     ) in lines
+    (broken / "KPI_GATE.json").unlink()
+    (broken / "KPI_GATE.json").mkdir()
+    code, lines = told(*BROKEN)
+    assert code == 1
+    assert "FINDING  KPI_GATE.json: does not belong to any record of the journal" in lines
 
 
 @pytest.mark.parametrize("kind", ["a link", "a pipe", "a folder"])

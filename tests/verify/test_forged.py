@@ -208,12 +208,17 @@ def resumed(found: list[dict[str, Any]]) -> None:
     found[6]["summary"]["restarted"] = True
 
 
+def misnoted(found: list[dict[str, Any]]) -> None:
+    found[1]["decision"]["changes"][0]["note"] = "hold"
+
+
 CONTRADICTIONS: dict[str, Callable[[list[dict[str, Any]]], object]] = {
     "its reading is null": lambda found: found[0].update(reading=None),
     "its rollback by undone is not among its vetoes": with_rollback,
     "the fault of a strategy in its vetoes is none of its problems": with_fault,
     "changes workers, which nobody asked for": unasked,
     "its change of backoff_s by 0.2 does not lead from 0.2 to 0.3": farther,
+    "the note 'hold' of its change of backoff_s does not fit +0.1": misnoted,
     "its judgement of latency_p95_ms does not follow": better,
     "is marked as restarted, but was not resumed": resumed,
     "has a judgement of latency_p95_ms, for which there is no criterion": twice,
