@@ -282,5 +282,6 @@ def _line(process: Any) -> str:  # noqa: ANN401 - psutil's, which may be missing
     """Return the command line of a process; empty if it has ended or is Python's own."""
     line = ""
     with suppress(Exception):  # it may have ended meanwhile
-        line = " ".join(process.cmdline())
+        # A program that has just been started has no command line yet.
+        line = " ".join(process.cmdline()) or process.name()
     return "" if any(name in line for name in PYTHONS) else line

@@ -65,7 +65,7 @@ def test_requests_are_sorted_by_name_and_a_delta_of_zero_is_none() -> None:
     )
     made = requests_of("table", proposal, Corridor.LIMITS)
     assert [(request.parameter, request.delta, request.reason) for request in made] == [
-        ("batch", -5, "slow+errors"),
+        ("batch", -5, "errors"),
         ("workers", 1, "slow"),
     ]
     assert {request.corridor for request in made} == {Corridor.LIMITS}
