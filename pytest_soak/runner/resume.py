@@ -261,7 +261,7 @@ def _resume(
     if run.chain.name != plan.slug:
         refuse_unreadable(run.chain)
     try:
-        check_run(run.chain, run.run)
+        records = check_run(run.chain, run.run)
     except (JournalError, OSError) as error:
         msg = f"--soak-resume: {file_fault(error)}"
         raise SoakUsageError(msg) from None
@@ -294,7 +294,7 @@ def _resume(
     if lost.exists():
         line = f"| soak_resume | DAMAGE | {lost.name} is of an iteration without a record |"
         chain.notes.append(line)
-    untold = untold_test(stream_journal(run.folder / JOURNAL, healing=True))
+    untold = untold_test(records)
     if untold:
         what = f"ITER={untold} nothing tells whether its test passed; it runs again on the record"
         chain.notes.append(f"| soak_resume | UNKNOWN | {what} |")

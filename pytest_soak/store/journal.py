@@ -228,10 +228,9 @@ def untold_test(records: Iterable[Mapping[str, Any]]) -> int:
     """
     untold = 0
     for record in records:
-        kind = record.get("kind")  # a resume reads a journal before it is checked
-        if kind == "iteration":
-            untold = record.get("iteration", 0)
-        elif kind in ("test_passed", "run_ended", "run_interrupted"):
+        if record["kind"] == "iteration":
+            untold = record["iteration"]
+        elif record["kind"] in ("test_passed", "run_ended", "run_interrupted"):
             untold = 0
     return untold
 

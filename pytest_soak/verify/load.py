@@ -61,13 +61,17 @@ def _settled_too_early(records: Iterable[Mapping[str, Any]]) -> Iterator[Finding
         )
 
 
-def check_run(folder: Path, run_id: str) -> None:
+def check_run(folder: Path, run_id: str) -> Sequence[Mapping[str, Any]]:
     """Check that the run *run_id* in a chain's *folder* can be resumed. Writes nothing.
+
+    Returns:
+        The records of its journal; none if it has not begun.
 
     Raises:
         JournalError: It cannot be resumed; the message names the file and the reason.
     """
     aside = folder / RUNS / run_id
+    found: Sequence[Mapping[str, Any]] = ()
     for place in (folder, aside):
         journal = place / JOURNAL
         if not journal.exists() or (place == folder and journal_run(journal) != run_id):
@@ -85,6 +89,8 @@ def check_run(folder: Path, run_id: str) -> None:
         state = place / name if (place / name).exists() else aside / name
         if digest:
             read_state(state, digest)
+        found = found or records
+    return found
 
 
 def _refuse_cut(journal: Path, done: int) -> None:

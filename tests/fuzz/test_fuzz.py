@@ -45,13 +45,13 @@ def zero(metric: Any, raw: object, values: dict[str, Any]) -> str:
     return ""
 
 
-def healed_first(folder: Path, run_id: str) -> None:
+def healed_first(folder: Path, run_id: str) -> object:
     """Cut off a torn end before checking that the rest can be read."""
     for path in (folder / "journal.jsonl", folder / "runs" / run_id / "journal.jsonl"):
         if path.exists():
             data = path.read_bytes()
             path.write_bytes(data[: data.rfind(b"\n") + 1])
-    check_run(folder, run_id)
+    return check_run(folder, run_id)
 
 
 def unchecked(*args: object) -> str:
