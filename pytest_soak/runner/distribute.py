@@ -14,6 +14,7 @@ from pytest_soak.config.request import OverridesText, SoakRequest
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.runner.chain import chain_name
 from pytest_soak.runner.exit_code import EXPECTED
+from pytest_soak.views.screen import write_errors
 from pytest_soak.views.views import show_ending
 
 if TYPE_CHECKING:
@@ -253,8 +254,7 @@ class Distribution:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the usage errors of workers and the faults of their chains, each once."""
-        for error in filter(None, (*self._errors, *self._faults)):
-            terminalreporter.write_line(f"ERROR: {error}", red=True)
+        write_errors(terminalreporter, filter(None, (*self._errors, *self._faults)))
 
 
 def shared_request(config: pytest.Config, request: SoakRequest) -> SoakRequest:

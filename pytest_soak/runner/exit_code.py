@@ -16,6 +16,7 @@ from pytest_soak.model.verdict import Verdict
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.folder import JOURNAL, RUNS
 from pytest_soak.store.journal import ending_of, first_and_last, says_ended, stream_journal
+from pytest_soak.views.screen import write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,9 +116,8 @@ def _word(journal: Path, last: Mapping[str, Any]) -> str:
 
 def _print(config: pytest.Config, faults: list[str]) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    for fault in faults:
-        line = f"ERROR: {safe_text(fault)}; exit code 1"
-        if terminal is None:
-            sys.stderr.write(f"{line}\n")
-        else:
-            terminal.write_line(line, red=True)
+    errors = [f"{safe_text(fault)}; exit code 1" for fault in faults]
+    if terminal is not None:
+        write_errors(terminal, errors)
+    else:
+        sys.stderr.writelines(f"ERROR: {error}\n" for error in errors)

@@ -24,7 +24,7 @@ from pytest_soak.runner.resume import runs_to_resume
 from pytest_soak.runner.secrecy import Secrecy, clean, mask_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.views.rows import explanation
-from pytest_soak.views.screen import Screen
+from pytest_soak.views.screen import write_errors
 from pytest_soak.views.views import Views, show_ending
 
 if TYPE_CHECKING:
@@ -360,8 +360,7 @@ class SoakSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the faults that chains had at their end, each once."""
-        for line in "\n".join(f"ERROR: {fault}" for fault in self._faults).splitlines():
-            Screen(terminalreporter).write(line, red=True)
+        write_errors(terminalreporter, self._faults)
 
 
 class Soak:

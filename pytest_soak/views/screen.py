@@ -8,6 +8,8 @@ from pytest_soak.model.safe_repr import printable
 from pytest_soak.views.text import fitting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pytest
 
 
@@ -32,3 +34,9 @@ class Screen:
         self.reporter.ensure_newline()
         if self.reporter._tw.width_of_current_line:  # noqa: SLF001 - progress letters
             self.reporter.line("")
+
+
+def write_errors(reporter: pytest.TerminalReporter, errors: Iterable[str]) -> None:
+    """Write *errors*, of one line or more each, through pytest's *reporter*."""
+    for line in "\n".join(f"ERROR: {error}" for error in errors).splitlines():
+        Screen(reporter).write(line, red=True)

@@ -318,8 +318,10 @@ def test_what_cannot_be_written_when_a_broken_off_run_is_closed_is_told(
     pytester.makeconftest(unwritable("ENOSPC", "journal.jsonl"))
     pytester.makepyfile(test_demo="def test_demo(soak):\n    assert soak.iteration != 3\n")
     for workers in ("-n0", "-n1"):
-        result = pytester.runpytest_subprocess("--soak-iterations=6", "-x", workers)
+        place = "--soak-dir=odd\x1b[1mplace"  # no terminal may be sent what the path contains
+        result = pytester.runpytest_subprocess("--soak-iterations=6", "-x", workers, place)
         assert result.ret != 0
+        assert "\x1b" not in "".join(line for line in result.outlines if "ERROR: " in line)
         result.stdout.fnmatch_lines(["ERROR: *journal.jsonl: cannot be written: No space left*"])
         result.stdout.no_fnmatch_line("*Traceback*")
 
