@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_soak.store.artifacts import TABLE
+from tests.programs import ARGS, prepare
 from tests.support import chain_folder, unlike_journal
 
 if TYPE_CHECKING:
@@ -55,3 +56,30 @@ def test_a_soak_ends_as_if_nothing_had_been_planted(pytester: pytest.Pytester, k
     assert pytester.runpytest("--soak-iterations=6", "--auto-tune").ret == 0
     assert victim.read_text() == "precious"
     assert unlike_journal(chain_folder(pytester)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "plant"),
+    {"a link": "symlink_to(Path('victim').absolute())", "a file": "touch()"}.items(),
+)
+def test_a_program_gets_no_folder_for_its_logs_where_something_else_is(
+    pytester: pytest.Pytester, kind: str, plant: str
+) -> None:
+    victim = pytester.mkdir("victim")
+    prepare(pytester, "Path(E['PYTEST_SOAK_LOGS'], 'own.log').touch(); answer()")
+    pytester.makepyfile(
+        test_demo=f"""
+        from pathlib import Path
+
+        def test_demo(soak):
+            (folder,) = Path("artifacts/soak").glob("test_demo-*")
+            (folder / "logs").{plant}
+            soak.run()
+        """
+    )
+    ran = pytester.runpytest(*ARGS)
+    ran.assert_outcomes(failed=2, skipped=2)
+    line = f"*system command: */logs: cannot be written: it is {kind}; allowed: a folder"
+    ran.stdout.fnmatch_lines([line])
+    ran.stdout.no_fnmatch_line("*pytest_soak*.py:*")
+    assert list(victim.iterdir()) == []

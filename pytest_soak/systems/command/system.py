@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SystemFailure
 from pytest_soak.store.artifacts import OVERRIDES
-from pytest_soak.store.files import StoreError, write_text
+from pytest_soak.store.files import StoreError, make_folder, unwritten, write_text
 from pytest_soak.systems.command import processes
 from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.output import last_lines
@@ -65,9 +65,16 @@ class CommandSystem:
         self._told = variables
 
     def open(self, folder: Path, slot: float | None) -> None:
-        """Create the program's working files and start the watchdog of its processes."""
+        """Create the program's working files and start the watchdog of its processes.
+
+        Raises:
+            SystemFailure: There can be no folder for its logs.
+        """
         self._folder = folder
-        (folder / LOGS).mkdir(exist_ok=True)
+        try:
+            make_folder(folder / LOGS)
+        except OSError as error:
+            raise SystemFailure(str(unwritten(folder / LOGS, error))) from None
         self._slot = slot or 0.0
         self._timeout = self._program.limit or (slot + SLOT_MARGIN if slot else DEFAULT_TIMEOUT)
         self._reaper = ProcessReaper()
