@@ -27,6 +27,7 @@ class Setting:
         help_text: str,
         *,
         many: bool = False,
+        texts: bool = False,
         kind: type[str | int | float] = str,
         marker: bool = True,
     ) -> None:
@@ -37,6 +38,7 @@ class Setting:
             metavar: What the help shows as the option's value.
             help_text: What it does, in one line.
             many: Whether it may be given several times.
+            texts: Whether ini file and marker may give a list of texts, as they may for *many*.
             kind: The type of its value.
             marker: Whether it may be set on the marker.
         """
@@ -44,13 +46,9 @@ class Setting:
         self.metavar = metavar
         self.help = help_text
         self.many = many
+        self.texts = many or texts
         self.kind = kind
         self.marker = marker
-
-    @property
-    def texts(self) -> bool:
-        """Whether ini file and marker may give a list of texts."""
-        return self.many or self.name == "tuner"
 
     @property
     def flag(self) -> str:
@@ -68,7 +66,9 @@ SETTINGS = (
     Setting("system", "NAME", "what is soaked (default: the pack's)"),
     Setting("scenario", "NAME", "conditions it runs under (default: the pack's)"),
     Setting("profile", "NAME|FILE", "base of the parameters (default: the pack's)"),
-    Setting("tuner", "NAME[,NAME]", "who proposes under --auto-tune (default: the pack's)"),
+    Setting(
+        "tuner", "NAME[,NAME]", "who proposes under --auto-tune (default: the pack's)", texts=True
+    ),
     Setting(
         "gate", "METRIC>=X", "what is good, replaces a KPI's FAIL limit; warn:METRIC>=X", many=True
     ),
