@@ -242,21 +242,34 @@ class Pack:
         """The names that settings may refer to: ``{"parameter": ..., "metric": ...}``."""
         return {"parameter": self.parameters, "metric": MetricNames(self)}
 
-    def comparison_fault(self, condition: Condition) -> Mistake | None:
-        """Return why *condition* can never hold, whatever is measured, or None."""
-        kind = self.kind(condition.metric)
-        text = isinstance(condition.value, str)
-        given = f"{condition.metric} {condition.op} {condition.value!r}"
-        if kind == "labels" and not (condition.op is Op.HAS and text):
-            return Mistake("", f"{given}: a metric of kind labels", "has and a word")
+    def misfit(self, condition: Condition) -> tuple[str, str] | None:
+        """Return why *condition* can never hold, whatever is measured, or None if it can.
+
+        Returns:
+            The kind of its metric, or '' where that knows no such word; and what is allowed.
+        """
+        kind, value = self.kind(condition.metric), condition.value
+        text, has = isinstance(value, str), condition.op is Op.HAS
+        if kind == "labels" and not (has and text):
+            return kind, "has and a word"
         words = self.metrics[condition.metric].words if kind == "labels" else ()
-        if words and condition.value not in words:
-            return Mistake("", f"{given}: unknown word", ", ".join(words))
+        if words and value not in words:
+            return "", ", ".join(words)
         if kind == "shares":
-            return Mistake("", f"{given}: a metric of kind shares", f"{condition.metric}.REASON")
-        if kind == "number" and (condition.op is Op.HAS or text):
-            return Mistake("", f"{given}: a number", ">, >=, <, <= and a number")
+            return kind, f"{condition.metric}.REASON"
+        if kind == "number" and (has or text):
+            return kind, ">, >=, <, <= and a number"
         return None
+
+    def comparison_fault(self, condition: Condition) -> Mistake | None:
+        """Return why *condition* of a guard can never hold, whatever is measured, or None."""
+        misfit = self.misfit(condition)
+        if misfit is None:
+            return None
+        kind, allowed = misfit
+        what = {"": "unknown word", "number": "a number"}.get(kind, f"a metric of kind {kind}")
+        given = f"{condition.metric} {condition.op} {condition.value!r}"
+        return Mistake("", f"{given}: {what}", allowed)
 
 
 @dataclass(frozen=True, slots=True)

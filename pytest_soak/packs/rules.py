@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_soak.model.metrics import NUMBER, Op, in_full, is_number, sensible
+from pytest_soak.model.metrics import NUMBER, in_full, is_number, sensible
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import did_you_mean, safe_repr, safe_text
 from pytest_soak.model.settings import Mistake
@@ -150,20 +150,15 @@ def _judged_mistakes(pack: Pack) -> Iterator[Mistake]:
 def _condition_mistakes(pack: Pack) -> Iterator[Mistake]:
     """Yield conditions that can never hold, such as a word compared with a number."""
     for where, condition in _conditions(pack):
-        kind = pack.kind(condition.metric)
-        compared = f"{condition.metric} {condition.op} {safe_repr(condition.value)}"
-        what = f"{compared}, but {condition.metric} is of kind {kind}"
-        word = condition.op is Op.HAS and isinstance(condition.value, str)
-        if kind == "labels" and not word:
-            yield Mistake(where, what, "has and a word")
-        elif kind == "labels" and (words := pack.metrics[condition.metric].words):
-            if condition.value not in words:
-                hint = did_you_mean(condition.value, words)
-                yield Mistake(where, f"{compared}: unknown word{hint}", ", ".join(words))
-        elif kind == "shares":
-            yield Mistake(where, what, f"{condition.metric}.REASON")
-        elif kind == "number" and (condition.op is Op.HAS or isinstance(condition.value, str)):
-            yield Mistake(where, what, ">, >=, <, <= and a number")
+        misfit = pack.misfit(condition)
+        if misfit is None:
+            continue
+        kind, allowed = misfit
+        metric, value = condition.metric, condition.value
+        why = f", but {metric} is of kind {kind}"
+        if not kind:
+            why = f": unknown word{did_you_mean(value, pack.metrics[metric].words)}"
+        yield Mistake(where, f"{metric} {condition.op} {safe_repr(value)}{why}", allowed)
 
 
 def _conditions(pack: Pack) -> Iterator[tuple[str, Condition]]:
