@@ -7,13 +7,13 @@ import re
 import textwrap
 import time
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_soak.systems.http.server import free_port
 from pytest_soak.systems.http.system import HttpSystem
-from tests.endpoints import speaking
+from tests.endpoints import Text, speaking
 from tests.http_soaks import ARGS, METRICS, QUERIES, WELL, WORKERS, prepare, read, report, told
 from tests.support import chain_folder, unlike_journal
 
@@ -35,6 +35,17 @@ def test_what_answers_is_measured_and_judged(pytester: pytest.Pytester) -> None:
     assert "parameters" not in found
     assert "process" not in found["runtime"]
     assert unlike_journal(chain_folder(pytester)) == []
+
+
+def measured(folder: Path, text: Text) -> tuple[dict[str, Any], object]:
+    """Return the report and state of a slot at whose end a program that did well answers *text*."""
+    with speaking(WELL, text) as (url, _):
+        system = HttpSystem(read(f'scrape = "{url}/metrics"\nslot_s = 0.02'))
+        system.open(folder, None)
+        found, state = system.run({}, 1, 0, None)
+        system.close()
+    assert isinstance(found, dict)
+    return found, state
 
 
 MISSING = {
@@ -59,12 +70,7 @@ MISSING = {
 def test_what_is_missing_is_a_problem_of_the_report(
     tmp_path: Path, text: str | tuple[int, str, str], line: str
 ) -> None:
-    with speaking(WELL, text) as (url, _):
-        system = HttpSystem(read(f'scrape = "{url}/metrics"\nslot_s = 0.02'))
-        system.open(tmp_path, None)
-        found, state = system.run({}, 1, 0, None)
-        system.close()
-    assert isinstance(found, dict)
+    found, state = measured(tmp_path, text)
     assert fnmatch(found["problem"], line), found["problem"]
     assert state is None
 
@@ -95,12 +101,7 @@ LACKING = {
 def test_a_metric_that_cannot_be_had_is_unusable_and_leaves_the_others(
     tmp_path: Path, text: str, lines: dict[str, str]
 ) -> None:
-    with speaking(WELL, text) as (url, _):
-        system = HttpSystem(read(f'scrape = "{url}/metrics"\nslot_s = 0.02'))
-        system.open(tmp_path, None)
-        found, _ = system.run({}, 1, 0, None)
-        system.close()
-    assert isinstance(found, dict)
+    found, _ = measured(tmp_path, text)
     assert "problem" not in found
     others = {"latency_p95_ms": 200, "error_rate": 0.01, "throughput": 100}
     assert found["totals"] == {name: others[name] for name in others if name not in lines}
