@@ -67,6 +67,9 @@ def test_a_server_that_is_not_there_is_inconclusive(pytester: pytest.Pytester) -
 
 
 PROMETHEUS = shutil.which("prometheus")
+needs_prometheus = pytest.mark.skipif(
+    PROMETHEUS is None, reason="no prometheus on the PATH; see docs/contributing.md"
+)
 CONFIG = """
 global: { scrape_interval: 300ms, scrape_timeout: 300ms }
 scrape_configs:
@@ -126,9 +129,7 @@ def prometheus(folder: Path, port: int) -> Iterator[str]:
 
 
 @pytest.mark.process
-@pytest.mark.skipif(
-    PROMETHEUS is None, reason="no prometheus on the PATH; see docs/contributing.md"
-)
+@needs_prometheus
 def test_a_real_prometheus_server_answers_the_queries(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
@@ -156,9 +157,7 @@ def test_a_real_prometheus_server_answers_the_queries(
 
 
 @pytest.mark.process
-@pytest.mark.skipif(
-    PROMETHEUS is None, reason="no prometheus on the PATH; see docs/contributing.md"
-)
+@needs_prometheus
 def test_what_a_prometheus_server_does_not_know_or_understand_is_inconclusive(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
