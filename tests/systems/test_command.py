@@ -7,33 +7,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
 
 from pytest_soak.systems.command import processes
 from pytest_soak.systems.command import system as command
-from tests.programs import ARGS, files_left, left_in, prepare
+from tests.programs import ARGS, left_in, prepare
 from tests.support import PATIENCE, chain_folder, read_json, records, unlike_journal, wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-pytestmark = pytest.mark.process
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left(
-    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield
-    wait_for(lambda: not left_in(pytester.path))
-    wait_for(lambda: not files_left())
-
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("nothing_is_left")]
 
 FAILS = {
     "an exit code": ("print('out of', 'luck'); sys.exit(3)", "*ended with exit code 3, after *"),
