@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from contextlib import suppress
@@ -341,7 +340,7 @@ def first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
             last = slice(view.rfind(b"\n", 0, end) + 1, end)
             if end < 0 or max(one.stop - one.start for one in (first, last)) > MAX_RECORD:
                 return None
-            ends = json.loads(view[first]), json.loads(view[last])
+            ends = parse_json(view[first]), parse_json(view[last])
     except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped: a ValueError
         return None
     return ends if _is_first(ends[0]) and _is_last(ends[1]) else None
@@ -383,7 +382,7 @@ def first_record(path: Path) -> dict[str, Any]:
     """Return the first record of the journal at *path*; empty if it cannot be read."""
     try:
         with _opened(path) as file:  # only the first line, because later ones may not be text
-            record: object = json.loads(file.readline(MAX_RECORD))
+            record: object = parse_json(file.readline(MAX_RECORD))
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

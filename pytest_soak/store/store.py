@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -363,12 +362,17 @@ class ChainStore:
         """Return the state that was saved after *iteration*; None if *digest* is empty.
 
         Raises:
-            JournalError: It is missing, or its hash is not *digest*, the one in the journal.
+            JournalError: It is missing, its hash is not *digest*, the one in the journal, or it
+                cannot be read.
         """
         if not digest:
             return None
         path = self.folder / artifacts.STATE.format(iteration)
-        return json.loads(read_state(path, digest))
+        try:
+            return parse_json(read_state(path, digest))
+        except (ValueError, RecursionError) as error:
+            msg = f"{path}: {error}"
+            raise JournalError(msg) from None
 
     def close(self) -> None:
         """Close the journal and release the lock of the folder."""

@@ -330,6 +330,22 @@ def test_a_record_has_a_largest_size_for_those_who_write_and_read_it(
     assert has_line(path)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_record_that_has_a_key_twice_is_read_by_nobody(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "run-a")) as journal:
+        journal.append("run_started", 0, {"config": {}, "overrides": {}})
+        journal.append("run_ended", 0, {})
+    assert first_and_last(path)
+    texts = path.read_text("utf-8").splitlines(keepends=True)
+    texts[number] = texts[number].replace("{", '{"run": "run-b", ', 1)
+    path.write_text("".join(texts), "utf-8")
+    assert first_and_last(path) is None
+    assert journal_run(path) == ("run-a" if number else "unknown")
+    with pytest.raises(JournalError, match=f"line {number + 1}: the key 'run' is there twice"):
+        read_journal(path)
+
+
 @pytest.mark.parametrize("kind", ODD)
 def test_a_journal_that_is_no_regular_file_is_neither_read_nor_written(
     tmp_path: Path, kind: str

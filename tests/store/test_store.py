@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -385,6 +386,19 @@ def test_an_edited_state_is_refused(opened: Opener, tmp_path: Path) -> None:
     (chain.folder / "system_state_1.json").write_text('{"inventory": 4}', "utf-8")
     with pytest.raises(JournalError, match=r"system_state_1\.json: missing, or not the state"):
         chain.load_state(1, digest)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [('{"a": 1, "a": 2}', "the key 'a' is there twice"), ("{", "Expecting property name")],
+)
+def test_a_state_that_is_no_json_or_says_two_things_is_refused(
+    opened: Opener, tmp_path: Path, text: str, line: str
+) -> None:
+    chain = opened(tmp_path)
+    (chain.folder / "system_state_1.json").write_text(text, "utf-8")
+    with pytest.raises(JournalError, match=rf"system_state_1\.json: {line}"):
+        chain.load_state(1, hashlib.sha256(text.encode()).hexdigest())
 
 
 def test_a_state_has_a_largest_size(

@@ -473,8 +473,12 @@ def test_a_resumed_run_gives_a_program_its_state_back(
     assert read_json(folder / "ITER_SUMMARY_1.json")["tuning"]["applied"] is True
 
 
-def test_a_state_that_cannot_be_read_fails_the_iteration(pytester: pytest.Pytester) -> None:
-    prepare(pytester, "Path(E['PYTEST_SOAK_STATE']).write_text('{'); answer()", keeps_state=True)
+@pytest.mark.parametrize("text", ["{", '{"a": 1, "a": 2}'])
+def test_a_state_that_cannot_be_read_fails_the_iteration(
+    pytester: pytest.Pytester, text: str
+) -> None:
+    body = f"Path(E['PYTEST_SOAK_STATE']).write_text({text!r}); answer()"
+    prepare(pytester, body, keeps_state=True)
     ran = pytester.runpytest(*ARGS)
     ran.assert_outcomes(failed=2, skipped=2)
     ran.stdout.fnmatch_lines(["*left a state that is no JSON: *"])
