@@ -25,6 +25,9 @@ PIECE = 16
 
 Others shorten texts too: pytest shows the beginning and the end of a long value of a variable.
 """
+BACKSLASH = "\\"
+SHELL = "'\"'\"'"
+"""An apostrophe, as a shell quotes it."""
 CODES = ((3, 6, base64.b64encode), (5, 5, base64.b32encode))
 """For base64 and base32: bytes of a whole group, bits of a character, and the function."""
 
@@ -34,36 +37,76 @@ def letters(text: str) -> str:
 
     The escapes are those of URLs, JSON, Python, HTML, XML and shells. A character that cannot be
     printed may be replaced by ``?`` or U+FFFD.
+
+    No character may be found in two ways at one place. Otherwise, where a text breaks off, `re`
+    tries every combination: a million for 20 characters.
     """
-    runs = re.findall(r"\\+|[^\\]", text)
-    return "".join(map(_letter, runs))
+    found = re.findall(r'(\\*)([^\\]?)(?=("?))', text)
+    pattern = "".join(_letter(one, len(run), after) for run, one, after in found)
+    if "'\"" in text:  # where an apostrophe as a shell quotes it looks like three of the text
+        pattern = "|".join((re.escape(text.replace("'", SHELL)), pattern, re.escape(text)))
+    return pattern
 
 
-def _letter(run: str) -> str:
-    """Return the pattern of one character, or of a *run* of backslashes."""
-    one = run[0]
+def _letter(one: str, run: int, after: str) -> str:
+    """Return the pattern of a *run* of so many backslashes, and the character *one* after it."""
+    alone = _after(0, one, after)
+    if not run:
+        return alone
+    many = "|".join((*_plain(BACKSLASH, ""), rf"\\{{1,4}}(?:{'|'.join(_escapes(BACKSLASH))})"))
+    return rf"(?:{_after(run, one, after)}|(?:{many}){{{run}}}{alone})"
+
+
+def _after(run: int, one: str, after: str) -> str:
+    """Return the pattern of *one* after a *run* of backslashes, each written as up to four.
+
+    They are counted together with the backslashes of the escapes of *one*, if that is not empty.
+    """
+    most = 4 * run + (4 if one and not one.isalnum() else 0)
+    before = rf"\\{{{run},{most}}}" if most else ""
+    if not one:
+        return before
+    # Before a quotation mark, an apostrophe may not be the first of the five that a shell writes.
+    itself = re.escape(one) + (rf"(?!{SHELL[1:]}(?!\"))" if one == "'" and after else "")
+    plain, escapes = "|".join((*_plain(one, after), itself)), "|".join(_escapes(one))
+    return rf"(?:{before}(?:{plain})|\\{{{run + 1},{4 * run + 4}}}(?:{escapes}))"
+
+
+def _plain(one: str, after: str) -> Iterator[str]:
+    """Yield the patterns of what stands for *one* without a backslash, beside itself.
+
+    Args:
+        one: The character.
+        after: What is after it, if that is a quotation mark.
+    """
+    yield "".join(f"%{byte:02x}" for byte in one.encode(errors="surrogateescape"))
+    # "&#38;" is one ampersand, not one and "#38;"; and "&#59;" is one semicolon, not two.
+    begin = "(?:&|(?<!&))" if one == "&" else "&?"
+    end = ";?+" if one == ";" else ";?"
+    yield rf"{begin}#(?:0*{ord(one)}|x0*{ord(one):x}){end}"
+    if escape(one)[:2] not in (one, "&#"):
+        yield re.escape(escape(one))
+    if one == " ":
+        yield r"\+"
+    if one == "'":
+        yield f'{SHELL}(?!")' if after else SHELL
+    if not one.isprintable():
+        yield from (r"\?", "\ufffd")
+
+
+def _escapes(one: str) -> Iterable[str]:
+    """Return the patterns of what stands for *one* after a backslash."""
     raw = one.encode(errors="surrogateescape")
     wide = one.encode("utf-16-be", "surrogatepass")
     units = [wide[at : at + 2].hex() for at in range(0, len(wide), 2)]
-    escaped = [
-        "".join(f"u{unit}" if not at else rf"\\{{1,4}}u{unit}" for at, unit in enumerate(units)),
+    found = [
+        r"\\{1,4}".join(f"u{unit}" for unit in units),
         r"\\{1,4}".join(f"x{byte:02x}" for byte in raw),
         f"U{ord(one):08x}",
         *([f"x{ord(one):02x}"] if ord(one) < 0x100 else []),  # noqa: PLR2004 - two digits
-        *(re.escape(say(one)[2:-1]) for say in (repr, json.dumps) if say(one)[1] == "\\"),
     ]
-    number = rf"&?#(?:0*{ord(one)}|x0*{ord(one):x});?"
-    others = ["".join(f"%{byte:02x}" for byte in raw), number]
-    if one == "\\":
-        many = "|".join([*others, r"\\{1,4}(?:u005c|x5c)"])
-        return rf"(?:\\{{{len(run)},{4 * len(run)}}}|(?:{many}){{{len(run)}}})"
-    if one.isalnum():
-        return rf"(?:{re.escape(one)}|{'|'.join(others)}|\\{{1,4}}(?:{'|'.join(escaped)}))"
-    others += [re.escape(one), *([re.escape(escape(one))] if escape(one) != one else [])]
-    others += [r"\+"] if one == " " else []
-    others += ["'\"'\"'"] if one == "'" else []  # as a shell quotes it
-    others += [r"\?", "\ufffd"] if not one.isprintable() else []
-    return rf"(?:\\{{0,3}}(?:{'|'.join(others)})|\\{{1,4}}(?:{'|'.join(escaped)}))"
+    signs = (say(one)[2:-1] for say in (repr, json.dumps))  # such as the n of a line break
+    return dict.fromkeys((*found, *(sign for sign in signs if len(sign) == 1 and sign != one)))
 
 
 def whole(value: str) -> set[str]:

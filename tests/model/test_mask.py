@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -50,6 +51,10 @@ def test_a_mask_without_names_sees_nothing() -> None:
     ("value", "written"),
     [
         ("it's hidden", "it'\"'\"'s hidden"),
+        ("it'\"s hidden", "it'\"'\"'\"s hidden"),
+        ("it'\"s hidden", "it'\"'\"'\\\"s hidden"),
+        ("it'\"'\"'s hidden", "it'\"'\"'s hidden"),
+        ("it'\"'\"\\hid", "it'\"'\"\\\\hid"),
         ("half\x00and", "half?and"),
         ("half\x00and", "half\ufffdand"),
         ("café au lait", r"caf\xc3\xa9 au lait"),
@@ -76,10 +81,48 @@ def test_a_secret_is_hidden_in_the_way_that_its_letters_are_written(
         ("\u0100 word", r"\x100 word"),
         ("C:\\one", "C:" + 5 * "\\" + "one"),
         ("abcd", "abce abc"),
+        ("half;;", "half&#59;"),
+        ("half&&", "half&#38;"),
     ],
 )
 def test_what_only_resembles_a_secret_is_not_hidden(value: str, text: str) -> None:
     assert hidden(value, text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("a", r"\x61"),
+        ("\x01", r"\x01"),
+        ("\x01", r"\u0001"),
+        ("\u6f22", r"\u6f22"),
+        ("\U0001f988", r"\ud83e\udd88"),
+        ("'", "&#x27;"),
+        ('"', r"\""),
+        (";", "&#59;"),
+        ("&", "&#38;"),
+        ("\\'", r"\\\\'"),
+        ("\\\u6f22", r"\\\\\u6f22"),
+        ("'\"", "'\""),
+        ("'\"", "'\"'\"'\\\""),
+    ],
+)
+def test_a_text_that_is_a_secret_but_for_its_end_is_looked_at_in_a_moment(
+    value: str, written: str
+) -> None:
+    """If only two ways led through each character, there would be 2 ** 100 to try."""
+
+    def tired(*_: object) -> None:
+        pytest.fail("it takes more than 20 s")
+
+    kept = signal.signal(signal.SIGALRM, tired)
+    signal.setitimer(signal.ITIMER_REAL, 20)
+    try:
+        assert hidden(100 * value, f"<{100 * written}>") == "<[secret KEY]>"
+        assert hidden(100 * value + "z", f"<{100 * written}y>").endswith("y>")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
 
 
 @pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])

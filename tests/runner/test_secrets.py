@@ -278,7 +278,7 @@ def written(value: str) -> list[str]:
     ]
 
 
-@given(st.text(min_size=12, max_size=30).filter(lambda text: len(text.strip()) >= 12))
+@given(st.text(min_size=12, max_size=60).filter(lambda text: len(text.strip()) >= 12))
 def test_a_secret_is_found_however_it_is_usually_written(value: str) -> None:
     mask = Mask({"KEY": value})
     for text in written(value):
