@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pytest_soak.model.metrics import is_number
-from pytest_soak.model.verdict import Judgement, Threshold, Verdict
+from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.metrics import Op, Value
-    from pytest_soak.model.summary import Summary
+    from pytest_soak.model.stretch import Stretch
+
+SHOWN = 20
+"""How many iterations a judgement of a run names."""
 
 Limit: TypeAlias = tuple[Verdict, Threshold]
 """A threshold, and the verdict for a value beyond it."""
@@ -71,13 +74,30 @@ class Criterion:
             n: The number of observations behind it; None if unknown.
         """
 
-    def judge_run(self, metric: str, stretch: Sequence[Summary]) -> Judgement | None:
-        """Judge a run; return None if this kind judges single iterations only.
+    def judge_run(self, kpi: Kpi, stretch: Stretch) -> RunJudgement | None:
+        """Judge a run; return None if this kind has no word on runs.
+
+        By default each iteration with the same parameters counts, and none may be beyond a limit.
 
         Args:
-            metric: The KPI's metric.
-            stretch: The iterations that the verdict is based on, in order.
+            kpi: The KPI that this is a criterion of.
+            stretch: What its metric was in the iterations that the run is judged by.
         """
+        if type(self).judge is Criterion.judge:
+            return None
+        judged = [(one, self.judge(kpi.metric, one.value, one.n)) for one in stretch.visits]
+        bad = [(one, word) for one, word in judged if word and word.verdict is not Verdict.PASS]
+        worst = max((word.verdict for _, word in bad), default=Verdict.PASS)
+        counted = [(one, word) for one, word in bad if word.verdict is worst]
+        return RunJudgement(
+            self.name,
+            kpi.metric,
+            worst,
+            value=counted[0][0].value if counted else None,
+            n=len(judged),
+            rule=counted[0][1].rule if counted else "",
+            iterations=tuple(one.iteration for one, _ in counted[:SHOWN]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +133,13 @@ class Kpi:
         if not is_number(value):
             return Judgement(self.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
         passed = Judgement(self.metric, Verdict.PASS, value, n)
-        judged = filter(None, (each.judge(self.metric, value, n) for each in self.criteria))
-        return max((passed, *judged), key=lambda judgement: judgement.verdict)
+        given = filter(None, (each.judge(self.metric, value, n) for each in self.criteria))
+        return max((passed, *given), key=lambda judgement: RANK[judgement.verdict])
 
-    def judge_run(self, stretch: Sequence[Summary]) -> tuple[Judgement, ...]:
+    def judge_run(self, stretch: Stretch) -> tuple[RunJudgement, ...]:
         """Return the judgements of the criteria that judge a whole run."""
-        judged = (criterion.judge_run(self.metric, stretch) for criterion in self.criteria)
-        return tuple(filter(None, judged))
+        return tuple(filter(None, (each.judge_run(self, stretch) for each in self.criteria)))
+
+
+RANK = {Verdict.PASS: 0, Verdict.WARN: 1, Verdict.FAIL: 2, Verdict.INCONCLUSIVE: 3}
+"""Which judgement of a KPI counts in one iteration: too few observations prove no failure."""

@@ -1,4 +1,4 @@
-"""Verdicts, thresholds, and how one chain is judged by its iterations."""
+"""Verdicts, thresholds, and the judgements of iterations and of runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pytest_soak.model.metrics import in_full
+from pytest_soak.model.metrics import Op, in_full
 from pytest_soak.model.problem import Kind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-
-    from pytest_soak.model.metrics import Op
 
 
 class Verdict(IntEnum):
@@ -40,6 +38,10 @@ class Threshold:
         """Tell whether *value* is on the bad side."""
         return self.op.holds(value, self.value)
 
+    def worst(self, values: Iterable[float]) -> float:
+        """Return the one of *values* that is farthest on the bad side."""
+        return max(values) if self.op in (Op.GT, Op.GE) else min(values)
+
     def __str__(self) -> str:
         """Return the limit as people write it, ``< 2.5``."""
         return f"{self.op} {in_full(self.value)}"
@@ -47,7 +49,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The judgement of one KPI.
+    """The judgement of one KPI in one iteration.
 
     Args:
         metric: Its metric.
@@ -86,6 +88,37 @@ class IterationVerdict:
     verdict: Verdict
     judgements: tuple[Judgement, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunJudgement:
+    """The judgement of one criterion over a run.
+
+    Args:
+        criterion: The name of the criterion.
+        metric: Its metric; empty if it judges the run as a whole.
+        verdict: PASS, WARN, INCONCLUSIVE or FAIL; None if it was not judged, by plan.
+        value: What was judged, such as a slope; None if there is no such number.
+        low: The lower end of the interval in which *value* is expected; None without an interval.
+        high: The upper end of that interval.
+        n: The number of iterations that it is based on.
+        rule: What is allowed or not allowed, as people write it.
+        detail: What else a reader should know, as text.
+        problem: Why it was not judged, or is INCONCLUSIVE; empty if it was judged.
+        iterations: The iterations that broke the rule one by one, the first ones if they are many.
+    """
+
+    criterion: str
+    metric: str
+    verdict: Verdict | None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    rule: str = ""
+    detail: str = ""
+    problem: str = ""
+    iterations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

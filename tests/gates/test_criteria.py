@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 
@@ -12,14 +12,11 @@ from pytest_soak.gates.limits import WRITTEN, Limits
 from pytest_soak.model.kpi import Criterion, Kpi
 from pytest_soak.model.metrics import Op
 from pytest_soak.model.settings import Number, Setting
-from pytest_soak.model.summary import Summary
-from pytest_soak.model.verdict import Judgement, Verdict
+from pytest_soak.model.stretch import Reading, Stretch
+from pytest_soak.model.verdict import RunJudgement, Verdict
 from pytest_soak.packs.check import check, schema_of
 from pytest_soak.verify.load import load_validated
 from tests.support import DEMO, chain_folder, read_json, records, told
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CONFTEST = '''
 from dataclasses import dataclass
@@ -70,18 +67,20 @@ class Growth(Criterion):
 
     settings: GrowthSettings
 
-    def judge_run(self, metric: str, stretch: Sequence[Summary]) -> Judgement | None:
-        grown = stretch[-1].number(metric) - stretch[0].number(metric)
+    def judge_run(self, kpi: Kpi, stretch: Stretch) -> RunJudgement:
+        grown = stretch.settled[-1].value - stretch.settled[0].value
         allowed = self.settings.growth or 0
         verdict = Verdict.FAIL if grown > allowed else Verdict.PASS
-        return Judgement(metric, verdict, grown, len(stretch), f"> {allowed:g}")
+        n = len(stretch.settled)
+        return RunJudgement(self.name, kpi.metric, verdict, grown, n=n, rule=f"> {allowed:g}")
 
 
 KINDS: Kinds = (Limits, Growth)
 
 
-def summaries(*values: float) -> list[Summary]:
-    return [Summary(number, {}, {"rss": value}) for number, value in enumerate(values, 1)]
+def stretch(*values: float) -> Stretch:
+    readings = tuple(Reading(number, value) for number, value in enumerate(values, 1))
+    return Stretch(1, len(values), readings, readings)
 
 
 def test_a_kpi_has_the_criteria_whose_keys_are_set() -> None:
@@ -99,8 +98,10 @@ def test_a_kpi_that_only_a_run_can_break_passes_single_iterations_that_have_a_va
 
 def test_a_run_is_judged_by_the_criteria_that_judge_runs() -> None:
     kpi = make_kpi("rss", {"growth": 5, "fail": "> 900"}, KINDS)
-    assert kpi.judge_run(summaries(1, 9, 6)) == (Judgement("rss", Verdict.PASS, 5, 3, "> 5"),)
-    assert kpi.judge_run(summaries(1, 7)) == (Judgement("rss", Verdict.FAIL, 6, 2, "> 5"),)
+    limits, growth = kpi.judge_run(stretch(1, 9, 6))
+    assert limits == RunJudgement("limits", "rss", Verdict.PASS, n=3)
+    assert growth == RunJudgement("growth", "rss", Verdict.PASS, 5, n=3, rule="> 5")
+    assert kpi.judge_run(stretch(1, 7))[1].verdict is Verdict.FAIL
 
 
 def test_the_table_of_a_kpi_makes_the_same_kpi_again() -> None:
@@ -139,7 +140,7 @@ def test_a_key_that_may_be_left_out_is_told_what_it_may_hold() -> None:
 
 def test_the_schema_of_a_kpi_says_what_each_key_does() -> None:
     schema = schema_of(kpi_table(KINDS))
-    (table,) = [part for part in schema["$defs"].values() if "properties" in part]
+    table = next(part for part in schema["$defs"].values() if "growth" in part["properties"])
     assert list(table["properties"]) == ["warn", "fail", "growth"]
     assert table["properties"]["growth"]["description"] == "how much more the last may be"
 

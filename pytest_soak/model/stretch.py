@@ -1,0 +1,78 @@
+"""The stretch: the iterations that the verdict on a run is taken on, and what a KPI was in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Reading(NamedTuple):
+    """A usable value of one metric in one iteration.
+
+    Args:
+        iteration: The iteration's number.
+        value: A finite number, in the metric's unit.
+        n: The number of observations behind it; None if unknown.
+        hours: The time from the start of the run to the end of the iteration; None if unknown.
+    """
+
+    iteration: int
+    value: float
+    n: int | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """What one metric was in an earlier run of the same family.
+
+    Args:
+        run: The run's id.
+        values: The metric's usable values in its settled stretch, in its unit, in order.
+    """
+
+    run: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One metric in the iterations that a run is judged by.
+
+    Args:
+        first: The first iteration of the settled stretch.
+        last: The last iteration.
+        settled: The usable values in the settled stretch, in order.
+        visits: The same, and before them those of earlier iterations that ran with the same
+            parameters after the warm-up.
+        due: How many iterations the stretch has by plan: the observation window of a tuned run, the
+            planned iterations without the warm-up of an untuned one.
+        cuts: The iterations before which the system was restarted.
+        earlier: The runs to compare with, the oldest first.
+        no_baseline: Why there is no run to compare with; empty if there is one.
+    """
+
+    first: int
+    last: int
+    settled: Sequence[Reading] = ()
+    visits: Sequence[Reading] = ()
+    due: int = 0
+    cuts: frozenset[int] = frozenset()
+    earlier: tuple[EarlierRun, ...] = ()
+    no_baseline: str = ""
+
+    @property
+    def pieces(self) -> tuple[tuple[Reading, ...], ...]:
+        """The settled values in pieces, cut where the system was restarted; empty pieces left out.
+
+        In a piece that was cut, ``hours`` still count from the start of the run.
+        """
+        return tuple(filter(None, self._pieces()))
+
+    def _pieces(self) -> Iterator[tuple[Reading, ...]]:
+        bounds = sorted(cut for cut in self.cuts if self.first < cut <= self.last)
+        for start, end in zip((self.first, *bounds), (*bounds, self.last + 1), strict=True):
+            yield tuple(one for one in self.settled if start <= one.iteration < end)
