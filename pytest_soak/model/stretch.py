@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,16 +27,27 @@ class Reading(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierRun:
-    """What one metric was in an earlier run of the same family.
+class RunValues:
+    """What one metric was in the settled stretch of one run, summed up.
 
     Args:
         run: The run's id.
-        values: The metric's usable values in its settled stretch, in its unit, in order.
+        n: How many usable values there were.
+        mean: Their mean, in the metric's unit.
+        sigma: Their standard deviation around it, in the same unit; 0 for a single value.
     """
 
     run: str
-    values: tuple[float, ...]
+    n: int
+    mean: float
+    sigma: float
+
+    @classmethod
+    def of(cls, run: str, values: Sequence[float]) -> RunValues:
+        """Sum up the *values* of a *run*, one or more."""
+        mean = statistics.fmean(values)
+        sigma = statistics.stdev(values, mean) if len(values) > 1 else 0.0
+        return cls(run, len(values), mean, sigma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,7 @@ class Stretch:
     visits: Sequence[Reading] = ()
     due: int = 0
     cuts: frozenset[int] = frozenset()
-    earlier: tuple[EarlierRun, ...] = ()
+    earlier: tuple[RunValues, ...] = ()
     no_baseline: str = ""
 
     @property
