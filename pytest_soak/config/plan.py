@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from pytest_soak.config.registry import Registry
     from pytest_soak.gates.criteria import Kinds
-    from pytest_soak.model.kpi import Kpi
+    from pytest_soak.model.kpi import Criterion, Kpi
     from pytest_soak.model.pack import Pack, Profile
     from pytest_soak.systems.protocol import System
 
@@ -386,7 +386,20 @@ def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
                 msg = f"{given.source}: {kpi.metric} is no number; allowed: {allowed}"
                 raise SoakUsageError(msg)
             kpis[kpi.metric] = kpi
+    for kpi in kpis.values():
+        for criterion in kpi.criteria:
+            _prepare(criterion, kpi)
     return tuple(kpis.values())
+
+
+def _prepare(criterion: Criterion, kpi: Kpi) -> None:
+    """Refuse a criterion whose modules are not installed."""
+    try:
+        criterion.prepare()
+    except ModuleNotFoundError as error:
+        what = f"criterion {criterion.name} of {kpi.metric}"
+        msg = f"{what}: needs {error.name}; install {criterion.extra}"
+        raise SoakUsageError(msg) from None
 
 
 def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:

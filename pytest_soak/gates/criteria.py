@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 import msgspec
 
 from pytest_soak.gates.limits import Limits
+from pytest_soak.gates.trend import Trend
 from pytest_soak.model.kpi import Criterion, Kpi
 from pytest_soak.model.metrics import Op
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Kinds: TypeAlias = "tuple[type[Criterion], ...]"
 
-CRITERIA: Kinds = (Limits,)
+CRITERIA: Kinds = (Limits, Trend)
 """The core's own. To add a kind, add a file beside this one, a line here and a test."""
 
 SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")

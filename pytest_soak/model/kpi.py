@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_soak.model.metrics import Op, Value
+    from pytest_soak.model.settings import Mistake
     from pytest_soak.model.stretch import Stretch
 
 SHOWN = 20
@@ -40,8 +41,13 @@ class Criterion:
     """The words before the colon of the gate settings that this kind reads; '' for no colon."""
     grammar: ClassVar[str] = ""
     """How people write its gate settings, for errors."""
+    extra: ClassVar[str] = ""
+    """What to install if a module is missing that `prepare` imports."""
 
     settings: Any
+
+    def prepare(self) -> None:
+        """Import what judging needs beyond the dependencies. Called before a run."""
 
     @classmethod
     def read_gate(cls, word: str, op: Op, rest: str) -> Mapping[str, object] | None:
@@ -64,6 +70,9 @@ class Criterion:
     def describe(self) -> dict[str, Any]:
         """Return what is set as plain JSON, under the keys of the pack, for the journal."""
         return asdict(self.settings)
+
+    def mistake(self, kpi: Kpi) -> Mistake | None:
+        """Return what is wrong with the settings beside the other criteria of *kpi*, or None."""
 
     def judge(self, metric: str, value: float, n: int | None) -> Judgement | None:
         """Judge one iteration by the *value* of its metric; return None if there is no objection.
@@ -117,6 +126,11 @@ class Kpi:
         """Every threshold of single values, the mildest verdict first; none without limits."""
         given = (limit for criterion in self.criteria for limit in criterion.limits)
         return tuple(sorted(given, key=lambda limit: limit[0]))
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """What is wrong with the settings of its criteria beside each other."""
+        return tuple(filter(None, (each.mistake(self) for each in self.criteria)))
 
     @property
     def table(self) -> dict[str, Any]:

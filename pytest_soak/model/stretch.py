@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,7 +85,17 @@ class Stretch:
         """
         return tuple(filter(None, self._pieces()))
 
+    @property
+    def longest(self) -> int:
+        """The most iterations between restarts, with or without usable values."""
+        return max(end - start for start, end in pairwise(self._bounds))
+
+    @property
+    def _bounds(self) -> tuple[int, ...]:
+        """The first iteration of each piece, and the one after the last."""
+        inner = (cut for cut in self.cuts if self.first < cut <= self.last)
+        return (self.first, *sorted(inner), self.last + 1)
+
     def _pieces(self) -> Iterator[tuple[Reading, ...]]:
-        bounds = sorted(cut for cut in self.cuts if self.first < cut <= self.last)
-        for start, end in zip((self.first, *bounds), (*bounds, self.last + 1), strict=True):
+        for start, end in pairwise(self._bounds):
             yield tuple(one for one in self.settled if start <= one.iteration < end)

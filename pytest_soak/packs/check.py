@@ -242,7 +242,9 @@ def _length(error: Any) -> str:  # noqa: ANN401 - jsonschema's
 
 ALLOWED: Mapping[str, Callable[[Any], str]] = {
     "type": lambda error: _types([error.validator_value]),
-    "anyOf": lambda error: _types(part.get("type") for part in error.validator_value),
+    "anyOf": lambda error: _types(  # a table of its own is referred to
+        "object" if "$ref" in part else part.get("type") for part in error.validator_value
+    ),
     "minimum": lambda error: f"{error.validator_value:g} or more",
     "maximum": lambda error: f"{error.validator_value:g} or less",
     "exclusiveMaximum": lambda error: f"below {error.validator_value:g}",

@@ -198,19 +198,22 @@ def build_pack(
     ]
     document = document or sound_part(whole, Document, names)
     table = kpi_table(kinds)
-    kpis = []
+    kpis: list[Kpi] = []
+    unfit: list[Mistake] = []
     for name, given in document.kpis.items():
         mistakes += check(given, table, f"kpis.{name}", names)[1]
         sound = asdict(sound_part(dict(given), table, names))
         try:
-            kpis.append(make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds))
+            kpi = make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds)
+            unfit += kpi.mistakes
+            kpis.append(kpi)
         except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
             mistakes.append(Mistake(f"kpis.{name}", f"its criterion {what_raised(error)}"))
     pack = _pack(document, tuple(kpis), data, source)
     wrong = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [  # without those that follow from another mistake
         mistake
-        for mistake in (*broken_rules(pack, whole), *http_mistakes(pack, names))
+        for mistake in (*unfit, *broken_rules(pack, whole), *http_mistakes(pack, names))
         if not any(within(where, mistake.where) for where in wrong)
     ]
     if mistakes and guards is not None:

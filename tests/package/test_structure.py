@@ -56,6 +56,7 @@ OTHERS = {
 """Who may import these modules of others; `__import__` counts as importlib."""
 SIBLINGS = {
     "gates.criteria": ("gates.",),  # it lists all criteria
+    "gates.trend": ("gates.slope",),
     "tuners.adaptive": ("tuners.beliefs", "tuners.response"),
     "tuners.beliefs": ("tuners.response",),
     "systems.http": ("systems.command",),
