@@ -1,7 +1,7 @@
 """The criterion ``trend``: a metric must not rise or fall too fast over a run, as a leak does.
 
 The series is the longest piece of the settled stretch between restarts of the system. Its slope is
-beyond a limit only if the whole interval of the slope is. ``tests/bench/trend_rates.py`` measures
+beyond a limit only if the whole interval of the slope is. ``tests/bench/verdict_rates.py`` measures
 how often that is right.
 """
 

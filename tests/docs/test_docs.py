@@ -78,6 +78,7 @@ SHELL_LINES = {
     ),
     ".venv/bin/python plugins/pytest-soak-optuna/bench/pass_share.py",
     ".venv/bin/python tests/bench/guard_rates.py",
+    ".venv/bin/python -m tests.bench.verdict_rates",
     ".venv/bin/pip install -q pytest-repeat && .venv/bin/python tests/bench/cost.py",
     ".venv/bin/python -m pytest_soak_market.bench --set development",
     ".venv/bin/python -m pytest_soak_market.bench --set held-out",

@@ -23,10 +23,13 @@ from pytest_soak.model.metrics import NUMBER
 from pytest_soak.model.stretch import Reading, Stretch
 from pytest_soak.model.verdict import RunJudgement, Verdict
 from pytest_soak.packs.loader import build_pack
+from tests.bench import verdict_rates
 from tests.support import DEMO, chain_folder, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pytest_soak.model.pack import Pack
 
 RISING = {"fail": "> 2 / iteration"}
 LEAK = [120 + 4 * iteration for iteration in range(1, 31)]
@@ -160,6 +163,7 @@ def test_a_value_is_foretold_once_if_both_the_limit_and_the_trend_name_it() -> N
 SERIES = st.lists(st.integers(-1000, 1000), min_size=24, max_size=60)
 
 
+@settings(max_examples=40)
 @given(SERIES, st.integers(-1000, 1000), st.sampled_from([0.25, 2, 1024]))
 def test_another_unit_or_zero_of_a_metric_changes_the_slope_with_it(
     values: list[float], shift: float, scale: float
@@ -171,6 +175,7 @@ def test_another_unit_or_zero_of_a_metric_changes_the_slope_with_it(
         assert math.isclose(now, scale * was, rel_tol=1e-4, abs_tol=1e-9 * scale * 1000)
 
 
+@settings(max_examples=40)
 @given(SERIES)
 def test_a_fall_is_judged_as_the_rise_in_a_mirror(values: list[float]) -> None:
     up = judge(values, {"fail": "> 0 / iteration"})
@@ -183,6 +188,7 @@ def test_a_fall_is_judged_as_the_rise_in_a_mirror(values: list[float]) -> None:
     )
 
 
+@settings(max_examples=40)
 @given(SERIES)
 def test_the_interval_holds_the_slope_and_all_numbers_are_python_s_own(values: list[float]) -> None:
     judged = judge(values)
@@ -207,6 +213,7 @@ def test_a_few_outliers_of_any_size_turn_no_verdict(
     assert judge(values).verdict is verdict
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_any_values_in_fewer_than_half_of_each_block_leave_a_flat_line_flat(
     data: st.DataObject,
@@ -347,6 +354,40 @@ def test_the_dependence_of_iterations_is_found(dependence: float) -> None:
     assert abs(statistics.fmean(found) - dependence) < 0.06
 
 
+@pytest.mark.parametrize("noise", verdict_rates.PROMISED)
+def test_the_promised_rates_are_kept(noise: str) -> None:
+    """The short form of ``python -m tests.bench.verdict_rates``."""
+    told = verdict_rates.trend(noise, n=96, runs=200, seed=3)
+    assert told is not None
+    alarms, found = told
+    assert alarms.interval[0] <= 0.02
+    assert found.interval[1] >= 0.9
+
+
+def test_the_short_form_sees_a_method_that_alarms_too_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pytest_soak.gates.slope.BLOCKS", 48)  # nearly all values one by one
+    monkeypatch.setattr("pytest_soak.gates.slope.rates", lambda *_: (0, 0))  # which are kept
+    told = verdict_rates.trend("AR(1) .8", n=96, runs=100, seed=3)
+    assert told is not None
+    assert told[0].interval[0] > 0.02
+
+
+def test_the_command_prints_every_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verdict_rates, "LENGTHS", (6, 24))
+    monkeypatch.setattr(sys, "argv", ["verdict_rates", "--runs", "2", "--seed", "7"])
+    verdict_rates.main()
+    first, _, head, _, short, long, *rest = capsys.readouterr().out.splitlines()
+    assert first == "2 runs for each figure, seed 7"
+    assert head == "| trend: noise | iterations | false alarms | 5 sigma found |"
+    assert short == "| white | 6 | not judged | not judged |"
+    assert fnmatchcase(long, "| white | 24 | * % (* to *) | * % (* to *) |")
+    assert len(rest) == 2 * (len(verdict_rates.NOISES) - 1)
+
+
 # How it is set
 
 
@@ -376,16 +417,25 @@ def test_a_gate_setting_larger_than_anything_measured_is_told_what_is_allowed() 
         read_gate(f"trend:rss<=1{'0' * 400}/h")
 
 
-def mistakes(trend: object) -> list[str]:
-    """Return what is told of a pack with this *trend*."""
+def pack(trend: object) -> Pack:
+    """Return a pack with this *trend*."""
     data = {
         "pack": {"name": "tiny"},
-        "metrics": {"rss": {}},
         "kpis": {"rss": {"trend": trend}},
         "parameters": {"x": {"limits": [0, 1], "base": 0}},
     }
+    return build_pack(data, "tiny")
+
+
+def test_a_pack_sets_a_trend() -> None:
+    trend = {"warn": "> 1 / h", "reaches": "600 within 72 h"}
+    assert pack(trend).kpis == (make_kpi("rss", {"trend": trend}),)
+
+
+def mistakes(trend: object) -> list[str]:
+    """Return what is told of a pack with this *trend*."""
     with pytest.raises(SoakUsageError) as raised:
-        build_pack(data, "tiny")
+        pack(trend)
     return [text.removeprefix("pack tiny: kpis.rss.") for text in raised.value.lines]
 
 
