@@ -397,9 +397,13 @@ def _prepare(criterion: Criterion, kpi: Kpi) -> None:
     try:
         criterion.prepare()
     except ModuleNotFoundError as error:
-        what = f"criterion {criterion.name} of {kpi.metric}"
-        msg = f"{what}: needs {error.name}; install {criterion.extra}"
-        raise SoakUsageError(msg) from None
+        why = f"needs {error.name}; install {criterion.extra or error.name}"
+    except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
+        why = what_raised(error)
+    else:
+        return
+    msg = f"criterion {criterion.name} of {kpi.metric}: {why}"
+    raise SoakUsageError(msg)
 
 
 def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:

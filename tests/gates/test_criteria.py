@@ -226,6 +226,24 @@ def test_a_criterion_that_raises_at_a_gate_setting_is_a_usage_error(
 
 
 @pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("import no_such_module", "needs no_such_module; install no_such_module"),
+        ("raise OSError('no license')", "raised OSError: no license (*)"),
+    ],
+)
+def test_a_criterion_that_cannot_be_prepared_is_a_usage_error(
+    pytester: pytest.Pytester, body: str, told: str
+) -> None:
+    prepare = f"    def prepare(self):\n        {body}\n\n    @classmethod"
+    pytester.makeconftest(CONFTEST.replace("    @classmethod", prepare))
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-gate=steps:throughput>=3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: criterion steps of throughput: {told}"])
+
+
+@pytest.mark.parametrize(
     ("offer", "told"),
     [
         ("print", "*hook pytest_soak_criteria, 'mine': *print* is no Criterion: *"),
