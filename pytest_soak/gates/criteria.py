@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
 
 import msgspec
 
+from pytest_soak.gates.baseline import Baseline
 from pytest_soak.gates.limits import Limits
 from pytest_soak.gates.trend import Trend
 from pytest_soak.model.kpi import Criterion, Kpi
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Kinds: TypeAlias = "tuple[type[Criterion], ...]"
 
-CRITERIA: Kinds = (Limits, Trend)
+CRITERIA: Kinds = (Limits, Trend, Baseline)
 """The core's own. To add a kind, add a file beside this one, a line here and a test."""
 
 SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")

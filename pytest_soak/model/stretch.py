@@ -34,7 +34,7 @@ class RunValues:
     Args:
         run: The run's id.
         n: How many usable values there were.
-        mean: Their mean, in the metric's unit.
+        mean: Their mean without outliers, in the metric's unit.
         sigma: Their standard deviation around it, in the same unit; 0 for a single value.
     """
 
@@ -46,9 +46,25 @@ class RunValues:
     @classmethod
     def of(cls, run: str, values: Sequence[float]) -> RunValues:
         """Sum up the *values* of a *run*, one or more."""
-        mean = statistics.fmean(values)
-        sigma = statistics.stdev(values, mean) if len(values) > 1 else 0.0
+        kept = _without_outliers(values)
+        mean = statistics.fmean(kept)
+        sigma = statistics.stdev(kept, mean) if len(kept) > 1 else 0.0
         return cls(run, len(values), mean, sigma)
+
+
+FAR = 6 * 1.4826
+"""An outlier is so many median deviations away from the median: 6 sigma of a normal distribution
+(the Hampel identifier: Davies and Gather, The identification of multiple outliers, 1993)."""
+FEW = 0.2
+"""Up to this share of the values are outliers; if there are more, all count."""
+
+
+def _without_outliers(values: Sequence[float]) -> Sequence[float]:
+    """Return the *values* without outliers; all if more than half of them are the same."""
+    middle = statistics.median(values)
+    most = FAR * statistics.median(abs(value - middle) for value in values)
+    kept = [value for value in values if abs(value - middle) <= most]
+    return kept if most and len(values) - len(kept) <= FEW * len(values) else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,7 @@ class Stretch:
         cuts: The iterations before which the system was restarted.
         earlier: The runs to compare with, the oldest first.
         no_baseline: Why there is no run to compare with; empty if there is one.
+        others: The earlier runs of each other KPI of the chain that is compared with them.
     """
 
     first: int
@@ -76,6 +93,7 @@ class Stretch:
     cuts: frozenset[int] = frozenset()
     earlier: tuple[RunValues, ...] = ()
     no_baseline: str = ""
+    others: tuple[tuple[RunValues, ...], ...] = ()
 
     @property
     def pieces(self) -> tuple[tuple[Reading, ...], ...]:

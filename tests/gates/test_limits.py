@@ -60,7 +60,8 @@ def test_a_gate_setting_states_what_is_good(text: str, set_: dict[str, str]) -> 
 
 @pytest.mark.parametrize("text", ["latency==3", "good:latency<3", "latency<three", "latency", ""])
 def test_a_gate_setting_that_is_unclear_is_told_the_grammar(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^METRIC>=X, <=, > or <, before it warn: or fail:$"):
+    grammar = "METRIC>=X, <=, > or <, before it warn: or fail:, after it a share such as in 95 %"
+    with pytest.raises(ValueError, match=f"^{grammar}$"):
         read_gate(text, (Limits,))
 
 
