@@ -166,6 +166,10 @@ class ProgramTable:
     output_mb: Positive = 100
     keeps_state: bool = False
     secrets: Secrets = ()
+    processes: Annotated[
+        Mapping[Field, Annotated[str, Setting(pattern=".", allowed="text")]],
+        Setting("{name: a text in the command line} of processes that are measured by themselves"),
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

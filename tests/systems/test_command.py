@@ -294,7 +294,10 @@ def test_what_a_program_uses_is_in_every_report_and_a_metric_where_the_pack_says
     pytester: pytest.Pytester,
 ) -> None:
     metrics = "[tool.pytest-soak.packs.demo.metrics]\nprocess_rss_mb = {}\nprocess_cpu_s = {}\n"
-    metrics += "process_threads = {}\nprocess_open_files = {}\n[tool.pytest-soak.packs.demo.kpis]\n"
+    metrics += "process_threads = {}\nprocess_open_files = {}\n"
+    metrics += (
+        "process_busy_cpu_s = {}\nprocess_idle_rss_mb = {}\n[tool.pytest-soak.packs.demo.kpis]\n"
+    )
     body = """
 import threading
 time.sleep(0.8)  # for as many looks as it takes
@@ -308,8 +311,9 @@ if iteration == "3":
 answer(totals={**content(1)["totals"], "process_rss_mb": 1})
     """
     kpi = 'process_rss_mb = { fail = "> 60" }\n'
+    named = '[tool.pytest-soak.packs.demo.command.processes]\nbusy = "while True"\nidle = "none"\n'
     for long in (False, True):
-        prepare(pytester, body, long=long, more=metrics + kpi)
+        prepare(pytester, body, long=long, more=named + metrics + kpi)
         ran = pytester.runpytest(*ARGS)
         assert ran.ret == 1
         ran.stdout.fnmatch_lines(["| kpi_gate | FAIL | REASONS=process_rss_mb |"])
@@ -323,6 +327,13 @@ answer(totals={**content(1)["totals"], "process_rss_mb": 1})
         assert reports[1]["totals"]["process_rss_mb"] == after["rss_mb"]
         assert reports[1]["totals"]["process_cpu_s"] == after["cpu_s"]
         assert reports[1]["n"]["process_rss_mb"] == after["samples"] >= 2
+        busy = after["by_name"]["busy"]
+        assert before["by_name"]["busy"]["processes"] is None
+        assert 0 < busy["rss_mb"] < after["rss_mb"] - 50
+        assert busy["threads"] == busy["processes"] == 1
+        assert reports[1]["totals"]["process_busy_cpu_s"] == busy["cpu_s"] > 0.1
+        assert reports[1]["n"]["process_busy_cpu_s"] == busy["samples"] < after["samples"]
+        assert reports[1]["totals"]["process_idle_rss_mb"] is None
 
 
 RSS = """

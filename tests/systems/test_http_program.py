@@ -8,7 +8,7 @@ import pytest
 
 from pytest_soak.systems.http.server import free_port
 from tests.endpoints import speaking
-from tests.http_soaks import ARGS, SERVES, WELL, prepare, prepare_service, report
+from tests.http_soaks import ARGS, SERVES, WELL, WORKERS, prepare, prepare_service, report
 from tests.support import PATIENCE, chain_folder
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -258,11 +258,13 @@ def test_resource_use_counts_per_iteration(pytester: pytest.Pytester) -> None:
             work(parameters())
             time.sleep(0.1)
         """
-    prepare_service(pytester, body, "slot_s = 0.1\nsettle_s = 0.2")
+    named = '\n[tool.pytest-soak.packs.demo.http.processes]\nservice = "service.py"\n'
+    prepare_service(pytester, body, "slot_s = 0.1\nsettle_s = 0.2", WORKERS + named)
     pytester.runpytest(*ARGS[:-1], "--soak-iterations=2")
-    first, second = (report(pytester, one)["runtime"]["process"]["cpu_s"] for one in (1, 2))
-    assert first > 0.9
-    assert second < first / 2
+    used = [report(pytester, one)["runtime"]["process"] for one in (1, 2)]
+    for first, second in (used, [one["by_name"]["service"] for one in used]):
+        assert first["cpu_s"] > 0.9
+        assert second["cpu_s"] < first["cpu_s"] / 2
 
 
 @pytest.mark.process

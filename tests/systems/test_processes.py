@@ -11,7 +11,10 @@ import tempfile
 import uuid
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,18 +30,120 @@ from pytest_soak.systems.command.report_poller import UnreadableFile, read_json
 from pytest_soak.systems.command.system import CommandSystem
 from tests.support import wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 pytestmark = pytest.mark.process
 
 
 def test_use_that_was_not_sampled_is_null_and_not_zero() -> None:
     ended = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     ended.wait()
-    usage = Usage()
-    usage.sample(processes.find_all(ended.pid, "no mark", alive=False), 0.0)
+    usage = Usage({"worker": "worker.py"}, Mask())
+    usage.sample(processes.find_all(ended.pid, "no mark", alive=False))
     told = usage.to_json()
-    assert told.pop("samples") == 0
-    assert set(told.values()) == {None}
+    for figures in (told, told.pop("by_name")["worker"]):
+        assert figures.pop("samples") == 0
+        assert set(figures.values()) == {None}
+    assert set(usage.metrics().values()) == {(None, 0)}
     assert processes.descendants(ended.pid) == []
+
+
+class Pretended:
+    """What psutil says of a process that does not exist."""
+
+    def __init__(self, name: str, **told: object) -> None:
+        self.told = {
+            "name": name,
+            "cmdline": [name],
+            "cpu_times": (1.0, 0.0, 0.0, 0.0, 0.0),
+            "memory_info": SimpleNamespace(rss=2**20),
+            "num_fds": 3,
+            "num_threads": 1,
+            "status": "running",
+            "pid": id(self),
+            "create_time": 1.0,
+            **told,
+        }
+
+    def as_dict(self, attrs: Sequence[str]) -> dict[str, object]:
+        if self.told["status"] == "gone":
+            raise psutil.NoSuchProcess(1)
+        return {name: self.told[name] for name in attrs}
+
+
+def sampled(*samples: Sequence[Any], before: Sequence[Any] = (), mask: Mask | None = None) -> Any:
+    usage = Usage({"worker": "worker.py", "cache": "redis"}, mask or Mask())
+    usage.begin(before)
+    for sample in samples:
+        usage.sample(sample)
+    return usage.to_json()
+
+
+def test_processes_are_told_apart_by_what_the_pack_says_and_by_their_programs_name() -> None:
+    shell = Pretended("sh")
+    workers = [Pretended("python3.11", cmdline=["python3", f"worker.py {n}"]) for n in range(2)]
+    other = Pretended("Python3.11", memory_info=SimpleNamespace(rss=2**23), num_threads=5)
+    used = sampled([shell, *workers, other], [shell, other])
+    seen = {name: figures for name, figures in used["by_name"].items() if figures["samples"]}
+    assert {name: (of["rss_mb"], of["processes"]) for name, of in seen.items()} == {
+        "sh": (1.0, 1),
+        "worker": (2.0, 2),
+        "python3_11": (8.0, 1),
+    }
+    assert (used["rss_mb"], used["rss_end_mb"], used["threads"]) == (11.0, 9.0, 8)
+    assert used["by_name"]["cache"] == {"samples": 0} | dict.fromkeys(
+        name for name in used if name not in ("samples", "by_name")
+    )
+
+
+def test_the_cpu_time_of_a_name_is_its_own_and_is_kept_when_a_process_ends() -> None:
+    shell: Any = Pretended("sh", cpu_times=(1.0, 1.0, 30.0, 0.0, 0.0))
+    worker: Any = Pretended("w", cpu_times=(10.0, 0.0, 0.0, 0.0, 0.0))
+    second: Any = Pretended("w", cpu_times=(20.0, 0.0, 0.0, 0.0, 0.0))
+    usage = Usage({}, Mask())
+    usage.begin([shell, worker])
+    worker.told["cpu_times"] = (14.0, 0.0, 0.0, 0.0, 0.0)
+    usage.sample([shell, worker, second])
+    shell.told["cpu_times"] = (1.0, 1.0, 44.0, 0.0, 0.0)  # it waited for the first one
+    second.told["cpu_times"] = (21.0, 0.0, 0.0, 0.0, 0.0)
+    usage.sample([shell, second])
+    used = usage.to_json()
+    assert (used["by_name"]["w"]["cpu_s"], used["by_name"]["sh"]["cpu_s"]) == (25.0, 0.0)
+    assert used["cpu_s"] == 25.0
+
+
+@pytest.mark.parametrize(
+    ("odd", "open_files", "samples"),
+    [
+        ({"num_fds": None, "cmdline": None}, None, 1),
+        ({"status": psutil.STATUS_ZOMBIE}, 3, 1),
+        ({"memory_info": None}, 3, 1),
+        ({"status": "gone"}, 3, 1),
+    ],
+    ids=["of another user", "zombie", "unreadable", "gone"],
+)
+def test_what_a_process_keeps_to_itself_is_no_figure(
+    odd: dict[str, object], open_files: int | None, samples: int
+) -> None:
+    used = sampled([Pretended("sh"), Pretended("su", **odd)])
+    assert (used["open_files"], used["samples"]) == (open_files, samples)
+    assert used["processes"] == (2 if open_files is None else 1)
+
+
+def test_names_of_processes_are_bounded_and_hide_secrets() -> None:
+    many = [Pretended(f"{word} {number}") for word in ("job", "Job") for number in range(20)]
+    secret = Pretended("run hunter2-hunter2", cmdline=["run"])
+    worker = Pretended("late", cmdline=["worker.py"])
+    used = sampled([secret, *many], [worker], mask=Mask({"TOKEN": "hunter2-hunter2"}))
+    names = used["by_name"]
+    assert set(names) == {
+        *("worker", "cache", "run_secret_token", "others"),
+        *(f"job_{number}" for number in range(7)),
+    }
+    assert names["others"]["processes"] == 26
+    assert names["job_6"]["processes"] == 2
+    assert names["worker"]["processes"] == 1
 
 
 def test_a_reused_pid_finds_nothing() -> None:

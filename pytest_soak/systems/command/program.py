@@ -41,6 +41,7 @@ class Program:
         safe: Whether it runs in its dry form, without them.
         mask: Hides their values.
         metrics: The names that the pack's metrics have.
+        named: ``{name: text}`` for processes that are measured by themselves.
     """
 
     arguments: tuple[str, ...]
@@ -55,6 +56,7 @@ class Program:
     safe: bool
     mask: Mask
     metrics: frozenset[str]
+    named: Mapping[str, str]
 
 
 def read_program(given: tuple[str, ...], root: Path, pack: Pack, scenario: str) -> Program:
@@ -125,6 +127,7 @@ def program_of(
         safe=bool(secrets) and os.environ.get(pack.safe_switch) == "1",
         mask=Mask.of(secrets, os.environ),
         metrics=frozenset(pack.metrics),
+        named=table.processes,
     )
 
 

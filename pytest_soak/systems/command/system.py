@@ -16,13 +16,13 @@ from pytest_soak.systems.command import processes
 from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
 from pytest_soak.systems.command.output import last_lines
 from pytest_soak.systems.command.process_reaper import ProcessReaper
-from pytest_soak.systems.command.processes import Usage, cpu_of
 from pytest_soak.systems.command.report_poller import ReportPoller, UnreadableFile, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_soak.systems.command.processes import Usage
     from pytest_soak.systems.command.program import Program
 
 DEFAULT_TIMEOUT = 300.0
@@ -90,7 +90,7 @@ class CommandSystem:
         """
         self._update_mask()
         report = self._work_folder / f"report_{iteration}.json"
-        usage = Usage()
+        usage = self._new_usage()
         try:
             self._prepare_files(report, parameters, state)
             problem = self._run_iteration(report, iteration, seed, usage)
@@ -132,6 +132,9 @@ class CommandSystem:
         kills = f"; killed, as SIGTERM did not end it: {killed}" if killed else ""
         return SystemFailure(f"{text}{kills}{self._last_lines()}")
 
+    def _new_usage(self) -> Usage:
+        return processes.Usage(self._program.named, self._program.mask)
+
     def _prepare_files(self, report: Path, parameters: Mapping[str, float], state: object) -> None:
         """Write the files that the program reads; remove an old report."""
         with suppress(OSError):
@@ -156,16 +159,16 @@ class CommandSystem:
             process = self._process = ManagedProcess(
                 program, self._environ(report, iteration, seed), self._mark
             )
-        written, cpu_before, begun = process.output.written, 0.0, time.monotonic()
+        written, begun = process.output.written, time.monotonic()
         if program.for_chain:
-            cpu_before = cpu_of(process.find_processes())
+            usage.begin(process.find_processes())
             problem = process.write_line(f"{iteration} {self._slot:g} {seed} {report}\n")
             if problem:
                 msg = f"{command_line(program)} cannot be asked for a report: {problem}"
                 raise SystemFailure(msg)
-        problem = self._wait(process, report, written, cpu_before, usage)
+        problem = self._wait(process, report, written, usage)
         if program.for_chain:
-            usage.sample(process.find_processes(), cpu_before)
+            usage.sample(process.find_processes())
             return problem
         assert process.rusage is not None  # noqa: S101 - it has ended, and its exit code is known
         usage.add_rusage(process.rusage, time.monotonic() - begun)
@@ -175,9 +178,7 @@ class CommandSystem:
             return f"the program ended and left {processes.describe(left)} behind; ended as well"
         return problem
 
-    def _wait(
-        self, process: ManagedProcess, report: Path, written: int, cpu_before: float, usage: Usage
-    ) -> str:
+    def _wait(self, process: ManagedProcess, report: Path, written: int, usage: Usage) -> str:
         """Wait until the program ends, or, where it serves the chain, until its report is there."""
         program = self._program
         begun = now = time.monotonic()
@@ -205,7 +206,7 @@ class CommandSystem:
                 )
                 raise SystemFailure(msg)
             if now >= next_sample:
-                usage.sample(process.find_processes(), cpu_before)
+                usage.sample(process.find_processes())
                 next_sample, pause = now + pause, min(2 * pause, MAX_INTERVAL)
             time.sleep(processes.POLL_INTERVAL)
             now = time.monotonic()
@@ -272,7 +273,6 @@ class CommandSystem:
 
     def _with_usage(self, raw: Any, problem: str, iteration: int, usage: Usage) -> object:  # noqa: ANN401 - JSON
         """Return the report *raw* with its *problem* and with what the program used."""
-        used = usage.to_json()
         if problem:
             self._save_log()
             shown = raw if isinstance(raw, dict) else {"totals": {}}
@@ -281,15 +281,13 @@ class CommandSystem:
             return raw
         given = raw.get("runtime")
         runtime = given if isinstance(given, dict) else {}
-        report = {**raw, "runtime": {**runtime, "process": used}}
+        report = {**raw, "runtime": {**runtime, "process": usage.to_json()}}
         totals, counts = raw.get("totals"), raw.get("n")
-        own = {f"process_{name}": value for name, value in used.items() if name != "samples"}
-        own = {name: value for name, value in own.items() if name in self._program.metrics}
+        own = {k: v for k, v in usage.metrics().items() if k in self._program.metrics}
         if own and isinstance(totals, dict):
             n = counts if isinstance(counts, dict) else {}
-            report["totals"] = {**totals, **own}
-            samples = max(usage.samples, 1)  # what the kernel reports at the end counts as one
-            report["n"] = {**n, **{k: 0 if v is None else samples for k, v in own.items()}}
+            report["totals"] = {**totals, **{k: value for k, (value, _) in own.items()}}
+            report["n"] = {**n, **{k: samples for k, (_, samples) in own.items()}}
         return report
 
     def _stop(self) -> str:

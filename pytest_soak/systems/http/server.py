@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pytest_soak.errors import SystemFailure
 from pytest_soak.packs.http import PORT
 from pytest_soak.systems.command.managed_process import ManagedProcess, command_line, exit_text
-from pytest_soak.systems.command.processes import Usage, cpu_of
 from pytest_soak.systems.command.system import CommandSystem
 from pytest_soak.systems.http.fetch import OK, NoAnswer, fetch
 
@@ -81,7 +80,7 @@ class Server(CommandSystem):
     def open(self, folder: Path, slot: float | None) -> None:
         """Begin, but start nothing yet: the parameters are not known."""
         super().open(folder, slot)
-        self._usage = Usage()
+        self._usage = self._new_usage()
 
     @contextmanager
     def serving(self, parameters: Mapping[str, float], iteration: int, seed: int) -> Iterator[None]:
@@ -149,7 +148,7 @@ class Server(CommandSystem):
 
     def _start_or_reload(self, iteration: int, seed: int) -> None:
         """Start the server, or signal a running one to reload its parameters."""
-        self._kill_problem, self._usage = "", Usage()
+        self._kill_problem, self._usage = "", self._new_usage()
         self._begun = time.monotonic()
         self._next_sample, self._sample_interval = self._begun, 0.1
         process = self._process
@@ -161,16 +160,14 @@ class Server(CommandSystem):
             self._program = replace(self._program, arguments=arguments)
             environ = self._environ(self._work_folder / "none", iteration, seed)
             self._process = ManagedProcess(self._program, environ, self._mark)
-            self._cpu_before, self._written_before = 0.0, 0
+            self._written_before = 0
             return
         if process.exit_code is not None:
             command = command_line(self._program)
             msg = f"{command} {exit_text(process.exit_code)} between two iterations"
             raise SystemFailure(msg)
-        self._cpu_before, self._written_before = (
-            cpu_of(process.find_processes()),
-            process.output.written,
-        )
+        self._usage.begin(process.find_processes())
+        self._written_before = process.output.written
         if self._endpoint.signal:
             os.kill(process.pid, signal.Signals[self._endpoint.signal])
 
@@ -190,7 +187,7 @@ class Server(CommandSystem):
     def _sample_usage(self) -> None:
         """Sample the resource use; the interval doubles up to `MAX_SAMPLE_INTERVAL`."""
         assert self._process is not None  # noqa: S101 - as above
-        self._usage.sample(self._process.find_processes(), self._cpu_before)
+        self._usage.sample(self._process.find_processes())
         self._next_sample, self._sample_interval = (
             time.monotonic() + self._sample_interval,
             min(2 * self._sample_interval, MAX_SAMPLE_INTERVAL),
