@@ -59,7 +59,7 @@ def test_the_live_pack_is_the_other_one_but_for_what_it_says() -> None:
     assert OWN.tables == BASE.tables
     assert OWN.parameters == BASE.parameters
     assert OWN.profiles == BASE.profiles
-    assert set(OWN.metrics) == {*BASE.metrics, "feed_gap_ms", "ack_p95_ms", "reject_ratio"}
+    assert set(OWN.metrics) == {*BASE.metrics, "feed_gap_ms", "ack_p95_ms"}
     assert OWN.noise == {}
     assert "net_bps" not in {kpi.metric for kpi in OWN.kpis}
 

@@ -15,7 +15,9 @@ import pytest
 from msgspec import convert
 from pytest_soak_market.live.settings import FastmmSettings, LiveSettings
 from pytest_soak_market.market import MarketSettings, MarketSystem
+from pytest_soak_market.market.messages import Message, Request, RequestKind, Topic
 from pytest_soak_market.market.parameters import MakerParameters
+from pytest_soak_market.market.recorder import Recorder
 from pytest_soak_market.market.session import Session
 from pytest_soak_market.plugin import PACK as PATH
 from pytest_soak_market.plugin import make_market
@@ -52,6 +54,7 @@ METRICS = {
     "slippage_taker_bps_p95",
     "cancel_ratio",
     "replace_ratio",
+    "reject_ratio",
     "order_age_p95_ms",
     "ws_lag_p95_ms",
     "maker_share",
@@ -211,6 +214,20 @@ def test_a_larger_size_lifts(metric: str) -> None:
 
 def test_a_larger_inventory_limit_lowers_risk() -> None:
     assert_rises("risk_ratio", ("max_delta_ratio", 0.2), ("max_delta_ratio", 0.1))
+
+
+def test_the_venue_refuses_more_the_older_the_news_that_an_order_rests_on() -> None:
+    assert_rises("reject_ratio", ("latency_ms", 1.0), ("latency_ms", 40.0))
+
+
+def test_only_orders_of_the_iteration_are_sent_or_refused_in_it() -> None:
+    recorder = Recorder(0.0, 1.0, 0.0, 0, 100.0, end_s=2.0)
+    for at_s in (0.9, 1.0, 2.0, 2.1):
+        kinds = (RequestKind.NEW, RequestKind.REPLACE, RequestKind.CANCEL, RequestKind.HEDGE)
+        recorder.note_sent([Request(kind, at_s, 1) for kind in kinds])
+        recorder.note(Message(at_s, 100.0, Topic.ENDED, 1))
+        recorder.note(Message(at_s, 100.0, Topic.ENDED, 1, cause="filled"))
+    assert (recorder.sent, recorder.refused, len(recorder.ends)) == (4, 2, 2)
 
 
 def test_a_longer_interval_means_fewer_orders() -> None:

@@ -180,6 +180,15 @@ def test_percentiles_rise_with_the_percentage(values: list[float], one: float, t
     assert metrics.percentile(values, 100) == max(values)
 
 
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_rejects_are_a_share_of_the_orders_sent(refused: int, sent: int) -> None:
+    share = metrics.reject_ratio(refused, sent)
+    assert (share is None) == (sent == 0)
+    if share is not None:
+        assert 0 <= share <= 1
+        assert refused > sent or math.isclose(share * sent, refused)
+
+
 def test_percentiles_are_interpolated() -> None:
     assert metrics.percentile([10, 20], 95) == pytest.approx(19.5)
     assert metrics.percentile(range(101), 95) == 95

@@ -28,7 +28,7 @@ EXAMPLE = json.loads(PATH.with_name("edge_report.example.json").read_text(encodi
 SEED = 7
 """Of the example: iteration 1 of S1 in the scenario thin_capital."""
 METRICS = SCHEMA["properties"]["totals"]["properties"]
-IN_WALL_CLOCK_TIME = {"feed_gap_ms", "ack_p95_ms", "reject_ratio"}
+IN_WALL_CLOCK_TIME = {"feed_gap_ms", "ack_p95_ms"}
 
 
 def faults(report: object) -> list[str]:
@@ -111,7 +111,10 @@ def test_fresh_reports_are_what_the_schema_says(scenario: str) -> None:
     ("changes", "undefined"),
     [
         ({"taker_rate": 0.0, "base_spread_bps": 50.0}, {"net_bps", "maker_share", "markout_bps"}),
-        ({"min_interval_ms": 60_000.0}, {"cancel_ratio", "order_age_p95_ms", "risk_ratio"}),
+        (
+            {"min_interval_ms": 60_000.0},
+            {"cancel_ratio", "reject_ratio", "order_age_p95_ms", "risk_ratio"},
+        ),
         ({}, {"slippage_taker_bps_p95"}),
     ],
     ids=["no fills", "no decisions", "no taker fills"],
@@ -140,6 +143,12 @@ def test_maker_share_may_be_given_in_per_cent() -> None:
     assert faults(made) == []
     share = read_report(made, 1, PACK.metrics).measured.values["maker_share"]
     assert share == pytest.approx(EXAMPLE["totals"]["maker_share"])
+
+
+def test_a_report_of_before_rejects_were_counted_is_still_one() -> None:
+    made = copy.deepcopy(EXAMPLE)
+    del made["totals"]["reject_ratio"], made["n"]["reject_ratio"]
+    assert faults(made) == []
 
 
 def put(*path: str, to: object) -> Callable[[Any], object]:

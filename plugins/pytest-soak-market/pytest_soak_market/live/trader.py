@@ -19,8 +19,8 @@ from msgspec import convert
 
 from pytest_soak_market.market.bot import MarketMaker
 from pytest_soak_market.market.clock import WallClock
-from pytest_soak_market.market.messages import RequestKind, Topic
-from pytest_soak_market.market.metrics import percentile, ratio
+from pytest_soak_market.market.messages import Topic
+from pytest_soak_market.market.metrics import percentile
 from pytest_soak_market.market.parameters import MakerParameters
 from pytest_soak_market.market.recorder import Recorder
 from pytest_soak_market.market.report import account, measure
@@ -85,8 +85,6 @@ class SlotRecorder:
         self.market_s = self.start_s if market_s is None else market_s
         self.silent_until_s = self.end_s  # a gap that lasts counts up to here
         self._acks_ms: list[float] = []
-        self._orders = 0
-        self._refused = 0
         self._gap_s = 0.0
 
     def note(self, message: Message) -> None:
@@ -96,33 +94,19 @@ class SlotRecorder:
         if message.topic is Topic.MARKET:  # at any time: an outage may span slots
             self._gap_s = max(self._gap_s, at_s - self.market_s)
             self.market_s = at_s
-        if not self.start_s <= at_s <= self.end_s:
-            return
-        if message.topic is Topic.ACK:
+        elif message.topic is Topic.ACK and self.start_s <= at_s <= self.end_s:
             self._acks_ms.append(1e3 * (at_s - message.since_s))
-        elif message.topic is Topic.ENDED and not message.cause:
-            self._refused += 1
-
-    def note_sent(self, requests: list[Request]) -> None:
-        """Count the orders among *requests*, which were sent at one time."""
-        if self.start_s <= requests[0].sent_s <= self.end_s:
-            self._orders += sum(
-                request.kind in (RequestKind.NEW, RequestKind.REPLACE) for request in requests
-            )
 
     def measure(self) -> tuple[dict[str, object], dict[str, int]]:
         """Return the metrics that only a real connection has, and their counts."""
-        refused = min(self._refused, self._orders)  # one may have been sent before the start
         gap_s = max(self._gap_s, self.silent_until_s - self.market_s)
         totals: dict[str, object] = {
             "feed_gap_ms": 1e3 * gap_s,
             "ack_p95_ms": percentile(self._acks_ms, 95),
-            "reject_ratio": ratio(refused, self._orders),
         }
         counts = {
             "feed_gap_ms": len(self.recorder.lags_ms),
             "ack_p95_ms": len(self._acks_ms),
-            "reject_ratio": self._orders,
         }
         return totals, counts
 
@@ -169,13 +153,8 @@ class Trader:
         is_heard = await self._drain(maker, slot)
         self._market_s = slot.market_s if is_heard else None
         self._cash = slot.recorder.cash
-        totals, counts = measure(
-            fills := slot.recorder.fills(HORIZON_S, slot.end_s),
-            slot.recorder.ends,
-            slot.recorder.lags_ms,
-            maker.blocks,
-            slot.recorder.equities,
-        )
+        fills = slot.recorder.fills(HORIZON_S, slot.end_s)
+        totals, counts = measure(slot.recorder, fills, maker.blocks)
         more, more_counts = slot.measure()
         return {
             "iteration": iteration,
@@ -216,7 +195,7 @@ class Trader:
                 slot.recorder.note_lag(message.venue_s, clock.now())
             requests = maker.think(message)
             if requests:
-                slot.note_sent(requests)
+                slot.recorder.note_sent(requests)
                 await self._send(slot, requests)
 
     async def _drain(self, maker: MarketMaker, slot: SlotRecorder) -> bool:

@@ -178,6 +178,14 @@ def replace_ratio(ends: Sequence[OrderEnd]) -> float | None:
     return ratio(sum(end.cause is EndCause.REPLACED for end in ends), len(ends))
 
 
+def reject_ratio(refused: int, sent: int) -> float | None:
+    """Return orders that the venue refused on arrival / orders sent.
+
+    One that was sent before the iteration may be refused in it; so at most all of them are counted.
+    """
+    return ratio(min(refused, sent), sent)
+
+
 def order_age_p95_ms(ends: Iterable[OrderEnd]) -> float | None:
     """Return the 95th percentile of an order's life from acknowledgement to end, in ms."""
     return percentile((1e3 * (end.ended_s - end.acknowledged_s) for end in ends), 95)

@@ -8,12 +8,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from .book import BUY, SELL
-from .messages import Topic
+from .messages import RequestKind, Topic
 from .metrics import EndCause, Fill, OrderEnd
 from .units import CELL, LOT, TICK
 
 if TYPE_CHECKING:
-    from .messages import Message
+    from collections.abc import Iterable
+
+    from .messages import Message, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Recorder:
     """Follow a maker's account by the venue's messages, and collect the measurements.
 
     What happens before ``start_s`` is warm-up, what happens after ``end_s`` is too late. ``cash``
-    is in USD, ``lots`` the inventory, ``mid`` in ticks.
+    is in USD, ``lots`` the inventory, ``mid`` in ticks. ``sent`` counts the orders that were sent,
+    ``refused`` those that the venue refused on arrival.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class Recorder:
         self.mid = mid
         self.ends: list[OrderEnd] = []
         self.lags_ms: list[float] = []
+        self.sent = 0
+        self.refused = 0
         self._mid_times_s = [now_s]
         self._mids = [mid]
         self._raw_fills: list[RawFill] = []
@@ -76,8 +81,7 @@ class Recorder:
         if message.topic is Topic.FILL:
             self._note_fill(message)
         elif message.topic is Topic.ENDED:
-            if message.cause and self.start_s <= now_s <= self.end_s:
-                self.ends.append(OrderEnd(message.since_s, now_s, EndCause(message.cause)))
+            self._note_end(message)
         elif message.topic is Topic.MARKET and message.mid != self.mid:
             self.mid = message.mid
             self._mid_times_s.append(now_s)
@@ -87,6 +91,14 @@ class Recorder:
         """Record when the maker processes a message of the feed."""
         if self.start_s <= now_s <= self.end_s:
             self.lags_ms.append(1e3 * (now_s - venue_s))
+
+    def note_sent(self, requests: Iterable[Request]) -> None:
+        """Count the orders among the maker's *requests*; a hedge never rests, and is none."""
+        self.sent += sum(
+            request.kind in (RequestKind.NEW, RequestKind.REPLACE)
+            and self.start_s <= request.sent_s <= self.end_s
+            for request in requests
+        )
 
     def fills(self, horizon_s: float, end_s: float) -> list[Fill]:
         """Return the fills in USD and units, with the mid one horizon after each.
@@ -113,6 +125,14 @@ class Recorder:
     def mid_at(self, time_s: float) -> float:
         """Return the mid at a time, in ticks; the first one known for any time before it."""
         return self._mids[max(0, bisect_right(self._mid_times_s, time_s) - 1)]
+
+    def _note_end(self, message: Message) -> None:
+        if not self.start_s <= message.venue_s <= self.end_s:
+            return
+        if message.cause:
+            self.ends.append(OrderEnd(message.since_s, message.venue_s, EndCause(message.cause)))
+        else:
+            self.refused += 1
 
     def _note_fill(self, message: Message) -> None:
         side = BUY if message.lots > 0 else SELL

@@ -13,7 +13,7 @@ from .units import CELL, TICK
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .metrics import Fill, OrderEnd
+    from .metrics import Fill
     from .recorder import Recorder
 
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
@@ -25,25 +25,20 @@ def virtual_time(seconds: float) -> str:
 
 
 def measure(
-    fills: Sequence[Fill],
-    ends: Sequence[OrderEnd],
-    lags_ms: Sequence[float],
-    blocks: Mapping[str, int],
-    equity: tuple[float, float],
+    recorder: Recorder, fills: Sequence[Fill], blocks: Mapping[str, int]
 ) -> tuple[dict[str, object], dict[str, int]]:
     """Compute all metrics of a report.
 
     Arguments:
-        fills: the executions.
-        ends: the ended orders.
-        lags_ms: per market data message, processing time minus venue time.
+        recorder: what was recorded.
+        fills: its executions.
         blocks: the number of quote decisions, and by reason of the blocked ones.
-        equity: in USD, at the start and at the end.
 
     Returns:
         The metrics, undefined ones as None, and for each the number of samples it rests on.
     """
-    net = metrics.net_bps(fills, *equity)
+    ends, lags_ms = recorder.ends, recorder.lags_ms
+    net = metrics.net_bps(fills, *recorder.equities)
     markout = metrics.weighted_mean(fills, metrics.markout_bps)
     adverse = metrics.weighted_mean(fills, metrics.adverse_bps)
     slippage = metrics.weighted_mean(fills, metrics.slippage_bps)
@@ -67,6 +62,7 @@ def measure(
         "slippage_taker_bps_p95": metrics.slippage_taker_bps_p95(fills),
         "cancel_ratio": metrics.cancel_ratio(ends),
         "replace_ratio": metrics.replace_ratio(ends),
+        "reject_ratio": metrics.reject_ratio(recorder.refused, recorder.sent),
         "order_age_p95_ms": metrics.order_age_p95_ms(ends),
         "ws_lag_p95_ms": metrics.percentile(lags_ms, 95),
         "maker_share": metrics.maker_share(fills),
@@ -91,6 +87,7 @@ def measure(
         "adverse_bps_p95": sum(fill.is_maker for fill in marked),
         "slippage_taker_bps_p95": len(fills) - makers,
         "ws_lag_p95_ms": len(lags_ms),
+        "reject_ratio": recorder.sent,
     }
     return totals, counts
 

@@ -84,7 +84,9 @@ class Session:
                 message = feed.popleft()
                 self.recorder.note_lag(message.venue_s, heard_s)
                 clock.now_s = heard_s
-                requests.extend((sent.sent_s + latency_s, sent) for sent in maker.think(message))
+                sent = maker.think(message)
+                self.recorder.note_sent(sent)
+                requests.extend((request.sent_s + latency_s, request) for request in sent)
         self.now_s = until_s
 
     def drain(self) -> None:

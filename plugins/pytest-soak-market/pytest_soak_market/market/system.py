@@ -73,9 +73,7 @@ class MarketSystem:
         session.drain()
         recorder = session.recorder
         fills = recorder.fills(HORIZON_S, end_s)
-        totals, counts = measure(
-            fills, recorder.ends, recorder.lags_ms, session.maker.blocks, recorder.equities
-        )
+        totals, counts = measure(recorder, fills, session.maker.blocks)
         report: dict[str, object] = {
             "iteration": iteration,
             "start": virtual_time(start_s),
