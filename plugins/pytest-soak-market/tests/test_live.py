@@ -248,6 +248,7 @@ def test_it_reads_the_overrides_again_survives_a_pause_and_leaves_no_port_open(
             used.append(report["parameters"]["min_interval_ms"])
             assert report["parameters"] == {**S1, "min_interval_ms": interval}
             assert list(Draft202012Validator(SCHEMA).iter_errors(report)) == []
+            assert report["totals"]["process_rss_end_mb"] > 10
         threading.Timer(0.7, os.kill, (exchange.process.pid, signal.SIGSTOP)).start()
         threading.Timer(1.9, os.kill, (exchange.process.pid, signal.SIGCONT)).start()
         report, _ = market.run(S1, 2, 7, None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from msgspec import convert
 
 from pytest_soak_market.market.bot import MarketMaker
@@ -49,6 +50,7 @@ GATEWAYS: dict[str, Callable[[int], Gateway]] = {
 """The gateway of each system; each takes a port of 127.0.0.1."""
 DRAIN_S = 2.0
 """Timeout in seconds for the rest of the feed after a slot; then the maker reconnects."""
+MIB = 1024 * 1024
 _QUIET_S = 0.3  # without a message: the feed is drained
 _RETRY_S = 0.05  # between two attempts to connect
 
@@ -156,13 +158,14 @@ class Trader:
         fills = slot.recorder.fills(HORIZON_S, slot.end_s)
         totals, counts = measure(slot.recorder, fills, maker.blocks)
         more, more_counts = slot.measure()
+        more["process_rss_end_mb"] = psutil.Process().memory_info().rss / MIB
         return {
             "iteration": iteration,
             "start": (began + timedelta(seconds=WARM_UP_S)).isoformat(timespec="milliseconds"),
             "end": (began + timedelta(seconds=slot_s)).isoformat(timespec="milliseconds"),
             "parameters": used.as_dict(),
             "totals": {**totals, **more},
-            "n": {**counts, **more_counts},
+            "n": {**counts, **more_counts, "process_rss_end_mb": 1},
             "symbols": {self._settings.symbol: account(slot.recorder, fills)},
             "runtime": {
                 "system": self._system,
