@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_soak.errors import SoakUsageError, SystemFailure
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.chain import ChainVerdict
     from pytest_soak.model.decision import Change, Decision
     from pytest_soak.model.history import Entry, History
     from pytest_soak.model.kpi import Criterion, Kpi
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         Setting,
     )
     from pytest_soak.model.summary import Summary
-    from pytest_soak.model.verdict import ChainVerdict, Judgement, Threshold, Verdict
+    from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
     from pytest_soak.systems.command.process_reaper import ProcessReaper
     from pytest_soak.systems.protocol import System, SystemFactory, scenario_settings
@@ -65,6 +66,7 @@ __all__ = [
     "ProcessReaper",
     "Proposal",
     "Report",
+    "RunJudgement",
     "Setting",
     "Soak",
     "SoakUsageError",
@@ -83,7 +85,7 @@ __all__ = [
 _HOME = {
     "Bounds": "model.parameters",
     "ChainPlan": "config.plan",
-    "ChainVerdict": "model.verdict",
+    "ChainVerdict": "model.chain",
     "Change": "model.decision",
     "Corridor": "model.parameters",
     "Criterion": "model.kpi",
@@ -111,6 +113,7 @@ _HOME = {
     "System": "systems.protocol",
     "SystemFactory": "systems.protocol",
     "SystemFailure": "errors",
+    "RunJudgement": "model.verdict",
     "Threshold": "model.verdict",
     "Tuner": "tuners.protocol",
     "Verdict": "model.verdict",

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.gates.protocol import Gate
     from pytest_soak.guards.protocol import Guard
+    from pytest_soak.model.chain import ChainVerdict
     from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.pack import Pack
-    from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.systems.protocol import System
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher

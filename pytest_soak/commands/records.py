@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.gates.limits import NO_LIMITS
@@ -10,7 +11,7 @@ from pytest_soak.store.journal import stream_journal
 from pytest_soak.verify.load import load_validated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -34,8 +35,13 @@ def iteration_range(numbers: Mapping[int, object]) -> str:
     return f"1 to {max(numbers)}" if numbers else "none"
 
 
+SKIPPED = (dict, bool)
+
+
 def rules(kpis: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
     """Return what each criterion's key sets for each KPI as text, the keys of limits first.
+
+    Tables and switches are left out: they are about runs, whose judgements show what they say.
 
     Args:
         kpis: What the criteria of each KPI describe, ``{metric: {key: value}}``.
@@ -47,7 +53,12 @@ def rules(kpis: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]
         key: {
             metric: value if isinstance(value, str) else line(value)
             for metric, described in kpis.items()
-            if (value := described.get(key)) is not None
+            if not isinstance(value := described.get(key), (NoneType, *SKIPPED))
         }
-        for key in dict.fromkeys((*NO_LIMITS, *(key for kpi in kpis.values() for key in kpi)))
+        for key in dict.fromkeys((*NO_LIMITS, *_flat_keys(kpis)))
     }
+
+
+def _flat_keys(kpis: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for kpi in kpis.values():
+        yield from (key for key, value in kpi.items() if not isinstance(value, SKIPPED))

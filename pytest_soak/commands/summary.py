@@ -13,7 +13,14 @@ from pytest_soak.store.artifacts import RunSummary
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.records import problems_from_json
 from pytest_soak.verify.load import load_validated
-from pytest_soak.views.text import metric_value, transition
+from pytest_soak.views.text import (
+    CRITERIA,
+    criteria_details,
+    criteria_rows,
+    metric_value,
+    stretch_lines,
+    transition,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -85,6 +92,8 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
         escaped(", ".join(facts)),
         "",
         *_listing(_problems(ended)),
+        *_listing(iter(_based_on(ended, config["iterations"]))),
+        *_criteria(ended),
         *(_kpis(gate) if gate else ()),
         *_iterations(rows, list(config["kpis"])),
     ]
@@ -109,6 +118,18 @@ def _problems(ended: Mapping[str, Any] | None) -> Iterator[str]:
     yield from (escaped(problem.located) for problem in problems_from_json(ended["problems"]))
     if ended["not_passed"]:
         yield f"The tests of these iterations did not pass: {_listed(ended['not_passed'])}"
+
+
+def _criteria(ended: Mapping[str, Any] | None) -> list[str]:
+    """Return the table of criteria, with what else each said."""
+    if not ended or not ended["criteria"]:
+        return []
+    told = zip(criteria_rows(ended), criteria_details(ended), strict=True)
+    return table((*CRITERIA, "what else"), [(*row, detail) for row, detail in told])
+
+
+def _based_on(ended: Mapping[str, Any] | None, planned: int) -> list[str]:
+    return list(map(escaped, stretch_lines(ended, planned))) if ended else []
 
 
 def _listing(items: Iterator[str]) -> list[str]:

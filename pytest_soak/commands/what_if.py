@@ -23,6 +23,7 @@ from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.store.journal import ending_after
+from pytest_soak.store.records import rules_from_json
 from pytest_soak.verify.load import load_validated
 from pytest_soak.views.text import aligned, transition
 
@@ -164,7 +165,8 @@ def replan(
     if plan.pack.name != config["pack"]:
         msg = f"--pack: {plan.pack.name} given; allowed: {config['pack']}, as in {asked.path}"
         raise SoakUsageError(msg)
-    return replace(plan, planned=config["iterations"], window=config["observe"])
+    rules = replace(rules_from_json(config), tuned=plan.rules.tuned)
+    return replace(plan, planned=rules.planned, window=rules.window, rules=rules)
 
 
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """The option on the command line."""
-        return f"--soak-{self.name}"
+        return f"--soak-{self.name.replace('_', '-')}"
 
     @property
     def ini(self) -> str:
@@ -73,6 +73,9 @@ SETTINGS = (
         "gate", "METRIC>=X", "what is good, replaces a KPI's FAIL limit; warn:METRIC>=X", many=True
     ),
     Setting("observe", "N", "iterations at the end in which nothing is applied", kind=int),
+    Setting(
+        "warm_up", "N", "iterations at the start that are neither judged nor tuned on", kind=int
+    ),
     Setting("seed", "N", "seed of the run (default: 0)", kind=int),
     Setting(
         "slot",
@@ -89,8 +92,9 @@ COMMAND = "soak_command"
 """The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
-    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, seed=, skippable=): this "
-    "test is a soak; the arguments are settings of its own, see the docs of pytest-soak"
+    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, warm_up=, seed=, "
+    "skippable=): this test is a soak; the arguments are settings of its own, see the docs of "
+    "pytest-soak"
 )
 SKIPPABLE = "skippable"
 """The marker's argument that allows a mark to skip the chain; not a setting of a run."""
@@ -100,6 +104,7 @@ FLAGS = {
     "--soak-hours": "soak_hours",
     "--auto-tune": "auto_tune",
     "--soak-recommend": "soak_recommend",
+    "--soak-abort": "soak_abort",
     "--soak-resume": "soak_resume",
     "--soak-overrides": "soak_overrides",
     "--soak-replay": "soak_replay",
@@ -131,6 +136,11 @@ def add_options(parser: pytest.Parser) -> None:
         nargs="?",
         const="yes",
         help="soak: resume the newest unfinished run; =force: even if settings changed",
+    )
+    group.addoption(
+        "--soak-abort",
+        action="store_true",
+        help="soak: end a chain as soon as its verdict cannot be better than FAIL",
     )
     group.addoption("--soak-overrides", metavar="FILE|JSON", help="soak: overrides to start from")
     group.addoption(

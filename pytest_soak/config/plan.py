@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,14 @@ from pytest_soak.errors import (
 )
 from pytest_soak.gates.criteria import make_kpi, read_gate
 from pytest_soak.gates.limits import NO_LIMITS
+from pytest_soak.model.chain import Rules, WholeRun
 from pytest_soak.model.mask import SHORTEST, Mask, secret_names
 from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr, safe_text, trimmed
 from pytest_soak.model.settings import Mistake
+from pytest_soak.model.stretch import Baseline
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.rules import profile_mistakes
@@ -58,7 +61,10 @@ if TYPE_CHECKING:
     from pytest_soak.model.pack import Pack, Profile
     from pytest_soak.systems.protocol import System
 
-DEFAULT_WINDOW = 2
+LEAST_WINDOW = 2
+"""The observation window unless set: a tenth of the iterations, at least this many."""
+TUNED_RUN = WholeRun(0.2)
+"""The whole-run rule of a tuned run, unless set."""
 DEFAULT_PACK = "demo"
 OWN_SYSTEM = "fixture"
 """The name of a system that a test brings by overriding the fixture ``soak_system``."""
@@ -97,6 +103,9 @@ class ChainPlan:
         cell: The id of its cell, see `pytest_soak.store.cell`.
         files: ``{"pack_file": path, "profile_file": path}``, those that were given by path.
         parameters: The other parameters of the test, as plain JSON.
+        rules: What its verdict is based on.
+        abort: Whether it ends as soon as its verdict cannot be better than FAIL.
+        baseline: The runs that its own is compared with.
     """
 
     name: str
@@ -122,6 +131,9 @@ class ChainPlan:
     cell: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    rules: Rules = field(default_factory=lambda: Rules(LEAST_WINDOW))
+    abort: bool = False
+    baseline: Baseline = field(default_factory=Baseline)
 
     @property
     def tuner_names(self) -> str:
@@ -181,6 +193,9 @@ class ChainPlan:
             "noise": dict(self.pack.noise),
             "kpis": {kpi.metric: {**NO_LIMITS, **kpi.describe()} for kpi in self.pack.kpis},
             "max_inconclusive": self.pack.max_inconclusive,
+            "warm_up": self.rules.warm_up,
+            "whole_run": None if self.rules.whole_run is None else asdict(self.rules.whole_run),
+            "abort": self.abort,
             **({"safe_mode": True} if self.safe else {}),
             **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
             **self.files,
@@ -257,7 +272,7 @@ def plan_chain(
     with gathered(wrong):
         tuners = _tuners(pack, chosen, registry)
     with gathered(wrong):
-        window = _window(chosen, request.iterations)
+        rules = _rules(pack, chosen, request)
     refuse_all(wrong)
     if system == MOCK_SYSTEM:
         registered = registry.find("systems", MOCK_SYSTEM, "the fixture mock_soak")
@@ -282,7 +297,7 @@ def plan_chain(
         slug="",
         run_id="",
         planned=request.iterations,
-        window=window,
+        window=rules.window,
         mode=request.mode,
         seed=int(chosen.get("seed", SourcedValue(0, "")).value),
         pack=pack,
@@ -297,6 +312,8 @@ def plan_chain(
         safe=safe,
         files=_files(request.root, pack_file=given_pack.value, profile_file=given_profile.value),
         parameters=jsonable(parameters or {}),
+        rules=rules,
+        abort=pack.abort or request.abort,
     )
     return plan.identified(request.session)
 
@@ -364,12 +381,32 @@ def _files(root: Path, **given: str) -> dict[str, str]:
     return files
 
 
-def _window(chosen: LayeredSettings, planned: int) -> int:
-    given = chosen.get("observe", SourcedValue(DEFAULT_WINDOW, ""))
-    if given.value < 1:
-        msg = f"{given.source}: {given.value} given; allowed: 1 or more"
+def _rules(pack: Pack, chosen: LayeredSettings, request: SoakRequest) -> Rules:
+    """Return what the verdict is based on."""
+    planned, tuned = request.iterations, request.mode is Mode.APPLY
+    usual = SourcedValue(max(LEAST_WINDOW, planned // 10), "")
+    observe = chosen.get("observe", usual)
+    window = max(1, min(int(observe.value), planned - 1))
+    warm_up = chosen.get("warm_up", SourcedValue(pack.warm_up, f"pack {pack.name}: warm_up"))
+    most = planned - window
+    allowed = ""
+    if observe.value < 1:
+        source, value, allowed = observe.source, observe.value, "1 or more"
+    elif not 0 <= warm_up.value <= most:
+        source, value = warm_up.source, warm_up.value
+        allowed = f"0 to {most}, as the last {window} of {planned} iterations are judged"
+    if allowed:
+        msg = f"{source}: {value} given; allowed: {allowed}"
         raise SoakUsageError(msg)
-    return max(1, min(int(given.value), planned - 1))
+    usual_run = TUNED_RUN if tuned else None
+    return Rules(
+        window,
+        planned,
+        int(warm_up.value),
+        pack.max_inconclusive,
+        pack.whole_run or usual_run,
+        tuned=tuned,
+    )
 
 
 def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
@@ -388,22 +425,19 @@ def _kpis(pack: Pack, chosen: LayeredSettings, kinds: Kinds) -> tuple[Kpi, ...]:
             kpis[kpi.metric] = kpi
     for kpi in kpis.values():
         for criterion in kpi.criteria:
-            _prepare(criterion, kpi)
+            _look_for(criterion, kpi)
     return tuple(kpis.values())
 
 
-def _prepare(criterion: Criterion, kpi: Kpi) -> None:
-    """Refuse a criterion whose modules are not installed."""
-    try:
-        criterion.prepare()
-    except ModuleNotFoundError as error:
-        why = f"needs {error.name}; install {criterion.extra or error.name}"
-    except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
-        why = what_raised(error)
-    else:
-        return
-    msg = f"criterion {criterion.name} of {kpi.metric}: {why}"
-    raise SoakUsageError(msg)
+def _look_for(criterion: Criterion, kpi: Kpi) -> None:
+    """Refuse a criterion that needs a module which is not installed. None is imported yet."""
+    for module in criterion.needs:
+        if find_spec(module) is None:
+            msg = (
+                f"criterion {criterion.name} of {kpi.metric}: needs {module}; install "
+                f"{criterion.extra or module}"
+            )
+            raise SoakUsageError(msg)
 
 
 def _gated(text: str, source: str, kpis: Mapping[str, Kpi], kinds: Kinds) -> Kpi:

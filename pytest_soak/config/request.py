@@ -105,6 +105,7 @@ class SoakRequest:
         replay: The recorded run of the system ``replay``, or None.
         command: The program of the system ``command`` from the ini file; may be empty.
         root: pytest's root folder.
+        abort: Whether a chain ends as soon as its verdict cannot be better than FAIL.
     """
 
     iterations: int
@@ -124,6 +125,7 @@ class SoakRequest:
     replay: Path | None = None
     command: tuple[str, ...] = ()
     root: Path = Path()
+    abort: bool = False
 
 
 def read_request(config: pytest.Config) -> SoakRequest | None:
@@ -167,6 +169,7 @@ def read_request(config: pytest.Config) -> SoakRequest | None:
         replay=_replay(config),
         command=_command(config),
         root=config.rootpath,
+        abort=bool(config.getoption("soak_abort")),
     )
 
 

@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.engine.strategies import Proposed, Strategies, StrategyFault
+from pytest_soak.model.chain import (
+    ChainVerdict,
+    Outcome,
+    hours_of,
+    is_lost,
+    judge_outcomes,
+    not_passed,
+    on_settled,
+    with_problem,
+)
 from pytest_soak.model.decision import Decision, Veto
 from pytest_soak.model.history import Entry, History
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.report import contradictions, ineffective, unusable
+from pytest_soak.model.report import contradictions, end_of, ineffective, unusable
 from pytest_soak.model.summary import Summary, Verified
-from pytest_soak.model.verdict import (
-    ChainVerdict,
-    IterationVerdict,
-    Judgement,
-    Verdict,
-    judge_chain,
-    last_iterations,
-    not_passed,
-    on_settled,
-    worst,
-)
+from pytest_soak.model.verdict import IterationVerdict, Judgement, Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 AUTO_TUNE_OFF = "auto_tune_off"
 RECOMMEND_ONLY = "recommend_only"
 STRATEGY_FAULT = "strategy_fault"
+WARM_UP = "warm_up"
+MISSED = 3
+"""In how many first reports a metric must be missing for its chain to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Controller:
         self.rollbacks: list[Entry] = []
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
+        self._ends: list[float | None] = []
+        """The end of each iteration by its report, in seconds."""
         self.rolled_back_at = 0
         """The last iteration after which a person rolled back: no report shows its changes."""
 
@@ -101,12 +106,23 @@ class Controller:
         judged: IterationVerdict,
         settles: Mapping[str, Any] | None,
         overrides: Mapping[str, float],
+        report: object,
     ) -> None:
-        """Add an iteration that was decided earlier; it ran with *overrides*."""
+        """Add an iteration that was decided earlier; it ran with *overrides* and gave *report*."""
+        self._add(entry, judged, overrides, report)
+        self._note(settles)
+
+    def _add(
+        self,
+        entry: Entry,
+        judged: IterationVerdict,
+        overrides: Mapping[str, float],
+        report: object,
+    ) -> None:
         self.entries.append(entry)
         self.judged.append(judged)
         self._ran_with.append(overrides)
-        self._note(settles)
+        self._ends.append(end_of(report))
 
     def _note(self, settles: Mapping[str, Any] | None) -> None:
         """Record whether the newest iteration saw the changes before it, and a rollback after it.
@@ -121,7 +137,7 @@ class Controller:
     def drop(self, iteration: int) -> None:
         """Remove *iteration* and all after it, because it could not be recorded."""
         del self.entries[iteration - 1 :], self.judged[iteration - 1 :]
-        del self._ran_with[iteration - 1 :]
+        del self._ran_with[iteration - 1 :], self._ends[iteration - 1 :]
         self.rollbacks = [e for e in self.rollbacks if e.summary.iteration < iteration]
         self.settlements = [s for s in self.settlements if s["iteration"] < iteration - 1]
 
@@ -159,9 +175,7 @@ class Controller:
         summary, judged, fault = self._watch(
             iteration, parameters, report, problems, in_window=in_window, restarted=restarted
         )
-        self.entries.append(Entry(summary))
-        self.judged.append(judged)
-        self._ran_with.append(overrides)
+        self._add(Entry(summary), judged, overrides, report.raw)
         proposed, decision, fault = self._decide(summary, parameters, fault)
         if fault and (found := _fault(iteration, fault)) not in summary.problems:
             all_problems = (*summary.problems, found)
@@ -200,7 +214,7 @@ class Controller:
 
     @property
     def _history(self) -> History:
-        return History(self.entries, self.rollbacks)
+        return History(self.entries, self.rollbacks, self.plan.rules.warm_up)
 
     def _watch(
         self,
@@ -256,6 +270,8 @@ class Controller:
         iteration = summary.iteration
         if self.plan.mode is Mode.OFF:
             return (), Decision(iteration, parameters).skip("mode", AUTO_TUNE_OFF), fault
+        if iteration <= self.plan.rules.warm_up:
+            return (), Decision(iteration, parameters).skip("mode", WARM_UP), fault
         history = self._history
         proposed: tuple[Proposed, ...] = ()
         try:
@@ -300,17 +316,54 @@ class Controller:
             dropped: How many slots at the end were dropped at the deadline of an hours run.
             untold: The iterations of which it is unknown whether their tests passed.
         """
-        counted = [
-            entry if ran is None or entry.iteration in ran else not_passed(entry, untold)
-            for entry in self.judged
-        ]
-        last = self.plan.planned - dropped
-        window = last_iterations(last, self.plan.window)
-        verdict = judge_chain(counted, last, window, self.plan.pack.max_inconclusive)
-        applied = (entry.summary.iteration for entry in self.entries if entry.applied)
-        verdict = on_settled(verdict, self.plan.window, max(applied, default=0))
+        outcomes = self._outcomes(ran, untold)
+        stop = self.stop
+        last = self.done if stop else self.plan.planned - dropped
+        verdict = judge_outcomes(
+            outcomes,
+            last,
+            self.plan.rules,
+            self.strategies.judge_run,
+            self.strategies.kpis,
+            self.plan.baseline,
+        )
+        verdict = with_problem(verdict, stop) if stop else on_settled(verdict, self.plan.window)
         unverified = (s["iteration"] for s in self.settlements if s["verified"] == "unknown")
         return replace(verdict, unverified=tuple(unverified))
+
+    def _outcomes(self, ran: set[int] | None = None, untold: Collection[int] = ()) -> list[Outcome]:
+        hours = hours_of(self._ends, self.plan.slot)
+        return [
+            Outcome(
+                entry.summary,
+                judged if ran is None or judged.iteration in ran else not_passed(judged, untold),
+                entry.applied,
+                hour,
+            )
+            for entry, judged, hour in zip(self.entries, self.judged, hours, strict=True)
+        ]
+
+    @property
+    def stop(self) -> Problem | None:
+        """Why the chain ends here, before all planned iterations ran; None if it goes on.
+
+        It ends if a metric was in none of the first reports after the warm-up, and, where that was
+        asked for, as soon as its verdict cannot be better than FAIL.
+        """
+        rules, done = self.plan.rules, self.done
+        if not rules.warm_up < done < self.plan.planned:
+            return None
+        first = self.entries[rules.warm_up : rules.warm_up + MISSED]
+        missing = set.intersection(*(one.summary.missing for one in first))
+        if missing and len(first) == MISSED:
+            return Problem(Kind.NEVER_THERE, data={"after": done, "metric": min(missing)})
+        if not self.plan.abort or self.judged[-1].verdict is not Verdict.FAIL:
+            return None
+        moves = rules.tuned and not self.entries[-1].summary.in_window
+        judge, kpis = self.strategies.judge_run, self.strategies.kpis
+        if is_lost(self._outcomes(), rules, judge, kpis, moves=moves):
+            return Problem(Kind.ABORTED, data={"after": done})
+        return None
 
 
 def _fault(iteration: int, text: str) -> Problem:

@@ -13,6 +13,7 @@ from pytest_soak.engine.controller import Controller, IterationResult
 from pytest_soak.engine.lifecycle import Lifecycle
 from pytest_soak.engine.strategies import Strategies, StrategyFault
 from pytest_soak.errors import SoakUsageError, SystemFailure, failure_text
+from pytest_soak.model.chain import ChainVerdict, closing_problem, with_problem
 from pytest_soak.model.history import Entry
 from pytest_soak.model.metrics import Measured
 from pytest_soak.model.pace import Pace, WallClock
@@ -20,7 +21,6 @@ from pytest_soak.model.patch import apply
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.report import Report, read_report
 from pytest_soak.model.safe_repr import safe_repr, safe_text
-from pytest_soak.model.verdict import ChainVerdict, closing_problem, with_problem
 from pytest_soak.store.files import LARGEST_JSON, StoreError, jsonable, line, too_large
 from pytest_soak.store.journal import ending_of, untold_test
 from pytest_soak.store.records import (
@@ -90,6 +90,8 @@ class SoakLoop:
         self._reports_due = False
         self.failed: set[int] = set()
         """The iterations whose tests did not pass before the run was resumed."""
+        self.stopped: Problem | None = None
+        """Why the chain has ended before all its iterations ran; None if it has not."""
         self.untold: set[int] = set()
         """The iterations of which it is unknown whether their tests passed."""
         self.passed: set[int] | None = None
@@ -265,6 +267,7 @@ class SoakLoop:
                 self.controller.drop(iteration)
             raise
         self._state = state
+        self.stopped = self.controller.stop
         self.latest = replace(result, patch=patch)
         return self.latest
 
@@ -353,7 +356,8 @@ class SoakLoop:
             decision = decision_from_json(record["decision"], number, summary.parameters)
             judged = judged_from_json(record)
             entry = Entry(summary, decision, record["applied"])
-            self.controller.restore(entry, judged, record["settles"], ran_with[number])
+            settles, report = record["settles"], record["report"]
+            self.controller.restore(entry, judged, settles, ran_with[number], report)
             self.latest = IterationResult(
                 number,
                 summary.parameters,
@@ -373,6 +377,7 @@ class SoakLoop:
             elif record["kind"] == "run_ended":  # a resume does not remove earlier problems
                 self._chain_problems = own_problems(record)
             self.failed.update(record.get("not_passed", ()))
+        self.stopped = self.controller.stop
         ending = ending_of(self.store.journal.records)
         if ending and ending["kind"] == "run_ended":
             self.finished, self.recorded = True, verdict_from_json(ending)

@@ -21,7 +21,7 @@ from pytest_soak.model.metrics import LARGEST, count, exact, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.safe_repr import one_line, safe_repr, safe_text
-from pytest_soak.model.verdict import Judgement, Verdict
+from pytest_soak.model.verdict import Judgement, RunJudgement, Verdict
 from pytest_soak.watchers.iter_watcher import IterWatcher
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.metrics import Value
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.report import Report
+    from pytest_soak.model.stretch import Stretch
     from pytest_soak.tuners.protocol import Tuner
     from pytest_soak.watchers.protocol import Watcher
 
@@ -142,8 +143,34 @@ class Strategies:
         judgements: list[Judgement] = []
         for gate in self._gates:
             seen = MappingProxyType(metrics)
-            judgements += self._ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
+            given = self._ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
+            own = gate is self._gates[0]
+            judgements += given if own else (replace(one, gate=gate.name) for one in given)
         return tuple(judgements)
+
+    @property
+    def kpis(self) -> tuple[str, ...]:
+        """The metrics of the KPIs."""
+        return tuple(kpi.metric for kpi in self._pack.kpis)
+
+    def judge_run(self, stretches: Mapping[str, Stretch]) -> tuple[RunJudgement, ...]:
+        """Return the judgements of all criteria on a run; INCONCLUSIVE for one that failed.
+
+        Args:
+            stretches: ``{metric: what it was}`` for each KPI.
+        """
+        judged: list[RunJudgement] = []
+        for kpi in self._pack.kpis:
+            stretch = stretches[kpi.metric]
+            for one in kpi.criteria:
+                owner = f"criterion {one.name!r} of {kpi.metric}"
+                read = partial(_run_judgements, one.name, kpi.metric)
+                try:
+                    judged += self._ask(owner, read, one.judge_run, kpi, stretch)
+                except StrategyFault as fault:
+                    wrong = RunJudgement(one.name, kpi.metric, Verdict.INCONCLUSIVE)
+                    judged.append(replace(wrong, problem=str(fault)))
+        return tuple(judged)
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> tuple[Proposed, ...]:
         """Ask every tuner.
@@ -280,6 +307,49 @@ def _judgements(found: object) -> tuple[Judgement, ...]:
         msg = f"returned {safe_repr(found)}, not a tuple of Judgement"
         raise UnusableAnswer(msg)
     return tuple(map(_judgement, found))
+
+
+def _run_judgements(criterion: str, metric: str, one: object) -> tuple[RunJudgement, ...]:
+    """Return what a criterion said of a run, in Python's own types; nothing for None."""
+    if one is None:
+        return ()
+    if not isinstance(one, RunJudgement):
+        msg = f"returned {safe_repr(one)}, not a RunJudgement or None"
+        raise UnusableAnswer(msg)
+    numbers = (one.value, one.low, one.high)
+    texts: tuple[object, ...] = (one.rule, one.detail, one.problem)
+    n = count(one.n)
+    iterations: object = one.iterations
+    lawful = (
+        one.verdict is None or isinstance(one.verdict, Verdict),
+        all(number is None or is_number(number) for number in numbers),
+        all(isinstance(text, str) for text in texts),
+        isinstance(iterations, tuple) and {type(number) for number in iterations} <= {int},
+        one.verdict is not None or one.problem,
+    )
+    if n is None or not all(lawful):
+        msg = (
+            f"returned {safe_repr(one)}; allowed: a Verdict, or None with a problem, finite "
+            "numbers or None, a count, texts, and iterations in a tuple"
+        )
+        raise UnusableAnswer(msg)
+    value, low, high = (None if number is None else exact(number) for number in numbers)
+    rule, detail, problem = (safe_text(text, RULE) for text in (one.rule, one.detail, one.problem))
+    return (
+        RunJudgement(
+            criterion,
+            metric,
+            one.verdict,
+            value,
+            low,
+            high,
+            n,
+            rule,
+            detail,
+            problem,
+            one.iterations,
+        ),
+    )
 
 
 def _judgement(one: Judgement) -> Judgement:

@@ -163,13 +163,10 @@ class Baseline(Criterion):
     Settings: ClassVar = BaselineSettings
     words: ClassVar = ("baseline",)
     grammar: ClassVar = "baseline:METRIC<=+10 % or >=-10 %, without % in the metric's unit"
+    needs: ClassVar = ("numpy", "scipy")
     extra: ClassVar = "pytest-soak[stats]"
 
     settings: BaselineSettings
-
-    def prepare(self) -> None:
-        """Import scipy."""
-        import scipy.special  # noqa: F401, PLC0415 - it is an extra, and slow to import
 
     @cached_property
     def changes(self) -> tuple[tuple[Verdict, Change], ...]:
@@ -288,7 +285,7 @@ def compare(
         earlier: The metric in three earlier runs or more.
         others: The same for each other KPI that is compared.
     """
-    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - as in `prepare`
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - slow, and an extra
 
     length = _length(earlier)
     between, within = _variances(earlier)

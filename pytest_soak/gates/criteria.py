@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import msgspec
 
 from pytest_soak.gates.baseline import Baseline
 from pytest_soak.gates.limits import Limits
+from pytest_soak.gates.min_n import MinN
+from pytest_soak.gates.optional import Optional
 from pytest_soak.gates.trend import Trend
+from pytest_soak.model.chain import WholeRun  # noqa: TC001 - read when the program runs
 from pytest_soak.model.kpi import Criterion, Kpi
 from pytest_soak.model.metrics import Op
+from pytest_soak.model.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Kinds: TypeAlias = "tuple[type[Criterion], ...]"
 
-CRITERIA: Kinds = (Limits, Trend, Baseline)
+CRITERIA: Kinds = (Limits, MinN, Optional, Trend, Baseline)
 """The core's own. To add a kind, add a file beside this one, a line here and a test."""
 
 SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")
 """A gate setting, ``word:metric<=rest``. The kinds of criteria read the word and the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictTable:
+    """The keys of ``[verdict]`` that are not about single KPIs."""
+
+    warm_up: Annotated[
+        int | None, Setting("iterations at the start that are neither judged nor tuned on", least=0)
+    ] = None
+    run: Annotated[WholeRun | None, Setting("the share of all iterations that may be FAIL")] = None
+    abort: Annotated[
+        bool, Setting("whether a chain ends as soon as its verdict cannot be better than FAIL")
+    ] = False
 
 
 def keys(kind: type[Criterion]) -> tuple[str, ...]:
@@ -50,13 +67,34 @@ def kpi_table(kinds: Kinds = CRITERIA) -> type:
 
     `pytest_soak.packs.check` checks a table by it, and makes the JSON schema from it.
     """
+    return make_dataclass("KpiTable", _columns(kinds), frozen=True, kw_only=True)
+
+
+@cache
+def verdict_table(kinds: Kinds = CRITERIA) -> type:
+    """Return ``[verdict]`` as a dataclass: settings of the run, and defaults for all KPIs.
+
+    The defaults are the settings of *kinds* that have no unit, as metrics differ in theirs.
+    """
+    shared = [column for column in _columns(kinds) if not _has_unit(column[1])]
+    hints = get_type_hints(VerdictTable, include_extras=True)
+    own = [(each.name, hints[each.name], _default_of(each)) for each in fields(VerdictTable)]
+    return make_dataclass("VerdictTable", own + shared, frozen=True, kw_only=True)
+
+
+def _columns(kinds: Kinds) -> list[tuple[str, Any, Any]]:
     columns: list[tuple[str, Any, Any]] = []
     for kind in kinds:
         hints = get_type_hints(kind.Settings, include_extras=True)
         columns += (
             (each.name, hints[each.name], _default_of(each)) for each in fields(kind.Settings)
         )
-    return make_dataclass("KpiTable", columns, frozen=True, kw_only=True)
+    return columns
+
+
+def _has_unit(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    metas = (meta.extra_json_schema or {} for meta in getattr(hint, "__metadata__", ()))
+    return any("unit" in told for told in metas)
 
 
 def _default_of(given: Any) -> Any:  # noqa: ANN401 - a field of any dataclass

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class KpiGate:
-    """Judges each KPI by its criteria; a KPI without a value is INCONCLUSIVE."""
+    """Judges each KPI by its criteria; one without a value is INCONCLUSIVE, unless optional."""
 
     def __init__(self, kpis: Sequence[Kpi]) -> None:
         """Judge by *kpis*."""
@@ -21,9 +21,13 @@ class KpiGate:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Every KPI's metric."""
-        return tuple(kpi.metric for kpi in self._kpis)
+        """Every KPI's metric, without optional ones."""
+        return tuple(kpi.metric for kpi in self._kpis if not kpi.optional)
 
     def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
-        """Return one judgement for each KPI, in the pack's order."""
-        return tuple(kpi.judge(metrics.get(kpi.metric), n.get(kpi.metric)) for kpi in self._kpis)
+        """Return one judgement for each KPI, in the pack's order, without absent optional ones."""
+        return tuple(
+            kpi.judge(metrics.get(kpi.metric), n.get(kpi.metric))
+            for kpi in self._kpis
+            if kpi.expects(metrics)
+        )

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-from pytest_soak.model.kpi import SHOWN, Criterion, Limit
+from pytest_soak.model.kpi import ROUNDING, SHOWN, Criterion, Limit
 from pytest_soak.model.metrics import NUMBER, Op, in_full, sensible
 from pytest_soak.model.settings import Number, Setting
 from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
@@ -52,10 +52,6 @@ class Tolerate:
         """Return it as it stands in a pack."""
         row = f", in_a_row = {self.in_a_row}" if self.in_a_row else ""
         return f"{{ share = {in_full(self.share)}{row} }}"
-
-
-ROUNDING = 1e-9
-"""How much larger a product of a share may be: 0.29 * 100 is 28.999999999999996."""
 
 
 def longest(numbers: Sequence[int]) -> int:
@@ -140,6 +136,10 @@ class Limits(Criterion):
         Every iteration counts that ran with the parameters of the settled stretch.
         """
         n = len(stretch.visits)
+        if not self.limits:
+            return None
+        if not n:
+            return stretch.not_judged(self.name)
         budget = self.settings.tolerate or Tolerate(0)
         detail, tolerated = "", tuple[int, ...]()
         for verdict, threshold in reversed(self.limits):
@@ -156,7 +156,7 @@ class Limits(Criterion):
                     detail=f"{len(bad)} of {n} iterations{_accepted_by(numbers, n, verdict)}",
                     iterations=numbers[:SHOWN],
                 )
-            if bad:
+            if bad and not detail:
                 detail = f"{len(bad)} of {n} iterations {threshold}, tolerated: {budget}"
                 tolerated = numbers[:SHOWN]
         return RunJudgement(

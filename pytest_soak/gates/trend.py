@@ -134,6 +134,7 @@ class Trend(Criterion):
     Settings: ClassVar = TrendSettings
     words: ClassVar = ("trend",)
     grammar: ClassVar = "trend:METRIC<=X/h or X/iteration, <, >= or >"
+    needs: ClassVar = ("numpy", "scipy")
     extra: ClassVar = "pytest-soak[stats]"
 
     settings: TrendSettings
@@ -147,10 +148,6 @@ class Trend(Criterion):
         if not sensible(float(match[1])):
             raise ValueError(NUMBER)
         return {word: {"fail": f"{op.negated} {match[1]} / {match[2]}"}}
-
-    def prepare(self) -> None:
-        """Import numpy and scipy."""
-        import pytest_soak.gates.slope  # noqa: F401, PLC0415 - it needs the extra
 
     @cached_property
     def rule(self) -> TrendRule:

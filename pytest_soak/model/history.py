@@ -1,4 +1,4 @@
-"""The history: every iteration so far, read-only and complete."""
+"""The history: every iteration so far after the warm-up, read-only and complete."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ class Entry:
 
 
 class History(Sequence[Entry]):
-    """The iterations so far, oldest first; the last one is the iteration to decide on."""
+    """The iterations after the warm-up, oldest first; the last is the one to decide on."""
 
-    __slots__ = ("_entries", "_length", "_rollbacks")
+    __slots__ = ("_entries", "_first", "_length", "_rollbacks")
 
     def __init__(
-        self, entries: Sequence[Entry] = (), rollbacks: Sequence[Entry] | None = None
+        self,
+        entries: Sequence[Entry] = (),
+        rollbacks: Sequence[Entry] | None = None,
+        warm_up: int = 0,
     ) -> None:
         """View *entries*, oldest first. Entries that are appended later do not show.
 
@@ -39,9 +42,11 @@ class History(Sequence[Entry]):
             entries: The iterations.
             rollbacks: Those after which parameters were rolled back; if None they are searched for,
                 at a cost that grows with the run.
+            warm_up: How many of the *entries*, the oldest, are left out.
         """
         self._entries = entries
-        self._length = len(entries)
+        self._first = warm_up
+        self._length = max(0, len(entries) - warm_up)
         self._rollbacks = None if rollbacks is None else tuple(rollbacks)
 
     @property
@@ -58,11 +63,12 @@ class History(Sequence[Entry]):
     def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
         """Return one entry, or several for a slice; negative numbers count from the end."""
         if isinstance(index, slice):
-            return tuple(self._entries[i] for i in range(*index.indices(self._length)))
+            numbers = range(*index.indices(self._length))
+            return tuple(self._entries[self._first + number] for number in numbers)
         if not -self._length <= index < self._length:
             msg = f"iteration index {index} of {self._length}"
             raise IndexError(msg)
-        return self._entries[index if index >= 0 else self._length + index]
+        return self._entries[self._first + index % self._length]
 
     def __len__(self) -> int:
         """Return how many iterations there are."""

@@ -9,7 +9,7 @@ from pytest_soak.model.metrics import is_number
 from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pytest_soak.model.metrics import Op, Value
     from pytest_soak.model.settings import Mistake
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """How many iterations a judgement of a run names."""
+ROUNDING = 1e-9
+"""How much larger a product of a share may be: 0.29 * 100 is 28.999999999999996."""
 
 Limit: TypeAlias = tuple[Verdict, Threshold]
 """A threshold, and the verdict for a value beyond it."""
@@ -41,13 +43,12 @@ class Criterion:
     """The words before the colon of the gate settings that this kind reads; '' for no colon."""
     grammar: ClassVar[str] = ""
     """How people write its gate settings, for errors."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The modules that judging imports beyond the dependencies; looked for before a run."""
     extra: ClassVar[str] = ""
-    """What to install if a module is missing that `prepare` imports."""
+    """What to install if one of these is missing."""
 
     settings: Any
-
-    def prepare(self) -> None:
-        """Import what judging needs beyond the dependencies. Called before a run."""
 
     @classmethod
     def read_gate(cls, word: str, op: Op, rest: str) -> Mapping[str, object] | None:
@@ -66,6 +67,11 @@ class Criterion:
     def limits(self) -> Sequence[Limit]:
         """The thresholds of single values, for strategies that look ahead."""
         return ()
+
+    @property
+    def optional(self) -> bool:
+        """Whether an iteration without the metric is no problem."""
+        return False
 
     def describe(self) -> dict[str, Any]:
         """Return what is set as plain JSON, under the keys of the pack, for the journal."""
@@ -94,6 +100,8 @@ class Criterion:
         """
         if type(self).judge is Criterion.judge:
             return None
+        if not stretch.visits:
+            return stretch.not_judged(self.name)
         judged = [(one, self.judge(kpi.metric, one.value, one.n)) for one in stretch.visits]
         bad = [(one, word) for one, word in judged if word and word.verdict is not Verdict.PASS]
         worst = max((word.verdict for _, word in bad), default=Verdict.PASS)
@@ -141,6 +149,15 @@ class Kpi:
     def describe(self) -> dict[str, Any]:
         """Return what is set as plain JSON, for the journal."""
         return {key: value for each in self.criteria for key, value in each.describe().items()}
+
+    @property
+    def optional(self) -> bool:
+        """Whether an iteration without the metric is no problem."""
+        return any(each.optional for each in self.criteria)
+
+    def expects(self, metrics: Collection[str]) -> bool:
+        """Tell whether an iteration with these *metrics* is judged: always, unless optional."""
+        return not self.optional or self.metric in metrics
 
     def judge(self, value: Value, n: int | None) -> Judgement:
         """Judge one iteration; INCONCLUSIVE without a finite *value*."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pytest_soak.model.chain import WholeRun
 from pytest_soak.model.kpi import Kpi
 from pytest_soak.model.metrics import Metric, Op
 from pytest_soak.model.parameters import Corridor, Parameter
@@ -169,7 +170,10 @@ class Pack:
         bases: The names of the packs that it extends.
         marker: The metrics that ``soak_iter_tune`` marker lines show.
         columns: The metrics that the closing table shows beside the KPIs.
-        max_inconclusive: How many iterations before the window may be INCONCLUSIVE.
+        max_inconclusive: How many iterations before the last two may be INCONCLUSIVE.
+        warm_up: How many iterations at the start are neither judged nor tuned on.
+        whole_run: The share of all iterations that may be bad; None for the default.
+        abort: Whether a chain ends as soon as its verdict cannot be better than FAIL.
         digest: The SHA-256 of its data, so that a changed pack can be told.
         secrets: Environment variables that every system of this domain needs.
         objective: The metric by which the run's progress is told, where the pack has one.
@@ -200,6 +204,9 @@ class Pack:
     marker: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     max_inconclusive: int = 0
+    warm_up: int = 0
+    whole_run: WholeRun | None = None
+    abort: bool = False
     digest: str = ""
     secrets: tuple[str, ...] = ()
     objective: Objective | None = None
@@ -231,6 +238,11 @@ class Pack:
         if dot:
             return "number" if kind == "shares" else ""
         return kind
+
+    @property
+    def required_kpis(self) -> tuple[Kpi, ...]:
+        """The KPIs whose metric every system must have: those that can be steered by."""
+        return tuple(kpi for kpi in self.kpis if not kpi.optional)
 
     @property
     def precision(self) -> dict[str, float]:

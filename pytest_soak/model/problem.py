@@ -43,6 +43,8 @@ class Kind(StrEnum):
     TEST_NOT_PASSED = "test_not_passed"
     TEST_UNKNOWN = "test_unknown"
     UNSETTLED = "unsettled"
+    ABORTED = "aborted"
+    NEVER_THERE = "never_there"
     CLOSING = "closing"
     PARTIAL = "partial"
     BROKEN_OFF = "broken_off"
@@ -75,6 +77,11 @@ SENTENCES = {
         "whether its test passed is unknown: the process ended before that was recorded"
     ),
     Kind.UNSETTLED: "only {settled} of {window} iterations ran on settled parameters",
+    Kind.ABORTED: "ended early after iteration {after}: its verdict could not be better than FAIL",
+    Kind.NEVER_THERE: (
+        "ended early after iteration {after}: {metric} is missing from every report; "
+        "correct its name, or mark its KPI as optional"
+    ),
     Kind.CLOSING: "closing: {text}",
     Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",
     Kind.BROKEN_OFF: "broken off: the gate did not run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -193,3 +194,18 @@ def contradictions(
         for name, value in asked.items()
         if name not in used or not is_same(used[name], value, precision.get(name, 0))
     }
+
+
+def end_of(raw: object) -> float | None:
+    """Return the ``end`` of a report in seconds since 1970; None if it does not tell a time.
+
+    A time without an offset counts as UTC.
+    """
+    text = raw.get("end") if isinstance(raw, dict) else None
+    try:
+        end = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if end is None:
+        return None
+    return (end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp()

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_soak.model.verdict import RunJudgement
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+NO_VALUE = "no usable value in the stretch"
 
 
 class Reading(NamedTuple):
@@ -68,6 +73,27 @@ def _without_outliers(values: Sequence[float]) -> Sequence[float]:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """The earlier runs that a run is compared with.
+
+    Args:
+        runs: For each run, the oldest first, ``{metric: what it was in that run}``.
+        compared: The metrics whose KPIs are compared with them.
+        why: Why there is no run; empty if there is one.
+        required: Whether a missing baseline makes the verdict INCONCLUSIVE.
+    """
+
+    runs: tuple[Mapping[str, RunValues], ...] = ()
+    compared: tuple[str, ...] = ()
+    why: str = "no baseline yet"
+    required: bool = False
+
+    def of(self, metric: str) -> tuple[RunValues, ...]:
+        """Return what *metric* was in the runs that have it, the oldest first."""
+        return tuple(run[metric] for run in self.runs if metric in run)
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """One metric in the iterations that a run is judged by.
 
@@ -83,6 +109,9 @@ class Stretch:
         earlier: The runs to compare with, the oldest first.
         no_baseline: Why there is no run to compare with; empty if there is one.
         others: The earlier runs of each other KPI of the chain that is compared with them.
+        metric: The metric.
+        ran: How many iterations of the settled stretch ran without a problem.
+        absent: In how many of these an optional metric was not there.
     """
 
     first: int
@@ -94,6 +123,14 @@ class Stretch:
     earlier: tuple[RunValues, ...] = ()
     no_baseline: str = ""
     others: tuple[tuple[RunValues, ...], ...] = ()
+    metric: str = ""
+    ran: int = 0
+    absent: int = 0
+
+    def not_judged(self, criterion: str, problem: str = NO_VALUE, rule: str = "") -> RunJudgement:
+        """Return that a *criterion* did not judge the metric, and why."""
+        n = len(self.settled)
+        return RunJudgement(criterion, self.metric, None, n=n, rule=rule, problem=problem)
 
     @property
     def pieces(self) -> tuple[tuple[Reading, ...], ...]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_soak.model.problem import Kind
 from pytest_soak.model.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class Summary:
     def verified(self) -> Verified:
         """Whether the parameters it ran with were the ones asked for."""
         return self.saw(self.doubts)
+
+    @property
+    def missing(self) -> set[str]:
+        """The metrics that are needed and that the report does not have at all."""
+        lacking = (p.data["metric"] for p in self.problems if p.kind is Kind.METRIC_UNUSABLE)
+        return {str(metric) for metric in lacking if metric not in self.metrics}
 
     def saw(self, fields: Iterable[str]) -> Verified:
         """Return whether *fields* were used as asked; unknown if the report does not say."""

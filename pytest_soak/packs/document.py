@@ -230,6 +230,7 @@ class Document:
     kpis: Mapping[MetricName, Annotated[Mapping[str, Any], Setting(filled=True)]] = field(
         default_factory=dict
     )
+    verdict: Mapping[str, Any] = field(default_factory=dict)
     objective: Objective | None = None
     noise: Mapping[MetricName, Positive] = field(default_factory=dict)
     tuners: Mapping[str, TunerTable] = field(default_factory=dict)

@@ -13,8 +13,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import msgspec
+
 from pytest_soak.errors import UNREADABLE, SoakUsageError, what_raised, why_unreadable
-from pytest_soak.gates.criteria import CRITERIA, kpi_table, make_kpi
+from pytest_soak.gates.criteria import CRITERIA, VerdictTable, kpi_table, make_kpi, verdict_table
+from pytest_soak.model.chain import WholeRun
 from pytest_soak.model.metrics import Metric
 from pytest_soak.model.pack import Pack, Profile, Rule, Table
 from pytest_soak.model.parameters import Bounds, Parameter
@@ -53,6 +56,8 @@ Layers: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 Guards: TypeAlias = "Callable[[Mapping[str, object], Names], Sequence[Mistake]]"
 """``(tables of guards, known names) -> mistakes`` that are found without a sound pack."""
 
+OF_RUN = set(VerdictTable.__dataclass_fields__)
+"""The keys of ``[verdict]`` that are not about single KPIs."""
 DEFAULT = "default"
 """The name of the profile and the scenario of a pack without any."""
 DEFAULT_TUNER = "adaptive"
@@ -198,18 +203,26 @@ def build_pack(
     ]
     document = document or sound_part(whole, Document, names)
     table = kpi_table(kinds)
+    rules = verdict_table(kinds)
+    mistakes += check(document.verdict, rules, "verdict", names)[1]
+    verdict = _given(document.verdict, rules, names)
+    shared = {key: value for key, value in verdict.items() if key not in OF_RUN}
     kpis: list[Kpi] = []
     unfit: list[Mistake] = []
     for name, given in document.kpis.items():
         mistakes += check(given, table, f"kpis.{name}", names)[1]
-        sound = asdict(sound_part(dict(given), table, names))
         try:
-            kpi = make_kpi(name, {key: sound[key] for key in given if key in sound}, kinds)
+            kpi = make_kpi(name, {**shared, **_given(given, table, names)}, kinds)
             unfit += kpi.mistakes
             kpis.append(kpi)
         except Exception as error:  # noqa: BLE001 - a criterion of a plugin may raise anything
             mistakes.append(Mistake(f"kpis.{name}", f"its criterion {what_raised(error)}"))
-    pack = _pack(document, tuple(kpis), data, source)
+    pack = replace(
+        _pack(document, tuple(kpis), data, source),
+        warm_up=verdict.get("warm_up") or 0,
+        whole_run=msgspec.convert(verdict.get("run"), WholeRun | None),
+        abort=bool(verdict.get("abort")),
+    )
     wrong = [called(mistake.where, whole) for mistake in mistakes]
     mistakes += [  # without those that follow from another mistake
         mistake
@@ -225,6 +238,12 @@ def build_pack(
         ]
     refuse(f"pack {source}", in_order(mistakes, whole), layers)
     return pack
+
+
+def _given(data: Mapping[str, Any], kind: type, names: Names) -> dict[str, Any]:
+    """Return what the sound keys of *data* set."""
+    sound = asdict(sound_part(dict(data), kind, names))
+    return {key: sound[key] for key in data if key in sound}
 
 
 def _with_tables(data: Mapping[str, Any]) -> dict[str, Any]:

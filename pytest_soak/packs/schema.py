@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_soak.gates.criteria import kpi_table
+from pytest_soak.gates.criteria import kpi_table, verdict_table
 from pytest_soak.packs.check import closed
 from pytest_soak.packs.document import Document
 
@@ -23,12 +23,13 @@ def pack_schema(kinds: Kinds, guards: Mapping[str, type]) -> dict[str, Any]:
         kinds: The installed kinds of criteria, whose keys ``[kpis.<metric>]`` may have.
         guards: ``{installed guard: the type of its table}``.
     """
-    (pack, kpi, *tables), parts = msgspec.json.schema_components(
-        [Document, kpi_table(kinds), *guards.values()]
+    (pack, kpi, verdict, *tables), parts = msgspec.json.schema_components(
+        [Document, kpi_table(kinds), verdict_table(kinds), *guards.values()]
     )
     schema: dict[str, Any] = closed({**pack, "$defs": parts})
     keys = schema["$defs"]["Document"]["properties"]
     keys["kpis"]["additionalProperties"] = kpi
+    keys["verdict"] = verdict
     keys["guards"]["properties"] = dict(zip(guards, tables, strict=True))
     keys["guards"]["additionalProperties"] = False
     return schema

@@ -84,7 +84,13 @@ class Chain:
         that were selected by node id do not, and neither do the items after a failure.
         """
         ended = self.told or (self.broken and not 0 < number <= self.broken)
-        if self.loop is None or self.partial or ended or 0 < number <= self.resumed:
+        if (
+            self.loop is None
+            or self.loop.stopped
+            or self.partial
+            or ended
+            or 0 < number <= self.resumed
+        ):
             return None
         return self.loop.pace
 

@@ -13,8 +13,8 @@ from pytest_soak.config.registry import Registry
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.engine.strategies import StrategyFault
 from pytest_soak.errors import SoakUsageError, file_fault, what_raised
+from pytest_soak.model.chain import with_problem
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.verdict import with_problem
 from pytest_soak.runner.chain import GATE, PLACE, Chain, Place, place_of
 from pytest_soak.runner.collect import SoakCollection
 from pytest_soak.runner.exit_code import EXPECTED, Expected
@@ -137,6 +137,7 @@ class SoakSession:
         self._open(chain, number)
         if number == GATE:
             return
+        skip_after_stop(place)
         chain.passed.discard(number)
         chain.broken = 0
 
@@ -410,6 +411,13 @@ def skip_after_failure(place: Place) -> None:
     broken = place.chain.broken
     if 0 < broken < place.number:
         pytest.skip(f"not run: the chain ended when iteration {broken} failed")
+
+
+def skip_after_stop(place: Place) -> None:
+    """Skip an iteration of a chain that has ended early."""
+    stopped = loop_of(place.chain).stopped
+    if stopped is not None:
+        pytest.skip(f"not run: {stopped}")
 
 
 def ended_by(error: Exception) -> str:

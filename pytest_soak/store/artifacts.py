@@ -358,19 +358,28 @@ class RunSummary:
             if (judged := [value for value in values if value["iteration"] in judged_on])
         }
         return {
-            **{key: verdict[key] for key in VERDICT_KEYS},
+            **{key: verdict[key] for key in legacy.keys_of(verdict, VERDICT_KEYS)},
             "problems": legacy.problems_as_written(verdict, verdict["problems"]),
             "thresholds": self.config["kpis"],
             "verdicts": {
-                metric: max((value["verdict"] for value in values), key=ORDER.index)
+                metric: max(
+                    (*(value["verdict"] for value in values), *_words(verdict, metric)),
+                    key=ORDER.index,
+                )
                 for metric, values in kpis.items()
             },
             "kpis": kpis,
         }
 
 
+def _words(ending: Mapping[str, Any], metric: str) -> list[str]:
+    """Return the verdicts of the criteria that judged *metric* over the run."""
+    judged = [one["verdict"] for one in ending["criteria"] if one["metric"] == metric]
+    return list(filter(None, judged))
+
+
 ORDER = tuple(word.name for word in Verdict)
-VERDICT_KEYS = ("verdict", "reasons", "unverified", "window")
+VERDICT_KEYS = ("verdict", "reasons", "unverified", "window", "stretch", "criteria", "counts")
 
 
 Content: TypeAlias = "Mapping[str, Any]"

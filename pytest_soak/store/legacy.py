@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FORMAT = 1
+NOT_TOLD = {"stretch": {"first": 0, "last": 0, "settled": 0}, "criteria": [], "counts": {}}
+"""What a verdict of 0.1.0, which looked at the observation window alone, does not say."""
 CUTS = ("budget", "smoothing")
 """The guards of 0.1.0 whose notices report a reduced step."""
 SENTENCES = {
@@ -46,10 +48,12 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
     if record["kind"] == "iteration":
         summary, decision = record["summary"], record["decision"]
         problems = [_parsed(text, record["iteration"]) for text in summary["problems"]]
+        judged = [{"gate": "", **one} for one in record.get("judgements", ())]
         notices = [{**one, "cut": one["guard"] in CUTS} for one in decision.get("notices", ())]
         return {
             "not_passed": [],
             **record,
+            "judgements": judged,
             "summary": {**summary, "problems": problems},
             "decision": {"asked": {}, "rollback": None, **decision, "notices": notices},
         }
@@ -57,7 +61,7 @@ def upgrade(record: dict[str, Any]) -> dict[str, Any]:
         return {**record, "reading": None}
     if "problems" in record:
         problems = [_located(text) for text in record["problems"]]
-        return {"untold": [], **record, "problems": problems}
+        return {"untold": [], **NOT_TOLD, **record, "problems": problems}
     return record
 
 
@@ -101,3 +105,8 @@ def problems_once(record: Mapping[str, Any]) -> list[Any]:
     if record["v"] != FORMAT:
         return list(problems)
     return [one for index, one in enumerate(problems) if one not in problems[:index]]
+
+
+def keys_of(ending: Mapping[str, Any], keys: Sequence[str]) -> Sequence[str]:
+    """Return those of the *keys* of a verdict that the artifacts of *ending* have."""
+    return [key for key in keys if ending["v"] != FORMAT or key not in NOT_TOLD]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.chain import ChainVerdict, Rules, Span, WholeRun
 from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollback, Veto
+from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.summary import Summary, Verified
-from pytest_soak.model.verdict import ChainVerdict, IterationVerdict, Judgement, Verdict
+from pytest_soak.model.verdict import IterationVerdict, Judgement, RunJudgement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -168,7 +170,24 @@ def verdict_to_json(verdict: ChainVerdict) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "problems": list(map(problem_to_json, verdict.problems)),
         "unverified": list(verdict.unverified),
+        "stretch": _flat(Span, verdict.stretch),
+        "criteria": list(map(run_judgement_to_json, verdict.criteria)),
+        "counts": dict(verdict.counts),
     }
+
+
+def run_judgement_to_json(judged: RunJudgement) -> dict[str, Any]:
+    """Return the judgement of a criterion on a run as JSON."""
+    verdict = None if judged.verdict is None else judged.verdict.name
+    iterations = list(judged.iterations)
+    return {**_flat(RunJudgement, judged), "verdict": verdict, "iterations": iterations}
+
+
+def run_judgement_from_json(raw: Mapping[str, Any]) -> RunJudgement:
+    """Return the judgement of a criterion on a run that *raw* contains."""
+    verdict = None if raw["verdict"] is None else Verdict[raw["verdict"]]
+    known = _known(RunJudgement, raw)
+    return RunJudgement(**{**known, "verdict": verdict, "iterations": tuple(raw["iterations"])})
 
 
 def verdict_from_json(ending: Mapping[str, Any]) -> ChainVerdict:
@@ -179,6 +198,9 @@ def verdict_from_json(ending: Mapping[str, Any]) -> ChainVerdict:
         tuple(ending["reasons"]),
         problems_from_json(ending["problems"]),
         tuple(ending["unverified"]),
+        Span(**_known(Span, ending["stretch"])),
+        tuple(map(run_judgement_from_json, ending["criteria"])),
+        ending["counts"],
     )
 
 
@@ -192,4 +214,21 @@ def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
             for raw in record["judgements"]
         ),
         problems_from_json(record["summary"]["problems"]),
+    )
+
+
+def rules_from_json(config: Mapping[str, Any]) -> Rules:
+    """Return what the verdict of a run with the settings *config* is based on.
+
+    In a run of 0.1.0 it is the observation window alone.
+    """
+    run = config.get("whole_run")
+    return Rules(
+        config["observe"],
+        config["iterations"],
+        config.get("warm_up", 0),
+        config["max_inconclusive"],
+        WholeRun(**run) if run else None,
+        tuned=config["mode"] == Mode.APPLY,
+        window_alone="warm_up" not in config,
     )

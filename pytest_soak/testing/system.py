@@ -207,7 +207,7 @@ def _parameters(pack: Pack) -> list[dict[str, float]]:
 
 def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> None:
     report = read_report(slot.report, slot.iteration, pack.metrics)
-    lacking = report.measured.lacking(kpi.metric for kpi in pack.kpis)
+    lacking = report.measured.lacking(kpi.metric for kpi in pack.required_kpis)
     faults = [f"{metric} {fault}" for metric, fault in lacking.items()]
     problem = str(report.problem or "; ".join(faults))
     if problem:

@@ -210,7 +210,7 @@ class World:
             summary = summary_from_json(data["summary"], number)
             decision = decision_from_json(data["decision"], number, summary.parameters)
             entry = Entry(summary, decision, data["applied"])
-            self._controller.restore(entry, judged, data["settles"], data["before"])
+            self._controller.restore(entry, judged, data["settles"], data["before"], None)
         self.story.append("resumed in another process")
 
     def run(self, slot: Slot) -> IterationResult:

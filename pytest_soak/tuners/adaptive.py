@@ -64,7 +64,7 @@ class Adaptive:
     def __init__(self, pack: Pack) -> None:
         """Take parameters, KPIs, noise and effects from *pack*."""
         self._parameters = pack.parameters
-        self._outlooks = [outlook(pack, kpi) for kpi in pack.kpis if kpi.limits]
+        self._outlooks = [outlook(pack, kpi) for kpi in pack.required_kpis if kpi.limits]
         self._limits = [limit for each in self._outlooks for limit in each.limits]
         bounds = [parameter.limits for parameter in pack.parameters.values()]
         self._low = [each.lo for each in bounds]
@@ -76,7 +76,7 @@ class Adaptive:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """The metrics of all KPIs."""
+        """The metrics of all KPIs with limits, but for optional ones."""
         return tuple(each.metric for each in self._outlooks)
 
     def propose(

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_soak.gates.criteria import kpi_keys, make_kpi
+from pytest_soak.gates.criteria import CRITERIA, kpi_keys, make_kpi
 from pytest_soak.gates.limits import parse_threshold
-from pytest_soak.model.metrics import Metric
-from pytest_soak.model.problem import Kind
-from pytest_soak.model.report import ineffective, read_report, unusable
-from pytest_soak.model.verdict import (
-    Verdict,
-    judge_chain,
-    last_iterations,
+from pytest_soak.model.chain import (
+    Outcome,
+    hours_of,
+    judge_outcomes,
     not_passed,
     on_settled,
     with_problem,
-    worst,
 )
+from pytest_soak.model.metrics import Metric
+from pytest_soak.model.problem import Kind
+from pytest_soak.model.report import end_of, ineffective, read_report, unusable
+from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.store import legacy
 from pytest_soak.store.files import jsonable
 from pytest_soak.store.records import (
@@ -28,6 +29,9 @@ from pytest_soak.store.records import (
     own_problems,
     problem_to_json,
     problems_from_json,
+    rules_from_json,
+    run_judgement_from_json,
+    summary_from_json,
     verdict_to_json,
 )
 from pytest_soak.verify.decisions import decision_faults
@@ -36,25 +40,73 @@ from pytest_soak.verify.finding import Finding, as_json, field_differences, loca
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_soak.model.kpi import Kpi
     from pytest_soak.model.problem import Problem
-    from pytest_soak.model.verdict import Judgement
+    from pytest_soak.model.stretch import Stretch
+    from pytest_soak.model.verdict import Judgement, RunJudgement
 
 NO_RUN = {Kind.NOT_RUN, Kind.NEVER_CALLED}
 """Why there is no report; nothing else in a journal says which of them it was."""
+CORE = tuple(kind.name for kind in CRITERIA)
+EARLY = {Kind.ABORTED, Kind.NEVER_THERE}
+"""The problems of a chain that ended before all planned iterations ran."""
 SEEN_ONCE = {*NO_RUN, Kind.OVERRIDES_EDITED, Kind.STRATEGY_FAULT}
 """The problems of an iteration that nothing else in a journal shows."""
-OF_CHAIN = {Kind.CLOSING, Kind.PARTIAL, Kind.OVERRIDES_EDITED, Kind.BROKEN_OFF, Kind.EARLIER_FORMAT}
+OF_CHAIN = {
+    *EARLY,
+    Kind.CLOSING,
+    Kind.PARTIAL,
+    Kind.OVERRIDES_EDITED,
+    Kind.BROKEN_OFF,
+    Kind.EARLIER_FORMAT,
+}
 """The problems that a chain as a whole may have, beside those that follow from its iterations."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The start or the resume of a run, and what its settings mean."""
+
+    record: Mapping[str, Any]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings."""
+        config: Mapping[str, Any] = self.record["config"]
+        return config
+
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """How reports are read; empty if the journal does not say."""
+        return self.record["reading"] or {}
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name."""
+        return msgspec.convert(self.reading["metrics"], dict[str, Metric])
+
+    @cached_property
+    def kpis(self) -> list[Kpi]:
+        """The KPIs, with the criteria of the core alone."""
+        return [
+            make_kpi(metric, {key: value for key, value in table.items() if value is not None})
+            for metric, table in self.config["kpis"].items()
+        ]
+
+    def of_plugin(self, metric: str) -> bool:
+        """Tell whether the KPI of *metric* has a criterion that the core does not know."""
+        table = self.config["kpis"].get(metric, {})
+        return any(table[key] is not None for key in table.keys() - kpi_keys())
 
 
 def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """Yield a finding for each verdict that does not follow from the records before it."""
-    start: Mapping[str, Any] = {}
+    start = Start({})
     iterations: list[Mapping[str, Any]] = []
     resumed = False
     for record in records:
         if record["kind"] in ("run_started", "run_resumed"):
-            start, resumed = record, True
+            start, resumed = Start(record), True
             if record["reading"] is None and record["v"] != legacy.FORMAT:
                 yield Finding(location(record), "its reading is null, so no report can be read")
         elif record["kind"] == "iteration":
@@ -69,26 +121,26 @@ def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             )
 
 
-def _iteration(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[str]:
+def _iteration(record: Mapping[str, Any], start: Start) -> Iterator[str]:
     """Yield what is wrong with an iteration's facts, problems, judgements and verdict."""
-    config, summary = start["config"], record["summary"]
+    config, summary = start.config, record["summary"]
     window = record["iteration"] > config["iterations"] - config["observe"]
     if not config["slot"] and summary["in_window"] != window:
         yield f"its in_window is {as_json(summary['in_window'])}, not {as_json(window)}"
-    if start["reading"]:
+    if start.reading:
         yield from _read_again(record, start)
     yield from _judged_again(record, start)
-    yield from decision_faults(record, start)
+    yield from decision_faults(record, start.record)
     verdicts = [Verdict[judged["verdict"]] for judged in record["judgements"]]
     expected = Verdict.INCONCLUSIVE if summary["problems"] else worst(verdicts)
     if summary["verdict"] != expected.name:
         yield f"its verdict is {summary['verdict']}, its KPIs and problems give {expected.name}"
 
 
-def _read_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[str]:
+def _read_again(record: Mapping[str, Any], start: Start) -> Iterator[str]:
     """Yield how facts and problems of an iteration differ from those that its report gives."""
-    number, summary, reading = record["iteration"], record["summary"], start["reading"]
-    metrics = msgspec.convert(reading["metrics"], dict[str, Metric])
+    number, summary, reading = record["iteration"], record["summary"], start.reading
+    metrics = start.metrics
     report = read_report(record["report"], number, metrics)
     facts: dict[str, Any] = jsonable(dict(report.measured.values))
     if reading["watchers"]:  # their facts have names that are no metrics
@@ -103,7 +155,7 @@ def _read_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator
     missed = record["report"] is None and len(kinds & NO_RUN) == 1
     problems = [report.problem] if report.problem and not missed else []
     if not (problems or missed or Kind.OVERRIDES_EDITED in kinds):
-        precision = start["config"].get("precision", {})
+        precision = start.config.get("precision", {})
         problems = ineffective(summary["parameters"], report, number, precision)
         problems += unusable(reading["required"], summary["metrics"], report, number)
     once = SEEN_ONCE if missed else SEEN_ONCE - NO_RUN
@@ -122,24 +174,23 @@ def _in_order(
     return sorted(due, key=lambda one: given.index(one) if one in given else len(given))
 
 
-def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterator[str]:
+def _judged_again(record: Mapping[str, Any], start: Start) -> Iterator[str]:
     """Yield how judgements differ from those that KPIs and facts of their iteration give.
 
     Without the plugins that made them, the judgements of their gates cannot be computed, and those
     of their criteria only as far as they cannot be better than without these.
     """
     found: Sequence[Judgement] = judged_from_json(record).judgements
-    summary, kpis = record["summary"], start["config"]["kpis"]
+    summary = record["summary"]
     fault = any(one["kind"] == Kind.STRATEGY_FAULT for one in summary["problems"])
     if fault and not found:  # a gate failed
         return
-    of_kpis = {judged.metric: judged for judged in found[: len(kpis)]}
-    for metric, table in kpis.items():
-        recorded = of_kpis.get(metric)
-        given = {key: value for key, value in table.items() if value is not None}
-        expected = make_kpi(metric, given).judge(
-            summary["metrics"].get(metric), summary["n"].get(metric)
-        )
+    of_kpis = {judged.metric: judged for judged in reversed(found) if not judged.gate}
+    for kpi in start.kpis:
+        recorded = of_kpis.pop(kpi.metric, None)
+        if recorded is None and not kpi.expects(summary["metrics"]):
+            continue
+        expected = kpi.judge(summary["metrics"].get(kpi.metric), summary["n"].get(kpi.metric))
         if record["v"] == legacy.FORMAT and recorded and recorded.rule:
             recorded = replace(recorded, rule=str(parse_threshold(recorded.rule)))
         if recorded == expected:
@@ -147,14 +198,17 @@ def _judged_again(record: Mapping[str, Any], start: Mapping[str, Any]) -> Iterat
         worse = recorded is not None and replace(
             expected, verdict=recorded.verdict, rule=recorded.rule, problem=recorded.problem
         )
-        of_plugin = bool(given.keys() - kpi_keys())
-        if worse and recorded == worse and of_plugin and recorded.verdict > expected.verdict:
+        foreign = start.of_plugin(kpi.metric)
+        if worse and recorded == worse and foreign and recorded.verdict > expected.verdict:
             continue
         words = (_words(one) if one else {} for one in (recorded, expected))
-        told = f"its judgement of {metric} does not follow from its report and criteria"
+        told = f"its judgement of {kpi.metric} does not follow from its report and criteria"
         yield f"{told}: {field_differences(*words)}"
-    if len(found) > len(kpis) and start["reading"] and not start["reading"]["gates"]:
-        yield f"has a judgement of {found[len(kpis)].metric}, for which there is no criterion"
+    gates = start.reading.get("gates", ())
+    others = [judged for judged in found if judged.gate and judged.gate not in gates]
+    others += of_kpis.values() if start.reading else ()
+    if others:
+        yield f"has a judgement of {others[0].metric}, for which there is no criterion"
 
 
 def _words(judgement: Judgement) -> dict[str, Any]:
@@ -162,10 +216,10 @@ def _words(judgement: Judgement) -> dict[str, Any]:
 
 
 def _end(
-    record: Mapping[str, Any], iterations: Sequence[Mapping[str, Any]], start: Mapping[str, Any]
+    record: Mapping[str, Any], iterations: Sequence[Mapping[str, Any]], start: Start
 ) -> Iterator[str]:
     """Yield how a chain's verdict differs from the one that its iterations give."""
-    expected = _expected(record, iterations, start["config"])
+    expected = _expected(record, iterations, start)
     found = {name: record[name] for name in expected} | {"problems": legacy.problems_once(record)}
     if found != expected:
         yield f"does not follow from the iterations: {field_differences(found, expected)}"
@@ -178,7 +232,7 @@ def _end(
 
 
 def _expected(
-    record: Mapping[str, Any], iterations: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+    record: Mapping[str, Any], iterations: Sequence[Mapping[str, Any]], start: Start
 ) -> dict[str, Any]:
     """Return the verdict that *record* should have.
 
@@ -187,19 +241,54 @@ def _expected(
     iterations than planned.
     """
     failed = record["not_passed"]
+    config, rules = start.config, rules_from_json(start.config)
+    own = own_problems({"problems": legacy.problems_once(record)})
+    stopped = any(problem.kind in EARLY for problem in own)
     last: int = config["iterations"]
-    if config.get("slot") and record["window"] and record["window"][-1] == len(iterations):
+    if stopped or (
+        config.get("slot") and record["window"] and record["window"][-1] == len(iterations)
+    ):
         last = len(iterations)
-    counted = [
-        not_passed(judged, record["untold"]) if judged.iteration in failed else judged
-        for judged in map(judged_from_json, iterations)
+    ends = [end_of(iteration["report"]) for iteration in iterations]
+    outcomes = [
+        Outcome(
+            summary_from_json(one["summary"], one["iteration"]),
+            not_passed(judged, record["untold"]) if judged.iteration in failed else judged,
+            one["applied"],
+            hours,
+        )
+        for one, judged, hours in zip(
+            iterations,
+            map(judged_from_json, iterations),
+            hours_of(ends, config.get("slot")),
+            strict=True,
+        )
     ]
-    window = last_iterations(last, config["observe"])
-    verdict = judge_chain(counted, last, window, config["max_inconclusive"])
-    applied = (iteration["iteration"] for iteration in iterations if iteration["applied"])
-    verdict = on_settled(verdict, config["observe"], max(applied, default=0))
-    for problem in reversed(own_problems({"problems": legacy.problems_once(record)})):
+    judge = partial(_criteria, start, record)
+    verdict = judge_outcomes(outcomes, last, rules, judge, list(config["kpis"]))
+    if not stopped:
+        verdict = on_settled(verdict, rules.window)
+    for problem in reversed(own):
         verdict = with_problem(verdict, problem)
     settled = filter(None, (iteration["settles"] for iteration in iterations))
     unverified = [one["iteration"] for one in settled if one["verified"] == "unknown"]
-    return {**verdict_to_json(verdict), "unverified": unverified}
+    expected = {**verdict_to_json(verdict), "unverified": unverified}
+    return {key: expected[key] for key in legacy.keys_of(record, [*expected])}
+
+
+def _criteria(
+    start: Start, record: Mapping[str, Any], stretches: Mapping[str, Stretch]
+) -> Iterator[RunJudgement]:
+    """Yield the judgements of all criteria; those of plugins as they are recorded."""
+    computed = {
+        (judged.metric, judged.criterion): judged
+        for kpi in start.kpis
+        for judged in kpi.judge_run(stretches[kpi.metric])
+    }
+    gates = start.reading.get("gates", ())
+    for given in map(run_judgement_from_json, record["criteria"]):
+        judged = computed.pop((given.metric, given.criterion), None)
+        foreign = given.criterion not in (*CORE, *gates) and start.of_plugin(given.metric)
+        if judged or foreign:
+            yield judged or given
+    yield from computed.values()

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from pytest_soak.config.plan import ChainPlan
     from pytest_soak.engine.loop import SoakLoop
-    from pytest_soak.model.verdict import ChainVerdict, IterationVerdict
+    from pytest_soak.model.chain import ChainVerdict
+    from pytest_soak.model.verdict import IterationVerdict
 
 
 class Junit(View):
@@ -42,7 +43,13 @@ def gate_properties(
         ("soak_run", plan.run_id),
         ("soak_verdict", verdict.verdict.name),
         ("soak_reasons", one_line(",".join(verdict.reasons))),
+        ("soak_settled", verdict.stretch.settled),
     ]
+    properties += ((f"soak_iterations_{word}", n) for word, n in verdict.counts.items())
+    for judged_run in verdict.criteria:
+        name = one_line(f"soak_{judged_run.criterion}_{judged_run.metric or 'all'}")
+        word = "not judged" if judged_run.verdict is None else judged_run.verdict.name
+        properties.append((name, word))
     for judgement in judged[-1].judgements if judged else ():
         value = "" if judgement.value is None else str(judgement.value)
         properties.append((one_line(f"soak_kpi_{judgement.metric}"), value))

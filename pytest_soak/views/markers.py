@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.engine.loop import SoakLoop
     from pytest_soak.engine.strategies import Proposed
+    from pytest_soak.model.chain import ChainVerdict
     from pytest_soak.model.decision import Change, Notice, Rollback
     from pytest_soak.model.pack import Pack
-    from pytest_soak.model.verdict import ChainVerdict
     from pytest_soak.store.store import ChainStore
 
 SELF_CHECKED = 2

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.engine.loop import SoakLoop
-    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.model.chain import ChainVerdict
 
 
 class View:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_soak.model.chain import WHOLE_RUN
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.model.verdict import Verdict
-from pytest_soak.views.text import aligned, number
+from pytest_soak.store.records import verdict_to_json
+from pytest_soak.views.text import (
+    CRITERIA,
+    aligned,
+    criteria_details,
+    criteria_rows,
+    number,
+    stretch_lines,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_soak.engine.loop import SoakLoop
+    from pytest_soak.model.chain import ChainVerdict
     from pytest_soak.model.decision import Decision
-    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.model.verdict import RunJudgement
 
 WHY = 600
 """How many characters of a problem are shown."""
@@ -76,6 +88,8 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
     return {
         **_header(name, loop),
         "final": verdict.verdict.name,
+        "stretch": stretch_lines(verdict_to_json(verdict), loop.plan.planned),
+        "criteria": _worth_showing(verdict),
         "window": list(verdict.window),
         "reasons": list(verdict.reasons),
         "why": [problem.located for problem in verdict.problems],
@@ -85,6 +99,26 @@ def verdict_row(name: str, loop: SoakLoop, verdict: ChainVerdict) -> dict[str, A
         "folder": str(loop.store.folder),
         "head": loop.store.journal.head,
     }
+
+
+def _worth_showing(verdict: ChainVerdict) -> list[list[str]]:
+    """Return the rows of all criteria but limits and shares that hold in every iteration."""
+    return [
+        row
+        for row, judged in _criteria(verdict)
+        if judged.criterion not in QUIET or judged.verdict is not Verdict.PASS or judged.detail
+    ]
+
+
+def _criteria(verdict: ChainVerdict) -> Iterator[tuple[list[str], RunJudgement]]:
+    """Yield the cells of each criterion, with what else it said, and its judgement."""
+    ended = verdict_to_json(verdict)
+    told = zip(criteria_rows(ended), criteria_details(ended), verdict.criteria, strict=True)
+    for row, detail, judged in told:
+        yield [safe_text(cell, WHY) for cell in (*row, detail)], judged
+
+
+QUIET = ("limits", WHOLE_RUN)
 
 
 def ending_row(name: str, loop: SoakLoop) -> dict[str, Any]:
@@ -124,11 +158,20 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     """Return why a chain does not pass: KPI, rule, value, n and iteration, as text."""
     lines = [f"KPI gate: {verdict.verdict.name}"]
     lines += [f"  {safe_text(problem.located, WHY)}" for problem in verdict.problems]
-    table = [("KPI", "verdict", "value", "rule", "n", "iteration")]
+    ended = verdict_to_json(verdict)
+    lines += (f"  {line}" for line in stretch_lines(ended, loop.plan.planned))
+    bad = [row for row, judged in _criteria(verdict) if judged.verdict is not Verdict.PASS]
+    if bad:
+        rows = aligned([CRITERIA, *(row[:-1] for row in bad)])
+        lines.append(f"  {rows[0]}")
+        for shown, row in zip(rows[1:], bad, strict=True):
+            lines.append(f"  {shown}")
+            lines += [f"    {row[-1]}"] if row[-1] else []
+    table = [("KPI", "verdict", "value", "why", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:
         for judgement in judged.judgements if judged.iteration in window else ():
-            if judgement.verdict is Verdict.PASS:
+            if judgement.verdict is not Verdict.INCONCLUSIVE:
                 continue
             table.append(
                 (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from pytest_soak.store.artifacts import TUNING
 from pytest_soak.views.protocol import View
 from pytest_soak.views.rows import WHY, ending_row, iteration_row, verdict_row
 from pytest_soak.views.screen import Screen
-from pytest_soak.views.text import number
+from pytest_soak.views.text import CRITERIA, number, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_soak.engine.loop import SoakLoop
-    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.model.chain import ChainVerdict
 
 STYLES = {"FAIL": "bold red", "WARN": "yellow", "INCONCLUSIVE": "magenta", "PASS": "green"}
 SIGNS = {"FAIL": "✗", "WARN": "!"}
@@ -104,15 +105,14 @@ class ClosingTable(View):
             self._broken_off(ending)
             return
         word = final["final"]
-        first, last = final["window"][0], final["window"][-1]
-        on = f"iteration {first}" if first == last else f"iterations {first} to {last}"
+        plural = "s" if len(final["window"]) > 1 else ""
+        on = f"iteration{plural} {numbered(final['window'])}"
         reasons = f": {safe_text(', '.join(final['reasons']), WHY)}" if final["reasons"] else ""
         color = {"red": True} if word in ("FAIL", "INCONCLUSIVE") else {"green": True}
         self._screen.write(
             f"  verdict {word}{reasons} (observation window: {on})", bold=True, **color
         )
-        if final["slots"]:
-            self._screen.write(f"  slots     {final['slots']}")
+        self._based_on(final)
         if final["effects"]:
             self._print(effects_table(final["effects"], final["columns"]))
             self._screen.write(
@@ -124,6 +124,18 @@ class ClosingTable(View):
         for why in final["why"]:
             self._screen.write(f"    {safe_text(why, WHY)}")
         self._places(final)
+
+    def _based_on(self, final: dict[str, Any]) -> None:
+        """Show what a verdict is based on: the settled stretch, and the criteria."""
+        for line in final["stretch"]:
+            self._screen.write(f"  {line}")
+        if final["criteria"]:
+            self._print(criteria_table(final["criteria"]))
+            for kind, metric, *_, detail in final["criteria"]:
+                if detail:
+                    self._screen.write(f"    {kind} {metric}: {detail}")
+        if final["slots"]:
+            self._screen.write(f"  slots     {final['slots']}")
 
     def _broken_off(self, ending: dict[str, Any] | None) -> None:
         """Say that there is no verdict, and how to resume."""
@@ -186,18 +198,32 @@ def _add_metric(table: Table, label: str) -> None:
     table.add_column(Text(printable(label).replace("_", "\n")), justify="right", no_wrap=True)
 
 
+def criteria_table(rows: list[list[str]]) -> Table:
+    """Return the table of criteria: what each said of the run."""
+    table = _table()
+    for name in CRITERIA:
+        table.add_column(f" {name}" if name == CRITERIA[0] else name, overflow="fold")
+    for kind, metric, verdict, *others, _ in rows:
+        word = Text(verdict, style=STYLES.get(verdict, ""))
+        table.add_row(Text(f" {kind}"), Text(metric), word, *map(Text, others))
+    return table
+
+
 def metrics_table(rows: list[dict[str, Any]]) -> Table:
-    """Return the table of metrics: one line for each iteration, with the verdicts on KPIs."""
+    """Return the table of metrics: one line for each iteration, with the verdicts on KPIs.
+
+    A metric that has neither value nor verdict in any iteration is left out.
+    """
+    seen = zip(*(row["values"] for row in rows), strict=True)
+    shown = [any(value is not None or word for value, word in each) for each in seen]
     table = _table()
     table.add_column(" iter", justify="right", no_wrap=True)
-    for _, label, _ in rows[0]["columns"]:
+    for _, label, _ in compress(rows[0]["columns"], shown):
         _add_metric(table, label)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
-        cells = [
-            _cell(value, word, digits)
-            for (value, word), (_, _, digits) in zip(row["values"], row["columns"], strict=True)
-        ]
+        columns = zip(compress(row["values"], shown), compress(row["columns"], shown), strict=True)
+        cells = [_cell(value, word, digits) for (value, word), (_, _, digits) in columns]
         verdict = row["verdict"] + (" ●" if row["in_window"] else "")
         number_cell = Text(str(row["iteration"]))
         table.add_row(number_cell, *cells, Text(verdict, style=STYLES[row["verdict"]]))
@@ -214,7 +240,11 @@ def effects_table(
     """
     table = _table()
     table.add_column("effect", justify="right", no_wrap=True)
-    shown = [column for column in columns if column[0] in effects[0][1]]
+    shown = [
+        column
+        for column in columns
+        if any(cells.get(column[0], (None,))[0] is not None for _, cells in effects)
+    ]
     for _, label, _ in shown:
         _add_metric(table, label)
     for iteration, cells in effects:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*", "…": "..."})
 
@@ -51,3 +51,81 @@ def metric_value(value: object) -> str:
 def transition(old: float, new: float) -> str:
     """Return the change of a value as text: ``65 → 70``."""
     return f"{number(old)} → {number(new)}"
+
+
+def numbered(iterations: Sequence[int]) -> str:
+    """Return *iterations*, which rise, as text: ``3 to 12, 15``."""
+    parts: list[list[int]] = []
+    for one in iterations:
+        if parts and one == parts[-1][-1] + 1:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return ", ".join(
+        f"{part[0]} to {part[-1]}" if len(part) > 1 else str(part[0]) for part in parts
+    )
+
+
+def stretch_lines(ended: Mapping[str, Any], planned: int) -> list[str]:
+    """Return what a verdict is based on, as text: the settled stretch, and how much was good.
+
+    Args:
+        ended: The verdict as JSON.
+        planned: How many iterations were planned.
+    """
+    stretch, counts = ended["stretch"], ended["counts"]
+    if not stretch["last"]:  # a verdict of 0.1.0
+        return []
+    n = stretch["last"] - stretch["first"] + 1
+    where = numbered(range(stretch["first"], stretch["last"] + 1))
+    total = sum(counts.values())
+    bad = ", ".join(f"{count} {word}" for word, count in counts.items() if word != "PASS")
+    settled = min(stretch["settled"], n)
+    return [
+        f"settled for {settled} of {planned} iterations; judged on {n}: {where}",
+        f"{counts.get('PASS', 0)} of {total} iterations hold every limit{bad and f' ({bad})'}",
+    ]
+
+
+CRITERIA = ("criterion", "KPI", "verdict", "value", "rule", "n")
+
+
+def criteria_rows(ended: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row of the table `CRITERIA` for each criterion of a verdict.
+
+    Args:
+        ended: The verdict as JSON.
+    """
+    return [
+        (
+            judged["criterion"],
+            judged["metric"] or "all",
+            judged["verdict"] or "not judged",
+            _with_interval(judged),
+            judged["rule"],
+            str(judged["n"]),
+        )
+        for judged in ended["criteria"]
+    ]
+
+
+def criteria_details(ended: Mapping[str, Any]) -> list[str]:
+    """Return what else each criterion of a verdict said, as text; empty for nothing."""
+    return [
+        "; ".join(filter(None, (judged["problem"], judged["detail"], _where(judged))))
+        for judged in ended["criteria"]
+    ]
+
+
+def _with_interval(judged: Mapping[str, Any]) -> str:
+    if judged["value"] is None:
+        return ""
+    value = f"{judged['value']:.6g}"
+    if judged["low"] is None or judged["high"] is None:
+        return value
+    return f"{value} [{judged['low']:.4g}, {judged['high']:.4g}]"
+
+
+def _where(judged: Mapping[str, Any]) -> str:
+    listed = numbered(judged["iterations"])
+    return listed and f"iteration{'s' if len(judged['iterations']) > 1 else ''} {listed}"

@@ -97,7 +97,7 @@ def worse(now: Numbers, metric: int, earlier: Sequence[tuple[RunValues, ...]]) -
     readings = tuple(Reading(i, value) for i, value in enumerate(now.tolist(), 1))
     others = (*earlier[:metric], *earlier[metric + 1 :])
     stretch = Stretch(
-        1, len(now), readings, readings, len(now), earlier=earlier[metric], others=others
+        1, len(now), readings, readings, due=len(now), earlier=earlier[metric], others=others
     )
     (judgement,) = KPI.judge_run(stretch)
     return judgement.verdict is Verdict.FAIL

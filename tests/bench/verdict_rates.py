@@ -116,7 +116,7 @@ def trend_fails(values: Numbers) -> bool | None:
         for iteration, value in enumerate(values.tolist(), 1)
         if not math.isnan(value)
     )
-    (judged,) = KPI.judge_run(Stretch(1, len(values), readings, readings, len(values)))
+    (judged,) = KPI.judge_run(Stretch(1, len(values), readings, readings, due=len(values)))
     return None if judged.verdict is None else judged.verdict is Verdict.FAIL
 
 

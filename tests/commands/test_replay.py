@@ -132,7 +132,7 @@ def test_a_tuned_soak_can_be_decided_without_a_tuner_and_an_untuned_one_with(
 ) -> None:
     code, shown, _ = replay(ended, "--tuner=none")
     assert code == 1
-    assert shown.splitlines()[3].split() == ["none", "PASS", "none", "{}"]  # reports are replayed
+    assert shown.splitlines()[3].split() == ["none", "FAIL", "none", "{}"]  # all reports count
     soak(workplace, "--soak-iterations=5", "--soak-dir=plain", code=1)
     code, shown, _ = replay("--soak-dir=plain", "--tuner=demo-table")
     assert code == 1

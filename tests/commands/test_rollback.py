@@ -158,7 +158,7 @@ def test_a_resume_continues_from_the_restored_overrides(workplace: Path, broken:
     assert applied == AFTER[3]
     assert told("rollback", "--to-iter", "1", *BROKEN)[0] == 0
     (workplace / "test_demo.py").write_text(DEMO)
-    soak(workplace, *TUNED, "--soak-dir=broken", "--soak-resume")
+    soak(workplace, *TUNED, "--soak-dir=broken", "--soak-resume", code=1)  # iteration 4 is FAIL
     found = {r["iteration"]: r for r in records(broken) if r["kind"] == "iteration"}
     fourth = found[4]["summary"]["parameters"]
     assert {name: fourth[name] for name in AFTER[1]} == AFTER[1]

@@ -56,7 +56,7 @@ def test_the_summary_of_an_ended_run_agrees_with_its_artifacts(ended: Path) -> N
     assert code == 0
     gate, tuning = read_json(ended / "KPI_GATE.json"), read_json(ended / "TUNING_REPORT.json")
     assert lines[0] == f"## {gate['verdict']}: {escaped(tuning['chain'])}"
-    kpis, rows = tables(lines)
+    _, kpis, rows = tables(lines)
     assert {row[0]: row[-1] for row in kpis[1:]} == gate["verdicts"]
     limits = [[row[0], *(text or None for text in row[1:3])] for row in kpis[1:]]
     assert limits == [[k, t["warn"], t["fail"]] for k, t in gate["thresholds"].items()]
@@ -118,7 +118,7 @@ def test_a_long_run_shows_its_last_iterations_and_the_number_of_earlier_ones(
     (tmp_path / "test_demo.py").write_text("def test_demo(soak): soak.run()\n")
     soak(tmp_path, f"--soak-iterations={SHOWN + 2}", "--soak-scenario=calm", "--auto-tune")
     _, lines = told("summary", "--soak-dir", tmp_path / "artifacts" / "soak")
-    _, rows = tables(lines)
+    *_, rows = tables(lines)
     assert [row[0] for row in rows[1:]] == [str(n) for n in range(3, SHOWN + 3)]
     assert "2 earlier iterations are in the journal." in lines
 

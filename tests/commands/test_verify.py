@@ -716,8 +716,7 @@ FORGED = {
     ),
     "gate's test": Forged(
         put(7, "not_passed", to=[6]),
-        "does not follow from the iterations: problems is [], not "
-        '[{"data": {}, "iteration": 6, "kind": "test_not_passed"}], verdict is "PASS"',
+        'problems is [], not [{"data": {}, "iteration": 6, "kind": "test_not_passed"}]',
     ),
     "a test that is said to have passed": Forged(
         put(7, "problems", to=[a_problem("test_not_passed", 6)]),
@@ -731,10 +730,8 @@ FORGED = {
     "unverified": Forged(put(7, "unverified", to=[1]), "unverified is [1], not []"),
     "iterations": Forged(
         put(0, "config", "iterations", to=8),
-        "does not follow from the iterations: problems is [], not "
-        '[{"data": {}, "iteration": 7, "kind": "not_run"}, '
-        '{"data": {}, "iteration": 8, "kind": "not_run"}], verdict is "PASS", '
-        'not "INCONCLUSIVE", window is [5, 6]',
+        'problems is [], not [{"data": {}, "iteration": 7, "kind": "not_run"}, '
+        '{"data": {}, "iteration": 8, "kind": "not_run"}]',
     ),
 }
 

@@ -71,6 +71,7 @@ SHELL_LINES = {
     ),
     "SOAK_ALL_CRASHES=1 .venv/bin/pytest tests/runner/test_worker_crashes.py",
     "SOAK_ALL_CUTS=1 .venv/bin/pytest tests/faults/test_cuts.py",
+    "SOAK_LEAK_ITERATIONS=400 .venv/bin/pytest tests/systems/test_leaks.py",
     ".venv/bin/python tests/soak/market_seeds.py",
     (
         ".venv/bin/pip install -q -e plugins/pytest-soak-optuna && "
@@ -239,8 +240,8 @@ def test_every_option_and_its_ini_twin_is_documented_and_no_other(
     inis = {options.COMMAND, *(setting.ini for setting in options.SETTINGS)}
     page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(--[a-z-]+)", page)) == all_flags(pytestconfig)
-    assert set(re.findall(r"`(soak_[a-z]+)`", page)) == inis
-    rows = re.findall(r"^\| `--soak-([a-z]+) [^|]*\| [^|]*\| `([a-z]+)=` ", page, re.MULTILINE)
+    assert set(re.findall(r"`(soak_[a-z_]+)`", page)) == inis
+    rows = re.findall(r"^\| `--soak-([a-z-]+) [^|]*\| [^|]*\| `([a-z_]+)=` ", page, re.MULTILINE)
     assert {name for _, name in rows} == {s.name for s in options.SETTINGS if s.marker}
 
 
@@ -249,7 +250,7 @@ def test_an_option_that_a_page_mentions_exists(pytestconfig: pytest.Config) -> N
     for page in PAGES:
         if page.name == "known-limits.md":  # lists those that are not there yet
             continue
-        named = re.findall(r"--(?:soak-[a-z]+|auto-tune)", page.read_text(encoding="utf-8"))
+        named = re.findall(r"--(?:soak-[a-z-]+[a-z]|auto-tune)", page.read_text(encoding="utf-8"))
         assert set(named) <= flags, page.name
 
 

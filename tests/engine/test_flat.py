@@ -44,7 +44,8 @@ def test_an_iteration_costs_the_same_however_many_came_before(
     pytester.makeconftest(COUNTS)
     pytester.makepyfile(test_demo="def test_demo(mock_soak): mock_soak.run()")
     arguments = ("-q", "-p", "no:randomly", "--auto-tune", f"--soak-tuner={tuner}")
-    ran = pytester.runpytest_subprocess(*arguments, f"--soak-iterations={PLANNED}")
+    length = (f"--soak-iterations={PLANNED}", "--soak-observe=2")  # less is done in the window
+    ran = pytester.runpytest_subprocess(*arguments, *length)
     assert ran.ret == 0
     for counts in json.loads((pytester.path / "counted.json").read_text()):
         early, late = (counts[end] - counts[begin] for begin, end in (EARLY, LATE))

@@ -51,7 +51,16 @@ PLAN = {
     "objective": None,
     "kpis": {},
 }
-WORD = {"verdict": "PASS", "window": [], "reasons": [], "problems": [], "unverified": []}
+WORD = {
+    "verdict": "PASS",
+    "window": [],
+    "reasons": [],
+    "problems": [],
+    "unverified": [],
+    "stretch": {"first": 0, "last": 0, "settled": 0},
+    "criteria": [],
+    "counts": {},
+}
 
 
 def begin(store: ChainStore) -> None:

@@ -22,6 +22,7 @@ from pytest_soak.model.verdict import RunJudgement, Verdict
 from pytest_soak.packs.check import check
 from pytest_soak.packs.loader import build_pack
 from tests.bench.baseline_rates import KINDS, PROMISED, rates
+from tests.support import DEMO
 
 RUNS = (119.0, 121.0, 119.5, 120.5, 120.0)
 """The means of five earlier runs; their mean is 120."""
@@ -34,7 +35,7 @@ def stretch(mean: float, before: tuple[float, ...] = RUNS, n: int = 8, **more: A
     earlier = tuple(
         RunValues.of(f"r{i}", [each + one for one in noise]) for i, each in enumerate(before, 1)
     )
-    return replace(Stretch(1, n, readings, readings, n, earlier=earlier), **more)
+    return replace(Stretch(1, n, readings, readings, due=n, earlier=earlier), **more)
 
 
 def judge(where: Stretch, limits: str | None = "> 300", **given: Any) -> RunJudgement:
@@ -127,7 +128,7 @@ def judged(data: Given, text: str, factor: float = 1, shift: float = 0) -> RunJu
     now, before = data
     readings = tuple(Reading(i, factor * each + shift) for i, each in enumerate(now, 1))
     earlier = tuple(RunValues.of("r", [factor * x + shift for x in run]) for run in before)
-    one = Stretch(1, len(now), readings, readings, len(now), earlier=earlier)
+    one = Stretch(1, len(now), readings, readings, due=len(now), earlier=earlier)
     return judge(one, None, fail=text)
 
 
@@ -267,7 +268,7 @@ def test_a_kpi_without_the_key_has_no_word_on_runs() -> None:
 def flat(now: float, *before: float) -> Stretch:
     readings = tuple(Reading(i, now) for i in range(1, 9))
     earlier = tuple(RunValues.of(f"r{i}", [each] * 8) for i, each in enumerate(before, 1))
-    return Stretch(1, 8, readings, readings, 8, earlier=earlier)
+    return Stretch(1, 8, readings, readings, due=8, earlier=earlier)
 
 
 def test_without_any_noise_every_change_is_certain() -> None:
@@ -306,7 +307,7 @@ def test_the_largest_values_do_not_overflow() -> None:
     earlier = tuple(RunValues.of("r", big) for _ in range(3))
     readings = tuple(Reading(i, value) for i, value in enumerate(big, 1))
     noiseless = tuple(RunValues("r", 8, 1e150 * i, 1e-300) for i in range(-1, 2))
-    run = Stretch(1, 8, readings, readings, 8, earlier=earlier, others=(noiseless,))
+    run = Stretch(1, 8, readings, readings, due=8, earlier=earlier, others=(noiseless,))
     assert judge(run).verdict is Verdict.PASS
     found = judge(replace(run, earlier=noiseless, others=(earlier,)))
     assert found.low is not None
@@ -389,13 +390,16 @@ def test_the_journal_is_told_what_makes_the_same_criterion_again() -> None:
     assert make_kpi("latency", kpi.describe()) == kpi
 
 
-def test_without_scipy_it_cannot_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
-    criterion = Baseline(BaselineSettings())
-    criterion.prepare()
-    monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(ModuleNotFoundError):
-        criterion.prepare()
-    assert criterion.extra == "pytest-soak[stats]"
+def test_without_scipy_a_baseline_is_a_usage_error_before_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "scipy", None)
+        ran = pytester.runpytest("--soak-iterations=2", "--soak-gate=baseline:throughput>=-10 %")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    told = "ERROR: criterion baseline of throughput: needs scipy; install pytest-soak[[]stats]"
+    ran.stderr.fnmatch_lines([told])
 
 
 # ---- the rates

@@ -51,7 +51,8 @@ OTHERS = {
     "pluggy": (),
     "xdist": ("runner/distribute.py",),
     "execnet": (),
-    "importlib": ("__init__.py",),  # it could import anything; importlib.resources cannot
+    # It could import anything; importlib.resources cannot. The plan looks for what is installed.
+    "importlib": ("__init__.py", "config/plan.py"),
 }
 """Who may import these modules of others; `__import__` counts as importlib."""
 SIBLINGS = {

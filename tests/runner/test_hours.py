@@ -93,7 +93,7 @@ def test_a_day_is_288_slots_and_each_is_waited_out(pytester: pytest.Pytester) ->
             "| soak_progress | PASS | DONE=288/288 LEFT=00:00:00 |",
             "| kpi_gate | PASS |",
             "  demo/default  system paced/busy  tuner demo-table  mode apply  seed 0  slot 300 s",
-            "  verdict PASS (observation window: iterations 287 to 288)",
+            "  verdict PASS (observation window: iterations 261 to 288)",
             "  slots     288 of 288",
         ]
     )

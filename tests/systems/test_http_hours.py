@@ -54,6 +54,15 @@ def test_a_metric_that_is_not_there_ends_a_run_by_the_hour_at_its_start(
     ran.stdout.no_fnmatch_line("*pytest_soak*.py:*")
 
 
+def test_a_metric_of_an_optional_kpi_need_not_be_there(pytester: pytest.Pytester) -> None:
+    optional = "\n[tool.pytest-soak.packs.demo.kpis.throughput]\noptional = true\n"
+    with speaking(WELL.replace("rate", "ratio")) as (url, _):
+        prepare(pytester, f'scrape = "{url}"\nready_s = 0.1', METRICS + optional)
+        ran = pytester.runpytest(*HOURS)
+    assert ran.ret == 0
+    assert "throughput" in report(pytester, 1)["unusable"]
+
+
 def run(settings: str, metrics: str, folder: Path, *texts: Text) -> dict[str, object]:
     """Return the report of two slots of 0.2 s by the hour."""
     with speaking(*texts) as (url, speaker):

@@ -144,6 +144,11 @@ def test_it_requires_the_kpis_and_works_within_the_limits() -> None:
     assert tuner.corridor is Corridor.LIMITS
 
 
+def test_an_optional_kpi_which_a_system_may_not_have_does_not_steer_it() -> None:
+    pack = a_pack(kpis={"heat": {"fail": "> 50"}, "flow": {"fail": "< 10", "optional": True}})
+    assert Adaptive(pack).requires == ("heat",)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_around_a_good_point_moves_nothing(seed: int) -> None:
     noise = random.Random(seed)

@@ -187,6 +187,7 @@ def judged_worse(found: list[dict[str, Any]]) -> None:
     judged = found[4]["judgements"][1]
     judged |= {"verdict": "WARN", "rule": "steady"}
     found[4]["summary"]["verdict"] = "WARN"
+    found[7]["counts"] = {"FAIL": 2, "PASS": 2, "WARN": 2}
 
 
 def better(found: list[dict[str, Any]]) -> None:
@@ -195,7 +196,7 @@ def better(found: list[dict[str, Any]]) -> None:
 
 
 def twice(found: list[dict[str, Any]]) -> None:
-    found[1]["judgements"].append(found[1]["judgements"][0])
+    found[1]["judgements"].append({**found[1]["judgements"][0], "gate": "mine"})
 
 
 def problem(kind: str) -> Callable[[list[dict[str, Any]]], object]:

@@ -11,13 +11,14 @@ from pytest_soak.model.mask import Mask
 from pytest_soak.views import views
 from pytest_soak.views.markers import LONGEST, MOST
 from pytest_soak.views.protocol import View
+from pytest_soak.views.terminal import effects_table, metrics_table
 from tests.support import DEMO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_soak.engine.loop import SoakLoop
-    from pytest_soak.model.verdict import ChainVerdict
+    from pytest_soak.model.chain import ChainVerdict
 
 EVIL = "\x1b[2J\x1b[H verdict PASS\x1b[8m \x00 \u202e | kpi_gate | PASS | ::error::x \x9b31m"
 
@@ -302,3 +303,19 @@ def test_what_is_handed_over_is_bounded(
     assert said in shown
     files = (path for path in pytester.path.rglob("*") if path.is_file())
     assert sum(path.stat().st_size for path in files) + len(shown) < 200_000
+
+
+def test_a_metric_that_no_iteration_has_and_that_nothing_judges_has_no_column() -> None:
+    columns = [["a", "A", 0], ["b", "B", 0], ["c", "C", 0], ["d", "D", 0]]
+    values = [[[None, ""], [None, "INCONCLUSIVE"], [0, ""], [None, ""]]]
+    values += [[[1, "PASS"], [None, "INCONCLUSIVE"], [0, ""], [None, ""]]]
+    rows = [
+        {"columns": columns, "values": each, "iteration": 1, "verdict": "PASS", "in_window": False}
+        for each in values
+    ]
+    shown = [str(column.header) for column in metrics_table(rows).columns]
+    assert shown == [" iter", "A", "B", "C", "verdict"]
+    effects = [(1, {"a": (None, None), "b": (0.0, True), "c": (None, None)})]
+    effects += [(2, {"a": (1.0, None), "b": (None, None), "c": (None, None)})]
+    kept = effects_table(effects, [("a", "A", 0), ("b", "B", 0), ("c", "C", 0), ("d", "D", 0)])
+    assert [str(column.header) for column in kept.columns] == ["effect", "A", "B"]

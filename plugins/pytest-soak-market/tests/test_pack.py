@@ -49,6 +49,7 @@ QUIET: Mapping[str, Value] = {
     "maker_share": 0.95,
     "risk_ratio": 0.37,
 }
+N = dict.fromkeys(PACK.metrics, 100)
 CANCEL: Mapping[str, Value] = {"cancel_ratio": 0.56}
 ADVERSE: Mapping[str, Value] = {"adverse_bps_p95": 4.01}
 SLIPPAGE: Mapping[str, Value] = {"slippage_bps_p95": 3.01}
@@ -132,6 +133,7 @@ def test_the_overrides_of_a_ci_run_are_taken_as_they_are() -> None:
     [
         ("net_bps", (2.5, 2.499), ("PASS", "FAIL")),
         ("cancel_ratio", (0.55, 0.56, 0.70, 0.71), ("PASS", "WARN", "WARN", "FAIL")),
+        ("reject_ratio", (0.10, 0.11, 0.20, 0.80), ("PASS", "WARN", "WARN", "FAIL")),
         ("order_age_p95_ms", (330, 331, 360, 361), ("PASS", "WARN", "WARN", "FAIL")),
         ("maker_share", (0.85, 0.849), ("PASS", "FAIL")),
         ("adverse_bps_p95", (4.0, 4.01, 6.0, 6.01), ("PASS", "WARN", "WARN", "FAIL")),
@@ -144,8 +146,24 @@ def test_kpis_are_strict_as_written(
 ) -> None:
     gate = KpiGate(PACK.kpis)
     for value, word in zip(values, words, strict=True):
-        judged = {j.metric: j.verdict.name for j in gate.judge({**QUIET, metric: value}, {})}
+        judged = {j.metric: j.verdict.name for j in gate.judge({**QUIET, metric: value}, N)}
         assert judged == {**dict.fromkeys(judged, "PASS"), metric: word}
+
+
+PERCENTILES = {"order_age_p95_ms", "adverse_bps_p95", "slippage_bps_p95", "ws_lag_p95_ms"}
+
+
+@pytest.mark.parametrize("n", [99, 1, None])
+def test_a_percentile_of_too_few_values_or_of_untold_many_is_no_pass(n: int | None) -> None:
+    counts = {} if n is None else {**N, **dict.fromkeys(PERCENTILES, n)}
+    judged = KpiGate(PACK.kpis).judge(QUIET, counts)
+    assert {j.metric for j in judged if j.verdict is Verdict.INCONCLUSIVE} == PERCENTILES
+
+
+def test_what_a_system_or_an_old_report_may_not_have_is_optional() -> None:
+    optional = {kpi.metric for kpi in PACK.kpis if kpi.optional}
+    assert optional == {"reject_ratio", "process_rss_end_mb"}
+    assert optional.isdisjoint(QUIET)
 
 
 # ---- trigger-table
@@ -597,7 +615,7 @@ def test_under_stress_the_mock_fails_untuned_and_the_trigger_table_repairs_it() 
             report, _ = MockSystem(PACK, "stressed").run(parameters, iteration, iteration, None)
             totals = report["totals"]
             assert isinstance(totals, dict)
-            words[name] = max(judgement.verdict for judgement in gate.judge(totals, {}))
+            words[name] = max(judgement.verdict for judgement in gate.judge(totals, N))
             if tuned:
                 decision = applied("trigger-table", totals, parameters)
                 parameters = decision.overrides(parameters)

@@ -42,7 +42,7 @@ class Aim:
         """Take the *pack*; gate settings are applied to its KPIs already."""
         self._pack = pack
         self._objective = pack.objective
-        kpis = [kpi.metric for kpi in pack.kpis]
+        kpis = [kpi.metric for kpi in pack.required_kpis]
         wanted = [*kpis, pack.objective.metric] if pack.objective else kpis
         self.metrics = tuple(dict.fromkeys(wanted))
 
@@ -65,7 +65,7 @@ class Aim:
         """
         return {
             f"{kpi.metric} {verdict.name}": _excess(limit, metrics[kpi.metric])
-            for kpi in self._pack.kpis
+            for kpi in self._pack.required_kpis
             for verdict, limit in reversed(kpi.limits)
         }
 
@@ -73,7 +73,7 @@ class Aim:
         """Return whether every KPI is within its limits, WARN and FAIL."""
         return all(
             not limit.broken_by(metrics[kpi.metric])
-            for kpi in self._pack.kpis
+            for kpi in self._pack.required_kpis
             for _, limit in kpi.limits
         )
 

@@ -84,6 +84,16 @@ def pack_of(pytester: pytest.Pytester, *args: str) -> Pack:
     return PACKS[args]
 
 
+def test_an_optional_kpi_which_a_system_may_not_have_does_not_lead_it(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyprojecttoml("[tool.pytest-soak.packs.demo.kpis.error_rate]\noptional = true\n")
+    aim = Aim(pack_of(pytester, "--soak-seed=1"))
+    assert set(aim.metrics) == {*BAD} - {"error_rate"}
+    assert not any("error_rate" in limit for limit in aim.constraints(BAD))
+    assert aim.reached({**GOOD, "error_rate": 1.0})
+
+
 @pytest.fixture
 def pack(pytester: pytest.Pytester) -> Pack:
     """Return the demo pack."""

@@ -44,6 +44,7 @@ class Endpoint:
         timeout: Seconds that one request may take.
         secrets: The environment variables that the program needs and whose values are never shown.
         keeps_state: Whether nothing is lost where the soak goes on in another process.
+        optional: The metrics that need not be there.
     """
 
     scrape: str
@@ -60,6 +61,7 @@ class Endpoint:
     timeout: float = 10.0
     secrets: tuple[str, ...] = ()
     keeps_state: bool = False
+    optional: frozenset[str] = frozenset()
 
 
 def read_endpoint(root: Path, pack: Pack, scenario: str) -> Endpoint:
@@ -95,6 +97,7 @@ def read_endpoint(root: Path, pack: Pack, scenario: str) -> Endpoint:
         timeout=table.timeout_s,
         secrets=secrets_of(pack, table),
         keeps_state=table.keeps_state,
+        optional=frozenset(kpi.metric for kpi in pack.kpis if kpi.optional),
     )
 
 

@@ -219,6 +219,8 @@ class HttpSystem:
         lacking = []
         parameters = {f"parameter {name}": how for name, how in endpoint.parameters.items()}
         for name, how in {**endpoint.metrics, **parameters}.items():
+            if name in endpoint.optional:
+                continue
             try:
                 if how.query:
                     promql.read_number(self._query(how.query, self._hours_slot or endpoint.slot))

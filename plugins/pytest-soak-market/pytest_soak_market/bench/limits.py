@@ -24,7 +24,7 @@ def thresholds(kpi: Kpi, level: str) -> list[Threshold]:
 
 def broken(pack: Pack, totals: Mapping[str, Any], level: str) -> Iterator[str]:
     """Yield the KPIs beyond a limit of *level*; one without a value is."""
-    for kpi in pack.kpis:
+    for kpi in pack.required_kpis:
         value = totals[kpi.metric]
         if value is None or any(limit.broken_by(value) for limit in thresholds(kpi, level)):
             yield kpi.metric
@@ -42,7 +42,7 @@ class Limits:
         """Take the limits of *level* and, as the unit of distance, each metric's noise."""
         self._limits = [
             (kpi.metric, limit.value, 1.0 if limit.op.holds(1, 0) else -1.0, noise[kpi.metric])
-            for kpi in pack.kpis
+            for kpi in pack.required_kpis
             for limit in thresholds(kpi, level)
         ]
 

@@ -91,7 +91,7 @@ def fit(names: Sequence[str], rows: Sequence[tuple[Mapping[str, float], float]])
 def effects(pack: Pack, regimes: Sequence[Regime]) -> Iterator[str]:
     """Sample *regimes* and yield the lines of the pack's ``[effects]``."""
     samples = [sample(pack, regime) for regime in regimes]
-    for kpi in pack.kpis:
+    for kpi in pack.required_kpis:
         limit = kpi.limits[0][1].value
         log = kpi.metric in LOG
         lines = []

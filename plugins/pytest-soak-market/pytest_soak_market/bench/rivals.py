@@ -33,7 +33,7 @@ class RandomSearch:
     @property
     def requires(self) -> tuple[str, ...]:
         """Every KPI's metric."""
-        return tuple(kpi.metric for kpi in self._pack.kpis)
+        return tuple(kpi.metric for kpi in self._pack.required_kpis)
 
     def propose(self, history: History, parameters: Mapping[str, float]) -> Proposal:
         """Propose a random neighbour of the best iteration, within the largest steps."""
