@@ -218,7 +218,9 @@ def _check_report(
     own = [name for name in metrics if name.partition(".")[0] not in facts]
     faults = [f"{metric} {fault}" for metric, fault in measured.lacking(own).items()]
     faults += [
-        f"has {name}, which is one of `facts`" for name in facts if name not in measured.absent
+        f"the report has {name}, which is one of `facts`"
+        for name in facts
+        if name not in measured.absent
     ]
     problem = str(report.problem or "; ".join(faults))
     if problem:
