@@ -27,7 +27,7 @@ from pytest_soak.errors import what_raised
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Note
 from pytest_soak.model.safe_repr import safe_repr
-from pytest_soak.packs.loader import load_pack
+from pytest_soak.packs.loader import load_pack, none_installed
 from pytest_soak.testing.promises import BrokenPromise, Promise, Stopped
 from pytest_soak.testing.slots import OTHERS, Slot, Start, slots, starts, steady
 from pytest_soak.testing.world import Subject, World
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.packs.loader import File
 
 EXAMPLES = 40
 """How many chains are tried by default."""
@@ -64,14 +65,21 @@ class Turn:
 @cache
 def demo_pack() -> Pack:
     """Return the neutral pack that comes with pytest-soak."""
-    return load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
+    return load_pack(_installed("demo", ""))
+
+
+def _installed(name: str, source: str) -> File:
+    """Return the file of the pack *name*; the kit knows the demo pack alone by name."""
+    if name == "demo":
+        return resources.files("pytest_soak.packs").joinpath("demo.toml")
+    return none_installed(name, source)
 
 
 def as_pack(pack: Pack | Path | str | None) -> Pack:
     """Return the pack that an author gives: itself, its TOML file, or None for the demo pack."""
     if pack is None:
         return demo_pack()
-    return pack if isinstance(pack, Pack) else load_pack(Path(pack))
+    return pack if isinstance(pack, Pack) else load_pack(Path(pack), find=_installed)
 
 
 def check_tuner(

@@ -22,6 +22,7 @@ from hypothesis import Phase
 from pytest_soak import Bounds, Corridor, Judgement, Proposal, Verdict
 from pytest_soak.engine import strategies
 from pytest_soak.engine.controller import Controller
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.guards import clamp
 from pytest_soak.guards.budget import Budget
 from pytest_soak.guards.freeze import Freeze
@@ -659,6 +660,15 @@ def test_a_system_may_lack_what_watchers_give_and_must_not_have_it() -> None:
         Promise.REPORT,
         "the report has error_rate, which is one of `facts`",
     )
+
+
+def test_the_kit_reads_a_pack_that_extends_the_demo_pack_and_no_other(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('pack.extends = "demo"\nmetrics.mood = {}')
+    assert "mood" in checks.as_pack(mine).metrics
+    mine.write_text('pack.extends = "other"')
+    with pytest.raises(SoakUsageError, match="no installed pack 'other' is known here"):
+        checks.as_pack(mine)
 
 
 def test_facts_that_are_no_metrics_of_the_pack_are_refused() -> None:
