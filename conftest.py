@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import scipy.special  # noqa: F401 - as below; numpy cannot be imported twice
 from hypothesis import settings
 
 # Imported once, here: a pytest run inside a test forgets what it imported itself, and would pay

@@ -7,7 +7,16 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pytest_soak.commands import calibrate, explain, replay, rollback, schema, summary, verify
+from pytest_soak.commands import (
+    baseline,
+    calibrate,
+    explain,
+    replay,
+    rollback,
+    schema,
+    summary,
+    verify,
+)
 from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import printable
 from pytest_soak.store.files import StoreError
@@ -25,6 +34,7 @@ COMMANDS = {
     "replay": replay,
     "calibrate": calibrate,
     "summary": summary,
+    "baseline": baseline,
     "schema": schema,
 }
 

@@ -50,6 +50,16 @@ class RunFolder:
 
 def add_selection(parser: ArgumentParser) -> None:
     """Add the options that select a run."""
+    add_chain(parser)
+    parser.add_argument(
+        "--run",
+        metavar="R",
+        help="a run id, or the beginning of it (default: the run in the chain's folder)",
+    )
+
+
+def add_chain(parser: ArgumentParser) -> None:
+    """Add the options that select a chain."""
     parser.add_argument(
         "--soak-dir",
         metavar="PATH",
@@ -62,11 +72,6 @@ def add_selection(parser: ArgumentParser) -> None:
         metavar="C",
         help="a chain: its folder's name, the beginning of it, or the node id of its test "
         "(default: the chain of the only test, of its cells the one that ran last)",
-    )
-    parser.add_argument(
-        "--run",
-        metavar="R",
-        help="a run id, or the beginning of it (default: the run in the chain's folder)",
     )
 
 

@@ -166,7 +166,13 @@ def replan(
         msg = f"--pack: {plan.pack.name} given; allowed: {config['pack']}, as in {asked.path}"
         raise SoakUsageError(msg)
     rules = replace(rules_from_json(config), tuned=plan.rules.tuned)
-    return replace(plan, planned=rules.planned, window=rules.window, rules=rules)
+    return replace(
+        plan,
+        planned=rules.planned,
+        window=rules.window,
+        rules=rules,
+        compared=config.get("baseline"),
+    )
 
 
 def _recorded_settings(config: Mapping[str, Any]) -> dict[str, Any]:

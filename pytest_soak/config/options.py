@@ -76,6 +76,11 @@ SETTINGS = (
     Setting(
         "warm_up", "N", "iterations at the start that are neither judged nor tuned on", kind=int
     ),
+    Setting(
+        "baseline",
+        "RUN|PATH|required|none",
+        "the runs that KPIs with a baseline are compared with (default: the last good ones)",
+    ),
     Setting("seed", "N", "seed of the run (default: 0)", kind=int),
     Setting(
         "slot",
@@ -92,9 +97,9 @@ COMMAND = "soak_command"
 """The key in the ini file for the program of the system ``command``."""
 LENGTH = "--soak-iterations=N or --soak-hours=H"
 MARKER = (
-    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, warm_up=, seed=, "
-    "skippable=): this test is a soak; the arguments are settings of its own, see the docs of "
-    "pytest-soak"
+    "soak(system=, scenario=, tuner=, pack=, profile=, gate=, observe=, warm_up=, baseline=, "
+    "seed=, skippable=): this test is a soak; the arguments are settings of its own, see the docs "
+    "of pytest-soak"
 )
 SKIPPABLE = "skippable"
 """The marker's argument that allows a mark to skip the chain; not a setting of a run."""

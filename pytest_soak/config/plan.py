@@ -44,12 +44,12 @@ from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_repr, safe_text, trimmed
 from pytest_soak.model.settings import Mistake
-from pytest_soak.model.stretch import Baseline
 from pytest_soak.packs.check import refuse
 from pytest_soak.packs.loader import load_pack, profile_of
 from pytest_soak.packs.rules import profile_mistakes
 from pytest_soak.store.cell import cell_id, folder_name, run_id
 from pytest_soak.store.files import jsonable, read_text
+from pytest_soak.store.records import baseline_from_json
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from pytest_soak.gates.criteria import Kinds
     from pytest_soak.model.kpi import Criterion, Kpi
     from pytest_soak.model.pack import Pack, Profile
+    from pytest_soak.model.stretch import Baseline
     from pytest_soak.systems.protocol import System
 
 LEAST_WINDOW = 2
@@ -105,7 +106,7 @@ class ChainPlan:
         parameters: The other parameters of the test, as plain JSON.
         rules: What its verdict is based on.
         abort: Whether it ends as soon as its verdict cannot be better than FAIL.
-        baseline: The runs that its own is compared with.
+        compared: What its run is compared with, as the journal has it; None if with nothing.
     """
 
     name: str
@@ -133,12 +134,17 @@ class ChainPlan:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=lambda: Rules(LEAST_WINDOW))
     abort: bool = False
-    baseline: Baseline = field(default_factory=Baseline)
+    compared: Mapping[str, Any] | None = None
 
     @property
     def tuner_names(self) -> str:
         """The tuners, for people; ``none`` if nothing is tuned."""
         return ", ".join(tuner.name for tuner in self.tuners) or "none"
+
+    @property
+    def baseline(self) -> Baseline:
+        """The runs that its own is compared with."""
+        return baseline_from_json(self.compared)
 
     def in_window(self, iteration: int) -> bool:
         """Tell whether *iteration* belongs to the observation window."""
@@ -196,6 +202,7 @@ class ChainPlan:
             "warm_up": self.rules.warm_up,
             "whole_run": None if self.rules.whole_run is None else asdict(self.rules.whole_run),
             "abort": self.abort,
+            "baseline": self.compared,
             **({"safe_mode": True} if self.safe else {}),
             **({"program": self.mask.data(program)} if isinstance(program, list) else {}),
             **self.files,

@@ -302,14 +302,17 @@ def _given_options(config: pytest.Config) -> dict[str, SourcedValue]:
         value = config.getoption(f"soak_{setting.name}")
         if value is not None:
             found[setting.name] = SourcedValue(
-                _placed(value, config.invocation_params.dir), setting.flag
+                _placed(setting, value, config.invocation_params.dir), setting.flag
             )
     return found
 
 
-def _placed(value: object, folder: Path) -> object:
-    """Return *value*; a TOML file's name becomes a path relative to *folder*."""
-    return str(folder / value) if isinstance(value, str) and value.endswith(".toml") else value
+def _placed(setting: Setting, value: object, folder: Path) -> object:
+    """Return *value*; a TOML file's name or a baseline's path becomes one relative to *folder*."""
+    if not isinstance(value, str):
+        return value
+    path = os.sep in value if setting.name == "baseline" else value.endswith(".toml")
+    return str(folder / value) if path else value
 
 
 def _given_inis(config: pytest.Config) -> dict[str, SourcedValue]:
@@ -321,7 +324,7 @@ def _given_inis(config: pytest.Config) -> dict[str, SourcedValue]:
             continue
         source = f"{setting.ini} in {_ini_name(config)}"
         with gathered(wrong):
-            read = _placed(_read_setting(setting, value, source), config.rootpath)
+            read = _placed(setting, _read_setting(setting, value, source), config.rootpath)
             found[setting.name] = SourcedValue(read, source)
     refuse_all(wrong)
     return found
@@ -348,7 +351,7 @@ def read_marker(
         where = f"{source}({name}=)"
         if name in known:
             with gathered(wrong):
-                read = _placed(_read_setting(known[name], value, where), root)
+                read = _placed(known[name], _read_setting(known[name], value, where), root)
                 found[name] = SourcedValue(read, where)
         elif name != SKIPPABLE:
             wrong.append(unknown("argument", name, source, allowed))

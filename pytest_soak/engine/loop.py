@@ -75,12 +75,15 @@ class SoakLoop:
         Raises:
             StoreError: The store cannot be opened, or another process has gone on with the run.
         """
+        records = check_run(soak_dir / plan.slug, plan.run_id)
+        if records and plan.compared:  # what was found when the run began stays
+            recorded = records[0]["config"].get("baseline")
+            plan = replace(plan, compared=recorded or plan.compared)
         self.plan = plan
         self.mask = plan.mask
         """Hides the secrets of the chain's system, with every value that they have had."""
         # First, because a strategy that is refused must not leave a folder behind.
         self.controller = Controller(plan, Strategies(plan, registry, self.see_secrets))
-        check_run(soak_dir / plan.slug, plan.run_id)
         self.store = open_chain(soak_dir, plan.slug, plan.run_id)
         self.lifecycle = Lifecycle(plan, self.store.folder, self.see_secrets)
         self.latest: IterationResult | None = None

@@ -220,7 +220,7 @@ class Baseline(Criterion):
             return replace(judged, verdict=Verdict.INCONCLUSIVE, problem=problem)
         others = [_usable(runs, given) for runs in stretch.others]
         others = [runs for runs in others if len(runs) >= FEWEST_RUNS]
-        effect = compare(RunValues.of("", values), earlier, others)
+        effect = compare(RunValues.of("", values), earlier, others, stretch.level)
         bad = kpi.limits[-1][1].op if kpi.limits else Op.GT
         words = [(verdict, change, change.word(effect, bad)) for verdict, change in self.changes]
         broken = (one for one in words if one[2] == "worse")
@@ -228,6 +228,8 @@ class Baseline(Criterion):
         scale, unit = _scale(effect, change)
         value, low, high = (scale * each for each in (effect.value, effect.low, effect.high))
         runs = f"against {len(earlier)} runs, the last {earlier[-1].run}"
+        if stretch.level:
+            runs = f"against {stretch.level.run}, with the spread of {len(earlier)} runs"
         told = f"{value:+.3g}{unit} [{low:+.3g}, {high:+.3g}]"
         loss = f"{LOSS} sigma ({LOSS * effect.sigma:.3g}) in {100 * effect.found:.0f} %"
         return replace(
@@ -272,7 +274,10 @@ def _scale(effect: Effect, change: Change) -> tuple[float, str]:
 
 
 def compare(
-    now: RunValues, earlier: Sequence[RunValues], others: Sequence[Sequence[RunValues]] = ()
+    now: RunValues,
+    earlier: Sequence[RunValues],
+    others: Sequence[Sequence[RunValues]] = (),
+    level: RunValues | None = None,
 ) -> Effect:
     """Return how much a metric changed, with an interval for all KPIs together.
 
@@ -284,6 +289,8 @@ def compare(
         now: The metric in this run.
         earlier: The metric in three earlier runs or more.
         others: The same for each other KPI that is compared.
+        level: The metric in the one run that is the level, not among the earlier ones; None for
+            their mean, which is better known.
     """
     from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - slow, and an extra
 
@@ -300,11 +307,13 @@ def compare(
         told *= min(1, SHORT / length) ** fades
     freedom = (len(earlier) - 1) * (1 + told)
     shorter = max(1, length / now.n)  # the mean of a shorter run varies more
-    error = math.sqrt(between * (shorter + 1 / len(earlier)))
+    known = max(1, length / level.n) if level else 1 / len(earlier)
+    error = math.sqrt(between * (shorter + known))
     reach = -float(stdtrit(freedom, ALARMS / (1 + len(others)))) * error
     sigma = math.sqrt(within * length)
     found = float(ndtr((LOSS * sigma - reach) / error)) if error else 1.0
-    return Effect(statistics.fmean(run.mean for run in earlier), now.mean, reach, sigma, found)
+    before = level.mean if level else statistics.fmean(run.mean for run in earlier)
+    return Effect(before, now.mean, reach, sigma, found)
 
 
 def _length(runs: Sequence[RunValues]) -> float:

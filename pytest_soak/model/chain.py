@@ -211,6 +211,7 @@ def stretches_of(
             visits=tuple(readings),
             absent=sound - told[metric],
             earlier=baseline.of(metric),
+            level=None if baseline.level is None else baseline.level.get(metric),
             others=tuple(baseline.of(each) for each in baseline.compared if each != metric),
         )
         for metric, readings in visits.items()

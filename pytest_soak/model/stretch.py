@@ -81,15 +81,23 @@ class Baseline:
         compared: The metrics whose KPIs are compared with them.
         why: Why there is no run; empty if there is one.
         required: Whether a missing baseline makes the verdict INCONCLUSIVE.
+        level: The run whose values are the level, such as one that a person accepted; the others
+            then only tell how much runs differ. None if the level is the mean of the runs.
     """
 
     runs: tuple[Mapping[str, RunValues], ...] = ()
     compared: tuple[str, ...] = ()
     why: str = "no baseline yet"
     required: bool = False
+    level: Mapping[str, RunValues] | None = None
 
     def of(self, metric: str) -> tuple[RunValues, ...]:
-        """Return what *metric* was in the runs that have it, the oldest first."""
+        """Return what *metric* was in the runs that have it, the oldest first.
+
+        None if the run that is the level lacks it.
+        """
+        if self.level is not None and metric not in self.level:
+            return ()
         return tuple(run[metric] for run in self.runs if metric in run)
 
 
@@ -107,6 +115,7 @@ class Stretch:
             planned iterations without the warm-up of an untuned one.
         cuts: The iterations before which the system was restarted.
         earlier: The runs to compare with, the oldest first.
+        level: The one of which the values are the level; None for the mean of those runs.
         no_baseline: Why there is no run to compare with; empty if there is one.
         others: The earlier runs of each other KPI of the chain that is compared with them.
         metric: The metric.
@@ -121,6 +130,7 @@ class Stretch:
     due: int = 0
     cuts: frozenset[int] = frozenset()
     earlier: tuple[RunValues, ...] = ()
+    level: RunValues | None = None
     no_baseline: str = ""
     others: tuple[tuple[RunValues, ...], ...] = ()
     metric: str = ""

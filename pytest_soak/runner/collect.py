@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_soak.config.baseline import with_baseline
 from pytest_soak.config.options import SKIPPABLE
 from pytest_soak.config.plan import MOCK_SYSTEM, OWN_SYSTEM, plan_chain
 from pytest_soak.config.request import SoakRequest, read_marker
@@ -221,7 +222,7 @@ class SoakCollection:
         Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
         if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)
-        chain.plan = plan
+        chain.plan = with_baseline(plan, self._request, settings)
 
 
 def clashes(name: str, marks: Iterable[Mapping[str, object]]) -> list[str]:

@@ -68,10 +68,11 @@ class EarlierRun:
     def changed(self, plan: ChainPlan) -> list[str]:
         """Return one phrase for each setting of *plan* that is not the run's.
 
-        The settings of a run that has ended may be those of its last resume, too.
+        The settings of a run that has ended may be those of its last resume, too. It stays compared
+        with the runs that were found when it began.
         """
-        now = plan.describe()
-        then = {**self.started["config"], "overrides": self.started["overrides"]}
+        now = _without_baseline(plan.describe())
+        then = {**_without_baseline(self.started["config"]), "overrides": self.started["overrides"]}
         changed = differences(then, {**now, "overrides": plan.initial.overrides})
         return [] if changed and self.ended and self._last_resume() == (now, changed) else changed
 
@@ -81,8 +82,13 @@ class EarlierRun:
         with suppress(StoreError):  # the journal is damaged, which is told when it is opened
             for record in stream_journal(self.folder / JOURNAL, healing=True):
                 if record.get("kind") == "run_resumed":
-                    found = record.get("config"), record.get("differences")
+                    config = _without_baseline(record.get("config") or {})
+                    found = config, record.get("differences")
         return found
+
+
+def _without_baseline(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != "baseline"}
 
 
 def earlier_run(chain: Path, folder: Path) -> EarlierRun | None:

@@ -28,6 +28,11 @@ def cell_id(config: Mapping[str, Any]) -> str:
     return json_hash({name: config.get(name) for name in IDENTITY})[:DIGITS]
 
 
+def family_id(config: Mapping[str, Any]) -> str:
+    """Return the id of the family of that run: the cells that differ in their seed alone."""
+    return json_hash({name: config.get(name) for name in IDENTITY if name != "seed"})[:DIGITS]
+
+
 def folder_name(test: str, digest: str) -> str:
     """Return a folder name that people can read.
 

@@ -10,6 +10,7 @@ from pytest_soak.model.decision import Change, Decision, Notice, Request, Rollba
 from pytest_soak.model.mode import Mode
 from pytest_soak.model.parameters import Corridor, Note
 from pytest_soak.model.problem import Kind, Problem
+from pytest_soak.model.stretch import Baseline, RunValues
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import IterationVerdict, Judgement, RunJudgement, Verdict
 
@@ -232,3 +233,22 @@ def rules_from_json(config: Mapping[str, Any]) -> Rules:
         tuned=config["mode"] == Mode.APPLY,
         window_alone="warm_up" not in config,
     )
+
+
+def baseline_from_json(told: Mapping[str, Any] | None) -> Baseline:
+    """Return the runs that a run is compared with, which *told* contains; none if it is None."""
+    if told is None:
+        return Baseline()
+    level = told["level"]
+    return Baseline(
+        tuple(map(_values_from_json, told["runs"])),
+        tuple(told["metrics"]),
+        told["why"],
+        told["required"],
+        None if level is None else _values_from_json(level),
+    )
+
+
+def _values_from_json(sums: Mapping[str, Any]) -> dict[str, RunValues]:
+    """Return what each metric was in a run."""
+    return {name: RunValues(sums["run"], **values) for name, values in sums["values"].items()}

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def load_validated(journal: Path) -> tuple[Mapping[str, Any], ...]:
+def load_validated(journal: Path, *, shape: bool = True) -> tuple[Mapping[str, Any], ...]:
     """Return the complete records of a *journal*, after checking them.
+
+    Args:
+        journal: The file.
+        shape: Whether each record is compared with its schema, which takes most of the time.
 
     Raises:
         JournalError: A check failed, or there are no records.
         OSError: The file cannot be read.
+        Exception: Any, if a record is not of the shape that was not checked.
     """
-    parsed = parse_journal(read_bytes(journal, MAX_JOURNAL))
+    parsed = parse_journal(read_bytes(journal, MAX_JOURNAL), shape=shape)
     found = chain(parsed.findings, _contradictions(parsed.records) if parsed.sound else ())
     fault = next((finding for finding in found if not finding.note), None)
     if fault:

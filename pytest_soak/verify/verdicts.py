@@ -18,13 +18,14 @@ from pytest_soak.model.chain import (
     on_settled,
     with_problem,
 )
-from pytest_soak.model.metrics import Metric, fact_fault
+from pytest_soak.model.metrics import Metric
 from pytest_soak.model.problem import Kind
 from pytest_soak.model.report import end_of, ineffective, read_report, unusable
 from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.store import legacy
 from pytest_soak.store.files import jsonable
 from pytest_soak.store.records import (
+    baseline_from_json,
     judged_from_json,
     own_problems,
     problem_to_json,
@@ -143,18 +144,15 @@ def _read_again(record: Mapping[str, Any], start: Start) -> Iterator[str]:
     metrics = start.metrics
     report = read_report(record["report"], number, metrics)
     facts: dict[str, Any] = jsonable(dict(report.measured.values))
-    given = problems_from_json(summary["problems"])
-    kinds = {problem.kind for problem in given}
-    if reading["watchers"] and not (report.problem or Kind.OVERRIDES_EDITED in kinds):
-        facts |= {
-            name: fact
-            for name, fact in summary["metrics"].items()
-            if not fact_fault(name, fact, report.measured, metrics)
-        }
+    if reading["watchers"]:  # their facts have names that are no metrics
+        others = summary["metrics"].items()
+        facts |= {name: fact for name, fact in others if name.partition(".")[0] not in metrics}
     for name, expected in (("metrics", facts), ("n", dict(report.n))):
         if summary[name] != expected:
             difference = field_differences(summary[name], expected)
             yield f"its {name} do not follow from its report: {difference}"
+    given = problems_from_json(summary["problems"])
+    kinds = {problem.kind for problem in given}
     missed = record["report"] is None and len(kinds & NO_RUN) == 1
     problems = [report.problem] if report.problem and not missed else []
     if not (problems or missed or Kind.OVERRIDES_EDITED in kinds):
@@ -268,7 +266,8 @@ def _expected(
         )
     ]
     judge = partial(_criteria, start, record)
-    verdict = judge_outcomes(outcomes, last, rules, judge, list(config["kpis"]))
+    baseline = baseline_from_json(config.get("baseline"))
+    verdict = judge_outcomes(outcomes, last, rules, judge, list(config["kpis"]), baseline)
     if not stopped:
         verdict = on_settled(verdict, rules.window)
     for problem in reversed(own):

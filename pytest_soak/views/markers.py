@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_soak.engine.controller import RECOMMEND_ONLY
 from pytest_soak.model.mode import Mode
@@ -13,7 +13,7 @@ from pytest_soak.views.screen import Screen
 from pytest_soak.views.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pytest
 
@@ -96,8 +96,25 @@ def started(plan: ChainPlan, store: ChainStore) -> list[str]:
         lines.append(f"| safe_mode | ON | SYSTEM={plan.system_name} {runs} without its secrets |")
     if store.put_back:
         lines.append(f"| runtime_overrides | PUT_BACK | {one_line(store.put_back)} |")
+    lines += _baseline(plan.compared)
     lines.append(f"| save_applied_profile | OK | {store.folder / PROFILE} |")
     return lines
+
+
+def _baseline(compared: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield the lines that say which runs the chain's run is compared with."""
+    if compared is None:
+        return
+    told = f"SOURCE={one_line(compared['source'])}"
+    if compared["level"]:
+        told += f" LEVEL={compared['level']['run']}"
+    told += f" RUNS={len(compared['runs'])}"
+    if compared["why"]:
+        yield f"| soak_baseline | NONE | {told} {one_line(compared['why'])} |"
+    else:
+        yield f"| soak_baseline | OK | {told} LAST={compared['runs'][-1]['run']} |"
+    for run in compared["left_out"]:
+        yield f"| soak_baseline | LEFT_OUT | RUN={run['run']} {one_line(run['why'])} |"
 
 
 def iteration(

@@ -212,6 +212,24 @@ def test_a_shorter_run_is_less_certain_than_the_earlier_ones_and_a_longer_one_is
 # ---- not judged, and INCONCLUSIVE
 
 
+def test_a_run_that_is_the_level_is_compared_with_and_others_tell_the_spread() -> None:
+    level = RunValues("accepted", 8, 150, 0.5)
+    found = judge(stretch(150, level=level))
+    assert found.value == pytest.approx(0)
+    assert found.detail.startswith("same: against accepted, with the spread of 5 runs: 150 -> 150")
+    assert judge(stretch(120, level=level)).detail.startswith("better: ")
+    assert judge(stretch(180, level=level)).verdict is Verdict.FAIL
+
+
+def test_one_run_as_the_level_is_known_less_well_than_the_mean_of_several() -> None:
+    now = RunValues("now", 8, 120, 0.5)
+    runs = stretch(120).earlier
+    means = [compare(now, runs).reach]
+    means += [compare(now, runs, level=RunValues("level", n, 120, 0.5)).reach for n in (80, 8, 4)]
+    assert means[0] * math.sqrt(2 / 1.2) == pytest.approx(means[1]) == pytest.approx(means[2])
+    assert means[2] < means[3]
+
+
 def test_without_an_earlier_run_nothing_is_judged() -> None:
     first = stretch(120, ())
     assert judge(first) == RunJudgement(

@@ -301,6 +301,15 @@ def test_a_stretch_has_the_baseline_of_its_metric_and_those_of_the_other_ones() 
     assert (none.earlier, none.no_baseline) == ((), "no baseline yet")
 
 
+def test_a_stretch_has_the_run_that_is_the_level_and_without_it_nothing_is_compared() -> None:
+    values = RunValues("r", 9, 200, 5)
+    outcomes, rules, span = run_of("PP"), Rules(2, 2), Span(1, 2, 2)
+    baseline = Baseline(({"latency": values, "rate": values},), level={"latency": values})
+    found = stretches_of(["latency", "rate"], outcomes, span, rules, baseline)
+    assert (found["latency"].earlier, found["latency"].level) == ((values,), values)
+    assert (found["rate"].earlier, found["rate"].level) == ((), None)
+
+
 # The word of plugins' gates
 
 

@@ -13,6 +13,7 @@ from pytest_soak.store import cell
 from pytest_soak.store.cell import (
     IDENTITY,
     cell_id,
+    family_id,
     folder_name,
     new_session,
     run_age,
@@ -77,6 +78,13 @@ def test_the_id_follows_from_the_recorded_settings(name: str) -> None:
     config = plan().describe()
     assert cell_id(config) == plan().cell
     assert cell_id({**config, name: "other"}) != plan().cell
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_cells_of_a_family_differ_in_their_seed_alone(name: str) -> None:
+    config = plan().describe()
+    same = family_id({**config, name: "other"}) == family_id(config)
+    assert same is (name == "seed")
 
 
 def test_folder_and_run_carry_the_id() -> None:
