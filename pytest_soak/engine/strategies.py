@@ -17,7 +17,7 @@ from pytest_soak.gates.kpi import KpiGate
 from pytest_soak.model.answers import UnusableAnswer, received
 from pytest_soak.model.decision import Decision, Notice, Veto, requests_of
 from pytest_soak.model.headroom import UNBOUNDED, least
-from pytest_soak.model.metrics import LARGEST, count, exact, is_number
+from pytest_soak.model.metrics import LARGEST, count, exact, fact_fault, is_number
 from pytest_soak.model.promises import breach, loosened, malformed, rollback_fault
 from pytest_soak.model.proposal import Proposal, proposal_fault
 from pytest_soak.model.safe_repr import one_line, safe_repr, safe_text
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
     from pytest_soak.model.mask import Mask
-    from pytest_soak.model.metrics import Value
+    from pytest_soak.model.metrics import Measured, Value
     from pytest_soak.model.pack import Pack
     from pytest_soak.model.report import Report
     from pytest_soak.model.stretch import Stretch
@@ -124,13 +124,13 @@ class Strategies:
         """Return the metrics of *report* with the facts of all watchers.
 
         Raises:
-            StrategyFault: A watcher raised, returned something else than facts, or a value for a
-                metric, which only the report may give.
+            StrategyFault: A watcher raised, returned something else than facts, or gave a value
+                for a metric that the report has, or one that would not be usable in a report.
         """
         facts = dict(self._summary.observe(report, history))
         for watcher in self._watchers:
             seen = replace(report, raw=copy.deepcopy(report.raw))
-            read = partial(_facts, self._pack)
+            read = partial(_facts, self._pack, report.measured)
             facts |= self._ask(watcher.owner, read, watcher.strategy.observe, seen, history)
         return facts
 
@@ -280,23 +280,28 @@ def _installed(
     ]
 
 
-def _facts(pack: Pack, found: object) -> dict[str, Value]:
+def _facts(pack: Pack, measured: Measured, found: object) -> dict[str, Value]:
     """Return the facts of a watcher, in Python's own types."""
     if not isinstance(found, Mapping):
         msg = f"returned {safe_repr(found)}, not {{name: value}}"
         raise UnusableAnswer(msg)
     facts: dict[str, Value] = {}
     for name, value in found.items():
-        if not isinstance(name, str) or pack.knows(name):
-            msg = f"gave a value for {safe_repr(name)}, a metric that only the report may give"
+        if not isinstance(name, str):
+            msg = f"gave a value for {safe_repr(name)}; allowed: a name as text"
             raise UnusableAnswer(msg)
+        key = safe_text(name)
         if value is None or (is_number(value) and abs(exact(value)) <= LARGEST):
-            facts[safe_text(name)] = value if value is None else exact(value)
+            facts[key] = value if value is None else exact(value)
         elif isinstance(value, tuple) and all(isinstance(word, str) for word in value):
-            facts[safe_text(name)] = tuple(map(safe_text, value))
+            facts[key] = tuple(map(safe_text, value))
         else:
             given = f"gave {safe_repr(value)} for {safe_repr(name)}"
             msg = f"{given}; allowed: a finite number, words in a tuple, None"
+            raise UnusableAnswer(msg)
+        fault = fact_fault(key, facts[key], measured, pack.metrics)
+        if fault:
+            msg = f"gave a value for {safe_repr(name)}, which {fault}"
             raise UnusableAnswer(msg)
     return facts
 

@@ -214,7 +214,10 @@ class Baseline(Criterion):
         rule = self.changes[0][1].text
         judged = RunJudgement(self.name, kpi.metric, None, n=len(values), rule=rule)
         if problem := _not_judged(stretch, given, len(earlier)):
-            return replace(judged, problem=problem)
+            missing = stretch.required and len(earlier) < FEWEST_RUNS
+            return replace(
+                judged, verdict=Verdict.INCONCLUSIVE if missing else None, problem=problem
+            )
         if len(values) < given.least:
             problem = f"{len(values)} usable values, of {given.least}"
             return replace(judged, verdict=Verdict.INCONCLUSIVE, problem=problem)

@@ -202,6 +202,7 @@ def stretches_of(
         ran=sound,
         cuts=frozenset(one.summary.iteration for one in outcomes if one.summary.restarted),
         no_baseline="" if baseline.runs else baseline.why,
+        required=baseline.required,
     )
     return {
         metric: replace(

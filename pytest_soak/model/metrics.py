@@ -115,10 +115,13 @@ class Measured:
     Args:
         values: ``{metric: value}``; shares are flattened to ``metric.reason``.
         problems: ``{metric: what is wrong}`` for every known metric without a usable value.
+        absent: The known metrics of which the report says nothing: no value, no count, no reason.
+            A watcher may give these.
     """
 
     values: Mapping[str, Value]
     problems: Mapping[str, str]
+    absent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Make both read-only: no strategy can heal a metric."""
@@ -145,8 +148,11 @@ def measure(
     """
     values: dict[str, Value] = {}
     problems: dict[str, str] = {}
+    absent = set()
     for metric in metrics.values():
         raw, found = _find(totals, metric)
+        if not found and counts.keys().isdisjoint(_keys(metric)):
+            absent.add(metric.name)
         problem = "" if found else f"is missing{_nearest(metric.name, totals, metrics)}"
         if found and raw is None:
             problem = "is null (undefined)"
@@ -156,7 +162,34 @@ def measure(
             problems[metric.name] = problem
             if found:
                 values[metric.name] = None
-    return Measured(values, problems)
+    return Measured(values, problems, frozenset(absent))
+
+
+def find_metric(name: str, metrics: Mapping[str, Metric]) -> Metric | None:
+    """Return what is called *name*, a metric or a share, ``blocked.quota``; None if nothing is."""
+    whole, dot, _ = name.partition(".")
+    metric = metrics.get(whole)
+    if metric is None or not dot:
+        return metric
+    return _share(name) if metric.kind == "shares" else None
+
+
+def fact_fault(name: str, value: object, measured: Measured, metrics: Mapping[str, Metric]) -> str:
+    """Return why a watcher may not give *value* for *name*, or an empty string if it may.
+
+    A value for a metric is allowed if the report says nothing of it, and if it would be usable in
+    a report. None means undefined. A name that is no metric may have any value.
+    """
+    metric = find_metric(name, metrics)
+    if metric is None:
+        return ""
+    if name.partition(".")[0] not in measured.absent:
+        return "the report itself has; allowed: facts, and metrics that the report lacks"
+    if value is None:
+        return ""
+    if metric.kind == "shares":
+        return f"is no share: {safe_repr(value)}; allowed: {name}.REASON, from 0 to 1"
+    return _READERS[metric.kind](metric, list(value) if isinstance(value, tuple) else value, {})
 
 
 def _nearest(name: str, totals: Mapping[str, object], metrics: Mapping[str, Metric]) -> str:
@@ -177,8 +210,17 @@ def count(value: object) -> int | None:
     return int(number) if number >= 0 and number == int(number) else None
 
 
+def _keys(metric: Metric) -> tuple[str, ...]:
+    """Return the keys under which a report may have *metric*."""
+    return (metric.name, *(alias for alias, _ in metric.aliases))
+
+
+def _share(name: str) -> Metric:
+    return Metric(name, name, least=0, most=1)
+
+
 def _count_problem(counts: Mapping[str, object], metric: Metric) -> str:
-    for key in (metric.name, *(alias for alias, _ in metric.aliases)):
+    for key in _keys(metric):
         if key in counts:
             n = count(counts[key])
             if n is None:
@@ -223,8 +265,7 @@ def _shares(metric: Metric, raw: object, values: dict[str, Value]) -> str:
         share = entry.get("share") if isinstance(entry, dict) else entry
         if share is None:
             continue
-        part = Metric(f"{metric.name}.{reason}", "", least=0, most=1)
-        problem = _number(part, share, values)
+        problem = _number(_share(f"{metric.name}.{reason}"), share, values)
         if problem:
             return f"has a share that is none: {safe_text(str(reason))} {problem}"
     return ""

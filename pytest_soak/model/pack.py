@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pytest_soak.model.chain import WholeRun
 from pytest_soak.model.kpi import Kpi
-from pytest_soak.model.metrics import Metric, Op
+from pytest_soak.model.metrics import Metric, Op, find_metric
 from pytest_soak.model.parameters import Corridor, Parameter
 from pytest_soak.model.settings import MetricName, Mistake, Number, ParameterName, Setting
 
@@ -223,7 +223,7 @@ class Pack:
 
     def knows(self, metric: str) -> bool:
         """Tell whether *metric*, or the shares it is one of, is in the schema of reports."""
-        return bool(self.kind(metric))
+        return find_metric(metric, self.metrics) is not None
 
     def metric(self, name: str) -> Metric:
         """Return the metric called *name*; a share, ``blocked.quota``, has its name as a label."""
@@ -231,13 +231,8 @@ class Pack:
 
     def kind(self, metric: str) -> str:
         """Return what *metric* is: ``number`` (a share is one), ``shares``, ``labels``, or ''."""
-        name, dot, _ = metric.partition(".")
-        if name not in self.metrics:
-            return ""
-        kind = self.metrics[name].kind
-        if dot:
-            return "number" if kind == "shares" else ""
-        return kind
+        found = find_metric(metric, self.metrics)
+        return found.kind if found else ""
 
     @property
     def required_kpis(self) -> tuple[Kpi, ...]:

@@ -113,7 +113,8 @@ def _without(measured: Measured, unusable: Mapping[object, str]) -> Measured:
     values = {
         name: value for name, value in measured.values.items() if name.partition(".")[0] not in why
     }
-    return Measured(values, {**measured.problems, **why})
+    told = {name.partition(".")[0] for name in why}
+    return Measured(values, {**measured.problems, **why}, measured.absent - told)
 
 
 def _misfit_parameters(raw: object, iteration: int) -> Problem | None:
@@ -167,9 +168,16 @@ def unusable(
     required: Iterable[str], facts: Mapping[str, Any], report: Report, iteration: int
 ) -> list[Problem]:
     """Return the problems of *required* metrics that neither *report* nor a watcher's fact has."""
+    values = report.measured.values
+    lacking = report.measured.lacking(required)
+    undefined = dict.fromkeys(facts.keys() - values, "is undefined: a watcher gave None")
     return [
-        Problem(Kind.METRIC_UNUSABLE, iteration, {"metric": metric, "fault": fault})
-        for metric, fault in report.measured.lacking(required).items()
+        Problem(
+            Kind.METRIC_UNUSABLE,
+            iteration,
+            {"metric": metric, "fault": undefined.get(metric, fault)},
+        )
+        for metric, fault in lacking.items()
         if facts.get(metric) is None
     ]
 

@@ -80,7 +80,7 @@ class Baseline:
         runs: For each run, the oldest first, ``{metric: what it was in that run}``.
         compared: The metrics whose KPIs are compared with them.
         why: Why there is no run; empty if there is one.
-        required: Whether a missing baseline makes the verdict INCONCLUSIVE.
+        required: Whether missing or too few runs make the verdict INCONCLUSIVE.
         level: The run whose values are the level, such as one that a person accepted; the others
             then only tell how much runs differ. None if the level is the mean of the runs.
     """
@@ -117,6 +117,7 @@ class Stretch:
         earlier: The runs to compare with, the oldest first.
         level: The one of which the values are the level; None for the mean of those runs.
         no_baseline: Why there is no run to compare with; empty if there is one.
+        required: Whether it is INCONCLUSIVE if the earlier runs are missing or too few.
         others: The earlier runs of each other KPI of the chain that is compared with them.
         metric: The metric.
         ran: How many iterations of the settled stretch ran without a problem.
@@ -132,6 +133,7 @@ class Stretch:
     earlier: tuple[RunValues, ...] = ()
     level: RunValues | None = None
     no_baseline: str = ""
+    required: bool = False
     others: tuple[tuple[RunValues, ...], ...] = ()
     metric: str = ""
     ran: int = 0

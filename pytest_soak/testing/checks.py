@@ -26,16 +26,18 @@ from hypothesis.stateful import (
 from pytest_soak.errors import what_raised
 from pytest_soak.model.pack import Pack
 from pytest_soak.model.parameters import Note
-from pytest_soak.packs.loader import load_pack
+from pytest_soak.model.safe_repr import safe_repr
+from pytest_soak.packs.loader import load_pack, none_installed
 from pytest_soak.testing.promises import BrokenPromise, Promise, Stopped
 from pytest_soak.testing.slots import OTHERS, Slot, Start, slots, starts, steady
 from pytest_soak.testing.world import Subject, World
 from pytest_soak.tuners.table import TableTuner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_soak.engine.controller import IterationResult
+    from pytest_soak.packs.loader import File
 
 EXAMPLES = 40
 """How many chains are tried by default."""
@@ -63,14 +65,21 @@ class Turn:
 @cache
 def demo_pack() -> Pack:
     """Return the neutral pack that comes with pytest-soak."""
-    return load_pack(resources.files("pytest_soak.packs").joinpath("demo.toml"))
+    return load_pack(_installed("demo", ""))
+
+
+def _installed(name: str, source: str) -> File:
+    """Return the file of the pack *name*; the kit knows the demo pack alone by name."""
+    if name == "demo":
+        return resources.files("pytest_soak.packs").joinpath("demo.toml")
+    return none_installed(name, source)
 
 
 def as_pack(pack: Pack | Path | str | None) -> Pack:
     """Return the pack that an author gives: itself, its TOML file, or None for the demo pack."""
     if pack is None:
         return demo_pack()
-    return pack if isinstance(pack, Pack) else load_pack(Path(pack))
+    return pack if isinstance(pack, Pack) else load_pack(Path(pack), find=_installed)
 
 
 def check_tuner(
@@ -99,13 +108,28 @@ def check_tuner(
 def check_watcher(
     factory: Callable[[Pack], Any],
     *,
+    facts: Collection[str] = (),
     pack: Pack | Path | str | None = None,
     examples: int = EXAMPLES,
     seconds: float = 10.0,
 ) -> None:
-    """Check that a watcher keeps every promise; as `check_tuner`."""
+    """Check that a watcher keeps every promise; as `check_tuner`.
+
+    *facts* are metrics of the pack that no report has, because the watcher gives them.
+    """
     __tracebackhide__ = True
-    _drive(_subject("watcher", factory, pack, seconds), examples)
+    subject = replace(_subject("watcher", factory, pack, seconds), facts=facts)
+    fault = facts_fault(facts, subject.pack)
+    if fault:
+        raise BrokenPromise(Promise.READY, subject.who, fault)
+    _drive(subject, examples)
+
+
+def facts_fault(facts: Collection[str], pack: Pack) -> str:
+    """Return which of *facts* is no metric of *pack*, or an empty string."""
+    unknown = ", ".join(safe_repr(name) for name in facts if name not in pack.metrics)
+    known = ", ".join(pack.metrics)
+    return unknown and f"`facts` names {unknown}; the metrics of pack {pack.name}: {known}"
 
 
 def check_gate(
@@ -265,12 +289,12 @@ def _machine(  # noqa: C901 - a machine is its rules
             with noted():
                 self.world = World(subject, start)
 
-        @rule(slot=slots(subject.pack))
+        @rule(slot=slots(subject.pack, subject.facts))
         def iteration(self, slot: Slot) -> None:
             with noted():
                 self.world.run(slot)
 
-        @rule(slot=slots(subject.pack), times=st.integers(2, 5))
+        @rule(slot=slots(subject.pack, subject.facts), times=st.integers(2, 5))
         def the_same_again(self, slot: Slot, times: int) -> None:
             with noted():
                 for _ in range(times):

@@ -16,7 +16,7 @@ from pytest_soak.testing.checks import (
 from pytest_soak.testing.system import check_system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pytest_soak.model.pack import Pack
@@ -66,12 +66,18 @@ class TunerConformance(_Conformance):
 
 
 class WatcherConformance(_Conformance):
-    """A watcher keeps every promise with every kind of report."""
+    """A watcher keeps every promise with every kind of report.
+
+    Attributes:
+        facts: Metrics of the pack that no report has, because this watcher gives them.
+    """
+
+    facts: ClassVar[Collection[str]] = ()
 
     def test_it_keeps_every_promise_of_a_watcher(self) -> None:
         """Drive chains of all kinds."""
         __tracebackhide__ = True
-        check_watcher(self._factory(), **self._common())
+        check_watcher(self._factory(), facts=self.facts, **self._common())
 
 
 class GateConformance(_Conformance):
@@ -123,9 +129,11 @@ class SystemConformance(_Conformance):
         answers_to: Parameters of which each, moved from one limit to the other, changes a metric;
             for a system whose time is virtual.
         echoes: Whether its reports must contain the parameters that were used.
+        facts: Metrics of the pack that watchers give; its reports must not have them.
     """
 
     scenario: ClassVar[str] = ""
+    facts: ClassVar[Collection[str]] = ()
     answers_to: ClassVar[Sequence[str]] = ()
     echoes: ClassVar[bool] = True
 
@@ -138,5 +146,6 @@ class SystemConformance(_Conformance):
             scenario=self.scenario,
             answers_to=self.answers_to,
             echoes=self.echoes,
+            facts=self.facts,
             seconds=self.seconds,
         )

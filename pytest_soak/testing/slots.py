@@ -11,7 +11,7 @@ from pytest_soak.model.metrics import is_number
 from pytest_soak.model.mode import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pytest_soak.model.metrics import Metric
     from pytest_soak.model.pack import Condition, Pack
@@ -136,12 +136,14 @@ def starts(pack: Pack) -> st.SearchStrategy[Start]:
     )
 
 
-def slots(pack: Pack) -> st.SearchStrategy[Slot]:
-    """Return what can happen in one iteration of a chain of *pack*."""
-    metrics = st.fixed_dictionaries(
-        {name: _values(pack, metric) for name, metric in pack.metrics.items()}
-    )
-    odd = st.tuples(st.sampled_from(tuple(pack.metrics)), st.sampled_from(ODD))
+def slots(pack: Pack, facts: Collection[str] = ()) -> st.SearchStrategy[Slot]:
+    """Return what can happen in one iteration of a chain of *pack*; no report has *facts*."""
+    values = {
+        name: _values(pack, metric) for name, metric in pack.metrics.items() if name not in facts
+    }
+    metrics = st.fixed_dictionaries(values)
+    names = st.sampled_from(tuple(values)) if values else st.nothing()
+    odd = st.tuples(names, st.sampled_from(ODD))
     deltas = {name: st.sampled_from(_deltas(one)) for name, one in pack.parameters.items()}
     request = st.fixed_dictionaries({}, optional=deltas)
     return st.builds(

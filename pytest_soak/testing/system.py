@@ -18,12 +18,12 @@ from pytest_soak.model.parameters import overlay
 from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.store.artifacts import OVERRIDES
-from pytest_soak.testing.checks import as_pack
+from pytest_soak.testing.checks import as_pack, facts_fault
 from pytest_soak.testing.promises import BrokenPromise, Promise
 from pytest_soak.testing.watched import TookTooLong, limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pytest_soak.model.pack import Pack
 
@@ -148,6 +148,7 @@ def check_system(
     scenario: str = "",
     answers_to: Sequence[str] = (),
     echoes: bool = True,
+    facts: Collection[str] = (),
     seconds: float = 60.0,
 ) -> None:
     """Check that a system keeps every promise, by running it for a few iterations.
@@ -159,6 +160,7 @@ def check_system(
         answers_to: Parameters of which each, moved from one limit to the other, must change a
             metric; for a system whose time is virtual.
         echoes: Whether its reports must contain the parameters that were used.
+        facts: Metrics of the pack that watchers give; its reports must not have them.
         seconds: How long ``open``, ``close`` and one iteration may each take, in wall-clock time.
 
     Raises:
@@ -172,6 +174,9 @@ def check_system(
         what = f"`answers_to` names {', '.join(map(safe_repr, unknown))}"
         known = ", ".join(domain.parameters)
         raise trial.broken(Promise.READY, f"{what}; the parameters of pack {domain.name}: {known}")
+    fault = facts_fault(facts, domain)
+    if fault:
+        raise trial.broken(Promise.READY, fault)
     settings = _parameters(domain)
     with trial.opened() as system:
         virtual = bool(getattr(system, "virtual_time", False))
@@ -180,7 +185,7 @@ def check_system(
         for iteration, parameters in enumerate(settings, 1):
             state = slots[-1].left if slots else None
             slots.append(trial.run(system, iteration, parameters, state))
-            _check_report(trial, slots[-1], domain, echoes=echoes)
+            _check_report(trial, slots[-1], domain, facts, echoes=echoes)
     if virtual:
         with trial.opened() as system:
             for slot in slots:
@@ -190,7 +195,7 @@ def check_system(
         state = json.loads(json.dumps(last.state))  # as a resume reads it from its file
         with trial.opened() as system:
             again = trial.run(system, last.iteration, last.parameters, state)
-        _check_report(trial, again, domain, echoes=echoes)
+        _check_report(trial, again, domain, facts, echoes=echoes)
         if virtual:
             _same(trial, last, again, Promise.STATE)
     for name in answers_to:
@@ -205,10 +210,18 @@ def _parameters(pack: Pack) -> list[dict[str, float]]:
     return [overlay(base, laid) for laid in ({}, low, high, {})]
 
 
-def _check_report(trial: _Trial, slot: _Slot, pack: Pack, *, echoes: bool) -> None:
+def _check_report(
+    trial: _Trial, slot: _Slot, pack: Pack, facts: Collection[str], *, echoes: bool
+) -> None:
     report = read_report(slot.report, slot.iteration, pack.metrics)
-    lacking = report.measured.lacking(kpi.metric for kpi in pack.required_kpis)
-    faults = [f"{metric} {fault}" for metric, fault in lacking.items()]
+    measured, metrics = report.measured, (kpi.metric for kpi in pack.required_kpis)
+    own = [name for name in metrics if name.partition(".")[0] not in facts]
+    faults = [f"{metric} {fault}" for metric, fault in measured.lacking(own).items()]
+    faults += [
+        f"the report has {name}, which is one of `facts`"
+        for name in facts
+        if name not in measured.absent
+    ]
     problem = str(report.problem or "; ".join(faults))
     if problem:
         raise trial.broken(Promise.REPORT, problem, slot)

@@ -35,7 +35,7 @@ from pytest_soak.testing.slots import OTHERS, Slot, Start, strict_guards
 from pytest_soak.testing.watched import Breach, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pytest_soak.engine.controller import IterationResult
     from pytest_soak.model.headroom import Headroom
@@ -58,6 +58,7 @@ class Subject:
         name: The name under which it is registered.
         settings: For a guard, the table ``[guards.<name>]``.
         seconds: How long an answer may take.
+        facts: The metrics that a watcher gives, so that no report has them.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Subject:
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 10.0
+    facts: Collection[str] = ()
 
     @property
     def hook(self) -> str:

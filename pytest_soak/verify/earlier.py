@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.errors import SoakUsageError, file_fault, unknown, what_raised
@@ -89,8 +89,9 @@ class RecordedRun:
         """
         try:
             records = load_validated(self.journal, shape=False)
-            verdict = (ending_of(records) or {})["verdict"]
-            return RunSums(run=self.run, verdict=verdict, values=_values(records, metrics))
+            ending = ending_of(records) or {}
+            values = _values(records, _first_settled(ending), metrics)
+            return RunSums(run=self.run, verdict=ending["verdict"], values=values)
         except (StoreError, OSError):
             raise
         except ImportError as error:  # a criterion of the run needs an extra
@@ -177,24 +178,29 @@ def choose_run(runs: Sequence[RecordedRun], given: str, source: str) -> Recorded
     return found[0]
 
 
+def _first_settled(ending: Mapping[str, Any]) -> int:
+    """Return the first iteration that the verdict in *ending* is taken on.
+
+    In version 0.1.0, that was the first of the observation window.
+    """
+    stretch = ending.get("stretch") or {}
+    first: int = stretch.get("first") or ending["window"][0]
+    return first
+
+
 def _values(
-    records: Iterable[Mapping[str, Any]], metrics: Collection[str] | None
+    records: Iterable[Mapping[str, Any]], first: int, metrics: Collection[str] | None
 ) -> dict[str, Summed]:
-    """Return what *metrics* were in the settled stretch: its usable iterations, see `Stretch`."""
-    config: Mapping[str, Any] = {}
+    """Return what *metrics* were in the usable iterations from the *first* on, see `Stretch`."""
     iterations = []
     not_passed: set[int] = set()
     for record in records:
-        config = record.get("config", config)
         not_passed.update(record.get("not_passed", ()))
         iterations += [record] if record["kind"] == "iteration" else []
-    judged = iterations[config.get("warm_up", 0) :]
-    final = judged[-1]["summary"]["parameters"] if judged else {}
-    settled = takewhile(lambda one: one["summary"]["parameters"] == final, reversed(judged))
     values: dict[str, list[float]] = {}
-    for one in settled:
+    for one in iterations:
         summary, judgements = one["summary"], one["judgements"]
-        if summary["problems"] or one["iteration"] in not_passed:
+        if one["iteration"] < first or summary["problems"] or one["iteration"] in not_passed:
             continue
         unclear = {word["metric"] for word in judgements if word["verdict"] == "INCONCLUSIVE"}
         for metric in summary["metrics"].keys() - unclear if metrics is None else metrics:

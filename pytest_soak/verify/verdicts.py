@@ -18,7 +18,7 @@ from pytest_soak.model.chain import (
     on_settled,
     with_problem,
 )
-from pytest_soak.model.metrics import Metric
+from pytest_soak.model.metrics import Metric, fact_fault
 from pytest_soak.model.problem import Kind
 from pytest_soak.model.report import end_of, ineffective, read_report, unusable
 from pytest_soak.model.verdict import Verdict, worst
@@ -144,15 +144,18 @@ def _read_again(record: Mapping[str, Any], start: Start) -> Iterator[str]:
     metrics = start.metrics
     report = read_report(record["report"], number, metrics)
     facts: dict[str, Any] = jsonable(dict(report.measured.values))
-    if reading["watchers"]:  # their facts have names that are no metrics
-        others = summary["metrics"].items()
-        facts |= {name: fact for name, fact in others if name.partition(".")[0] not in metrics}
+    given = problems_from_json(summary["problems"])
+    kinds = {problem.kind for problem in given}
+    if reading["watchers"] and not (report.problem or Kind.OVERRIDES_EDITED in kinds):
+        facts |= {
+            name: fact
+            for name, fact in summary["metrics"].items()
+            if not fact_fault(name, fact, report.measured, metrics)
+        }
     for name, expected in (("metrics", facts), ("n", dict(report.n))):
         if summary[name] != expected:
             difference = field_differences(summary[name], expected)
             yield f"its {name} do not follow from its report: {difference}"
-    given = problems_from_json(summary["problems"])
-    kinds = {problem.kind for problem in given}
     missed = record["report"] is None and len(kinds & NO_RUN) == 1
     problems = [report.problem] if report.problem and not missed else []
     if not (problems or missed or Kind.OVERRIDES_EDITED in kinds):

@@ -139,6 +139,14 @@ def test_journals_of_0_1_0_count_too(name: str) -> None:
     assert sums["values"][LATENCY]["n"] >= 2
 
 
+def test_in_0_1_0_the_observation_window_counts() -> None:
+    (journal,) = (RECORDED / "tuned").glob(f"*/{JOURNAL}")
+    recorded = recorded_run(journal)
+    assert recorded is not None
+    assert load_validated(journal)[-1]["window"] == [5, 6]  # the parameters are those of 4, too
+    assert recorded.sums([LATENCY])["values"][LATENCY]["n"] == 2
+
+
 def test_what_each_run_said_is_verified(tmp_path: Path) -> None:
     """The run is compared by the criterion, and `verify` finds the same from the journal alone."""
     for day in range(1, 6):

@@ -348,6 +348,7 @@ def test_facts_of_a_plugin_join_those_of_the_core() -> None:
         {"mood": (1, 2)},
         {5: 5},
         {"latency": 5.0},
+        {"latency\n": 5.0},
         ZeroDivisionError("by zero"),
     ],
     ids=lambda value: repr(value)[:20],
@@ -356,6 +357,19 @@ def test_facts_that_are_no_values_are_a_fault_that_names_the_watcher(answer: obj
     with pytest.raises(StrategyFault) as caught:
         strategies("watchers", answer).observe(REPORT, History())
     assert "plugin acme-0, hook pytest_soak_watchers, 'mine': observe() " in str(caught.value)
+
+
+def test_a_metric_that_the_report_lacks_may_come_from_watchers_and_the_last_one_counts() -> None:
+    given = {"first": {"rate": 5.0}, "then": {"rate": 6, "mood": 1}}
+    makers = {name: lambda pack, facts=facts: Says(facts) for name, facts in given.items()}
+    watched = Strategies(strategies_plan(), a_registry(Stranger("watchers", makers)))
+    assert watched.observe(REPORT, History()) == {"latency": 200, "rate": 6, "mood": 1}
+
+
+def test_a_value_that_no_report_could_have_is_a_fault_that_names_watcher_and_value() -> None:
+    says = r"'mine': observe\(\) gave a value for 'rate', which is not a number: \['high'\]"
+    with pytest.raises(StrategyFault, match=says):
+        strategies("watchers", {"rate": ("high",)}).observe(REPORT, History())
 
 
 def test_judgements_of_a_plugin_join_those_of_the_core() -> None:

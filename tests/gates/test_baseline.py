@@ -246,6 +246,15 @@ def test_with_one_or_two_runs_nobody_knows_how_much_runs_differ(count: int) -> N
     assert judge(stretch(500, RUNS[:3])).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(0, Verdict.INCONCLUSIVE), (2, Verdict.INCONCLUSIVE), (3, Verdict.PASS)]
+)
+def test_with_a_required_baseline_too_few_runs_are_inconclusive(
+    count: int, verdict: Verdict
+) -> None:
+    assert judge(stretch(100, RUNS[:count], required=True)).verdict is verdict
+
+
 def test_earlier_runs_that_were_too_short_do_not_count() -> None:
     run = stretch(500)
     short = tuple(replace(each, n=7) for each in run.earlier[:3])

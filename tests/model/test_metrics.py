@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -11,9 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_soak.model.metrics import LARGEST, SENSIBLE, Metric, Op, in_full, measure, sensible
+from pytest_soak.model.metrics import (
+    LARGEST,
+    SENSIBLE,
+    Metric,
+    Op,
+    fact_fault,
+    in_full,
+    measure,
+    sensible,
+)
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.report import PROBLEM, contradictions, read_report
+from pytest_soak.model.report import PROBLEM, contradictions, read_report, unusable
 from tests.fuzz.values import (
     Blind,
     FloatLike,
@@ -95,6 +105,84 @@ def test_a_value_that_rests_on_no_observation_is_a_problem() -> None:
 def test_a_count_that_is_none_is_a_problem(n: object) -> None:
     measured = measure({"latency": 12}, {"latency": n}, {"latency": LATENCY})
     assert measured.problems == {"latency": f"has an n that is no count: {n!r}"}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"totals": {"latency": 200}},
+        {"totals": {"latency": None}},
+        {"totals": {"latency": "fast"}},
+        {"n": {"latency": 0}},
+        {"n": {"latency": 10}},
+        {"unusable": {"latency": "the probe is off"}},
+        {"totals": {"maker_share_pct": 20}},
+        {"n": {"maker_share_pct": 20}},
+        {"totals": {"blocked": {}}},
+        {"unusable": {"blocked.quota": "nobody counts it"}},
+        {"totals": {"drivers": []}},
+    ],
+    ids=repr,
+)
+def test_a_watcher_gives_no_metric_of_which_the_report_says_anything(
+    parts: dict[str, dict[str, object]],
+) -> None:
+    measured = read_report(a_report(**parts), 3, METRICS).measured
+    ((name, *_),) = parts.values()
+    told = name.removesuffix("_pct").partition(".")[0]
+    assert measured.absent == METRICS.keys() - {told}
+    name = f"{told}.quota" if told == "blocked" else told
+    for value in (0.5, ("slow",), None):
+        fault = fact_fault(name, value, measured, METRICS)
+        assert fault == "the report itself has; allowed: facts, and metrics that the report lacks"
+
+
+def test_a_report_that_cannot_be_used_leaves_nothing_to_watchers() -> None:
+    assert read_report(a_report(totals=None), 3, METRICS).measured.absent == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("latency", 0, ""),
+        ("latency", None, ""),
+        ("latency", -1, "is -1, below 0, the least that makes sense"),
+        ("latency", 1001, "is 1001, above 1000, the most that makes sense"),
+        ("latency", ("slow",), "is not a number: ['slow']"),
+        ("latency.p95", -1, ""),
+        ("blocked.quota", 1, ""),
+        ("blocked.quota", 1.5, "is 1.5, above 1, the most that makes sense"),
+        ("blocked", 0.5, "is no share: 0.5; allowed: blocked.REASON, from 0 to 1"),
+        ("drivers", ("slow", "fees"), ""),
+        ("drivers", ["slow"], ""),
+        ("drivers", ("dust",), "has the unknown word 'dust'; there are: slow, fees"),
+        ("drivers", 3, "is not a list of words: 3"),
+        ("mood", -1, ""),
+    ],
+)
+def test_what_a_watcher_gives_for_a_metric_is_checked_like_a_report(
+    name: str, value: object, fault: str
+) -> None:
+    metrics = {**METRICS, "drivers": replace(DRIVERS, words=("slow", "fees"))}
+    assert fact_fault(name, value, measure({}, {}, metrics), metrics) == fault
+
+
+@pytest.mark.parametrize(
+    ("totals", "facts", "fault"),
+    [
+        ({}, {}, "is missing"),
+        ({}, {"latency": 5}, ""),
+        ({}, {"latency": None}, "is undefined: a watcher gave None"),
+        ({"latency": None}, {"latency": None}, "is null (undefined)"),
+    ],
+)
+def test_what_neither_the_report_nor_a_watcher_gives_is_a_problem(
+    totals: dict[str, object], facts: dict[str, object], fault: str
+) -> None:
+    report = read_report(a_report(totals=totals), 3, METRICS)
+    data = {"metric": "latency", "fault": fault}
+    due = [Problem(Kind.METRIC_UNUSABLE, 3, data)] if fault else []
+    assert unusable(["latency"], facts, report, 3) == due
 
 
 def test_the_largest_number_that_is_measured_or_set_is_still_one() -> None:

@@ -19,6 +19,24 @@ GATES = (
 SOAK = ("--soak-iterations=4", *GATES)
 
 
+SYSTEM = """
+import os
+import pytest
+
+class Given:
+    def run(self, parameters, iteration, seed, state):
+        latency = float(os.environ["LATENCY"]) + (-1, 0, 1, 0)[iteration % 4]
+        totals = {"latency_p95_ms": latency, "error_rate": 0.01, "throughput": 100}
+        return {"iteration": iteration, "parameters": parameters, "totals": totals}, None
+
+@pytest.fixture
+def soak_system():
+    return Given()
+"""
+LEVELS = ("100", "100.4", "99.7")
+"""The latency of three runs that differ by no more than noise."""
+
+
 def compared(folder: Path) -> Any:
     """Return what the newest run in *folder* was compared with."""
     return records(folder)[0]["config"]["baseline"]
@@ -98,3 +116,44 @@ def test_a_resumed_run_stays_compared_with_what_it_began_with(pytester: pytest.P
     assert len(began["runs"]) == 1
     again = pytester.runpytest(*SOAK, "--soak-resume")
     again.stdout.fnmatch_lines(["| soak_resume | ENDED | *"])
+
+
+def word(folder: Path) -> Any:
+    """Return what the criterion said of the newest run in *folder*."""
+    (said,) = (one for one in records(folder)[-1]["criteria"] if one["criterion"] == "baseline")
+    return said
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "distributed"])
+def test_a_run_that_is_slower_than_those_before_it_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_demo=SYSTEM + DEMO)
+    soak = ("--soak-iterations=8", *GATES, *workers)
+
+    def run(latency: str, *args: str) -> Any:
+        monkeypatch.setenv("LATENCY", latency)
+        code = pytester.runpytest(*soak, *args).ret
+        said = word(chain_folder(pytester))
+        assert told("verify", "--soak-dir", "artifacts/soak")[1][-1].startswith("0 findings")
+        return int(code), said["verdict"], said["problem"] or said["detail"].partition(":")[0]
+
+    assert run(LEVELS[0]) == (0, None, "no baseline yet")
+    assert run(LEVELS[1]) == (0, None, "1 of 3 earlier runs")
+    assert run(LEVELS[2]) == (0, None, "2 of 3 earlier runs")
+    assert run("130") == (1, "FAIL", "worse")
+    assert run("130", "--soak-baseline=none") == (0, None, "--soak-baseline: none")
+    assert run("100", "--soak-baseline=required")[:2] == (0, "PASS")
+
+
+def test_a_required_baseline_that_is_missing_is_inconclusive(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENCY", "100")
+    pytester.makepyfile(test_demo=SYSTEM + DEMO)
+    result = pytester.runpytest("--soak-iterations=8", *GATES, "--soak-baseline=required")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = word(chain_folder(pytester))
+    assert (said["verdict"], said["problem"]) == ("INCONCLUSIVE", "no baseline yet")
+    assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"
+    assert told("verify", "--soak-dir", "artifacts/soak")[0] == 0

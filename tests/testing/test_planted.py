@@ -22,6 +22,7 @@ from hypothesis import Phase
 from pytest_soak import Bounds, Corridor, Judgement, Proposal, Verdict
 from pytest_soak.engine import strategies
 from pytest_soak.engine.controller import Controller
+from pytest_soak.errors import SoakUsageError
 from pytest_soak.guards import clamp
 from pytest_soak.guards.budget import Budget
 from pytest_soak.guards.freeze import Freeze
@@ -616,6 +617,65 @@ def test_a_faulty_watcher_is_caught(fault: type[Watcher]) -> None:
 
 def test_a_correct_watcher_passes() -> None:
     check_watcher(Watcher, examples=10)
+
+
+class Gives(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        rate = report.measured.values.get("throughput")
+        return {"error_rate": None if rate is None else 1 / (1 + rate)}
+
+
+class GivesTooMuch(Gives):
+    def observe(self, report: Any, history: Any) -> Any:
+        return {"error_rate": 1.5}
+
+
+def test_a_watcher_may_give_the_metrics_that_its_author_names() -> None:
+    check_watcher(Gives, facts=["error_rate"], examples=10)
+    check_watcher(GivesNothing, facts=demo_pack().metrics, examples=10)
+    assert broken(check_watcher, Gives).promise is Promise.ANSWERS
+    found = broken(check_watcher, GivesTooMuch, facts=["error_rate"])
+    assert found.promise is Promise.ANSWERS
+    assert "gave a value for 'error_rate', which is 1.5, above 1" in found.what
+
+
+class GivesNothing(Watcher):
+    def observe(self, report: Any, history: Any) -> Any:
+        return {}
+
+
+class LeavesErrorsToAWatcher(MockSystem):
+    def run(self, *args: Any) -> Any:
+        report, state = super().run(*args)
+        for part in ("totals", "n"):
+            del report[part]["error_rate"]  # type: ignore[attr-defined] # an object
+        return report, state
+
+
+def test_a_system_may_lack_what_watchers_give_and_must_not_have_it() -> None:
+    check_system(LeavesErrorsToAWatcher, facts=["error_rate"])
+    assert broken(check_system, LeavesErrorsToAWatcher).what == "error_rate is missing"
+    found = broken(check_system, MockSystem, facts=["error_rate"])
+    assert (found.promise, found.what) == (
+        Promise.REPORT,
+        "the report has error_rate, which is one of `facts`",
+    )
+
+
+def test_the_kit_reads_a_pack_that_extends_the_demo_pack_and_no_other(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('pack.extends = "demo"\nmetrics.mood = {}')
+    assert "mood" in checks.as_pack(mine).metrics
+    mine.write_text('pack.extends = "other"')
+    with pytest.raises(SoakUsageError, match="no installed pack 'other' is known here"):
+        checks.as_pack(mine)
+
+
+def test_facts_that_are_no_metrics_of_the_pack_are_refused() -> None:
+    for check, mine in ((check_watcher, Gives), (check_system, MockSystem)):
+        found = broken(check, mine, facts=["erorr_rate"])
+        assert found.promise is Promise.READY
+        assert "`facts` names 'erorr_rate'; the metrics of pack demo: latency_p95_ms" in found.what
 
 
 def test_a_gate_that_trusts_the_metrics_is_caught() -> None:
