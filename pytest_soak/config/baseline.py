@@ -48,6 +48,8 @@ def with_baseline(
 ) -> ChainPlan:
     """Return *plan* with what its run is compared with, if any of its KPIs asks for that.
 
+    A resumed run stays compared with what was found when it began; nothing is looked for.
+
     Args:
         plan: The plan of a chain.
         request: What this pytest run was asked for.
@@ -71,6 +73,8 @@ def with_baseline(
                 f"compared with earlier runs; allowed: {NONE}, or a KPI with the key {CRITERION}"
             )
             raise SoakUsageError(msg)
+        return replace(plan, compared=None)
+    if plan.resumed and plan.compared:
         return plan
     search = Search(request.folder, plan.describe(), needs, request.session)
     return replace(plan, compared=search.find(wish))

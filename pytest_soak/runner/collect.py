@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from pytest_soak.config.registry import Registry
+    from pytest_soak.config.request import SourcedValue
 
 
 SLOT_FIXTURE = "soak_slot"
@@ -156,17 +157,20 @@ class SoakCollection:
         self._report_selection(left, set(items))
         try:
             wrong: list[str] = []
+            marked: list[tuple[Chain, Mapping[str, SourcedValue]]] = []
             with gathered(wrong):
                 refuse_unfit(others)
             for _, members in groupby(items, lambda item: item.stash[PLACE].chain.name):
                 item = next(members)
+                chain = item.stash[PLACE].chain
                 with gathered(wrong):
-                    self._plan(item.stash[PLACE].chain, item)
+                    marked.append((chain, self._plan(chain, item)))
             refuse_all(wrong)
             packs = [chain.plan.pack for chain in self.chains.values() if chain.plan]
             used = {name for pack in packs for name in (pack.name, *pack.bases)}
             check_pack_tables(self._request.packs, used | self._registry.offers("packs").keys())
             resume_chains(chains_of(items).values(), self._request)
+            self._compare(marked)
         except SoakUsageError as error:
             if not self._request.worker:
                 raise pytest.UsageError(str(error)) from None
@@ -200,7 +204,17 @@ class SoakCollection:
         if deselected:
             deselected[:] = [item for item in deselected if item not in chosen]
 
-    def _plan(self, chain: Chain, item: pytest.Item) -> None:
+    def _compare(self, marked: Iterable[tuple[Chain, Mapping[str, SourcedValue]]]) -> None:
+        """Look for what each chain is compared with; after a resume, which knows it already."""
+        wrong: list[str] = []
+        for chain, settings in marked:
+            if chain.plan:
+                with gathered(wrong):
+                    chain.plan = with_baseline(chain.plan, self._request, settings)
+        refuse_all(wrong)
+
+    def _plan(self, chain: Chain, item: pytest.Item) -> Mapping[str, SourcedValue]:
+        """Plan a *chain*; return the settings on the marker of its test."""
         settings: dict[str, Any] = {}
         wrong: list[str] = []
         marks = list(item.iter_markers_with_node("soak"))
@@ -222,7 +236,8 @@ class SoakCollection:
         Strategies(plan, self._registry)  # here only to find usage errors; the loop makes its own
         if not self._request.late:  # else another worker of this run may hold the lock
             refuse_busy(self._request.folder / plan.slug)
-        chain.plan = with_baseline(plan, self._request, settings)
+        chain.plan = plan
+        return settings
 
 
 def clashes(name: str, marks: Iterable[Mapping[str, object]]) -> list[str]:

@@ -288,6 +288,7 @@ def _resume(
         resumed=True,
         settled=run.settled,
         differences=tuple(changed),
+        compared=run.started["config"].get("baseline"),
     )
     chain.resumed, chain.told = run.settled, run.ended and not changed
     progress = f"RUN={run.run} SETTLED={run.settled}"

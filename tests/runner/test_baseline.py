@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -157,3 +158,19 @@ def test_a_required_baseline_that_is_missing_is_inconclusive(
     assert (said["verdict"], said["problem"]) == ("INCONCLUSIVE", "no baseline yet")
     assert records(chain_folder(pytester))[-1]["verdict"] == "INCONCLUSIVE"
     assert told("verify", "--soak-dir", "artifacts/soak")[0] == 0
+
+
+def test_a_resumed_run_needs_no_run_that_it_was_compared_with(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_demo=DEMO)
+    pytester.runpytest(*SOAK, "--soak-seed=1")
+    old = chain_folder(pytester)
+    wish = f"--soak-baseline={records(old)[0]['run']}"
+    pytester.makepyfile(test_demo=DEMO + "    assert soak.iteration != 3\n")
+    pytester.runpytest(*SOAK, wish, "-x")
+    began = compared(chain_folder(pytester))
+    shutil.rmtree(old)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest(*SOAK, wish, "--soak-resume")
+    result.stdout.fnmatch_lines(["| soak_baseline | NONE | *", "| soak_resume | OK | *"])
+    (resumed,) = (one for one in records(chain_folder(pytester)) if one["kind"] == "run_resumed")
+    assert resumed["config"]["baseline"] == began
