@@ -142,7 +142,7 @@ def test_a_failed_gate_is_exit_code_1_with_every_option(
 
 
 @pytest.mark.parametrize(
-    ("bad", "verdict"), [("< 11", "PASS"), ("> 10", "FAIL"), ("== 12", "FAIL")]
+    ("bad", "verdict"), [("< 1", "PASS"), ("== 9", "FAIL"), ("> 10", "FAIL"), ("== 12", "FAIL")]
 )
 def test_the_window_holds_the_last_iterations_by_number_and_not_by_name(
     pytester: pytest.Pytester, bad: str, verdict: str
