@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.engine.strategies import Proposed, Strategies, StrategyFault
 from pytest_soak.model.chain import (
+    STRICT,
     ChainVerdict,
     Outcome,
     hours_of,
@@ -301,9 +302,9 @@ class Controller:
         return {"iteration": iteration, "verified": str(seen)}
 
     @property
-    def outlook(self) -> Verdict:
-        """The verdict if the chain ended now: the worst of as many iterations as a window has."""
-        return worst(judged.verdict for judged in self.judged[-self.plan.window :])
+    def standing(self) -> Verdict:
+        """How the chain stands: the worst of its last two iterations."""
+        return worst(judged.verdict for judged in self.judged[-STRICT:])
 
     def verdict(
         self, ran: set[int] | None = None, dropped: int = 0, untold: Collection[int] = ()

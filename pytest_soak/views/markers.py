@@ -182,7 +182,7 @@ def progress(loop: SoakLoop) -> list[str]:
     minutes, seconds = divmod(round(loop.pace.left(loop.done)), 60)
     left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     done = f"DONE={loop.done}/{loop.plan.planned}"
-    return [f"| soak_progress | {loop.controller.outlook.name} | {done} LEFT={left} |"]
+    return [f"| soak_progress | {loop.controller.standing.name} | {done} LEFT={left} |"]
 
 
 def deadline(loop: SoakLoop) -> list[str]:
