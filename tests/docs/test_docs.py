@@ -50,7 +50,7 @@ KINDS = ("run_started", "run_resumed", "run_ended", "rolled_back", "damage_found
 SHELL_LINES = {
     "pytest-soak schema >pack.schema.json",
     f"{INSTALL}.venv/bin/pytest --soak-iterations=6 --auto-tune",
-    f"{INSTALL}.venv/bin/pytest -n 2",
+    f"{INSTALL}.venv/bin/pytest -n 3",
     (
         ".venv/bin/pip install -q -e '.[dev]' && .venv/bin/ruff format --check . && "
         ".venv/bin/ruff check . && .venv/bin/mypy"
@@ -216,7 +216,7 @@ def test_the_readme_shows_the_main_job_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "arguments"), [("Run", "--soak-iterations=6 --auto-tune"), ("Test", "-n 2")]
+    ("heading", "arguments"), [("Run", "--soak-iterations=6 --auto-tune"), ("Test", "-n 3")]
 )
 def test_the_first_block_of_run_and_test_is_one_line_that_installs(
     heading: str, arguments: str
