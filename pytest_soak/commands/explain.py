@@ -12,10 +12,21 @@ from pytest_soak.model.parameters import overlay
 from pytest_soak.model.safe_repr import safe_lines
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
+from pytest_soak.store.journal import ending_of
 from pytest_soak.store.records import problems_from_json
 from pytest_soak.verify.changes import iter_steps, verified_in
 from pytest_soak.verify.load import load_validated
-from pytest_soak.views.text import aligned, metric_value, number, transition
+from pytest_soak.views.text import (
+    CRITERIA,
+    NOT_JUDGED,
+    aligned,
+    criteria_details,
+    criteria_rows,
+    metric_value,
+    number,
+    stretch_lines,
+    transition,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -60,9 +71,9 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         raise SoakUsageError(msg)
     step = next(step for step in iter_steps(records) if step.record is numbers[iteration])
     record, later = step.record, records[step.record["seq"] + 1 :]
-    following = numbers.get(iteration + 1)
+    following, ended = numbers.get(iteration + 1), ending_of(records)
     return [
-        *_head(step),
+        *_head(step, ended),
         *_parameters(step),
         *_metrics(record, step.config, following),
         *_section("problems", list(map(str, problems_from_json(record["summary"]["problems"])))),
@@ -70,6 +81,7 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
         *_section("effect", _effect(step, following, later)),
+        *_section("what the run failed", _failed(ended)),
     ]
 
 
@@ -78,12 +90,12 @@ def _section(title: str, lines: Iterator[str] | Sequence[str]) -> list[str]:
     return [title, *indented] if indented else []
 
 
-def _head(step: Step) -> Iterator[str]:
+def _head(step: Step, ended: Mapping[str, Any] | None) -> Iterator[str]:
     record, summary = step.record, step.record["summary"]
     yield f"iteration {record['iteration']} of {step.config['iterations']}, {record['time']}"
     extra = ", in the observation window" if summary["in_window"] else ""
     extra += ", the system was restarted before it" if summary["restarted"] else ""
-    yield f"verdict {summary['verdict']}{extra}"
+    yield f"verdict {summary['verdict']}{extra}; {_run(ended, step.config['iterations'])}"
 
 
 def _parameters(step: Step) -> list[str]:
@@ -219,3 +231,23 @@ def _effect(
         yield how[word]
     verdicts = f"{record['summary']['verdict']} → {following['summary']['verdict']}"
     yield f"verdict {verdicts} in iteration {following['iteration']}, metrics as above"
+
+
+def _run(ended: Mapping[str, Any] | None, planned: int) -> str:
+    """Return the verdict of the run, and what it is taken on."""
+    if ended is None or ended["kind"] != "run_ended":
+        return "the run has no verdict"
+    based_on = stretch_lines(ended, planned)[:1]
+    return ", ".join((f"the run is {ended['verdict']}", *based_on))
+
+
+def _failed(ended: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield a table of the criteria that the run broke."""
+    told = zip(criteria_rows(ended), criteria_details(ended), strict=True) if ended else ()
+    bad = [(row, detail) for row, detail in told if row[2] not in ("PASS", NOT_JUDGED)]
+    if bad:
+        head, *lines = aligned([CRITERIA, *(row for row, _ in bad)])
+        yield head
+        for line, (_, detail) in zip(lines, bad, strict=True):
+            yield line
+            yield f"  {detail}"

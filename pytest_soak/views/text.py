@@ -88,6 +88,7 @@ def stretch_lines(ended: Mapping[str, Any], planned: int) -> list[str]:
 
 
 CRITERIA = ("criterion", "KPI", "verdict", "value", "rule", "n")
+NOT_JUDGED = "not judged"
 
 
 def criteria_rows(ended: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -100,7 +101,7 @@ def criteria_rows(ended: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             judged["criterion"],
             judged["metric"] or "all",
-            judged["verdict"] or "not judged",
+            judged["verdict"] or NOT_JUDGED,
             _with_interval(judged),
             judged["rule"],
             str(judged["n"]),

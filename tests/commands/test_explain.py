@@ -87,7 +87,7 @@ def test_an_iteration_is_explained_from_its_metrics_to_the_effect(ended: Path) -
     assert lines[0].startswith(f"{ended.name}, run 2")
     assert lines[1].startswith("iteration 2 of 6, 2")
     assert lines[2:] == [
-        "verdict FAIL",
+        "verdict FAIL; the run is PASS, settled for 3 of 6 iterations; judged on 3: 4 to 6",
         "ran with",
         "  backoff_s   0.3  base 0.2",
         "  batch_size   35  base 40",
@@ -115,9 +115,28 @@ def test_an_iteration_is_explained_from_its_metrics_to_the_effect(ended: Path) -
     ]
 
 
+def test_what_the_run_failed_is_shown_with_each_iteration(workplace: Path) -> None:
+    soak(workplace, "--soak-iterations=3", "--soak-dir=work", code=1)
+    found = sections(told("explain", "--iter", "3", "--soak-dir", "work")[1])
+    run = "the run is FAIL, settled for 3 of 3 iterations; judged on 3: 1 to 3"
+    assert f"verdict FAIL, in the observation window; {run}" in found
+    assert found["what the run failed"] == [
+        "criterion  KPI             verdict  value     rule    n",
+        "limits     latency_p95_ms  FAIL     360.312   > 300   3",
+        "3 of 3 iterations; iterations 1 to 3",
+        "limits     error_rate      FAIL     0.061179  > 0.05  3",
+        "3 of 3 iterations; iterations 1 to 3",
+    ]
+
+
+def test_a_run_without_a_verdict_has_none(ended: Path) -> None:
+    found = records(ended)[:-1]
+    assert "verdict FAIL; the run has no verdict" in explained(found, 2)
+
+
 def test_what_a_guard_stopped_is_shown_with_the_reason(ended: Path) -> None:
     found = sections(told("explain", "--iter", "5", *ENDED)[1])
-    assert "verdict PASS, in the observation window" in found
+    assert any(title.startswith("verdict PASS, in the observation window;") for title in found)
     assert found["guards"] == [
         "observation_window: stopped everything: observation_window",
         "no other guard did anything",
@@ -207,7 +226,7 @@ def test_rare_entries_of_records_are_shown_too(ended: Path) -> None:
     found[2]["report"] = None
     found[0]["overrides"] = {"spare": 1}
     lines = changed(found, 1)
-    assert "verdict FAIL, the system was restarted before it" in lines
+    assert any("verdict FAIL, the system was restarted before it;" in text for text in lines)
     assert "  spare  1  no base" in lines
     assert any("a, b" in text for text in lines)
     assert any("none" in text for text in lines)
