@@ -24,7 +24,7 @@ from pytest_soak.views.text import (
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pytest_soak.commands.selection import RunFolder
 
@@ -34,6 +34,7 @@ SHOWN = 24
 """How many iterations, the last ones, have a row; GitHub accepts one MiB from a step."""
 LONGEST = 1000
 """How many characters a cell or a problem shows; GitHub shows no page beyond its limit."""
+RESTARTED = ", after a restart of the system"
 HELP = "print verdicts, KPIs and changes of all chains as Markdown, for a CI job's summary"
 EXAMPLE = '>>"$GITHUB_STEP_SUMMARY"'
 add_arguments = add_selection
@@ -72,8 +73,11 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
         records: The records of a valid journal.
     """
     total = RunSummary()
+    restarted = set()
     for record in records:
         total.take(record)
+        if record["kind"] == "iteration" and record["summary"]["restarted"]:
+            restarted.add(record["iteration"])
     ended, config = total.ended, total.config
     gate, rows = total.kpi_gate(), total.rows
     tuners = ", ".join(config["tuners"]) or "none"
@@ -95,7 +99,7 @@ def summed_up(records: Sequence[Mapping[str, Any]]) -> list[str]:
         *_listing(iter(_based_on(ended, config["iterations"]))),
         *_criteria(ended),
         *(_kpis(gate) if gate else ()),
-        *_iterations(rows, list(config["kpis"])),
+        *_iterations(rows, list(config["kpis"]), restarted),
     ]
 
 
@@ -153,13 +157,15 @@ def _kpis(gate: Mapping[str, Any]) -> list[str]:
     return table(("KPI", *(escaped(key.upper()) for key in criteria), on, "verdict"), rows)
 
 
-def _iterations(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:
+def _iterations(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], restarted: Collection[int]
+) -> list[str]:
     """Return the table of iterations: the KPIs' values, the verdict, and the changes."""
     cells = [
         (
             str(row["iteration"]),
             *(metric_value(row["metrics"].get(metric)) for metric in metrics),
-            row["verdict"],
+            row["verdict"] + RESTARTED * (row["iteration"] in restarted),
             _changed(row),
         )
         for row in rows[-SHOWN:]

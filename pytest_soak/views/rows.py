@@ -63,6 +63,7 @@ def iteration_row(name: str, loop: SoakLoop, iteration: int) -> dict[str, Any]:
         ],
         "verdict": summary.verdict.name,
         "in_window": summary.in_window,
+        "restarted": summary.restarted,
         "doubts": {name: str(word) for name, word in summary.doubts.items()},
         "applied": entry.applied,
         "skip_reason": decision.skip_reason if decision else "",

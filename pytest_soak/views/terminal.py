@@ -95,6 +95,8 @@ class ClosingTable(View):
         self._screen.write(f"  {header['title']}")
         if rows:
             self._print(metrics_table(rows))
+            if any(row["restarted"] for row in rows):
+                self._screen.write("  ↻ the system was restarted before it, and lost its state")
             left_out = self._left_out.get(name)
             if left_out:
                 self._screen.write(f"  {left_out} more iterations in {TUNING}")
@@ -224,7 +226,8 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         columns = zip(compress(row["values"], shown), compress(row["columns"], shown), strict=True)
         cells = [_cell(value, word, digits) for (value, word), (_, _, digits) in columns]
-        verdict = row["verdict"] + (" ●" if row["in_window"] else "")
+        marks = (" ●" if row["in_window"] else "") + (" ↻" if row["restarted"] else "")
+        verdict = row["verdict"] + marks
         number_cell = Text(str(row["iteration"]))
         table.add_row(number_cell, *cells, Text(verdict, style=STYLES[row["verdict"]]))
     return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*", "…": "..."})
+PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*", "↻": "R", "…": "..."})
 
 
 def number(value: float) -> str:

@@ -70,6 +70,13 @@ def test_the_summary_of_an_ended_run_agrees_with_its_artifacts(ended: Path) -> N
         assert all(word in line[-1] for word in words)
 
 
+def test_a_restart_of_the_system_is_shown(ended: Path) -> None:
+    found = records(ended)
+    found[2]["summary"]["restarted"] = True
+    *_, rows = tables(summed_up(found))
+    assert [row[-2] for row in rows[1:4]] == ["FAIL", "FAIL, after a restart of the system", "WARN"]
+
+
 def test_all_chains_are_shown_unless_one_is_selected(workplace: Path) -> None:
     both = workplace / "both"
     for name in ("ended", "keeps"):

@@ -245,6 +245,7 @@ def test_a_system_that_lost_its_state_is_not_tuned_on_at_first(
     pytester.runpytest_subprocess(*ARGS)
     result = pytester.runpytest(*ARGS, "--soak-resume")
     result.stdout.fnmatch_lines(["| iter_watch | APPLY | SKIP | iter=3 restarted |"])
+    result.stdout.re_match_lines([r"    3 .* ↻$", "  ↻ the system was restarted before it, and *"])
     changed = patches(chain_folder(pytester))
     assert changed[2] == []
     assert changed[3] != []
