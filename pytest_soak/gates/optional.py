@@ -37,8 +37,8 @@ class Optional(Criterion):
         return self.settings.optional
 
     def judge_run(self, kpi: Kpi, stretch: Stretch) -> RunJudgement | None:
-        """Return INCONCLUSIVE if the metric was there in some iterations of the stretch only."""
-        if not self.optional or not stretch.absent or not stretch.visits:
+        """Return INCONCLUSIVE if the metric was there in some iterations of the run only."""
+        if not self.optional or not stretch.absent or not stretch.seen:
             return None
         there = stretch.ran - stretch.absent
         problem = f"has a value in only {there} of {stretch.ran} iterations"

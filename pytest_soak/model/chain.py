@@ -28,6 +28,8 @@ STRICT = 2
 NO_BASELINE = Baseline()
 WHOLE_RUN = "whole_run"
 """The criterion that no KPI carries: the share of bad iterations."""
+PROVES_NOTHING = (WHOLE_RUN, Verdict.PASS)
+"""Where no KPI was judged, no iteration can be FAIL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ class Span:
     Args:
         first: Its first iteration.
         last: The last iteration of the run.
-        settled: For how many iterations the parameters were settled at the end; fewer than the
-            stretch has if they were changed in the observation window.
+        settled: For how many iterations after the warm-up the parameters were settled at the end;
+            fewer than the stretch has if they were changed in the observation window.
     """
 
     first: int
@@ -151,7 +153,7 @@ def span_of(outcomes: Sequence[Outcome], last: int, rules: Rules) -> Span:
     final = outcomes[-1].summary.parameters if outcomes else {}
     same = takewhile(lambda one: one.summary.parameters == final, reversed(outcomes))
     settled = 0 if outcomes and outcomes[-1].changed else sum(1 for _ in same)
-    settled += last - len(outcomes)
+    settled = min(settled + last - len(outcomes), max(0, last - rules.warm_up))
     window = last_iterations(last, rules.window)[0] if last else 1
     first = window if rules.window_alone else min(window, last - settled + 1)
     return Span(max(first, rules.warm_up + 1), last, settled)
@@ -178,6 +180,7 @@ def stretches_of(
     final = outcomes[-1].summary.parameters if outcomes and not outcomes[-1].changed else None
     visits: dict[str, list[Reading]] = {metric: [] for metric in metrics}
     told: Counter[str] = Counter()
+    seen = {judged.metric for one in outcomes for judged in one.judged.judgements}
     for one in outcomes[rules.warm_up :]:
         number, same = one.summary.iteration, one.summary.parameters == final
         counts = number >= span.first or (same and not rules.window_alone)
@@ -211,6 +214,7 @@ def stretches_of(
             settled=settled[metric],
             visits=tuple(readings),
             absent=sound - told[metric],
+            seen=metric in seen,
             earlier=baseline.of(metric),
             level=None if baseline.level is None else baseline.level.get(metric),
             others=tuple(baseline.of(each) for each in baseline.compared if each != metric),
@@ -396,7 +400,8 @@ def judge_chain(
     criteria = tuple(criteria)
     ran = {one.summary.iteration: one for one in outcomes}
     window = last_iterations(span.last, rules.window)
-    strict = window if rules.window_alone else last_iterations(span.last, min(STRICT, rules.window))
+    strict = window if rules.window_alone else last_iterations(span.last, STRICT)
+    strict = range(max(strict.start, rules.warm_up + 1), strict.stop)
     unclear = {
         number
         for number in range(rules.warm_up + 1, span.last + 1)
@@ -404,7 +409,11 @@ def judge_chain(
     }
     others = unclear - set(strict)
     told = unclear if len(others) > rules.max_inconclusive else unclear & set(strict)
-    verdict = worst(judged.verdict for judged in criteria if judged.verdict is not None)
+    verdict = worst(
+        judged.verdict
+        for judged in criteria
+        if judged.verdict is not None and (judged.criterion, judged.verdict) != PROVES_NOTHING
+    )
     if told or not any(number > rules.warm_up for number in ran):
         verdict = max(verdict, Verdict.INCONCLUSIVE)
     reasons = [

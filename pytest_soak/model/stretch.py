@@ -122,6 +122,7 @@ class Stretch:
         metric: The metric.
         ran: How many iterations of the settled stretch ran without a problem.
         absent: In how many of these an optional metric was not there.
+        seen: Whether it was there in any iteration of the run.
     """
 
     first: int
@@ -138,6 +139,7 @@ class Stretch:
     metric: str = ""
     ran: int = 0
     absent: int = 0
+    seen: bool = True
 
     def not_judged(self, criterion: str, problem: str = NO_VALUE, rule: str = "") -> RunJudgement:
         """Return that a *criterion* did not judge the metric, and why."""

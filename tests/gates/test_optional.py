@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_soak.gates.criteria import make_kpi
@@ -15,7 +17,9 @@ NEEDED = make_kpi("latency", {"fail": "> 300"})
 
 def stretch(there: int, ran: int) -> Stretch:
     readings = tuple(Reading(number, 200) for number in range(1, there + 1))
-    return Stretch(1, ran, readings, readings, metric="rss", ran=ran, absent=ran - there)
+    return Stretch(
+        1, ran, readings, readings, metric="rss", ran=ran, absent=ran - there, seen=there > 0
+    )
 
 
 def test_an_iteration_without_the_metric_is_not_judged_by_it() -> None:
@@ -33,6 +37,11 @@ def test_a_metric_that_is_there_without_a_value_is_inconclusive() -> None:
 def test_a_run_that_never_has_the_metric_is_not_judged_by_it() -> None:
     (limits,) = KPI.judge_run(stretch(0, 5))
     assert (limits.verdict, limits.problem) == (None, NO_VALUE)
+
+
+def test_a_metric_that_was_there_before_the_stretch_alone_is_inconclusive() -> None:
+    _, optional = KPI.judge_run(replace(stretch(0, 5), seen=True))
+    assert (optional.verdict, optional.n) == (Verdict.INCONCLUSIVE, 0)
 
 
 @pytest.mark.parametrize("there", [1, 4])

@@ -126,12 +126,12 @@ def located(verdict: ChainVerdict) -> list[str]:
     return [problem.located for problem in verdict.problems]
 
 
-def expected(words: str, counts: Sequence[bool], warm_up: int, window: int, most: int) -> Verdict:
+def expected(words: str, counts: Sequence[bool], warm_up: int, most: int) -> Verdict:
     """Return the verdict on a run that ran to its end, by the words of the specification."""
     judged = worst(
         READ[word] for word, each in zip(words, counts, strict=True) if each and word in "PWF"
     )
-    strict = min(2, window)
+    strict = 2
     unclear = [word in "IU" and number > warm_up for number, word in enumerate(words, 1)]
     spoilt = any(unclear[-strict:]) or sum(unclear[:-strict]) > most
     return max(judged, INCONCLUSIVE) if spoilt else judged
@@ -152,8 +152,9 @@ def test_an_untuned_run_is_judged_on_all_its_iterations_after_the_warm_up(
     warm_up = min(warm_up, len(words) - 1)
     counts = [number > warm_up for number in range(1, len(words) + 1)]
     judged = judge(run_of(words), warm_up=warm_up, window=window, max_inconclusive=most)
-    assert judged.verdict is expected(words, counts, warm_up, window, most)
-    assert judged.stretch == Span(warm_up + 1, len(words), len(words)) or window > len(words)
+    assert judged.verdict is expected(words, counts, warm_up, most)
+    judged_on = Span(warm_up + 1, len(words), len(words) - warm_up)
+    assert judged.stretch == judged_on or window > len(words)
 
 
 def test_a_failing_iteration_in_the_middle_of_the_night_fails() -> None:
@@ -179,13 +180,13 @@ def test_a_tuned_run_is_judged_on_all_that_ran_with_its_last_parameters_and_on_t
     outcomes = run_of(words, at, changed=changed)
     tail = 0 if changed else len(list(takewhile(lambda here: here == at[-1], reversed(at))))
     first = max(min(ran - tail, max(ran - window, 0)), warm_up) + 1
-    assert span_of(outcomes, ran, rules) == Span(first, ran, tail)
+    assert span_of(outcomes, ran, rules) == Span(first, ran, min(tail, ran - warm_up))
     counts = [
         number > warm_up and (number >= first or (not changed and here == at[-1]))
         for number, here in enumerate(at, 1)
     ]
     judged = judge(outcomes, warm_up=warm_up, window=window, max_inconclusive=most, tuned=True)
-    assert judged.verdict is expected(words, counts, warm_up, window, most)
+    assert judged.verdict is expected(words, counts, warm_up, most)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +285,25 @@ def test_an_absent_metric_is_counted_in_the_stretch_alone() -> None:
         for one in run_of("PPPPPI", "BAABBB")
     ]
     rate = the_stretches(outcomes, tuned=True)["rate"]
-    assert (rate.ran, rate.absent, rate.settled) == (2, 2, ())
+    assert (rate.ran, rate.absent, rate.settled, rate.seen) == (2, 2, (), True)
     assert [one.iteration for one in rate.visits] == [1]
+
+
+@pytest.mark.parametrize("rules", [{"tuned": True}, {"warm_up": 3}], ids=["tuned", "warm-up"])
+@pytest.mark.parametrize(("there", "verdict"), [(0, PASS), (1, INCONCLUSIVE), (3, INCONCLUSIVE)])
+def test_an_optional_metric_that_vanished_before_the_stretch_is_inconclusive(
+    rules: dict[str, Any], there: int, verdict: Verdict
+) -> None:
+    kpis = (LATENCY, make_kpi("rate", {"fail": "< 1", "optional": True}))
+    outcomes = [
+        one
+        if one.summary.iteration <= there
+        else replace(one, judged=replace(one.judged, judgements=one.judged.judgements[:1]))
+        for one in run_of("PPPPPP", "AAABBB", kpis=kpis)
+    ]
+    judged = judge(outcomes, kpis, **rules)
+    assert judged.verdict is verdict
+    assert judged.reasons == (("rate",) if there else ())
 
 
 def test_a_stretch_has_the_baseline_of_its_metric_and_those_of_the_other_ones() -> None:
@@ -430,9 +448,33 @@ def test_of_the_others_as_many_as_allowed_may_be_unclear(
     assert bool(judged.problems) is (many and "I" in words)
 
 
-def test_a_window_of_1_is_strict_about_the_last_iteration_alone() -> None:
-    assert judge(run_of("PIP"), window=1, max_inconclusive=1).verdict is PASS
-    assert judge(run_of("PPI"), window=1, max_inconclusive=1).verdict is INCONCLUSIVE
+@pytest.mark.parametrize(
+    ("words", "warm_up", "verdict"),
+    [("PPIP", 0, INCONCLUSIVE), ("PPPI", 0, INCONCLUSIVE), ("PIPP", 0, PASS), ("PPIP", 3, PASS)],
+)
+def test_the_last_two_iterations_are_clear_whatever_the_window_but_for_the_warm_up(
+    words: str, warm_up: int, verdict: Verdict
+) -> None:
+    judged = judge(run_of(words), window=1, max_inconclusive=1, warm_up=warm_up)
+    assert (judged.verdict, bool(judged.problems)) == (verdict, verdict is INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("ran", "verdict"), [(11, INCONCLUSIVE), (12, PASS)])
+def test_a_run_that_is_cut_so_that_its_warm_up_takes_the_window_is_unsettled(
+    ran: int, verdict: Verdict
+) -> None:
+    rules = Rules(2, planned=12, warm_up=10)  # in an hours run slots may be dropped
+    metrics = [kpi.metric for kpi in KPIS]
+    judged = judge_outcomes(run_of("P" * ran), ran, rules, judge_of(KPIS), metrics)
+    assert on_settled(judged, rules.window).verdict is verdict
+
+
+@pytest.mark.parametrize("run", [None, WholeRun(0.5)])
+def test_a_run_without_a_word_on_any_kpi_does_not_pass(run: WholeRun | None) -> None:
+    trend = make_kpi("latency", {"trend": {"fail": "> 1 / iteration", "least": 24}})
+    kpis = (trend, make_kpi("rate", {"optional": True}))
+    judged = judge(run_of("PPP", kpis=kpis), kpis, whole_run=run, tuned=True)
+    assert judged.verdict is INCONCLUSIVE
 
 
 def test_a_kpi_that_is_unclear_where_another_one_fails_is_still_unclear() -> None:
@@ -450,7 +492,7 @@ def test_an_iteration_that_did_not_run_is_unclear(words: str, left: int, window:
     planned = len(words) + left
     judged = judge(run_of(words), planned=planned, window=window, max_inconclusive=planned)
     assert judged.verdict is (FAIL if "F" in words else INCONCLUSIVE)
-    strict = range(planned, max(len(words), planned - min(2, window)), -1)
+    strict = range(planned, max(len(words), planned - 2), -1)
     assert located(judged) == [f"iteration {number}: did not run" for number in sorted(strict)]
 
 
