@@ -52,6 +52,8 @@ class Kind(StrEnum):
     EARLIER_FORMAT = "earlier_format"
 
 
+EARLY = {Kind.ABORTED, Kind.NEVER_THERE}
+"""The problems of a chain that ended before all planned iterations ran."""
 SENTENCES = {
     Kind.NO_REPORT: "no report",
     Kind.REPORT_UNREADABLE: "the report cannot be read: {error}",

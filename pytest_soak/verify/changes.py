@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_soak.model.parameters import overlay
 from pytest_soak.model.patch import PATCH_ERRORS, apply, guarded
+from pytest_soak.model.problem import EARLY
 from pytest_soak.model.report import contradictions, read_report
 from pytest_soak.model.summary import Verified
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import json_hash, line
-from pytest_soak.store.journal import ending_after, has_ended
+from pytest_soak.store.journal import ending_after, ending_of
 from pytest_soak.verify.finding import Finding, field_differences, location
 
 if TYPE_CHECKING:
@@ -235,4 +236,12 @@ def check_settlements(steps: Sequence[Step]) -> Iterator[Finding]:
         before, undone = record, False
     if before and before["applied"] and not undone:
         what = "no report confirms its changes: it is the last iteration"
-        yield Finding(location(before), what, note=not has_ended(step.record for step in steps))
+        yield Finding(location(before), what, note=not _as_planned(step.record for step in steps))
+
+
+def _as_planned(records: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether the run of *records* has ended, and not before its planned iterations ran."""
+    ending = ending_of(records)
+    if ending is None or ending["kind"] != "run_ended":
+        return False
+    return not any(problem["kind"] in EARLY for problem in ending["problems"])

@@ -19,7 +19,7 @@ from pytest_soak.model.chain import (
     with_problem,
 )
 from pytest_soak.model.metrics import Metric, fact_fault
-from pytest_soak.model.problem import Kind
+from pytest_soak.model.problem import EARLY, Kind
 from pytest_soak.model.report import end_of, ineffective, read_report, unusable
 from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.store import legacy
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 NO_RUN = {Kind.NOT_RUN, Kind.NEVER_CALLED}
 """Why there is no report; nothing else in a journal says which of them it was."""
 CORE = tuple(kind.name for kind in CRITERIA)
-EARLY = {Kind.ABORTED, Kind.NEVER_THERE}
-"""The problems of a chain that ended before all planned iterations ran."""
 SEEN_ONCE = {*NO_RUN, Kind.OVERRIDES_EDITED, Kind.STRATEGY_FAULT}
 """The problems of an iteration that nothing else in a journal shows."""
 OF_CHAIN = {

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PARTS = ("summary", "judgements", "proposals", "decision", "applied", "settles")
-END = ("verdict", "window", "reasons", "problems", "unverified", "not_passed", "stretch", "criteria", "counts")
+END = (
+    "verdict",
+    "window",
+    "reasons",
+    "problems",
+    "unverified",
+    "not_passed",
+    "stretch",
+    "criteria",
+    "counts",
+)
 
 
 def leaves(data: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
