@@ -165,7 +165,7 @@ def replan(
     if plan.pack.name != config["pack"]:
         msg = f"--pack: {plan.pack.name} given; allowed: {config['pack']}, as in {asked.path}"
         raise SoakUsageError(msg)
-    rules = replace(rules_from_json(config), tuned=plan.rules.tuned)
+    rules = replace(rules_from_json(start), tuned=plan.rules.tuned)
     return replace(
         plan,
         planned=rules.planned,

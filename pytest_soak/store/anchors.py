@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from pytest_soak.errors import UNREADABLE, why_unreadable
+from pytest_soak.model.metrics import LARGEST
+from pytest_soak.store.cell import SESSION
 from pytest_soak.store.files import (
     StoreError,
     document,
@@ -24,22 +26,22 @@ if TYPE_CHECKING:
 
 ANCHORS = "baselines"
 """The folder of the anchors, in that of the soaks."""
-LARGEST = 1.7976931348623157e308
-"""The largest float: no bound but for values that are not finite."""
+MOST = 10**9
+"""How many iterations no run has."""
 
 
 class Summed(TypedDict):
     """What a metric was in a run, see `pytest_soak.model.stretch.RunValues`."""
 
-    n: Annotated[int, Meta(ge=1)]
+    n: Annotated[int, Meta(ge=1, le=MOST)]
     mean: Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
-    sigma: Annotated[float, Meta(ge=0, le=LARGEST)]
+    sigma: Annotated[float, Meta(ge=0, le=2 * LARGEST)]
 
 
 class RunSums(TypedDict):
     """A run with a verdict, and what each metric was in its settled stretch."""
 
-    run: str
+    run: Annotated[str, Meta(pattern=rf"^{SESSION.pattern}(-[0-9a-f]{{12}})?$(?!\n)")]
     verdict: Literal["PASS", "WARN", "INCONCLUSIVE", "FAIL"]
     values: dict[str, Summed]
 

@@ -13,6 +13,7 @@ from pytest_soak.model.problem import Kind, Problem
 from pytest_soak.model.stretch import Baseline, RunValues
 from pytest_soak.model.summary import Summary, Verified
 from pytest_soak.model.verdict import IterationVerdict, Judgement, RunJudgement, Verdict
+from pytest_soak.store import legacy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -218,11 +219,12 @@ def judged_from_json(record: Mapping[str, Any]) -> IterationVerdict:
     )
 
 
-def rules_from_json(config: Mapping[str, Any]) -> Rules:
-    """Return what the verdict of a run with the settings *config* is based on.
+def rules_from_json(start: Mapping[str, Any]) -> Rules:
+    """Return what the verdict of a run is based on, by the record of its *start* or resume.
 
     In a run of 0.1.0 it is the observation window alone.
     """
+    config = start["config"]
     run = config.get("whole_run")
     return Rules(
         config["observe"],
@@ -231,7 +233,7 @@ def rules_from_json(config: Mapping[str, Any]) -> Rules:
         config["max_inconclusive"],
         WholeRun(**run) if run else None,
         tuned=config["mode"] == Mode.APPLY,
-        window_alone="warm_up" not in config,
+        window_alone=start["v"] == legacy.FORMAT,
     )
 
 

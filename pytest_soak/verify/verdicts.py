@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_soak.errors import what_raised
 from pytest_soak.gates.criteria import CRITERIA, kpi_keys, make_kpi
 from pytest_soak.gates.limits import parse_threshold
 from pytest_soak.model.chain import (
@@ -113,11 +114,21 @@ def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             if record["summary"]["restarted"] and not (resumed and len(iterations) > 1):
                 yield Finding(location(record), "is marked as restarted, but was not resumed")
             resumed = False
-            yield from (Finding(location(record), fault) for fault in _iteration(record, start))
+            faults = _iteration(record, start)
+            yield from (Finding(location(record), fault) for fault in _told(faults))
         elif record["kind"] in ("run_ended", "run_interrupted"):
-            yield from (
-                Finding(location(record), fault) for fault in _end(record, iterations, start)
-            )
+            faults = _end(record, iterations, start)
+            yield from (Finding(location(record), fault) for fault in _told(faults))
+
+
+def _told(faults: Iterator[str]) -> Iterator[str]:
+    """Yield the *faults*; and that nothing can be judged by settings that no run has."""
+    try:
+        yield from faults
+    except ImportError:  # a criterion needs an extra
+        raise
+    except Exception as error:  # noqa: BLE001 - settings of any shape
+        yield f"cannot be judged by its settings: it {what_raised(error)}"
 
 
 def _iteration(record: Mapping[str, Any], start: Start) -> Iterator[str]:
@@ -243,7 +254,7 @@ def _expected(
     iterations than planned.
     """
     failed = record["not_passed"]
-    config, rules = start.config, rules_from_json(start.config)
+    config, rules = start.config, rules_from_json(start.record)
     own = own_problems({"problems": legacy.problems_once(record)})
     stopped = any(problem.kind in EARLY for problem in own)
     last: int = config["iterations"]

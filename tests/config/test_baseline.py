@@ -398,6 +398,30 @@ def test_runs_of_a_level_before_the_accepted_one_do_not_widen_the_spread(tmp_pat
     assert days(found(tmp_path))[:3] == [1, 2, 3]
 
 
+ANCHOR = (
+    '{"v": 1, "family": "%s", "chain": "", "runs": [], "accepted": {"run": "%s", "verdict": '
+    '"PASS", "values": {"x": {"n": %s, "mean": 1, "sigma": %s}}}}'
+)
+HOSTILE_ANCHORS = {
+    "no run id": (("r", 1, 0), "matching regex"),
+    "too many values": ((session(1), 10**400, 0), ""),
+    "more values than a run has": ((session(1), 10**12, 0), "<= 1000000000"),
+    "a spread beyond all measure": ((session(1), 8, 10**300), "<= 2"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ANCHORS)
+def test_an_anchor_that_no_run_can_give_is_refused(tmp_path: Path, name: str) -> None:
+    soaked(tmp_path, 1)
+    accept(tmp_path, "latest")
+    (path,) = (tmp_path / "baselines").iterdir()
+    values, why = HOSTILE_ANCHORS[name]
+    path.write_text(ANCHOR % (path.stem, *values))
+    message = refusal(tmp_path, "required")
+    assert str(path) in message
+    assert why in message
+
+
 BROKEN_ANCHORS = {
     "text": "no JSON",
     "list": "[]",

@@ -18,12 +18,14 @@ from pytest_soak.model.parameters import Note
 from pytest_soak.model.problem import Kind
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.store.files import json_hash
+from tests.earlier import soaked
 from tests.runs import RUNS
 from tests.strategies import tuner
 from tests.support import DEMO, chain_folder, linked, records, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 PARTS = ("summary", "judgements", "proposals", "decision", "applied", "settles")
 END = (
@@ -114,6 +116,34 @@ def test_a_changed_word_is_found_though_the_hashes_are_made_anew(
     tried = list(islice(forged(found), 0, None, EVERY))
     assert len(tried) > 600 / EVERY
     assert {place for place, content in tried if not refused(content)} <= UNFOUND
+
+
+def test_a_run_that_is_said_to_be_of_0_1_0_is_not_judged_by_its_window_alone(
+    tmp_path: Path,
+) -> None:
+    found = failed_at_night(tmp_path)
+    del found[0]["config"]["warm_up"]
+    found[0]["config_hash"] = json_hash(found[0]["config"])
+    assert not refused(linked(found))
+    found[-1] |= {"verdict": "PASS", "reasons": []}
+    (told,) = refused(linked(found))
+    assert "does not follow from the iterations" in told
+
+
+@pytest.mark.parametrize("trend", [{}, {"fail": "much"}, {"fail": "> 1 / h", "reaches": "x"}, 5])
+def test_settings_that_no_run_has_are_a_finding(tmp_path: Path, trend: object) -> None:
+    found = failed_at_night(tmp_path)
+    found[0]["config"]["kpis"]["latency_p95_ms"]["trend"] = trend
+    assert any("cannot be judged by its settings" in text for text in refused(linked(found)))
+
+
+def failed_at_night(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of a run that failed; when they are linked, all hashes fit."""
+    values = [100.0] * 5 + [400.0] * 8 + [100.0] * 3
+    loop = soaked(folder, 1, values=values, gates=["latency_p95_ms<=300"])
+    found = records(loop.store.folder)
+    assert found[-1]["verdict"] == "FAIL"
+    return found
 
 
 def refused(content: bytes) -> list[str]:
