@@ -56,7 +56,8 @@ def with_baseline(
         marker: The settings on the test's marker.
 
     Raises:
-        SoakUsageError: The run that was named is unknown, of another family, or cannot be read.
+        SoakUsageError: The run that was named is unknown, of another family, or cannot be read; or
+            a resumed run is compared with something else.
     """
     settings = LayeredSettings(request.options, marker, request.inis)
     wish = settings.get("baseline", SourcedValue("", ""))
@@ -75,9 +76,21 @@ def with_baseline(
             raise SoakUsageError(msg)
         return replace(plan, compared=None)
     if plan.resumed and plan.compared:
+        _refuse_another(wish, plan.compared)
         return plan
     search = Search(request.folder, plan.describe(), needs, request.session)
     return replace(plan, compared=search.find(wish))
+
+
+def _refuse_another(wish: SourcedValue, compared: Mapping[str, Any]) -> None:
+    """Refuse a *wish* that a resumed run does not follow: it stays *compared* as it is."""
+    began = REQUIRED if compared["required"] else compared["source"]
+    if wish.value not in ("", began):
+        msg = (
+            f"{wish.source}: {safe_text(wish.value)} given, but a resumed run stays compared with "
+            f"what was found when it began ({began}); allowed: nothing, or the same"
+        )
+        raise SoakUsageError(msg)
 
 
 class Search:

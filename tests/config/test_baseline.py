@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_soak.config.baseline import with_baseline
-from pytest_soak.config.request import Resume
+from pytest_soak.config.request import Resume, SourcedValue
 from pytest_soak.engine.loop import SoakLoop
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.model.mode import Mode
@@ -484,6 +485,12 @@ def test_a_resumed_run_is_compared_with_what_was_found_when_it_began(tmp_path: P
     plan = with_baseline(chain.plan, request, {})
     assert plan.compared is not None
     assert days(dict(plan.compared)) == [1, 2, 3]
+    required = replace(
+        request,
+        options={**request.options, "baseline": SourcedValue("required", "--soak-baseline")},
+    )
+    with pytest.raises(SoakUsageError, match=r"required given, but a resumed run .* \(kept\)"):
+        with_baseline(chain.plan, required, {})
     loop = SoakLoop(plan, core(), tmp_path)
     assert loop.plan.compared == began.plan.compared
     loop.finish(loop.conclude())
