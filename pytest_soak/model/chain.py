@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pytest_soak.model.kpi import ROUNDING, SHOWN
@@ -364,8 +364,8 @@ COUNTING = ("limits", WHOLE_RUN)
 def hours_of(ends: Sequence[float | None], slot: float | None) -> list[float | None]:
     """Return the time of each iteration in hours.
 
-    In an hours run it follows from the slots, otherwise from the times that reports give. These
-    must rise.
+    In an hours run it follows from the slots, otherwise from the times that reports give. The time
+    of an iteration that did not end after all before it is unknown: a clock was set.
 
     Args:
         ends: The end of each iteration in seconds; None for a report that does not tell it.
@@ -373,10 +373,14 @@ def hours_of(ends: Sequence[float | None], slot: float | None) -> list[float | N
     """
     if slot is not None:
         return [number * slot / HOUR for number in range(1, len(ends) + 1)]
-    known = [end for end in ends if end is not None]
-    if any(after <= before for before, after in pairwise(known)):
-        return [None] * len(ends)
-    return [None if end is None else (end - known[0]) / HOUR for end in ends]
+    first = next((end for end in ends if end is not None), 0)
+    hours: list[float | None] = []
+    newest = -math.inf
+    for end in ends:
+        later = end is not None and end > newest
+        newest = newest if end is None else max(newest, end)
+        hours.append((newest - first) / HOUR if later else None)
+    return hours
 
 
 HOUR = 3600

@@ -242,3 +242,12 @@ def test_the_journal_is_told_the_budget() -> None:
     kpi = make_kpi("latency", table)
     assert kpi.describe() == {"warn": None, **table}
     assert make_kpi("latency", kpi.table) == kpi
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(1, Verdict.PASS), (2, Verdict.FAIL)])
+def test_a_budget_is_a_share_of_the_iterations_with_a_value(bad: int, verdict: Verdict) -> None:
+    kpi = make_kpi("latency", {"fail": "> 300", "tolerate": {"share": 0.25}})
+    values = [400] * bad + [200] * (4 - bad)
+    readings = tuple(Reading(number, value) for number, value in enumerate(values, 1))
+    (judged,) = kpi.judge_run(Stretch(1, 10, readings, readings, metric="latency"))
+    assert (judged.verdict, judged.n) == (verdict, 4)

@@ -38,7 +38,7 @@ from pytest_soak.model.chain import (
     with_problem,
 )
 from pytest_soak.model.problem import Kind, Problem
-from pytest_soak.model.stretch import NO_VALUE, Baseline, Reading, RunValues
+from pytest_soak.model.stretch import NO_VALUE, Baseline, Reading, RunValues, Stretch
 from pytest_soak.model.summary import Summary
 from pytest_soak.model.verdict import IterationVerdict, Judgement, RunJudgement, Verdict, worst
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_soak.model.kpi import Kpi
-    from pytest_soak.model.stretch import Stretch
 
 PASS, WARN, INCONCLUSIVE, FAIL = Verdict
 WORDS = st.sampled_from(list(Verdict))
@@ -633,17 +632,27 @@ def test_in_an_hours_run_the_time_follows_from_the_slots(
 
 
 @given(st.lists(st.none() | st.integers(0, 40), max_size=8))
-def test_otherwise_it_is_what_reports_tell_where_their_times_rise(ends: list[float | None]) -> None:
-    known = [end for end in ends if end is not None]
+def test_otherwise_it_is_what_reports_tell_but_for_those_that_are_not_later_than_all_before(
+    ends: list[float | None],
+) -> None:
     hours = hours_of(ends, None)
-    if known == sorted(set(known)):
-        assert hours == [None if end is None else (end - known[0]) / 3600 for end in ends]
-    else:
-        assert hours == [None] * len(ends)
+    first = next((end for end in ends if end is not None), 0)
+    for number, (end, hour) in enumerate(zip(ends, hours, strict=True)):
+        later = end is not None and all(end > one for one in ends[:number] if one is not None)
+        assert hour == ((end - first) / 3600 if end is not None and later else None)
 
 
 def test_the_time_starts_where_the_first_iteration_ended() -> None:
     assert hours_of([7200, None, 10800], None) == [0, None, 1]
+
+
+def test_a_clock_that_was_set_back_does_not_excuse_a_run_from_a_trend() -> None:
+    hours = hours_of([3600.0 * number - 7200 * (number > 8) for number in range(20)], None)
+    assert hours[7:12] == [7, 8, None, None, 9]
+    leak = make_kpi("rss", {"trend": {"fail": "> 1 / h", "least": 8}})
+    readings = tuple(Reading(n + 1, 5.0 * n, None, hour) for n, hour in enumerate(hours))
+    (judged,) = leak.judge_run(Stretch(1, 20, readings, readings, due=20, metric="rss"))
+    assert (judged.verdict, judged.n) == (FAIL, 18)
 
 
 # What else a chain's verdict depends on
