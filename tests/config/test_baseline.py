@@ -497,3 +497,23 @@ def test_a_resumed_run_is_compared_with_what_was_found_when_it_began(tmp_path: P
     loop.close()
     assert loop.recorded is None or loop.recorded.verdict is Verdict.PASS
     assert told("verify", "--soak-dir", tmp_path, "--chain", loop.store.folder.name)[0] == 0
+
+
+def test_an_iteration_whose_test_did_not_pass_does_not_count(tmp_path: Path) -> None:
+    ending = {
+        "not_passed": [1],
+        "verdict": "INCONCLUSIVE",
+        "counts": {"PASS": 7, "INCONCLUSIVE": 1},
+        "problems": [{"kind": "test_not_passed", "iteration": 1, "data": {}}],
+    }
+    rewrite(soaked(tmp_path, 1), lambda records: records[-1].update(ending))
+    level = found(tmp_path, "latest")["level"]
+    assert level["values"][LATENCY]["n"] == len(STEADY) - 1
+
+
+def test_a_beginning_that_a_run_of_another_family_has_too_names_the_one_of_its_own(
+    tmp_path: Path,
+) -> None:
+    own = soaked(tmp_path, 1)
+    soaked(tmp_path, 1, scenario="calm")
+    assert found(tmp_path, session(1))["level"]["run"] == own.plan.run_id
