@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
@@ -17,6 +19,7 @@ from pytest_soak.gates.trend import Trend
 from pytest_soak.model.chain import WholeRun  # noqa: TC001 - read when the program runs
 from pytest_soak.model.kpi import Criterion, Kpi
 from pytest_soak.model.metrics import Op
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.model.settings import Setting
 
 if TYPE_CHECKING:
@@ -27,8 +30,21 @@ Kinds: TypeAlias = "tuple[type[Criterion], ...]"
 CRITERIA: Kinds = (Limits, MinN, Optional, Trend, Baseline)
 """The core's own. To add a kind, add a file beside this one, a line here and a test."""
 
-SETTING = re.compile(r"(?:([a-z_]+):)?([a-z][a-z0-9_.]*) *(<=|>=|<|>) *(.+)")
+SETTING = re.compile(
+    r"(?:([^:<>=\s]+) *: *)?([a-z][a-z0-9_.]*|[A-Za-z][A-Za-z0-9_-]*) *(<=|>=|<|>) *(.+)"
+)
 """A gate setting, ``word:metric<=rest``. The kinds of criteria read the word and the rest."""
+SLIPS = (
+    (r"=<|≤", "<="),
+    (r"=>|≥", ">="),
+    (r" *(?:percent|per cent|pct)$", " %"),
+    (r"(\d) *[A-Za-z]+$", r"\1"),  # a unit
+    (r" (?:for|on|at) +(?=[\d.]+ *%?$)", " in "),
+    (r"( in +[1-9]\d[\d.]*)$", r"\1 %"),
+    (r"^(baseline *:.*<=? *)(?=\d)", r"\1+"),
+    (r"^(baseline *:.*>=? *)(?=\d)", r"\1-"),
+)
+"""Slips in gate settings that have one meaning, and what was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +144,42 @@ def read_gate(text: str, kinds: Kinds = CRITERIA) -> tuple[str, Mapping[str, obj
     Raises:
         ValueError: It cannot be read; the message says what is allowed.
     """
+    found = _read(text, kinds)
+    if found is None:
+        word, colon, _ = text.partition(":")
+        known = colon or SETTING.fullmatch(text.strip())
+        kind = _kind_of(word.strip() if colon else "", kinds) if known else None
+        told = "; or ".join(each.grammar for each in ((kind,) if kind else kinds) if each.words)
+        raise ValueError(told + _meant(text, kinds))
+    return found
+
+
+def _kind_of(word: str, kinds: Kinds) -> type[Criterion] | None:
+    return next((each for each in kinds if word in each.words), None)
+
+
+def _read(text: str, kinds: Kinds) -> tuple[str, Mapping[str, object]] | None:
+    """Read a gate setting as `read_gate` does; return None if no kind can read it."""
     match = SETTING.fullmatch(text.strip())
     word, metric, op, rest = match.groups() if match else ("", "", "", "")
-    kind = next((each for each in kinds if match and (word or "") in each.words), None)
+    kind = _kind_of(word or "", kinds) if match else None
     table = kind.read_gate(word or "", Op(op), rest) if kind else None
-    if table is None:
-        raise ValueError("; or ".join(each.grammar for each in kinds if each.words))
-    return metric, table
+    return None if table is None else (metric, table)
+
+
+def _meant(text: str, kinds: Kinds) -> str:
+    """Return a hint at a gate setting that *kinds* can read and *text* may mean; empty if none."""
+    mended = text.strip()
+    for slip, meant in SLIPS:
+        mended = re.sub(slip, meant, mended)
+    words = [word for kind in kinds for word in kind.words if word]
+    given, colon, rest = mended.partition(":")
+    near = difflib.get_close_matches(given.strip().lower(), words, 1) if colon else ()
+    wordless = [f"{kind.words[0]}:{mended}" for kind in kinds if kind.words] if not colon else ()
+    twice = [rest.strip()] if ":" in rest else ()
+    for one in (mended, *(f"{word}:{rest.strip()}" for word in near), *wordless, *twice):
+        # A criterion of a plugin may raise anything at what was not meant for it.
+        with suppress(Exception):
+            if _read(one, kinds):
+                return f"; did you mean {safe_repr(one)}?"
+    return ""

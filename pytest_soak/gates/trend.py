@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 DIGITS = "[0-9]+(?:[.][0-9]+)?"
 SLOPE = rf"^(<|<=|>|>=) *(-?{DIGITS}) */ *(h|iteration)$(?!\n)"
 REACHES = rf"^(-?{DIGITS}) +within +({DIGITS}) *(h|iteration)s?$(?!\n)"
-GOOD = re.compile(rf"(-?{DIGITS}) */ *(h|iteration)")
-"""What follows the comparison of a gate setting: ``2 / h``."""
+GOOD = re.compile(rf"([+-]?{DIGITS}) *(?:/|per ) *(h|iteration)(?:(?<=h)ours?|(?<=n)s)?")
+"""What follows the comparison of a gate setting: ``2 / h``, or ``2 per hour``."""
 WRITTEN = 'a slope that is bad, such as "> 2 / h" or "< -2 / iteration"'
 FAR = 1e6
 """What happens later than this, in hours or iterations, is not foretold."""
@@ -147,7 +147,7 @@ class Trend(Criterion):
             return None
         if not sensible(float(match[1])):
             raise ValueError(NUMBER)
-        return {word: {"fail": f"{op.negated} {match[1]} / {match[2]}"}}
+        return {word: {"fail": f"{op.negated} {match[1].removeprefix('+')} / {match[2]}"}}
 
     @cached_property
     def rule(self) -> TrendRule:

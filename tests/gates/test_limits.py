@@ -69,7 +69,6 @@ def test_a_gate_setting_states_what_is_good(text: str, set_: dict[str, str]) -> 
         "latency<three",
         "latency",
         "",
-        "latency<=3 in 95",
         "latency<=3 in95 %",
         "latency<=3 in -5 %",
         "latency<=3 in many %",
