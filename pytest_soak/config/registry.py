@@ -11,6 +11,7 @@ from pytest_soak.errors import SoakUsageError, unknown, what_raised
 from pytest_soak.gates.criteria import clash
 from pytest_soak.guards.protocol import NoSettings
 from pytest_soak.model.answers import UnusableAnswer, received
+from pytest_soak.model.kpi import Criterion
 from pytest_soak.model.mask import Mask
 from pytest_soak.model.parameters import Corridor
 from pytest_soak.model.safe_repr import safe_repr
@@ -149,22 +150,43 @@ def criteria(registry: Registry) -> Kinds:
     """
     offered = registry.all("criteria")
     for registered in offered.values():
-        if not hasattr(registered.factory, "Settings"):
-            given = safe_repr(registered.factory)
-            msg = f"{registered}: {given} is no Criterion: its Settings are no dataclass"
-            raise SoakUsageError(msg)
-        for each in fields(declared_settings(str(registered), registered.factory, "gates")):
-            if each.default is MISSING and each.default_factory is MISSING:
-                msg = (
-                    f"{registered}: Settings: {each.name} has no default; allowed: fields with a "
-                    "default, as a KPI need not set them (docs/gates.md)"
-                )
-                raise SoakUsageError(msg)
+        refuse_criterion(str(registered), registered.factory)
     kinds: dict[str, Any] = {str(each): each.factory for each in offered.values()}
     fault = clash(kinds)
     if fault:
         raise SoakUsageError(fault)
     return tuple(kinds.values())
+
+
+def refuse_criterion(owner: str, kind: Any) -> None:  # noqa: ANN401 - what a plugin offers
+    """Refuse what is offered as a *kind* of criterion if it cannot be used as one.
+
+    Raises:
+        SoakUsageError: The error names the *owner*.
+    """
+    if not (isinstance(kind, type) and hasattr(kind, "Settings")):
+        msg = f"{owner}: {safe_repr(kind)} is no Criterion: its Settings are no dataclass"
+        raise SoakUsageError(msg)
+    for each in fields(declared_settings(owner, kind, "gates")):
+        if each.default is MISSING and each.default_factory is MISSING:
+            msg = (
+                f"{owner}: Settings: {each.name} has no default; allowed: fields with a "
+                "default, as a KPI need not set them (docs/gates.md)"
+            )
+            raise SoakUsageError(msg)
+    if not issubclass(kind, Criterion):
+        msg = f"{owner}: {safe_repr(kind)} is no subclass of pytest_soak.Criterion"
+        raise SoakUsageError(msg)
+    for member in ("words", "needs"):
+        given: Any = getattr(kind, member)
+        if not (isinstance(given, tuple) and all(isinstance(one, str) for one in given)):
+            msg = f"{owner}: {member}: {safe_repr(given)} given; allowed: a tuple of texts"
+            raise SoakUsageError(msg)
+    for member in ("name", "grammar", "extra"):
+        text: Any = getattr(kind, member, None)
+        if not isinstance(text, str) or (member == "name" and not text):
+            msg = f"{owner}: {member}: {safe_repr(text)} given; allowed: a text"
+            raise SoakUsageError(msg)
 
 
 def systems(registry: Registry) -> dict[str, type | None]:

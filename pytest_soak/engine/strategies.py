@@ -143,7 +143,7 @@ class Strategies:
         judgements: list[Judgement] = []
         for gate in self._gates:
             seen = MappingProxyType(metrics)
-            given = self._ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
+            given = self._ask(gate.owner, read_judgements, gate.strategy.judge, seen, n)
             own = gate is self._gates[0]
             judgements += given if own else (replace(one, gate=gate.name) for one in given)
         return tuple(judgements)
@@ -164,7 +164,7 @@ class Strategies:
             stretch = stretches[kpi.metric]
             for one in kpi.criteria:
                 owner = f"criterion {one.name!r} of {kpi.metric}"
-                read = partial(_run_judgements, one.name, kpi.metric)
+                read = partial(read_run_judgement, one.name, kpi.metric)
                 try:
                     judged += self._ask(owner, read, one.judge_run, kpi, stretch)
                 except StrategyFault as fault:
@@ -306,7 +306,7 @@ def _facts(pack: Pack, measured: Measured, found: object) -> dict[str, Value]:
     return facts
 
 
-def _judgements(found: object) -> tuple[Judgement, ...]:
+def read_judgements(found: object) -> tuple[Judgement, ...]:
     """Return the judgements of a gate, in Python's own types."""
     if not isinstance(found, tuple) or not all(isinstance(one, Judgement) for one in found):
         msg = f"returned {safe_repr(found)}, not a tuple of Judgement"
@@ -314,7 +314,7 @@ def _judgements(found: object) -> tuple[Judgement, ...]:
     return tuple(map(_judgement, found))
 
 
-def _run_judgements(criterion: str, metric: str, one: object) -> tuple[RunJudgement, ...]:
+def read_run_judgement(criterion: str, metric: str, one: object) -> tuple[RunJudgement, ...]:
     """Return what a criterion said of a run, in Python's own types; nothing for None."""
     if one is None:
         return ()

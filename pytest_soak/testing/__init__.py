@@ -1,4 +1,4 @@
-"""The conformance kit: tests of what a tuner, guard, watcher, gate or system promises.
+"""The conformance kit: tests of what a strategy promises.
 
 Three lines in a test module are enough::
 
@@ -27,17 +27,20 @@ from pytest_soak.testing.checks import (
     demo_pack,
 )
 from pytest_soak.testing.conformance import (
+    CriterionConformance,
     GateConformance,
     GuardConformance,
     SystemConformance,
     TunerConformance,
     WatcherConformance,
 )
+from pytest_soak.testing.criterion import check_criterion
 from pytest_soak.testing.promises import BrokenPromise, Promise
 from pytest_soak.testing.system import check_system
 
 __all__ = [
     "BrokenPromise",
+    "CriterionConformance",
     "GateConformance",
     "GuardConformance",
     "Promise",
@@ -45,6 +48,7 @@ __all__ = [
     "TunerConformance",
     "Turn",
     "WatcherConformance",
+    "check_criterion",
     "check_gate",
     "check_guard",
     "check_system",

@@ -236,7 +236,7 @@ def _drive(subject: Subject, examples: int) -> None:
     __tracebackhide__ = True
     seen: list[BrokenPromise] = []
     try:
-        run_state_machine_as_test(_machine(subject, seen), settings=_settings(examples))
+        run_state_machine_as_test(_machine(subject, seen), settings=settings_of(examples))
     except Stopped as stopped:
         last = stopped.broken
     except (BrokenPromise, Flaky):  # Flaky: a memory that outlives its chain
@@ -247,7 +247,7 @@ def _drive(subject: Subject, examples: int) -> None:
     raise BrokenPromise(last.promise, last.who, last.what, last.story) from last.__cause__
 
 
-def _settings(examples: int) -> settings:
+def settings_of(examples: int) -> settings:
     """Return settings of Hypothesis: the same chains each time, and no database on disk."""
     return settings(
         max_examples=examples,

@@ -13,12 +13,14 @@ from pytest_soak.testing.checks import (
     check_tuner,
     check_watcher,
 )
+from pytest_soak.testing.criterion import check_criterion
 from pytest_soak.testing.system import check_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.pack import Pack
 
 
@@ -87,6 +89,38 @@ class GateConformance(_Conformance):
         """Drive chains of all kinds."""
         __tracebackhide__ = True
         check_gate(self._factory(), **self._common())
+
+
+class CriterionConformance:
+    """A criterion of KPIs keeps every promise, and objects where its author says so.
+
+    Attributes:
+        strategy: Its class.
+        settings: A table ``[kpis.<metric>]`` that sets its keys, and those of others it relies on.
+        acts: The values of a run that it must object to; None for an iteration without a value.
+        earlier: The values of each earlier run to compare with.
+        examples: How many runs are tried.
+        seconds: How long one answer may take, in wall-clock time.
+    """
+
+    strategy: ClassVar[type[Criterion]]
+    settings: ClassVar[Mapping[str, Any]]
+    acts: ClassVar[Sequence[float | None]]
+    earlier: ClassVar[Sequence[Sequence[float]]] = ()
+    examples: ClassVar[int] = EXAMPLES
+    seconds: ClassVar[float] = 10.0
+
+    def test_it_keeps_every_promise_of_a_criterion(self) -> None:
+        """Judge runs of all kinds, and the one that its author gives."""
+        __tracebackhide__ = True
+        check_criterion(
+            self.strategy,
+            self.settings,
+            acts=self.acts,
+            earlier=self.earlier,
+            examples=self.examples,
+            seconds=self.seconds,
+        )
 
 
 class GuardConformance(_Conformance):
