@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ParameterName,
         Setting,
     )
+    from pytest_soak.model.stretch import Stretch
     from pytest_soak.model.summary import Summary
     from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
     from pytest_soak.runner.session import Soak
@@ -70,6 +71,7 @@ __all__ = [
     "Setting",
     "Soak",
     "SoakUsageError",
+    "Stretch",
     "Summary",
     "System",
     "SystemFactory",
@@ -109,6 +111,7 @@ _HOME = {
     "Setting": "model.settings",
     "Soak": "runner.session",
     "SoakUsageError": "errors",
+    "Stretch": "model.stretch",
     "Summary": "model.summary",
     "System": "systems.protocol",
     "SystemFactory": "systems.protocol",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_soak.model.decision import Request
     from pytest_soak.model.headroom import Headroom
     from pytest_soak.model.history import History
+    from pytest_soak.model.kpi import Criterion
     from pytest_soak.model.mask import Mask
     from pytest_soak.model.metrics import Measured, Value
     from pytest_soak.model.pack import Pack
@@ -98,7 +99,9 @@ class Strategies:
         self._watchers: list[Named[Watcher]] = _installed(
             registry.all("watchers"), pack, "observe", clean=clean
         )
-        self._gates: list[Named[Gate]] = [Named("kpi", "pytest-soak, 'kpi'", KpiGate(pack.kpis))]
+        self._gates: list[Named[Gate]] = [
+            Named("kpi", "pytest-soak, 'kpi'", KpiGate(pack.kpis, self._judgement))
+        ]
         self._gates += _installed(registry.all("gates"), pack, "judge", "requires", clean=clean)
         asked = [required_metrics(gate.owner, gate.strategy) for gate in self._gates]
         asked += [required_metrics(tuner.owner, tuner.strategy) for tuner in self._tuners]
@@ -143,10 +146,16 @@ class Strategies:
         judgements: list[Judgement] = []
         for gate in self._gates:
             seen = MappingProxyType(metrics)
-            given = self._ask(gate.owner, read_judgements, gate.strategy.judge, seen, n)
+            given = self._ask(gate.owner, _judgements, gate.strategy.judge, seen, n)
             own = gate is self._gates[0]
             judgements += given if own else (replace(one, gate=gate.name) for one in given)
         return tuple(judgements)
+
+    def _judgement(
+        self, one: Criterion, metric: str, value: float, n: int | None
+    ) -> Judgement | None:
+        owner, read = f"criterion {one.name!r} of {metric}", partial(read_judgement, metric)
+        return self._ask(owner, read, one.judge, metric, value, n)
 
     @property
     def kpis(self) -> tuple[str, ...]:
@@ -260,6 +269,8 @@ class Strategies:
             return read(received(method(*args), self._see(), known))
         except UnusableAnswer as fault:
             raise self._fault(owner, name, str(fault)) from None
+        except StrategyFault:  # of a criterion, which is asked by a gate of ours
+            raise
         except Exception as error:
             mask = self._see()  # what it was doing may have been to fetch a secret
             raise self._fault(owner, name, what_raised(error, mask.text)) from error
@@ -306,12 +317,26 @@ def _facts(pack: Pack, measured: Measured, found: object) -> dict[str, Value]:
     return facts
 
 
-def read_judgements(found: object) -> tuple[Judgement, ...]:
+def _judgements(found: object) -> tuple[Judgement, ...]:
     """Return the judgements of a gate, in Python's own types."""
     if not isinstance(found, tuple) or not all(isinstance(one, Judgement) for one in found):
         msg = f"returned {safe_repr(found)}, not a tuple of Judgement"
         raise UnusableAnswer(msg)
     return tuple(map(_judgement, found))
+
+
+def read_judgement(metric: str, found: object) -> Judgement | None:
+    """Return what a criterion said of a value of *metric*, in Python's own types."""
+    if found is None:
+        return None
+    if not isinstance(found, Judgement):
+        msg = f"returned {safe_repr(found)}, not a Judgement or None"
+        raise UnusableAnswer(msg)
+    judged = _judgement(found)
+    if judged.metric != metric:
+        msg = f"returned a judgement of {safe_repr(found.metric)}; allowed: one of {metric!r}"
+        raise UnusableAnswer(msg)
+    return judged
 
 
 def read_run_judgement(criterion: str, metric: str, one: object) -> tuple[RunJudgement, ...]:

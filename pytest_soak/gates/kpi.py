@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_soak.model.kpi import Kpi
+    from pytest_soak.model.kpi import Ask, Kpi
     from pytest_soak.model.metrics import Value
     from pytest_soak.model.verdict import Judgement
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class KpiGate:
     """Judges each KPI by its criteria; one without a value is INCONCLUSIVE, unless optional."""
 
-    def __init__(self, kpis: Sequence[Kpi]) -> None:
-        """Judge by *kpis*."""
-        self._kpis = tuple(kpis)
+    def __init__(self, kpis: Sequence[Kpi], *ask: Ask) -> None:
+        """Judge by *kpis*, whose criteria *ask* calls."""
+        self._kpis, self._ask = tuple(kpis), ask
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ class KpiGate:
     def judge(self, metrics: Mapping[str, Value], n: Mapping[str, int]) -> tuple[Judgement, ...]:
         """Return one judgement for each KPI, in the pack's order, without absent optional ones."""
         return tuple(
-            kpi.judge(metrics.get(kpi.metric), n.get(kpi.metric))
+            kpi.judge(metrics.get(kpi.metric), n.get(kpi.metric), *self._ask)
             for kpi in self._kpis
             if kpi.expects(metrics)
         )

@@ -9,7 +9,7 @@ from pytest_soak.model.metrics import is_number
 from pytest_soak.model.verdict import Judgement, RunJudgement, Threshold, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pytest_soak.model.metrics import Op, Value
     from pytest_soak.model.settings import Mistake
@@ -117,6 +117,13 @@ class Criterion:
         )
 
 
+Ask: TypeAlias = "Callable[[Criterion, str, float, int | None], Judgement | None]"
+
+
+def _ask(criterion: Criterion, metric: str, value: float, n: int | None) -> Judgement | None:
+    return criterion.judge(metric, value, n)
+
+
 @dataclass(frozen=True, slots=True)
 class Kpi:
     """A metric with the criteria by which it is judged; the worst judgement counts.
@@ -159,12 +166,15 @@ class Kpi:
         """Tell whether an iteration with these *metrics* is judged: always, unless optional."""
         return not self.optional or self.metric in metrics
 
-    def judge(self, value: Value, n: int | None) -> Judgement:
-        """Judge one iteration; INCONCLUSIVE without a finite *value*."""
+    def judge(self, value: Value, n: int | None, ask: Ask = _ask) -> Judgement:
+        """Judge one iteration; INCONCLUSIVE without a finite *value*.
+
+        *ask* calls a criterion's `judge`.
+        """
         if not is_number(value):
             return Judgement(self.metric, Verdict.INCONCLUSIVE, n=n, problem="no value")
         passed = Judgement(self.metric, Verdict.PASS, value, n)
-        given = filter(None, (each.judge(self.metric, value, n) for each in self.criteria))
+        given = filter(None, (ask(each, self.metric, value, n) for each in self.criteria))
         return max((passed, *given), key=lambda judgement: RANK[judgement.verdict])
 
     def judge_run(self, stretch: Stretch) -> tuple[RunJudgement, ...]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_soak.config.registry import refuse_criterion
-from pytest_soak.engine.strategies import read_judgements, read_run_judgement
+from pytest_soak.engine.strategies import read_judgement, read_run_judgement
 from pytest_soak.errors import SoakUsageError, what_raised
 from pytest_soak.gates.criteria import CRITERIA, clash, keys, kpi_table, make_kpi
 from pytest_soak.model.answers import UnusableAnswer
@@ -207,7 +207,8 @@ class _Check:
                 if method == "judge_run":
                     judged = read_run_judgement(criterion.name, METRIC, answer)
                 else:
-                    judged = read_judgements(() if answer is None else (answer,))
+                    found = read_judgement(METRIC, answer)
+                    judged = (found,) if found else ()
             except UnusableAnswer as fault:
                 breaches.append(Breach(Promise.ANSWERS, f"{method}() {fault}"))
             if breaches:
@@ -222,13 +223,10 @@ class _Check:
         return words
 
     def _compare(self, criterion: Criterion, args: tuple[Any, ...], judged: Sequence[Any]) -> None:
-        """Check that the word on a value is that of its metric, and as bad as `limits` says."""
+        """Check that the word on a value is as bad as `limits` says."""
         _, value, _ = args
         due = [verdict for verdict, limit in criterion.limits if limit.broken_by(value)]
         said = max((one.verdict for one in judged), default=Verdict.PASS)
-        if judged and judged[0].metric != METRIC:
-            what = f"judge() of {METRIC!r} is about {judged[0].metric!r}"
-            raise self.broken(Promise.ANSWERS, what)
         if said < max(due, default=Verdict.PASS):
             what = f"judge() says {said.name} of {value:g}, `limits` says {max(due).name}"
             raise self.broken(Promise.ANSWERS, what)

@@ -93,10 +93,20 @@ class Start:
             for metric, table in self.config["kpis"].items()
         ]
 
-    def of_plugin(self, metric: str) -> bool:
-        """Tell whether the KPI of *metric* has a criterion that the core does not know."""
+    def keys_of_plugins(self, metric: str) -> list[str]:
+        """Return what the KPI of *metric* sets of criteria that the core does not know."""
         table = self.config["kpis"].get(metric, {})
-        return any(table[key] is not None for key in table.keys() - kpi_keys())
+        return [key for key in table.keys() - kpi_keys() if table[key] is not None]
+
+    @property
+    def foreign(self) -> list[str]:
+        """The keys of criteria and the gates that the core does not know, for people."""
+        given = (
+            f"{key!r} of {metric}"
+            for metric in self.config["kpis"]
+            for key in sorted(self.keys_of_plugins(metric))
+        )
+        return [*given, *(f"gate {name!r}" for name in self.reading.get("gates", ()))]
 
 
 def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -109,6 +119,12 @@ def check_verdicts(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             start, resumed = Start(record), True
             if record["reading"] is None and record["v"] != legacy.FORMAT:
                 yield Finding(location(record), "its reading is null, so no report can be read")
+            if record["kind"] == "run_started" and start.foreign:
+                left = "words of plugins are left as they were recorded"
+                told = (
+                    f"{left}: {', '.join(start.foreign)}; pytest-soak replay asks the plugins again"
+                )
+                yield Finding(location(record), told, note=True)
         elif record["kind"] == "iteration":
             iterations.append(record)
             if record["summary"]["restarted"] and not (resumed and len(iterations) > 1):
@@ -211,7 +227,7 @@ def _judged_again(record: Mapping[str, Any], start: Start) -> Iterator[str]:
         worse = recorded is not None and replace(
             expected, verdict=recorded.verdict, rule=recorded.rule, problem=recorded.problem
         )
-        foreign = start.of_plugin(kpi.metric)
+        foreign = start.keys_of_plugins(kpi.metric)
         if worse and recorded == worse and foreign and recorded.verdict > expected.verdict:
             continue
         words = (_words(one) if one else {} for one in (recorded, expected))
@@ -302,7 +318,7 @@ def _criteria(
     gates = start.reading.get("gates", ())
     for given in map(run_judgement_from_json, record["criteria"]):
         judged = computed.pop((given.metric, given.criterion), None)
-        foreign = given.criterion not in (*CORE, *gates) and start.of_plugin(given.metric)
+        foreign = given.criterion not in (*CORE, *gates) and start.keys_of_plugins(given.metric)
         if judged or foreign:
             yield judged or given
     yield from computed.values()

@@ -263,6 +263,95 @@ def test_a_criterion_that_cannot_be_used_is_a_usage_error(
     result.stderr.fnmatch_lines([told])
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("{}['x']", "raised KeyError: 'x' (*)"),
+        ("'FAIL'", "returned 'FAIL', not a Judgement or None"),
+        ("Judgement(metric, 'FAIL')", "returned Judgement(*'FAIL'*); allowed: a metric, *"),
+        ("Judgement(metric, Verdict.PASS, float('nan'))", "returned Judgement(*nan*); allowed: *"),
+        ("Judgement('x', Verdict.WARN)", "returned a judgement of 'x'; allowed: one of *"),
+    ],
+)
+def test_a_criterion_whose_word_cannot_be_used_is_named_and_nothing_passes(
+    pytester: pytest.Pytester, word: str, told: str
+) -> None:
+    faulty = CONFTEST.replace("        if value %", f"        return {word}\n        if value %")
+    pytester.makeconftest(faulty)
+    pytester.makepyfile(test_demo=DEMO)
+    result = pytester.runpytest("--soak-iterations=2", "--soak-gate=steps:throughput>=3")
+    assert result.ret == 1
+    fault = f"criterion 'steps' of throughput: judge() {told}".replace("[", "[[]")
+    result.stdout.fnmatch_lines_random(
+        [f"| soak_iter | INCONCLUSIVE | {fault} |", "| kpi_gate | INCONCLUSIVE |*"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("{}['x']", "raised KeyError: 'x' (*)"),
+        (
+            "Judgement(kpi.metric, Verdict.PASS)",
+            "returned Judgement(*), not a RunJudgement or None",
+        ),
+        (
+            "RunJudgement('steps', kpi.metric, Verdict.PASS, float('nan'))",
+            "*; allowed: a Verdict, *",
+        ),
+        (
+            "RunJudgement('steps', kpi.metric, None)",
+            "*; allowed: a Verdict, or None with a problem*",
+        ),
+    ],
+)
+def test_a_word_on_a_run_that_cannot_be_used_is_named_and_nothing_passes(
+    pytester: pytest.Pytester, word: str, told: str
+) -> None:
+    judges = f"def judge_run(self, kpi, stretch):\n        return {word}\n\n    def judge("
+    text = CONFTEST.replace("def judge(", judges).replace("Judgement,", "Judgement, RunJudgement,")
+    pytester.makeconftest(text)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--soak-scenario=calm", "--soak-gate=steps:throughput>=1")
+    result = pytester.runpytest(*args)
+    assert result.ret == 1
+    fault = f"    criterion 'steps' of throughput: judge_run() {told}".replace("[", "[[]")
+    result.stdout.fnmatch_lines_random(["| kpi_gate | INCONCLUSIVE |*", fault])
+    assert load_validated(chain_folder(pytester) / "journal.jsonl")
+
+
+def test_a_verification_says_which_words_of_plugins_it_leaves_as_recorded(
+    pytester: pytest.Pytester,
+) -> None:
+    gate = """
+class Calm:
+    requires = ()
+
+    def judge(self, metrics, n):
+        return ()
+
+
+def pytest_soak_gates():
+    return {"calm": lambda pack: Calm()}
+"""
+    pytester.makeconftest(CONFTEST + gate)
+    pytester.makepyfile(test_demo=DEMO)
+    args = ("--soak-iterations=2", "--soak-scenario=calm", "--soak-gate=steps:throughput>=1")
+    assert pytester.runpytest(*args).ret == 0
+    note = (
+        "NOTE     journal.jsonl, record 0 (run_started): words of plugins are left as they were "
+        "recorded: 'multiple' of throughput, gate 'calm'; pytest-soak replay asks the plugins again"
+    )
+    folder = chain_folder(pytester)
+    code, lines = told("verify", "--soak-dir", folder.parent)
+    assert (code, lines[1]) == (0, note)
+    assert told("replay", folder)[0] == 0
+    pytester.makeconftest("")
+    code, lines = told("replay", folder)
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "kpis.throughput: unknown key 'multiple'" in lines[-1]
+
+
 ALLOWING = CONFTEST.replace(
     "multiple: int | None = None",
     "multiple: int | None = None\n    allowing: dict[str, float] = field(default_factory=dict)",
