@@ -4,7 +4,7 @@ A run counts once, as the mean of its iterations, because the iterations of one 
 other. How much runs differ is estimated from the earlier runs: by a t test for one new value, with
 a variance that is never below what all KPIs of the run have in common (after Smyth, Linear models
 and empirical Bayes methods, 2004, and Satterthwaite, An approximate distribution of estimates of
-variance components, 1946). ``tests/bench/baseline_rates.py`` measures how often it is right.
+variance components, 1946). ``tests/bench/verdict_rates.py`` measures how often it is right.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ UNLIKE = 4
 """KPIs differ in that, if the runs of one differ so much more than those of most."""
 FADES, FADES_UNLIKE = 0.2, 1
 """How fast they tell less with the length of runs, as a power: so that the level is kept where some
-KPIs differ from run to run by half a sigma and others do not. ``baseline_rates.py`` measures it."""
+KPIs differ from run to run by half a sigma and others do not. ``verdict_rates.py`` measures it."""
 FAR = 6
 """A KPI tells about others as if its runs differed at most this much more than those of most."""
 
@@ -235,6 +235,7 @@ class Baseline(Criterion):
             runs = f"against {stretch.level.run}, with the spread of {len(earlier)} runs"
         told = f"{value:+.3g}{unit} [{low:+.3g}, {high:+.3g}]"
         loss = f"{LOSS} sigma ({LOSS * effect.sigma:.3g}) in {100 * effect.found:.0f} %"
+        rate = f"{100 * ALARMS:.2g} % false alarms over all KPIs, finds a loss of {loss}"
         return replace(
             judged,
             verdict=verdict,
@@ -243,7 +244,7 @@ class Baseline(Criterion):
             high=high,
             rule=change.text,
             detail=f"{word}: {runs}: {effect.before:.4g} -> {effect.now:.4g}, {told}; "
-            f"finds a loss of {loss}",
+            f"expected: {rate}",
         )
 
 

@@ -341,3 +341,14 @@ def test_the_picture_shows_what_the_readme_shows_as_text() -> None:
     table = block.text.split("test_queue.py::test_queue\n")[1].split("  artifacts")[0]
     for line in table.splitlines():
         assert re.sub(r"\s", "", line) in drawn, line
+
+
+def test_every_picture_of_verdicts_is_shown_small_and_needs_no_network() -> None:
+    page = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
+    pictures = sorted((ROOT / "docs").glob("verdict-*.svg"))
+    assert len(pictures) == 5
+    for picture in pictures:
+        assert f"]({picture.name})" in page
+        assert picture.stat().st_size < 40_000
+        links = re.findall(r'href="([^"]*)"', picture.read_text(encoding="utf-8"))
+        assert all(link.startswith("#") for link in links)

@@ -23,7 +23,6 @@ from pytest_soak.model.metrics import NUMBER
 from pytest_soak.model.stretch import Reading, Stretch
 from pytest_soak.model.verdict import RunJudgement, Verdict
 from pytest_soak.packs.loader import build_pack
-from tests.bench import verdict_rates
 from tests.support import DEMO, chain_folder, records
 
 if TYPE_CHECKING:
@@ -353,40 +352,6 @@ def test_the_dependence_of_iterations_is_found(dependence: float) -> None:
         assert slope is not None
         found.append(slope.dependence)
     assert abs(statistics.fmean(found) - dependence) < 0.06
-
-
-@pytest.mark.parametrize("noise", verdict_rates.PROMISED)
-def test_the_promised_rates_are_kept(noise: str) -> None:
-    """The short form of ``python -m tests.bench.verdict_rates``."""
-    told = verdict_rates.trend(noise, n=96, runs=200, seed=3)
-    assert told is not None
-    alarms, found = told
-    assert alarms.interval[0] <= 0.02
-    assert found.interval[1] >= 0.9
-
-
-def test_the_short_form_sees_a_method_that_alarms_too_often(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("pytest_soak.gates.slope.BLOCKS", 48)  # nearly all values one by one
-    monkeypatch.setattr("pytest_soak.gates.slope.rates", lambda *_: (0, 0))  # which are kept
-    told = verdict_rates.trend("AR(1) .8", n=96, runs=100, seed=3)
-    assert told is not None
-    assert told[0].interval[0] > 0.02
-
-
-def test_the_command_prints_every_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(verdict_rates, "LENGTHS", (6, 24))
-    monkeypatch.setattr(sys, "argv", ["verdict_rates", "--runs", "2", "--seed", "7"])
-    verdict_rates.main()
-    first, _, head, _, short, long, *rest = capsys.readouterr().out.splitlines()
-    assert first == "2 runs for each figure, seed 7"
-    assert head == "| trend: noise | iterations | false alarms | 5 sigma found |"
-    assert short == "| white | 6 | not judged | not judged |"
-    assert fnmatchcase(long, "| white | 24 | * % (* to *) | * % (* to *) |")
-    assert len(rest) == 2 * (len(verdict_rates.NOISES) - 1)
 
 
 # How it is set
