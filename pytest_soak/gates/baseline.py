@@ -219,7 +219,7 @@ class Baseline(Criterion):
                 judged, verdict=Verdict.INCONCLUSIVE if missing else None, problem=problem
             )
         if len(values) < given.least:
-            problem = f"{len(values)} usable values, of {given.least}"
+            problem = f"{len(values)} usable values, {given.least} needed"
             return replace(judged, verdict=Verdict.INCONCLUSIVE, problem=problem)
         others = [_usable(runs, given) for runs in stretch.others]
         others = [runs for runs in others if len(runs) >= FEWEST_RUNS]
@@ -258,7 +258,7 @@ def _not_judged(stretch: Stretch, given: Compare, usable: int) -> str:
     if not stretch.earlier:
         return stretch.no_baseline or "no baseline yet"
     if stretch.due < given.least:
-        return f"{stretch.due} iterations by plan, of {given.least}"
+        return f"{stretch.due} iterations to judge by plan, {given.least} needed"
     if usable < FEWEST_RUNS:
         short = len(stretch.earlier) - usable
         fewer = f"; {short} with fewer than {given.least} values" if short else ""

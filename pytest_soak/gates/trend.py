@@ -206,7 +206,7 @@ class Trend(Criterion):
         if problem := self._not_judged(stretch, series, unit):
             return replace(judged, verdict=None, problem=problem)
         if n < least:
-            return replace(judged, problem=f"{n} usable values without a restart, of {least}")
+            return replace(judged, problem=f"{n} usable values without a restart, {least} needed")
         # It needs the extra, and is slow to import.
         from pytest_soak.gates.slope import rates, slope_of  # noqa: PLC0415
 
@@ -242,9 +242,9 @@ class Trend(Criterion):
         """Return why a run is not judged, by plan; empty if it is."""
         least = self.rule.least
         if stretch.due < least:
-            return f"{stretch.due} iterations by plan, of {least}"
+            return f"{stretch.due} iterations to judge by plan, {least} needed"
         if stretch.longest < least <= stretch.last - stretch.first + 1:
-            return f"at most {stretch.longest} iterations without a restart, of {least}"
+            return f"at most {stretch.longest} iterations without a restart, {least} needed"
         if stretch.settled and not series and unit == "h":
             return "the time of its iterations is unknown"
         return ""

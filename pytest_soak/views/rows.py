@@ -10,9 +10,11 @@ from pytest_soak.model.verdict import Verdict
 from pytest_soak.store.records import verdict_to_json
 from pytest_soak.views.text import (
     CRITERIA,
+    NOT_JUDGED,
     aligned,
     criteria_details,
     criteria_rows,
+    not_judged_lines,
     number,
     stretch_lines,
 )
@@ -161,20 +163,22 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     lines += [f"  {safe_text(problem.located, WHY)}" for problem in verdict.problems]
     ended = verdict_to_json(verdict)
     lines += (f"  {line}" for line in stretch_lines(ended, loop.plan.planned))
-    bad = [row for row, judged in _criteria(verdict) if judged.verdict is not Verdict.PASS]
+    rows = [row for row, _ in _criteria(verdict)]
+    bad = [row for row in rows if row[2] not in (Verdict.PASS.name, NOT_JUDGED)]
     if bad:
-        rows = aligned([CRITERIA, *(row[:-1] for row in bad)])
-        lines.append(f"  {rows[0]}")
-        for shown, row in zip(rows[1:], bad, strict=True):
+        head, *table = aligned([CRITERIA, *(row[:-1] for row in bad)])
+        lines.append(f"  {head}")
+        for shown, row in zip(table, bad, strict=True):
             lines.append(f"  {shown}")
             lines += [f"    {row[-1]}"] if row[-1] else []
-    table = [("KPI", "verdict", "value", "why", "n", "iteration")]
+    lines += (f"  {line}" for line in not_judged_lines(rows))
+    unclear = [("KPI", "verdict", "value", "why", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:
         for judgement in judged.judgements if judged.iteration in window else ():
             if judgement.verdict is not Verdict.INCONCLUSIVE:
                 continue
-            table.append(
+            unclear.append(
                 (
                     safe_text(judgement.metric),
                     judgement.verdict.name,
@@ -184,8 +188,8 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
                     str(judged.iteration),
                 )
             )
-    if len(table) > 1:
-        lines += (f"  {row}" for row in aligned(table))
+    if len(unclear) > 1:
+        lines += (f"  {row}" for row in aligned(unclear))
     lines.append(f"  artifacts: {loop.store.folder}")
     return "\n".join(line.rstrip() for line in lines)
 

@@ -15,7 +15,7 @@ from pytest_soak.store.artifacts import TUNING
 from pytest_soak.views.protocol import View
 from pytest_soak.views.rows import WHY, ending_row, iteration_row, verdict_row
 from pytest_soak.views.screen import Screen
-from pytest_soak.views.text import CRITERIA, number, numbered
+from pytest_soak.views.text import CRITERIA, NOT_JUDGED, not_judged_lines, number, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,11 +131,14 @@ class ClosingTable(View):
         """Show what a verdict is based on: the settled stretch, and the criteria."""
         for line in final["stretch"]:
             self._screen.write(f"  {line}")
-        if final["criteria"]:
-            self._print(criteria_table(final["criteria"]))
-            for kind, metric, *_, detail in final["criteria"]:
+        judged = [row for row in final["criteria"] if row[2] != NOT_JUDGED]
+        if judged:
+            self._print(criteria_table(judged))
+            for kind, metric, *_, detail in judged:
                 if detail:
                     self._screen.write(f"    {kind} {metric}: {detail}")
+        for line in not_judged_lines(final["criteria"]):
+            self._screen.write(f"  {line}")
         if final["slots"]:
             self._screen.write(f"  slots     {final['slots']}")
 

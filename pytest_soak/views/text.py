@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PLAIN = str.maketrans({"→": "->", "Δ": "d", "✗": "x", "·": "-", "●": "*", "↻": "R", "…": "..."})
 
@@ -118,13 +118,25 @@ def criteria_details(ended: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def not_judged_lines(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return what was not judged, in one line for each reason.
+
+    Args:
+        rows: Rows of `CRITERIA`, each with what else the criterion said.
+    """
+    reasons: dict[str, list[str]] = {}
+    for criterion, metric, verdict, *_, detail in rows:
+        if verdict == NOT_JUDGED:
+            reasons.setdefault(detail, []).append(f"{criterion} {metric}")
+    return [f"{NOT_JUDGED}: {', '.join(what)} ({why})" for why, what in reasons.items()]
+
+
 def _with_interval(judged: Mapping[str, Any]) -> str:
     if judged["value"] is None:
         return ""
-    value = f"{judged['value']:.6g}"
     if judged["low"] is None or judged["high"] is None:
-        return value
-    return f"{value} [{judged['low']:.4g}, {judged['high']:.4g}]"
+        return f"{judged['value']:.6g}"
+    return f"{judged['value']:.4g} [{judged['low']:.4g}, {judged['high']:.4g}]"
 
 
 def _where(judged: Mapping[str, Any]) -> str:

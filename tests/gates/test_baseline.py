@@ -268,7 +268,7 @@ def test_the_newest_runs_count() -> None:
 
 def test_a_run_that_is_too_short_by_plan_is_not_judged() -> None:
     found = judge(stretch(500, n=7))
-    assert (found.verdict, found.problem) == (None, "7 iterations by plan, of 8")
+    assert (found.verdict, found.problem) == (None, "7 iterations to judge by plan, 8 needed")
     assert judge(stretch(500, n=7), fail="> +10 %", least=7).verdict is Verdict.FAIL
 
 
@@ -276,7 +276,7 @@ def test_a_run_with_too_few_values_is_inconclusive() -> None:
     run = stretch(500)
     found = judge(replace(run, settled=run.settled[:7]))
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert (found.n, found.problem) == (7, "7 usable values, of 8")
+    assert (found.n, found.problem) == (7, "7 usable values, 8 needed")
     (none,) = {judge(replace(run, settled=(), earlier=())).verdict}
     assert none is None
 

@@ -12,6 +12,7 @@ from pytest_soak.views import views
 from pytest_soak.views.markers import LONGEST, MOST
 from pytest_soak.views.protocol import View
 from pytest_soak.views.terminal import effects_table, metrics_table
+from pytest_soak.views.text import not_judged_lines
 from tests.support import DEMO
 
 if TYPE_CHECKING:
@@ -310,7 +311,14 @@ def test_a_metric_that_no_iteration_has_and_that_nothing_judges_has_no_column() 
     values = [[[None, ""], [None, "INCONCLUSIVE"], [0, ""], [None, ""]]]
     values += [[[1, "PASS"], [None, "INCONCLUSIVE"], [0, ""], [None, ""]]]
     rows = [
-        {"columns": columns, "values": each, "iteration": 1, "verdict": "PASS", "in_window": False}
+        {
+            "columns": columns,
+            "values": each,
+            "iteration": 1,
+            "verdict": "PASS",
+            "in_window": False,
+            "restarted": False,
+        }
         for each in values
     ]
     shown = [str(column.header) for column in metrics_table(rows).columns]
@@ -319,3 +327,17 @@ def test_a_metric_that_no_iteration_has_and_that_nothing_judges_has_no_column() 
     effects += [(2, {"a": (1.0, None), "b": (None, None), "c": (None, None)})]
     kept = effects_table(effects, [("a", "A", 0), ("b", "B", 0), ("c", "C", 0), ("d", "D", 0)])
     assert [str(column.header) for column in kept.columns] == ["effect", "A", "B"]
+
+
+def test_what_was_not_judged_is_one_line_for_each_reason() -> None:
+    short, none = "2 iterations to judge by plan, 96 needed", "no value"
+    rows = [
+        ("limits", "rate", "not judged", "", "", "0", none),
+        ("trend", "rss_mb", "not judged", "", "> 2 / h", "0", short),
+        ("limits", "errors", "FAIL", "3", "> 2", "6", "6 of 6 iterations"),
+        ("trend", "age_ms", "not judged", "", "> 1 / h", "2", short),
+    ]
+    assert not_judged_lines(rows) == [
+        f"not judged: limits rate ({none})",
+        f"not judged: trend rss_mb, trend age_ms ({short})",
+    ]
