@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +53,11 @@ if TYPE_CHECKING:
 NO_RUN = {Kind.NOT_RUN, Kind.NEVER_CALLED}
 """Why there is no report; nothing else in a journal says which of them it was."""
 CORE = tuple(kind.name for kind in CRITERIA)
+CALCULATED = {kind.name for kind in CRITERIA if kind.needs}
+"""The criteria that calculate with a library, of which each version may round otherwise."""
+CLOSE = 1e-6
+"""By how much, relative to it, a number of theirs may differ."""
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 SEEN_ONCE = {*NO_RUN, Kind.OVERRIDES_EDITED, Kind.STRATEGY_FAULT}
 """The problems of an iteration that nothing else in a journal shows."""
 OF_CHAIN = {
@@ -319,6 +327,27 @@ def _criteria(
     for given in map(run_judgement_from_json, record["criteria"]):
         judged = computed.pop((given.metric, given.criterion), None)
         foreign = given.criterion not in (*CORE, *gates) and start.keys_of_plugins(given.metric)
-        if judged or foreign:
+        if judged and judged.criterion in CALCULATED and _agree(given, judged):
+            yield given
+        elif judged or foreign:
             yield judged or given
     yield from computed.values()
+
+
+def _agree(one: RunJudgement, other: RunJudgement) -> bool:
+    """Tell whether two judgements are the same but for how their numbers are rounded."""
+    numbers = [(getattr(one, name), getattr(other, name)) for name in ("value", "low", "high")]
+    texts = [NUMBER.sub("#", text) for text in (one.detail, other.detail)]
+    digits = zip(NUMBER.findall(one.detail), NUMBER.findall(other.detail), strict=False)
+    same = replace(other, value=one.value, low=one.low, high=one.high, detail=one.detail)
+    return (
+        same == one
+        and all(a == b or (a and b and math.isclose(a, b, rel_tol=CLOSE)) for a, b in numbers)
+        and texts[0] == texts[1]
+        and all(abs(Decimal(a) - Decimal(b)) <= max(_step(a), _step(b)) for a, b in digits)
+    )
+
+
+def _step(written: str) -> Decimal:
+    """Return what the last digit of a number that is *written* stands for."""
+    return Decimal(1).scaleb(int(Decimal(written).as_tuple().exponent))

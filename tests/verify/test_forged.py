@@ -137,6 +137,31 @@ def test_settings_that_no_run_has_are_a_finding(tmp_path: Path, trend: object) -
     assert any("cannot be judged by its settings" in text for text in refused(linked(found)))
 
 
+@pytest.mark.parametrize(
+    ("key", "written", "accepted"),
+    [
+        ("detail", ("simulated: 0.7 %", "simulated: 0.8 %"), True),
+        ("detail", ("simulated: 0.7 %", "simulated: 7.7 %"), False),
+        ("detail", ("simulated: 0.7 %", "assumed: 0.7 %"), False),
+        ("detail", ("simulated: 0.7 %", ""), False),
+        ("value", 4 * (1 + 1e-9), True),
+        ("value", 4.1, False),
+        ("high", None, False),
+        ("rule", "> 9 / iteration", False),
+    ],
+)
+def test_what_a_library_calculates_may_differ_by_rounding(
+    tmp_path: Path, key: str, written: Any, *, accepted: bool
+) -> None:
+    latencies = [100.0 + 4 * number for number in range(30)]
+    loop = soaked(tmp_path, 1, values=latencies, gates=["trend:latency_p95_ms<=1/iteration"])
+    found = records(loop.store.folder)
+    (trend,) = (one for one in found[-1]["criteria"] if one["criterion"] == "trend")
+    assert not refused(linked(found))
+    trend[key] = trend[key].replace(*written) if isinstance(written, tuple) else written
+    assert bool(refused(linked(found))) is not accepted
+
+
 def failed_at_night(folder: Path) -> list[dict[str, Any]]:
     """Return the records of a run that failed; when they are linked, all hashes fit."""
     values = [100.0] * 5 + [400.0] * 8 + [100.0] * 3
