@@ -138,6 +138,11 @@ def make_kpi(metric: str, table: Mapping[str, Any], kinds: Kinds = CRITERIA) -> 
     return Kpi(metric, tuple(criteria))
 
 
+def extra_of(module: str) -> str:
+    """Return what to install for a *module* that one of the core's criteria needs."""
+    return next((kind.extra for kind in CRITERIA if module in kind.needs), module)
+
+
 def read_gate(text: str, kinds: Kinds = CRITERIA) -> tuple[str, Mapping[str, object]]:
     """Read a gate setting; return its metric, and what it sets in ``[kpis.<metric>]``.
 

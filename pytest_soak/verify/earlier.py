@@ -94,9 +94,6 @@ class RecordedRun:
             return RunSums(run=self.run, verdict=ending["verdict"], values=values)
         except (StoreError, OSError):
             raise
-        except ImportError as error:  # a criterion of the run needs an extra
-            msg = f"{self.journal}: cannot be checked: {error}"
-            raise JournalError(msg) from None
         except Exception as error:  # noqa: BLE001 - records of any shape
             msg = f"{self.journal}: is not what a run records: it {what_raised(error)}"
             raise JournalError(msg) from None

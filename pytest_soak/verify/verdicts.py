@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_soak.errors import what_raised
-from pytest_soak.gates.criteria import CRITERIA, kpi_keys, make_kpi
+from pytest_soak.gates.criteria import CRITERIA, extra_of, kpi_keys, make_kpi
 from pytest_soak.gates.limits import parse_threshold
 from pytest_soak.model.chain import (
     Outcome,
@@ -28,6 +28,8 @@ from pytest_soak.model.report import end_of, ineffective, read_report, unusable
 from pytest_soak.model.verdict import Verdict, worst
 from pytest_soak.store import legacy
 from pytest_soak.store.files import jsonable
+from pytest_soak.store.folder import JOURNAL
+from pytest_soak.store.journal import JournalError
 from pytest_soak.store.records import (
     baseline_from_json,
     judged_from_json,
@@ -149,8 +151,10 @@ def _told(faults: Iterator[str]) -> Iterator[str]:
     """Yield the *faults*; and that nothing can be judged by settings that no run has."""
     try:
         yield from faults
-    except ImportError:  # a criterion needs an extra
-        raise
+    except ImportError as error:  # of a library that a criterion calculates with
+        module = str(error.name).partition(".")[0]
+        msg = f"{JOURNAL}: its verdict needs {module}; install {extra_of(module)}"
+        raise JournalError(msg) from None
     except Exception as error:  # noqa: BLE001 - settings of any shape
         yield f"cannot be judged by its settings: it {what_raised(error)}"
 

@@ -192,7 +192,7 @@ def test_a_run_that_cannot_be_checked_without_an_extra_is_left_out_and_told(
     compared = found(tmp_path)
     assert days(compared) == [1, 2, 3]  # these were compared with too few runs
     (left,) = compared["left_out"]
-    assert "journal.jsonl: cannot be checked: import of scipy.special halted" in left["why"]
+    assert "journal.jsonl: its verdict needs scipy; install pytest-soak[stats]" in left["why"]
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,23 @@ def test_what_a_library_calculates_may_differ_by_rounding(
     assert not refused(linked(found))
     trend[key] = trend[key].replace(*written) if isinstance(written, tuple) else written
     assert bool(refused(linked(found))) is not accepted
+
+
+@pytest.mark.parametrize(
+    "command", [("verify",), ("explain", "--iter=1"), ("replay",), ("baseline", "accept", "latest")]
+)
+def test_a_library_that_is_not_installed_is_named_with_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    soaked(tmp_path, 1, values=[100.0] * 30, gates=["trend:latency_p95_ms<=1/iteration"])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "pytest_soak.gates.slope")
+    monkeypatch.chdir(tmp_path)
+    code, (line,) = told(*command, "--soak-dir", tmp_path)
+    assert code == 4
+    assert line.startswith("ERROR: ")
+    assert line.endswith(" needs scipy; install pytest-soak[stats]")
 
 
 def failed_at_night(folder: Path) -> list[dict[str, Any]]:
