@@ -36,6 +36,8 @@ AUTO_TUNE_OFF = "auto_tune_off"
 RECOMMEND_ONLY = "recommend_only"
 STRATEGY_FAULT = "strategy_fault"
 WARM_UP = "warm_up"
+ASKED = 50
+"""How often it is asked at most whether a chain is lost: it ends up to 2 % of a long run later."""
 MISSED = 3
 """In how many first reports a metric must be missing for its chain to end."""
 
@@ -92,6 +94,9 @@ class Controller:
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
         self._ends: list[float | None] = []
+        self._asked = 0
+        """After which iteration it was asked last whether the chain is lost."""
+        self._lost = False
         """The end of each iteration by its report, in seconds."""
         self.rolled_back_at = 0
         """The last iteration after which a person rolled back: no report shows its changes."""
@@ -358,13 +363,23 @@ class Controller:
         missing = set.intersection(*(one.summary.missing for one in first))
         if missing and len(first) == MISSED:
             return Problem(Kind.NEVER_THERE, data={"after": done, "metric": min(missing)})
-        if not self.plan.abort or self.judged[-1].verdict is not Verdict.FAIL:
-            return None
-        moves = rules.tuned and not self.entries[-1].summary.in_window
-        judge, kpis = self.strategies.judge_run, self.strategies.kpis
-        if is_lost(self._outcomes(), rules, judge, kpis, moves=moves):
+        if self.plan.abort and self._is_lost():
             return Problem(Kind.ABORTED, data={"after": done})
         return None
+
+    def _is_lost(self) -> bool:
+        """Tell whether the verdict cannot be better than FAIL.
+
+        To tell takes as long as to judge the chain. So in a long run, in which failures may be
+        tolerated, it is not asked after each of them.
+        """
+        done, due = self.done, self._asked + self.plan.planned // ASKED
+        if self.judged[-1].verdict is Verdict.FAIL and (not self._asked or done >= due):
+            self._asked = done
+            moves = self.plan.rules.tuned and not self.entries[-1].summary.in_window
+            judge, kpis = self.strategies.judge_run, self.strategies.kpis
+            self._lost = is_lost(self._outcomes(), self.plan.rules, judge, kpis, moves=moves)
+        return self._lost
 
 
 def _fault(iteration: int, text: str) -> Problem:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_soak.engine import controller
+from pytest_soak.model.chain import is_lost
 from tests.support import chain_folder, records, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_soak.model.chain import Outcome
 
 SYSTEM = """
 import pytest
@@ -68,3 +73,29 @@ def test_a_metric_that_is_never_there_ends_a_chain(
     assert (result.ret, ending["verdict"], ran) == (1, "INCONCLUSIVE", 3 if first else 8)
     assert (ending["problems"][0]["kind"] == "never_there") is first
     assert told(*CHECK)[0] == 0
+
+
+def test_it_is_not_asked_after_each_tolerated_failure_whether_a_chain_is_lost(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(outcomes: Sequence[Outcome], *args: Any, **options: Any) -> bool:
+        asked.append(len(outcomes))
+        return is_lost(outcomes, *args, **options)
+
+    monkeypatch.setattr(controller, "is_lost", counted)
+    gate = "--soak-gate=latency_p95_ms<=300 in 50 %"
+    result, _, ran = soak(pytester, [400, 400, 100, 100, 100] * 40, "--soak-abort", gate)
+    assert (result.ret, ran, asked[0]) == (0, 200, 1)
+    assert all(later >= earlier + 200 // controller.ASKED for earlier, later in pairwise(asked))
+    assert len(asked) > 20
+
+
+def test_a_long_chain_that_is_lost_ends_a_little_later(pytester: pytest.Pytester) -> None:
+    latencies = [100, 400, 100, *[400] * 197]
+    gate = "--soak-gate=latency_p95_ms<=300 in 90 %"
+    _, ending, ran = soak(pytester, latencies, "--soak-abort", gate)
+    lost = 2 + 20  # a tenth of 200 may fail, the 21st is one too many
+    assert lost <= ran <= lost + 200 // controller.ASKED
+    assert ending["problems"][0]["kind"] == "aborted"
