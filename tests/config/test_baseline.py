@@ -517,3 +517,15 @@ def test_a_beginning_that_a_run_of_another_family_has_too_names_the_one_of_its_o
     own = soaked(tmp_path, 1)
     soaked(tmp_path, 1, scenario="calm")
     assert found(tmp_path, session(1))["level"]["run"] == own.plan.run_id
+
+
+def test_a_run_stays_compared_though_another_worker_goes_on_with_it(tmp_path: Path) -> None:
+    runs = [soaked(tmp_path, day).plan.run_id for day in (1, 2, 3)]
+    soaked(tmp_path, 4, ends=False)
+    assert told("baseline", "accept", runs[0], "--soak-dir", tmp_path)[0] == 0
+    assert found(tmp_path, day=4)["source"] == "accepted"
+    request = asked(tmp_path, session=session(4), gate=list(GATES), mode=Mode.OFF)
+    loop = SoakLoop(with_baseline(planned(request, own=True), request, {}), core(), tmp_path)
+    loop.close()
+    compared = dict(loop.plan.compared or {})
+    assert (compared["source"], days(compared)) == ("kept", [1, 2, 3])

@@ -75,6 +75,12 @@ def test_a_metric_that_is_never_there_ends_a_chain(
     assert told(*CHECK)[0] == 0
 
 
+def test_a_metric_that_the_warm_up_lacks_ends_nothing(pytester: pytest.Pytester) -> None:
+    latencies = [None, None, None, 200, 200, 200]
+    result, ending, ran = soak(pytester, latencies, "--soak-warm-up=3")
+    assert (result.ret, ending["verdict"], ran) == (0, "PASS", 6)
+
+
 def test_it_is_not_asked_after_each_tolerated_failure_whether_a_chain_is_lost(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
