@@ -137,6 +137,17 @@ def file_fault(error: Exception) -> str:
     return ": ".join(filter(None, (error.filename, why_unreadable(error))))
 
 
+LISTED = 20
+"""How many names a message lists."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return *names* for a message: the first `LISTED`, and how many more there are."""
+    known = [*names]
+    more = [f"and {len(known) - LISTED} more"] if len(known) > LISTED else []
+    return ", ".join(known[:LISTED] + more) or "none"
+
+
 def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint: str = "") -> str:
     """Return the message for a name that does not exist.
 
@@ -150,6 +161,6 @@ def unknown(kind: str, given: object, source: str, allowed: Iterable[str], hint:
     known = sorted(allowed)
     there = "installed" if hint else "there are"
     near = did_you_mean(given, known)
-    names = ", ".join(known) or "none"
+    names = listed(known)
     line = f"{source}: unknown {kind} {safe_repr(given)}{near}; {there}: {names}"
     return f"{line} ({hint})" if hint else line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_soak.commands.selection import add_chain, choose_chain
+from pytest_soak.commands.selection import add_chain, choose_family
 from pytest_soak.errors import SoakUsageError
 from pytest_soak.gates.baseline import FEWEST_RUNS
 from pytest_soak.store.anchors import (
@@ -16,12 +16,15 @@ from pytest_soak.store.anchors import (
 )
 from pytest_soak.store.cell import run_age
 from pytest_soak.verify.earlier import (
+    LAST_RUNS,
     NO_RUNS,
-    RUNS,
+    RUN_NAMES,
     WORDS,
     choose_run,
     gather,
+    is_path,
     recorded_runs,
+    run_at,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "accepted",
         metavar="RUN",
         nargs="?",
-        help="the run to accept: its id or the beginning of it, latest, previous or last-pass",
+        help=f"the run to accept: {RUN_NAMES}",
     )
     add_chain(parser)
 
@@ -63,8 +66,7 @@ def run(arguments: Namespace) -> tuple[int, list[str]]:
         msg = f"--soak-dir: there are no soaks in {soak_dir}"
         raise SoakUsageError(msg)
     if arguments.chain is not None:
-        chain = choose_chain(soak_dir, arguments.chain)
-        families = {one.family for one in runs if chain in one.journal.parents}
+        families = {one.family for one in choose_family(soak_dir, arguments.chain)}
         runs = [one for one in runs if one.family in families]
         accepted = [one for one in accepted if one in families]
     if action == ACCEPT:
@@ -76,7 +78,7 @@ def _accept(soak_dir: Path, runs: Sequence[RecordedRun], given: str) -> list[str
     """Accept the run called *given*, whatever its verdict: a change may be intended."""
     if given in WORDS:
         _refuse_several({one.family: _name(one) for one in runs})
-    chosen = choose_run(runs, given, SOURCE)
+    chosen = run_at(given, SOURCE) if is_path(given) else choose_run(runs, given, SOURCE)
     if not chosen.verdict:
         msg = f"{SOURCE}: run {chosen.run} has no verdict; allowed: a run that has ended"
         raise SoakUsageError(msg)
@@ -134,7 +136,7 @@ def _show(soak_dir: Path, runs: Sequence[RecordedRun], accepted: Sequence[str]) 
             lines.append(f"  accepted {level['run']} {level['verdict']}")
             lines += (f"  spread   {one['run']} {one['verdict']}" for one in anchor["runs"])
             continue
-        kept, damaged = gather(members, lambda found: len(found) >= RUNS)
+        kept, damaged = gather(members, lambda found: len(found) >= LAST_RUNS)
         lines += [f"  kept     {one['run']} {one['verdict']}" for one in kept] or [f"  {NO_RUNS}"]
         lines += (f"  left out {one['run']}: {one['why']}" for one in damaged)
     return lines

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_soak.commands.selection import add_selection
+from pytest_soak.verify.earlier import RUN_NAMES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -19,10 +19,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument(
         "journals",
-        metavar="JOURNAL",
+        metavar="RUN",
         nargs="*",
-        type=Path,
-        help="a journal or its folder (default: the run that --chain and --run select)",
+        help=f"a journal, its folder, or {RUN_NAMES} (default: the run that --chain and --run "
+        "select)",
     )
     parser.add_argument(
         "--tuner",

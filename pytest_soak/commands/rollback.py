@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_soak.commands.selection import RunFolder
+    from pytest_soak.verify.earlier import RecordedRun
 
 HELP = "restore the overrides that were in force after an iteration"
 EXAMPLE = "--to-iter 3 --dry-run"
@@ -131,7 +131,7 @@ def _check_target(target: Path | None, soak_dir: Path) -> None:
         raise SoakUsageError(msg)
 
 
-def _roll_back(selected: RunFolder, to: int, target: Path | None) -> Iterator[str]:
+def _roll_back(selected: RecordedRun, to: int, target: Path | None) -> Iterator[str]:
     """Record the rollback and write the overrides, while the chain's folder is locked."""
     held = lock_folder(selected.chain)
     try:

@@ -1,51 +1,31 @@
-"""Which chain, and which run of it, a command works on."""
+"""Which cell, and which run of it, a command works on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_soak.config.options import DEFAULT_DIR
-from pytest_soak.errors import SoakUsageError
-from pytest_soak.model.safe_repr import did_you_mean
+from pytest_soak.errors import SoakUsageError, listed, unknown
+from pytest_soak.model.safe_repr import safe_repr
 from pytest_soak.store.cell import run_age
-from pytest_soak.store.files import is_folder
-from pytest_soak.store.folder import JOURNAL, put_aside
-from pytest_soak.store.journal import first_record
-from pytest_soak.verify.artifacts import is_ours
+from pytest_soak.verify.earlier import (
+    RUN_NAMES,
+    WORDS,
+    cells_in,
+    choose_run,
+    is_path,
+    newest_first,
+    run_at,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Collection
+    from collections.abc import Iterable, Mapping
 
-LISTED = 20
-"""How many names an error message lists."""
+    from pytest_soak.verify.earlier import RecordedRun
 
-
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """One run of a chain.
-
-    Args:
-        chain: The chain's folder, which has the lock.
-        folder: The folder with the run's files: the chain's folder itself, or one under ``runs``.
-        run: The run id, if the journal can be read.
-    """
-
-    chain: Path
-    folder: Path
-    run: str
-
-    @property
-    def journal(self) -> Path:
-        """The path of the run's journal."""
-        return self.folder / JOURNAL
-
-    @property
-    def title(self) -> str:
-        """The chain and the run, for people."""
-        return f"{self.chain.name}, run {self.run}"
+    Cells = Mapping[Path, list[RecordedRun]]
 
 
 def add_selection(parser: ArgumentParser) -> None:
@@ -54,12 +34,23 @@ def add_selection(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--run",
         metavar="R",
-        help="a run id, or the beginning of it (default: the run in the chain's folder)",
+        help=f"{RUN_NAMES} (default: the run in the cell's folder)",
     )
 
 
 def add_chain(parser: ArgumentParser) -> None:
-    """Add the options that select a chain."""
+    """Add the options that select a cell."""
+    add_soak_dir(parser)
+    parser.add_argument(
+        "--chain",
+        metavar="C",
+        help="a cell: its test, its folder, or any part of either that no other cell has "
+        "(default: the cell of the only test that ran last)",
+    )
+
+
+def add_soak_dir(parser: ArgumentParser) -> None:
+    """Add the option that selects the folder of the soaks."""
     parser.add_argument(
         "--soak-dir",
         metavar="PATH",
@@ -67,124 +58,137 @@ def add_chain(parser: ArgumentParser) -> None:
         default=Path(DEFAULT_DIR),
         help=f"the folder with the artifacts of soaks (default: {DEFAULT_DIR})",
     )
-    parser.add_argument(
-        "--chain",
-        metavar="C",
-        help="a chain: its folder's name, the beginning of it, or the node id of its test "
-        "(default: the chain of the only test, of its cells the one that ran last)",
-    )
 
 
-def chains(soak_dir: Path) -> list[Path]:
-    """Return the folders of all chains in *soak_dir*, damaged ones included.
+def all_cells(soak_dir: Path) -> Cells:
+    """Return ``{folder: its runs}`` of all cells in *soak_dir*, damaged ones included.
 
     Raises:
         SoakUsageError: There is none.
     """
-    found = sorted(path for path in filter(is_folder, soak_dir.glob("*")) if runs(path))
+    found = cells_in(soak_dir)
     if not found:
         msg = f"--soak-dir: there are no soaks in {soak_dir}"
         raise SoakUsageError(msg)
     return found
 
 
-def runs(chain: Path) -> list[RunFolder]:
-    """Return the runs of a *chain*: first the one in its folder, then the others, newest first."""
-    aside = [RunFolder(chain, path, _run_id(path, path.name)) for path in put_aside(chain)]
-    newest = sorted(aside, key=lambda run: run_age(run.run), reverse=True)
-    current = RunFolder(chain, chain, _run_id(chain, "unknown"))
-    return [run for run in (current, *newest) if _has_files(run.folder)]
-
-
-def _has_files(folder: Path) -> bool:
-    return any(is_ours(path.name) for path in folder.glob("*"))
-
-
-def _run_id(folder: Path, default: str) -> str:
-    run = first_record(folder / JOURNAL).get("run")
-    return run if isinstance(run, str) else default
-
-
-def _node_id(chain: Path) -> str:
-    """Return the node id of the test that made the *chain*; empty if no journal has it."""
-    for run in runs(chain):
-        config = first_record(run.journal).get("config")
-        if isinstance(config, dict) and isinstance(config.get("chain"), str):
-            return str(config["chain"])
-    return ""
-
-
-def selected_run(arguments: Namespace) -> RunFolder:
+def selected_run(arguments: Namespace) -> RecordedRun:
     """Return the run that ``--soak-dir``, ``--chain`` and ``--run`` select.
 
     Raises:
-        SoakUsageError: No chain or run matches, or several do.
+        SoakUsageError: No cell or run matches, or several do.
     """
-    return choose_run(choose_chain(arguments.soak_dir, arguments.chain), arguments.run)
+    soak_dir, chain = arguments.soak_dir, arguments.chain
+    if arguments.run is None:
+        return choose_cell(soak_dir, chain)[0]
+    return named_run(soak_dir, chain, arguments.run, "--run", ended=False)
 
 
-def choose_chain(soak_dir: Path, given: str | None) -> Path:
-    """Return the folder of the chain that matches *given*.
+def named_run(
+    soak_dir: Path, chain: str | None, given: str, source: str, *, ended: bool = True
+) -> RecordedRun:
+    """Return the run that is called *given*: by its id, by a word, or by its path.
 
     Args:
         soak_dir: The folder of the soaks.
-        given: The name of the chain's folder, its beginning, or a node id; None for the chain of
-            the only test, of its cells for the one that ran last.
+        chain: What names its cell, or several cells of one family; None for any.
+        given: The name of the run.
+        source: Where it was given.
+        ended: Whether the words pass over runs without a verdict.
 
     Raises:
-        SoakUsageError: No chain matches, or several do; the message lists them.
+        SoakUsageError: No run or cell matches, or several do.
     """
-    folders = {path.name: path for path in chains(soak_dir)}
-    if given is None:
-        if len({_node_id(path) or name for name, path in folders.items()}) > 1:
-            msg = f"--chain: needed, because {soak_dir} has several chains: {_listed(folders)}"
-            raise SoakUsageError(msg)
-        return max(folders.values(), key=lambda path: run_age(runs(path)[0].run))
-    cells = [name for name, path in folders.items() if _node_id(path) == given]
-    return folders[
-        _the_one("--chain", given, cells or _matching("--chain", "chain", given, folders))
-    ]
+    if is_path(given):
+        return run_at(given, source)
+    if given in WORDS:
+        runs = choose_family(soak_dir, chain)
+    else:
+        cells = matching_cells(soak_dir, chain)
+        runs = newest_first(one for found in cells.values() for one in found)
+    return choose_run(runs, given, source, ended=ended)
 
 
-def choose_run(chain: Path, given: str | None) -> RunFolder:
-    """Return the run that matches *given*.
+def choose_cell(soak_dir: Path, given: str | None) -> list[RecordedRun]:
+    """Return the runs of the cell that matches *given*: first the one in its folder.
 
     Args:
-        chain: The chain's folder.
-        given: A run id or its beginning; None for the run in the chain's folder.
+        soak_dir: The folder of the soaks.
+        given: What names the cell; None for that of the only test, which ran last.
 
     Raises:
-        SoakUsageError: No run matches, or several do; the message lists them.
+        SoakUsageError: No cell matches, or several do; the message lists them.
     """
-    found = runs(chain)
+    cells = matching_cells(soak_dir, given)
     if given is None:
-        return found[0]
-    ids: dict[str, RunFolder] = {}
-    for run in found:
-        ids.setdefault(run.run, run)
-    return ids[_the_one("--run", given, _matching("--run", "run", given, ids))]
+        _refuse_several_tests(soak_dir, cells)
+        return max(cells.values(), key=lambda runs: run_age(runs[0].run))
+    if len(cells) > 1:
+        raise SoakUsageError(_several(given, cells))
+    return next(iter(cells.values()))
 
 
-def _matching(option: str, kind: str, given: str, names: Collection[str]) -> list[str]:
-    """Return the one of *names* that equals *given*, or else those that begin with it."""
-    matches = [name for name in names if name == given]
-    matches = matches or [name for name in names if name.startswith(given)]
-    if not matches:
-        near = did_you_mean(given, names)
-        msg = f"{option}: unknown {kind} {given!r}{near}; there are: {_listed(names)}"
+def choose_family(soak_dir: Path, given: str | None) -> list[RecordedRun]:
+    """Return the runs of the cells that match *given*, which are of one family, the newest first.
+
+    Args:
+        soak_dir: The folder of the soaks.
+        given: What names the cells; None for the family of the only test, which ran last.
+
+    Raises:
+        SoakUsageError: No cell matches, or those of several families do; the message lists them.
+    """
+    cells = matching_cells(soak_dir, given)
+    families = {chain: _first(one.family for one in runs) for chain, runs in cells.items()}
+    if given is None:
+        last = choose_cell(soak_dir, given)[0].chain
+        cells = {chain: cells[chain] for chain in cells if families[chain] == families[last]}
+    elif len(set(families.values())) > 1:
+        raise SoakUsageError(_several(given, cells))
+    return newest_first(one for runs in cells.values() for one in runs)
+
+
+def matching_cells(soak_dir: Path, given: str | None) -> Cells:
+    """Return the cells that *given* names; all if it is None.
+
+    These are the cell with that folder, or else those of that test, or else those whose folder
+    begins with it, or else those that have it in the name of the folder or the test.
+
+    Raises:
+        SoakUsageError: There is none; the message lists all.
+    """
+    cells = all_cells(soak_dir)
+    if given is None:
+        return cells
+    tests = {chain: _first(one.test for one in runs) for chain, runs in cells.items()}
+    for matches in (
+        lambda chain: chain.name == given,
+        lambda chain: tests[chain] == given,
+        lambda chain: chain.name.startswith(given),
+        lambda chain: given in chain.name or given in tests[chain],
+    ):
+        if found := {chain: cells[chain] for chain in filter(matches, cells)}:
+            return found
+    raise SoakUsageError(unknown("chain", given, "--chain", _names(cells)))
+
+
+def _refuse_several_tests(soak_dir: Path, cells: Cells) -> None:
+    tests = {_first(one.test for one in runs) or chain.name for chain, runs in cells.items()}
+    if len(tests) > 1:
+        names = listed(_names(cells))
+        msg = f"--chain: needed, because {soak_dir} has several chains: {names}"
         raise SoakUsageError(msg)
-    return matches
 
 
-def _the_one(option: str, given: str, names: list[str]) -> str:
-    """Return the only one of *names*, which match what was *given*."""
-    if len(names) > 1:
-        msg = f"{option}: {given!r} matches several: {_listed(names)}"
-        raise SoakUsageError(msg)
-    return names[0]
+def _several(given: str, cells: Cells) -> str:
+    return f"--chain: {safe_repr(given)} matches several: {listed(_names(cells))}"
 
 
-def _listed(names: Collection[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
-    return f"{', '.join(listed[:LISTED])}{more}"
+def _names(cells: Cells) -> list[str]:
+    return [chain.name for chain in cells]
+
+
+def _first(texts: Iterable[str]) -> str:
+    """Return the first of *texts* that is not empty; empty if there is none."""
+    return next(filter(None, texts), "")

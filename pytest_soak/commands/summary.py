@@ -6,7 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import rules
-from pytest_soak.commands.selection import add_selection, chains, choose_chain, choose_run
+from pytest_soak.commands.selection import (
+    add_selection,
+    all_cells,
+    selected_run,
+)
 from pytest_soak.errors import SoakUsageError, file_fault
 from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.store.artifacts import RunSummary
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pytest_soak.commands.selection import RunFolder
+    from pytest_soak.verify.earlier import RecordedRun
 
 UNREADABLE = 4
 """The exit code if a run cannot be read, or if there is none; the page shows both."""
@@ -44,20 +48,19 @@ ACTIVE = re.compile(r"([\\`*_{}\[\]<>|~#&@$!])")
 
 def run(arguments: Namespace) -> tuple[int, list[str]]:
     """Summarize; return the exit code and the lines to print."""
-    if arguments.chain is None and arguments.run is not None:
-        msg = "--run: needs --chain, because each chain has its own runs"
-        raise SoakUsageError(msg)
-    soak_dir = arguments.soak_dir
     try:
-        everything = chains(soak_dir)
+        cells = all_cells(arguments.soak_dir)
     except SoakUsageError as error:  # an empty page would look like a success
         return UNREADABLE, [f"## NO RUN: {escaped(str(error))}", ""]
-    chosen = [choose_chain(soak_dir, arguments.chain)] if arguments.chain else everything
-    pages = [_page(choose_run(chain, arguments.run)) for chain in chosen]
+    if arguments.run or arguments.chain:
+        chosen = [selected_run(arguments)]
+    else:
+        chosen = [runs[0] for runs in cells.values()]
+    pages = [_page(one) for one in chosen]
     return max(code for code, _ in pages), [text for _, lines in pages for text in lines]
 
 
-def _page(selected: RunFolder) -> tuple[int, list[str]]:
+def _page(selected: RecordedRun) -> tuple[int, list[str]]:
     """Return the exit code and the lines of one run; an unreadable run does not stop the others."""
     try:
         return 0, summed_up(load_validated(selected.journal))

@@ -9,14 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_soak.commands.records import iterations
-from pytest_soak.commands.selection import (
-    RunFolder,
-    add_selection,
-    chains,
-    choose_chain,
-    runs,
-    selected_run,
-)
+from pytest_soak.commands.selection import add_selection, matching_cells, selected_run
 from pytest_soak.errors import SoakUsageError, why_unreadable
 from pytest_soak.store.artifacts import rebuild
 from pytest_soak.store.files import (
@@ -45,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from pytest_soak.verify.earlier import RecordedRun
     from pytest_soak.verify.parsed_journal import ParsedJournal
 
 HELP = "check the journal of a run, and every file that was made from it"
@@ -87,10 +81,8 @@ def run(arguments: argparse.Namespace) -> tuple[int, list[str]]:
         raise SoakUsageError(msg)
     if not arguments.all_runs:
         return _verify(selected_run(arguments), arguments)
-    folders = chains(arguments.soak_dir)
-    if arguments.chain:
-        folders = [choose_chain(arguments.soak_dir, arguments.chain)]
-    results = [_verify(run, arguments) for folder in folders for run in runs(folder)]
+    cells = matching_cells(arguments.soak_dir, arguments.chain)
+    results = [_verify(run, arguments) for runs in cells.values() for run in runs]
     return max(code for code, _ in results), [text for _, lines in results for text in lines]
 
 
@@ -156,7 +148,7 @@ def _notes(records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         yield Finding(JOURNAL, "the run has not ended; --soak-resume continues it", note=True)
 
 
-def _verify(run: RunFolder, arguments: argparse.Namespace) -> tuple[int, list[str]]:
+def _verify(run: RecordedRun, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     """Verify one run; lock the chain's folder if files are to be rebuilt."""
     if not arguments.repair:
         return _check(run, arguments.head or "", busy=_is_busy(run))
@@ -167,7 +159,7 @@ def _verify(run: RunFolder, arguments: argparse.Namespace) -> tuple[int, list[st
         held.release()
 
 
-def _is_busy(run: RunFolder) -> bool:
+def _is_busy(run: RecordedRun) -> bool:
     """Return whether a soak may be writing these files. Creates no lock file."""
     if run.folder != run.chain or not lock_path(run.chain).exists():
         return False
@@ -180,7 +172,7 @@ def _is_busy(run: RunFolder) -> bool:
 
 
 def _check(
-    run: RunFolder, head: str, *, busy: bool = False, repair: bool = False
+    run: RecordedRun, head: str, *, busy: bool = False, repair: bool = False
 ) -> tuple[int, list[str]]:
     """Check one run; return 1 if there are findings, and the lines to print."""
     folders = filter(is_folder, (run.folder / inside for inside in FOLDERS))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_soak.commands.records import iterations, load_hashed
-from pytest_soak.commands.selection import selected_run
+from pytest_soak.commands.selection import named_run, selected_run
 from pytest_soak.config.plan import REPLAY_SYSTEM, plan_chain
 from pytest_soak.config.request import OverridesText, SoakRequest, SourcedValue
 from pytest_soak.engine.controller import Controller
@@ -22,7 +23,7 @@ from pytest_soak.packs.overlay import lay_over
 from pytest_soak.store.artifacts import moves
 from pytest_soak.store.files import line
 from pytest_soak.store.folder import JOURNAL
-from pytest_soak.store.journal import ending_after
+from pytest_soak.store.journal import RUN_ID, ending_after
 from pytest_soak.store.records import rules_from_json
 from pytest_soak.verify.load import load_validated
 from pytest_soak.views.text import aligned, transition
@@ -30,7 +31,6 @@ from pytest_soak.views.text import aligned, transition
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pytest_soak.commands.plugins import Plugins
     from pytest_soak.config.plan import ChainPlan
@@ -72,15 +72,12 @@ class Variant:
 def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
     """Decide the journals again; return 1 if anything differs, and the lines to show."""
     if arguments.journals and (arguments.chain or arguments.run):
-        msg = (
-            "JOURNAL: given with --chain or --run, which select a journal too; allowed: one of them"
-        )
+        msg = "RUN: given with --chain or --run, which select a run too; allowed: one of them"
         raise SoakUsageError(msg)
     code = 0
     shown: list[str] = []
     changed = parse_settings(arguments.set)
-    for given in arguments.journals or [selected_run(arguments).journal]:
-        path = given / JOURNAL if given.is_dir() else given
+    for path in _journals(arguments):
         records = load_hashed(path)
         try:
             variants = list(_variants(path, records, arguments, changed, plugins))
@@ -90,6 +87,18 @@ def replay(arguments: Namespace, plugins: Plugins) -> tuple[int, list[str]]:
         code |= differ(variants)
         shown += map(safe_lines, compared(path, records, variants))
     return code, shown
+
+
+def _journals(arguments: Namespace) -> list[Path]:
+    """Return the paths of the journals to decide again: of runs by name or path."""
+    found = []
+    for given in arguments.journals:
+        path = Path(given)
+        if path.exists() or not RUN_ID.fullmatch(given):
+            found.append(path / JOURNAL if path.is_dir() else path)
+        else:
+            found.append(named_run(arguments.soak_dir, None, given, "RUN", ended=False).journal)
+    return found or [selected_run(arguments).journal]
 
 
 def _variants(

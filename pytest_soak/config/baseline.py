@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,12 @@ from pytest_soak.store.cell import IDENTITY, family_id, run_age, session_of
 from pytest_soak.store.files import StoreError
 from pytest_soak.store.folder import JOURNAL
 from pytest_soak.verify.earlier import (
+    LAST_RUNS,
     NO_RUNS,
-    RUNS,
-    WORDS,
+    RUN_NAMES,
     choose_run,
     gather,
+    is_path,
     recorded_run,
     recorded_runs,
 )
@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 CRITERION = "baseline"
 """The criterion whose KPIs are compared with earlier runs."""
 REQUIRED, NONE = "required", "none"
-ALLOWED = (
-    f"a run's id or its beginning, {', '.join(WORDS)}, a path with a {os.sep} in it, {REQUIRED}, "
-    f"or {NONE}"
-)
+ALLOWED = f"{RUN_NAMES.replace(', or ', ', ')}, {REQUIRED}, or {NONE}"
 
 
 def with_baseline(
@@ -141,7 +138,7 @@ class Search:
                 found["source"], why = NONE, f"{wish.source}: {NONE}"
             elif text in ("", REQUIRED):
                 found |= self._by_default()
-            elif os.sep in text:
+            elif is_path(text):
                 found |= {**self._at(Path(text).resolve(), wish.source), "source": text}
             else:
                 found |= {**self._named(text, wish.source), "source": text}
@@ -247,7 +244,7 @@ class Search:
                 metric in one["values"] and one["values"][metric]["n"] >= need.get("least", 1)
                 for one in runs
             )
-            >= (fewest or need.get("runs", RUNS))
+            >= (fewest or need.get("runs", LAST_RUNS))
             for metric, need in self._needs.items()
         )
 

@@ -124,7 +124,7 @@ def test_an_error_lists_only_some_of_many_chains(ended: Path) -> None:
     code, (line,) = told("verify", *ENDED, "--chain=test_many")
     assert code == 4
     assert line.count("test_many-") == 20
-    assert line.endswith("test_many-19 and 5 more")
+    assert line.endswith("test_many-19, and 5 more")
 
 
 def test_the_run_in_the_chains_folder_is_taken_unless_another_is_named(

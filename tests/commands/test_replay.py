@@ -155,8 +155,8 @@ def test_only_some_of_many_different_iterations_are_shown(workplace: Path) -> No
         (("ended", "--set=parameters.workers.limits=1"), "parameters.workers.limits"),
         (("ended", "--pack=nobody"), "--pack: unknown pack 'nobody'"),
         (("ended", "--pack=other.toml"), "--pack: other given; "),
-        (("ended", "--run=2"), "JOURNAL: given with --chain or --run"),
-        (("ended", "--chain=test"), "JOURNAL: given with --chain or --run"),
+        (("ended", "--run=2"), "RUN: given with --chain or --run"),
+        (("ended", "--chain=test"), "RUN: given with --chain or --run"),
         (("nowhere.jsonl",), "nowhere.jsonl: No such file or directory"),
         (("test_demo.py",), "test_demo.py, line 1: "),
     ],
@@ -193,7 +193,7 @@ def test_an_error_that_no_record_explains_is_not_hidden(
         raise KeyError(*["of ours"])
 
     monkeypatch.setattr(what_if, "_variants", fails)
-    arguments = Namespace(journals=[ended], chain=None, run=None, set=[])
+    arguments = Namespace(journals=[str(ended)], chain=None, run=None, set=[])
     with pytest.raises(KeyError, match="of ours"):
         what_if.replay(arguments, None)  # type: ignore[arg-type] # not reached
 
