@@ -39,8 +39,6 @@ HELP = "accept a run as the baseline of later ones, show what they are compared 
 EXAMPLE = "accept latest"
 ACCEPT, SHOW, FORGET = ACTIONS = ("accept", "show", "forget")
 SOURCE = "baseline accept"
-SETTINGS = ("pack", "profile", "system", "scenario", "mode")
-"""The settings that tell families of one test apart for people."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -77,7 +75,7 @@ def run(arguments: Namespace) -> tuple[int, list[str]]:
 def _accept(soak_dir: Path, runs: Sequence[RecordedRun], given: str) -> list[str]:
     """Accept the run called *given*, whatever its verdict: a change may be intended."""
     if given in WORDS:
-        _refuse_several({one.family: _name(one) for one in runs})
+        _refuse_several({one.family: one.family_name for one in runs})
     chosen = run_at(given, SOURCE) if is_path(given) else choose_run(runs, given, SOURCE)
     if not chosen.verdict:
         msg = f"{SOURCE}: run {chosen.run} has no verdict; allowed: a run that has ended"
@@ -94,7 +92,7 @@ def _accept(soak_dir: Path, runs: Sequence[RecordedRun], given: str) -> list[str
     path = write_anchor(soak_dir, anchor)
     few = f"; needed: {FEWEST_RUNS}, or as many later ones" if len(spread) < FEWEST_RUNS else ""
     return [
-        f"accepted {chosen.run} ({chosen.verdict}) of {_name(chosen)}",
+        f"accepted {chosen.run} ({chosen.verdict}) of {chosen.family_name}",
         f"{len(spread)} other runs tell how much runs differ{few}",
         f"written to {path}",
     ]
@@ -130,7 +128,9 @@ def _show(soak_dir: Path, runs: Sequence[RecordedRun], accepted: Sequence[str]) 
     lines = []
     for family, members in families.items():
         anchor = read_anchor(soak_dir, family)
-        lines.append(_name(members[0]) if members else f"{anchor['chain'] if anchor else family}")
+        lines.append(
+            members[0].family_name if members else f"{anchor['chain'] if anchor else family}"
+        )
         if anchor:
             level = anchor["accepted"]
             lines.append(f"  accepted {level['run']} {level['verdict']}")
@@ -144,7 +144,7 @@ def _show(soak_dir: Path, runs: Sequence[RecordedRun], accepted: Sequence[str]) 
 
 def _forget(soak_dir: Path, runs: Sequence[RecordedRun], accepted: Sequence[str]) -> list[str]:
     """Remove the anchor of the only family that has one."""
-    names = {one.family: _name(one) for one in reversed(runs)}
+    names = {one.family: one.family_name for one in reversed(runs)}
     _refuse_several({family: names.get(family, family) for family in accepted})
     if not accepted:
         return ["nothing to do: no run is accepted"]
@@ -156,9 +156,3 @@ def _refuse_several(families: dict[str, str]) -> None:
     if len(families) > 1:
         msg = f"--chain: needed, because there are several families: {'; '.join(families.values())}"
         raise SoakUsageError(msg)
-
-
-def _name(one: RecordedRun) -> str:
-    """Return what the family of a run is called."""
-    settings = ", ".join(str(one.config.get(name)) for name in SETTINGS)
-    return f"{one.config.get('chain')} ({settings})"

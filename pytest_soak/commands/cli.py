@@ -13,6 +13,7 @@ from pytest_soak.commands import (
     explain,
     replay,
     rollback,
+    runs,
     schema,
     summary,
     verify,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 USAGE_ERROR = 4
 INTERRUPTED = 2
 COMMANDS = {
+    "runs": runs,
     "rollback": rollback,
     "verify": verify,
     "explain": explain,

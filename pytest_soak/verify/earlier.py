@@ -42,6 +42,8 @@ WORDS = (LATEST, PREVIOUS, LAST_PASS)
 """What a run may be called beside its id."""
 RUN_NAMES = f"a run's id or its beginning, {', '.join(WORDS)}, or a path with a {os.sep} in it"
 NO_RUNS = "no baseline yet"
+TELLING = ("pack", "profile", "system", "scenario", "mode")
+"""The settings that tell families of one test apart for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,13 @@ class RecordedRun:
         run: Its id; the name of its folder, if the first line cannot be read.
         journal: The path of its journal.
         config: The settings that it was started with; empty if the first line does not begin a run.
+        began: When that was, as ISO 8601 in UTC; empty if the first line does not say it.
     """
 
     run: str
     journal: Path
     config: Mapping[str, Any]
+    began: str = ""
 
     @property
     def folder(self) -> Path:
@@ -79,6 +83,12 @@ class RecordedRun:
         """The node id of its test; empty if the first line does not say it."""
         test = self.config.get("chain")
         return test if isinstance(test, str) else ""
+
+    @property
+    def family_name(self) -> str:
+        """What its family is called for people."""
+        settings = ", ".join(str(self.config.get(name)) for name in TELLING)
+        return f"{self.test} ({settings})"
 
     @property
     def family(self) -> str:
@@ -156,7 +166,10 @@ def _read(journal: Path, default: str) -> RecordedRun:
     run, config = first.get("run"), first.get("config")
     begins = first.get("kind") == "run_started" and isinstance(config, dict)
     return RecordedRun(
-        run if isinstance(run, str) else default, journal, config if begins and config else {}
+        run if isinstance(run, str) else default,
+        journal,
+        config if begins and config else {},
+        str(first.get("time", "")),
     )
 
 
