@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from pytest_soak.commands import (
     baseline,
     calibrate,
+    diff,
     explain,
     replay,
     rollback,
@@ -30,6 +31,7 @@ USAGE_ERROR = 4
 INTERRUPTED = 2
 COMMANDS = {
     "runs": runs,
+    "diff": diff,
     "rollback": rollback,
     "verify": verify,
     "explain": explain,
@@ -42,8 +44,8 @@ COMMANDS = {
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 verify or replay found something; 2 interrupted; 4 wrong usage, or a "
-    "file that cannot be read or written."
+    "Exit codes: 0 done; 1 verify or replay found something, or diff a metric that is worse; "
+    "2 interrupted; 4 wrong usage, or a file that cannot be read or written."
 )
 RENAMED = {"compare": "replay"}
 """Names of commands in version 0.1.0, which work for one more release."""

@@ -132,6 +132,8 @@ class Effect(NamedTuple):
         reach: How far the change could be from what was measured, to either side.
         sigma: The noise of an iteration.
         found: In which share of such runs a loss of `LOSS` sigma has an interval without 0.
+        p: How likely a change of at least this size is by chance, in any of the KPIs that are
+            compared; below twice `ALARMS` where the interval has no 0 in it. None without noise.
     """
 
     before: float
@@ -139,6 +141,7 @@ class Effect(NamedTuple):
     reach: float
     sigma: float
     found: float
+    p: float | None = None
 
     @property
     def value(self) -> float:
@@ -296,7 +299,7 @@ def compare(
         level: The metric in the one run that is the level, not among the earlier ones; None for
             their mean, which is better known.
     """
-    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - slow, and an extra
+    from scipy.special import ndtr, stdtr, stdtrit  # noqa: PLC0415 - slow, and an extra
 
     length = _length(earlier)
     between, within = _variances(earlier)
@@ -317,7 +320,11 @@ def compare(
     sigma = math.sqrt(within * length)
     found = float(ndtr((LOSS * sigma - reach) / error)) if error else 1.0
     before = level.mean if level else statistics.fmean(run.mean for run in earlier)
-    return Effect(before, now.mean, reach, sigma, found)
+    p = None
+    if error:
+        alone = 2 * float(stdtr(freedom, -abs(now.mean - before) / error))
+        p = min(1.0, alone * (1 + len(others)))
+    return Effect(before, now.mean, reach, sigma, found, p)
 
 
 def _length(runs: Sequence[RunValues]) -> float:
