@@ -1,6 +1,6 @@
 """A soak that is killed at any step resumes as if it had not been.
 
-Every second named step is hit, some of them more than once, and there are four kills at random. The
+Every third named step is hit, some of them more than once, and there are four kills at random. The
 long form hits every step: it is the same code with a greater number, see `kills`.
 """
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tests.faults.check import Files
 
 PARTS = 6
-"""The tests share the steps, so that pytest-xdist can run them in parallel. Every second is run."""
+"""The tests share the steps, so that pytest-xdist can run them in parallel. Every third is run."""
 MOST_STORIES = 15
 
 
-@pytest.mark.parametrize("part", range(0, PARTS, 2))
+@pytest.mark.parametrize("part", range(0, PARTS, 3))
 def test_a_soak_that_is_killed_at_a_named_step_comes_back_as_if_nothing_had_been(
     tmp_path: Path, undisturbed: dict[str, Files], part: int
 ) -> None:

@@ -135,7 +135,7 @@ def close(one: float | None, other: float | None, factor: float = 1) -> bool:
     return math.isclose(one * factor, other, rel_tol=1e-6, abs_tol=1e-6)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(DATA)
 def test_an_absolute_change_is_the_same_wherever_the_metric_is(data: Given) -> None:
     one, moved = judged(data, "> +0.73"), judged(data, "> +0.73", shift=512)
@@ -144,7 +144,7 @@ def test_an_absolute_change_is_the_same_wherever_the_metric_is(data: Given) -> N
     assert close(one.low, moved.low)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(DATA, st.sampled_from([0.25, 8.0, 1024.0]))
 def test_a_change_in_per_cent_is_the_same_in_every_unit(data: Given, factor: float) -> None:
     one, scaled = judged(data, "> +1.7 %"), judged(data, "> +1.7 %", factor)
@@ -154,7 +154,7 @@ def test_a_change_in_per_cent_is_the_same_in_every_unit(data: Given, factor: flo
         assert close(one.high, scaled.high)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(DATA, st.sampled_from(["0.73", "1.7 %"]))
 def test_less_is_judged_as_the_mirror_of_more(data: Given, size: str) -> None:
     one, mirror = judged(data, f"> +{size}"), judged(data, f"< -{size}", -1)
@@ -166,7 +166,7 @@ def test_less_is_judged_as_the_mirror_of_more(data: Given, size: str) -> None:
     assert close(one.low, mirror.high, -1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(DATA, st.floats(0, 100), st.sampled_from(["> +0.73", "> +1.7 %", ">= +0 %"]))
 def test_a_larger_loss_never_turns_fail_into_pass(data: Given, loss: float, text: str) -> None:
     if judged(data, text).verdict is Verdict.FAIL:
@@ -174,7 +174,7 @@ def test_a_larger_loss_never_turns_fail_into_pass(data: Given, loss: float, text
         assert judged(([each + loss for each in now], before), text).verdict is Verdict.FAIL
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(DATA, st.lists(st.lists(VALUES, min_size=3, max_size=6), max_size=7))
 def test_what_other_kpis_were_never_makes_the_interval_useless(
     data: Given, more: list[list[list[float]]]

@@ -162,7 +162,7 @@ def test_a_value_is_foretold_once_if_both_the_limit_and_the_trend_name_it() -> N
 SERIES = st.lists(st.integers(-1000, 1000), min_size=24, max_size=60)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SERIES, st.integers(-1000, 1000), st.sampled_from([0.25, 2, 1024]))
 def test_another_unit_or_zero_of_a_metric_changes_the_slope_with_it(
     values: list[float], shift: float, scale: float
@@ -174,7 +174,7 @@ def test_another_unit_or_zero_of_a_metric_changes_the_slope_with_it(
         assert math.isclose(now, scale * was, rel_tol=1e-4, abs_tol=1e-9 * scale * 1000)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SERIES)
 def test_a_fall_is_judged_as_the_rise_in_a_mirror(values: list[float]) -> None:
     up = judge(values, {"fail": "> 0 / iteration"})
@@ -187,7 +187,7 @@ def test_a_fall_is_judged_as_the_rise_in_a_mirror(values: list[float]) -> None:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SERIES)
 def test_the_interval_holds_the_slope_and_all_numbers_are_python_s_own(values: list[float]) -> None:
     judged = judge(values)
@@ -213,7 +213,7 @@ def test_a_few_outliers_of_any_size_turn_no_verdict(
     assert judge(values, limit).verdict is verdict
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data())
 def test_any_values_in_fewer_than_half_of_each_block_leave_a_flat_line_flat(
     data: st.DataObject,

@@ -39,7 +39,7 @@ def cliff(_: int, parameters: Mapping[str, float]) -> Mapping[str, Value]:
     return {**BAD, "throughput": 90 if parameters["workers"] > 6 else 100}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.tuples(STEP, STEP), min_size=1, max_size=12),
     st.sampled_from(["workers", "batch_size"]),
