@@ -57,9 +57,12 @@ NO_RUN = {Kind.NOT_RUN, Kind.NEVER_CALLED}
 CORE = tuple(kind.name for kind in CRITERIA)
 CALCULATED = {kind.name for kind in CRITERIA if kind.needs}
 """The criteria that calculate with a library, of which each version may round otherwise."""
-CLOSE = 1e-6
-"""By how much, relative to it, a number of theirs may differ."""
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
+CLOSE = 1e-5
+"""By how much, relative to it, a number of theirs may differ: by one in the last of 6 digits."""
+CLOSE_IN_TEXT = 1e-2
+"""The same in a text, where numbers have 3 digits. So a count of runs may not differ."""
+NUMBER = re.compile(r"(?<![\w.-])([-+]?\d+(?:\.\d+)?(?:e[+-]\d+)?)(?![\w-])( %)?")
+"""A number in a text, which is no part of a run's id."""
 SEEN_ONCE = {*NO_RUN, Kind.OVERRIDES_EDITED, Kind.STRATEGY_FAULT}
 """The problems of an iteration that nothing else in a journal shows."""
 OF_CHAIN = {
@@ -341,17 +344,28 @@ def _criteria(
 def _agree(one: RunJudgement, other: RunJudgement) -> bool:
     """Tell whether two judgements are the same but for how their numbers are rounded."""
     numbers = [(getattr(one, name), getattr(other, name)) for name in ("value", "low", "high")]
-    texts = [NUMBER.sub("#", text) for text in (one.detail, other.detail)]
-    digits = zip(NUMBER.findall(one.detail), NUMBER.findall(other.detail), strict=False)
+    texts = [NUMBER.sub(r"#\2", text) for text in (one.detail, other.detail)]
+    told = zip(NUMBER.findall(one.detail), NUMBER.findall(other.detail), strict=False)
     same = replace(other, value=one.value, low=one.low, high=one.high, detail=one.detail)
     return (
         same == one
         and all(a == b or (a and b and math.isclose(a, b, rel_tol=CLOSE)) for a, b in numbers)
         and texts[0] == texts[1]
-        and all(abs(Decimal(a) - Decimal(b)) <= max(_step(a), _step(b)) for a, b in digits)
+        and all(_alike(a, b, share=bool(per_cent)) for (a, per_cent), (b, _) in told)
     )
 
 
-def _step(written: str) -> Decimal:
-    """Return what the last digit of a number that is *written* stands for."""
-    return Decimal(1).scaleb(int(Decimal(written).as_tuple().exponent))
+def _alike(one: str, other: str, *, share: bool) -> bool:
+    """Tell whether two numbers are the same but for rounding.
+
+    A simulated *share*, which has no sign, may differ by one in its last digit, whatever its size.
+    """
+    a, b = Decimal(one), Decimal(other)
+    last = Decimal(1).scaleb(max(_exponent(a), _exponent(b)))
+    rate = share and one[0].isdigit() and other[0].isdigit()
+    return math.isclose(a, b, rel_tol=CLOSE_IN_TEXT) or (rate and abs(a - b) <= last)
+
+
+def _exponent(number: Decimal) -> int:
+    """Return the place of its last digit, as a power of 10."""
+    return int(number.as_tuple().exponent)

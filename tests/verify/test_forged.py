@@ -145,7 +145,10 @@ def test_settings_that_no_run_has_are_a_finding(tmp_path: Path, trend: object) -
         ("detail", ("simulated: 0.7 %", "simulated: 7.7 %"), False),
         ("detail", ("simulated: 0.7 %", "assumed: 0.7 %"), False),
         ("detail", ("simulated: 0.7 %", ""), False),
+        ("detail", ("in 21 iterations", "in 22 iterations"), False),
+        ("detail", ("5 sigma", "6 sigma"), False),
         ("value", 4 * (1 + 1e-9), True),
+        ("low", 4.00001, True),  # the ends have 6 digits
         ("value", 4.1, False),
         ("high", None, False),
         ("rule", "> 9 / iteration", False),
@@ -159,7 +162,36 @@ def test_what_a_library_calculates_may_differ_by_rounding(
     found = records(loop.store.folder)
     (trend,) = (one for one in found[-1]["criteria"] if one["criterion"] == "trend")
     assert not refused(linked(found))
-    trend[key] = trend[key].replace(*written) if isinstance(written, tuple) else written
+    forged = trend[key].replace(*written) if isinstance(written, tuple) else written
+    assert forged != trend[key]
+    trend[key] = forged
+    assert bool(refused(linked(found))) is not accepted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "accepted"),
+    [
+        ("-0.662 %", "-0.663 %", True),
+        ("-0.662 %", "-0.762 %", False),
+        ("-0.662 %", "+0.662 %", False),
+        ("-0.662 %", "-0.662", False),
+        ("sigma (1.21) in 0 %", "sigma (1.21) in 1 %", True),
+        ("sigma (1.21) in 0 %", "sigma (1.21) in 2 %", False),
+        ("2 sigma", "3 sigma", False),
+        ("3 runs", "4 runs", False),
+        ("20260103T", "20260102T", False),
+        ("-0123ab-", "-0124ab-", False),
+    ],
+)
+def test_a_text_about_other_runs_may_differ_by_rounding_alone(
+    tmp_path: Path, old: str, new: str, *, accepted: bool
+) -> None:
+    for day in (1, 2, 3, 4):
+        loop = soaked(tmp_path, day, day % 2)
+    found = records(loop.store.folder)
+    (one,) = (one for one in found[-1]["criteria"] if one["criterion"] == "baseline")
+    assert old in one["detail"]
+    one["detail"] = one["detail"].replace(old, new)
     assert bool(refused(linked(found))) is not accepted
 
 
