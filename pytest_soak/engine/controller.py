@@ -94,10 +94,10 @@ class Controller:
         """The iterations after which a guard rolled the parameters back."""
         self._ran_with: list[Mapping[str, float]] = []
         self._ends: list[float | None] = []
+        """The end of each iteration by its report, in seconds."""
         self._asked = 0
         """After which iteration it was asked last whether the chain is lost."""
         self._lost = False
-        """The end of each iteration by its report, in seconds."""
         self.rolled_back_at = 0
         """The last iteration after which a person rolled back: no report shows its changes."""
 

@@ -82,7 +82,7 @@ SENTENCES = {
     Kind.ABORTED: "ended early after iteration {after}: its verdict could not be better than FAIL",
     Kind.NEVER_THERE: (
         "ended early after iteration {after}: {metric} is missing from every report; "
-        "correct its name, or mark its KPI as optional"
+        "correct its name, let a watcher give it, or mark its KPI as optional"
     ),
     Kind.CLOSING: "closing: {text}",
     Kind.PARTIAL: "partial chain: only single iterations of it were asked for by node id",

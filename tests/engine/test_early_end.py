@@ -75,6 +75,27 @@ def test_a_metric_that_is_never_there_ends_a_chain(
     assert told(*CHECK)[0] == 0
 
 
+WATCHED = """
+class Watcher:
+    def observe(self, report, history):
+        return {"latency_p95_ms": 200.0}
+
+def pytest_soak_watchers():
+    return {"mine": lambda pack: Watcher()}
+"""
+
+
+def test_a_metric_that_is_never_there_may_be_given_by_a_watcher_as_its_message_says(
+    pytester: pytest.Pytester,
+) -> None:
+    result, ending, ran = soak(pytester, [None] * 5)
+    assert (ending["problems"][0]["kind"], ran) == ("never_there", 3)
+    result.stdout.fnmatch_lines(["*latency_p95_ms is missing from *; *, let a watcher give it, *"])
+    pytester.makeconftest(WATCHED)
+    result, ending, ran = soak(pytester, [None] * 5)
+    assert (result.ret, ending["verdict"], ran) == (0, "PASS", 5)
+
+
 def test_a_metric_that_the_warm_up_lacks_ends_nothing(pytester: pytest.Pytester) -> None:
     latencies = [None, None, None, 200, 200, 200]
     result, ending, ran = soak(pytester, latencies, "--soak-warm-up=3")
