@@ -17,12 +17,12 @@ from pytest_soak.store.records import problems_from_json
 from pytest_soak.verify.changes import iter_steps, verified_in
 from pytest_soak.verify.load import load_validated
 from pytest_soak.views.text import (
-    CRITERIA,
     NOT_JUDGED,
     aligned,
     criteria_details,
     criteria_rows,
     metric_value,
+    not_passed_lines,
     number,
     stretch_lines,
     transition,
@@ -81,7 +81,7 @@ def explained(records: Sequence[Mapping[str, Any]], iteration: int) -> list[str]
         *_section("guards", _guards(record["decision"])),
         *_section("changes", _changes(record)),
         *_section("effect", _effect(step, following, later)),
-        *_section("what the run failed", _failed(ended)),
+        *_section("what the run did not pass", _not_passed(ended)),
     ]
 
 
@@ -238,16 +238,14 @@ def _run(ended: Mapping[str, Any] | None, planned: int) -> str:
     if ended is None or ended["kind"] != "run_ended":
         return "the run has no verdict"
     based_on = stretch_lines(ended, planned)[:1]
-    return ", ".join((f"the run is {ended['verdict']}", *based_on))
+    told = ", ".join((f"the run is {ended['verdict']}", *based_on))
+    untold = sum(judged["verdict"] is None for judged in ended["criteria"])
+    return f"{told}; {untold} {NOT_JUDGED}" if untold else told
 
 
-def _failed(ended: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield a table of the criteria that the run broke."""
-    told = zip(criteria_rows(ended), criteria_details(ended), strict=True) if ended else ()
-    bad = [(row, detail) for row, detail in told if row[2] not in ("PASS", NOT_JUDGED)]
-    if bad:
-        head, *lines = aligned([CRITERIA, *(row for row, _ in bad)])
-        yield head
-        for line, (_, detail) in zip(lines, bad, strict=True):
-            yield line
-            yield f"  {detail}"
+def _not_passed(ended: Mapping[str, Any] | None) -> list[str]:
+    """Return what the run did not pass, and what was not judged; nothing if it is PASS."""
+    if ended is None or ended["verdict"] == "PASS":
+        return []
+    told = zip(criteria_rows(ended), criteria_details(ended), strict=True)
+    return not_passed_lines([(*row, detail) for row, detail in told])

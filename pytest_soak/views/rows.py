@@ -9,12 +9,10 @@ from pytest_soak.model.safe_repr import safe_text
 from pytest_soak.model.verdict import Verdict
 from pytest_soak.store.records import verdict_to_json
 from pytest_soak.views.text import (
-    CRITERIA,
-    NOT_JUDGED,
     aligned,
     criteria_details,
     criteria_rows,
-    not_judged_lines,
+    not_passed_lines,
     number,
     stretch_lines,
 )
@@ -164,14 +162,7 @@ def explanation(loop: SoakLoop, verdict: ChainVerdict) -> str:
     ended = verdict_to_json(verdict)
     lines += (f"  {line}" for line in stretch_lines(ended, loop.plan.planned))
     rows = [row for row, _ in _criteria(verdict)]
-    bad = [row for row in rows if row[2] not in (Verdict.PASS.name, NOT_JUDGED)]
-    if bad:
-        head, *table = aligned([CRITERIA, *(row[:-1] for row in bad)])
-        lines.append(f"  {head}")
-        for shown, row in zip(table, bad, strict=True):
-            lines.append(f"  {shown}")
-            lines += [f"    {row[-1]}"] if row[-1] else []
-    lines += (f"  {line}" for line in not_judged_lines(rows))
+    lines += (f"  {line}" for line in not_passed_lines(rows))
     unclear = [("KPI", "verdict", "value", "why", "n", "iteration")]
     window = set(verdict.window)
     for judged in loop.controller.judged:

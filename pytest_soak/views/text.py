@@ -131,6 +131,20 @@ def not_judged_lines(rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"{NOT_JUDGED}: {', '.join(what)} ({why})" for why, what in reasons.items()]
 
 
+def not_passed_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table of the criteria that a run did not pass, and what was not judged.
+
+    Args:
+        rows: As for `not_judged_lines`.
+    """
+    bad = [row for row in rows if row[2] not in ("PASS", NOT_JUDGED)]
+    table = aligned([CRITERIA, *(row[:-1] for row in bad)]) if bad else []
+    lines = table[:1]
+    for line, (*_, detail) in zip(table[1:], bad, strict=True):
+        lines += [line, f"  {detail}"] if detail else [line]
+    return [*lines, *not_judged_lines(rows)]
+
+
 def _with_interval(judged: Mapping[str, Any]) -> str:
     if judged["value"] is None:
         return ""

@@ -115,17 +115,19 @@ def test_an_iteration_is_explained_from_its_metrics_to_the_effect(ended: Path) -
     ]
 
 
-def test_what_the_run_failed_is_shown_with_each_iteration(workplace: Path) -> None:
-    soak(workplace, "--soak-iterations=3", "--soak-dir=work", code=1)
+def test_what_the_run_did_not_pass_is_shown_with_each_iteration(workplace: Path) -> None:
+    gate = "--soak-gate=trend:throughput>=-1/iteration"
+    soak(workplace, "--soak-iterations=3", "--soak-dir=work", gate, code=1)
     found = sections(told("explain", "--iter", "3", "--soak-dir", "work")[1])
-    run = "the run is FAIL, settled for 3 of 3 iterations; judged on 3: 1 to 3"
+    run = "the run is FAIL, settled for 3 of 3 iterations; judged on 3: 1 to 3; 1 not judged"
     assert f"verdict FAIL, in the observation window; {run}" in found
-    assert found["what the run failed"] == [
+    assert found["what the run did not pass"] == [
         "criterion  KPI             verdict  value     rule    n",
         "limits     latency_p95_ms  FAIL     360.312   > 300   3",
         "3 of 3 iterations; iterations 1 to 3",
         "limits     error_rate      FAIL     0.061179  > 0.05  3",
         "3 of 3 iterations; iterations 1 to 3",
+        "not judged: trend throughput (3 iterations to judge by plan, 24 needed)",
     ]
 
 
@@ -261,3 +263,4 @@ def test_the_market_is_explained_in_about_forty_lines(workplace: Path) -> None:
     assert len(lines) <= 50, "\n".join(lines)
     assert max(map(len, lines)) <= 100
     assert "changes" in lines
+    assert any("the run is PASS" in line and line.endswith("; 2 not judged") for line in lines)
