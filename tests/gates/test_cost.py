@@ -1,4 +1,8 @@
-"""To judge a long run takes at most a second, with every criterion of the core."""
+"""To judge a run of 10,000 iterations takes a third of a second, with every criterion of the core.
+
+The machine may be busy, and seven times as slow. So what is asserted is a ratio: to judge the
+iterations one by one takes half a second.
+"""
 
 from __future__ import annotations
 
@@ -48,16 +52,20 @@ def outcomes(count: int) -> list[Outcome]:
     return found
 
 
-def test_ten_thousand_iterations_of_seven_kpis_are_judged_in_a_second() -> None:
+def test_a_long_run_is_judged_about_as_fast_as_its_iterations() -> None:
     runs = [
         {name: RunValues(f"r{day}", 288, 240 + day / 9, 20) for name in NAMES} for day in range(5)
     ]
     baseline = Baseline(tuple(runs), NAMES, "")
     judge_outcomes(outcomes(100), 100, Rules(10, 100), judge, NAMES, baseline)  # imports a library
     rules = Rules(1000, ITERATIONS, whole_run=WholeRun(0.2))
-    given = outcomes(ITERATIONS)
-    start = time.process_time()
-    verdict = judge_outcomes(given, ITERATIONS, rules, judge, NAMES, baseline)
-    assert time.process_time() - start < 1
+    ratios = []
+    for _ in range(3):
+        start = time.process_time()
+        given = outcomes(ITERATIONS)
+        middle = time.process_time()
+        verdict = judge_outcomes(given, ITERATIONS, rules, judge, NAMES, baseline)
+        ratios.append((time.process_time() - middle) / (middle - start))
+    assert min(ratios) < 2
     said = {judged.criterion for judged in verdict.criteria if judged.verdict is not None}
     assert said >= {"limits", "trend", "baseline", "whole_run"}
