@@ -211,5 +211,7 @@ def test_a_change_that_the_system_never_used_is_not_verified_however_small_it_is
     folder = chain_folder(pytester)
     assert read_json(folder / "KPI_GATE.json")["verdict"] == "INCONCLUSIVE"
     assert read_json(folder / "ITER_SUMMARY_1.json")["tuning"]["verified"] == "false"
-    assert told("explain", "--iter=1")[1][-2].startswith("  NOT EFFECTIVE: rate was set to ")
+    lines = told("explain", "--iter=1")[1]
+    effect = lines[lines.index("effect") + 1]
+    assert effect.startswith("  NOT EFFECTIVE: rate was set to ")
     assert told("verify")[0] == 1
